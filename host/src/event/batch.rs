@@ -1,0 +1,307 @@
+//! A batch: consecutive records of one partition, first as they came, then as Eventos.
+
+use std::sync::Arc;
+
+use super::{
+    EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
+    flag,
+};
+
+/// Records as they came from the broker, not yet read as Eventos.
+#[derive(Clone, Debug)]
+pub struct RawBatch {
+    /// Where they came from.
+    pub topic: Arc<str>,
+    /// Where they came from.
+    pub partition: Partition,
+    pub(crate) offsets: Vec<i64>,
+    pub(crate) records: Records,
+}
+
+/// Eventos and tombstones with the records that carry them: what a handler gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Where they came from.
+    pub topic: Arc<str>,
+    /// Where they came from.
+    pub partition: Partition,
+    pub(crate) offsets: Vec<i64>,
+    pub(crate) ids: Texts,
+    pub(crate) tipos: Texts,
+    pub(crate) records: Records,
+}
+
+/// Records whose values are not Eventos, with the reason of each.
+#[derive(Clone, Debug, Default)]
+pub struct Unreadable {
+    /// One entry a record.
+    pub offsets: Vec<Offset>,
+    /// One entry a record.
+    pub reasons: Vec<NotAnEvento>,
+    /// The records, whole.
+    pub records: Records,
+}
+
+impl RawBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new(topic: Arc<str>, partition: Partition) -> Self {
+        Self {
+            topic,
+            partition,
+            offsets: Vec::new(),
+            records: Records::default(),
+        }
+    }
+
+    /// Appends a record; its offset is above those that are there.
+    pub fn push<'h>(
+        &mut self,
+        offset: Offset,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl IntoIterator<Item = Header<'h>>,
+        timestamp: Timestamp,
+        flags: u8,
+    ) {
+        self.offsets.push(offset.0);
+        self.records.push(key, value, headers, timestamp, flags);
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The bytes of keys, values and headers together.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.records.byte_len()
+    }
+
+    /// The offset to commit once every effect of this batch is done; none for an empty batch.
+    #[must_use]
+    pub fn next_offset(&self) -> Option<Offset> {
+        self.offsets.last().map(|&last| Offset(last).next())
+    }
+
+    /// Reads each value as an Evento. A tombstone stays, with an empty id and tipo.
+    #[must_use]
+    pub fn read(self) -> (Batch, Unreadable) {
+        let (mut ids, mut tipos) = (Texts::default(), Texts::default());
+        let mut faulty = Vec::new();
+        let mut integers = Vec::new();
+        for i in 0..self.records.len() {
+            match self.records.value(i).map(EventoRef::parse) {
+                None => push_names(&mut ids, &mut tipos, None),
+                Some(Ok(evento)) => {
+                    if matches!(evento.id, Id::Integer(_)) {
+                        integers.push(i);
+                    }
+                    push_names(&mut ids, &mut tipos, Some(&evento));
+                }
+                Some(Err(reason)) => {
+                    push_names(&mut ids, &mut tipos, None);
+                    faulty.push((i, reason));
+                }
+            }
+        }
+        let mut batch = Batch {
+            topic: self.topic,
+            partition: self.partition,
+            offsets: self.offsets,
+            ids,
+            tipos,
+            records: self.records,
+        };
+        for i in integers {
+            batch.records.flags[i] |= flag::INTEGER_ID;
+        }
+        // The rare case pays for the copy; the common one moves the columns as they are.
+        if faulty.is_empty() {
+            return (batch, Unreadable::default());
+        }
+        batch.without(faulty)
+    }
+}
+
+impl Batch {
+    /// An empty batch of the same partition as `of`.
+    #[must_use]
+    pub fn empty_like(of: &Self) -> Self {
+        Self {
+            topic: Arc::clone(&of.topic),
+            partition: of.partition,
+            offsets: Vec::new(),
+            ids: Texts::default(),
+            tipos: Texts::default(),
+            records: Records::default(),
+        }
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The offset of record `i`; that of its source, if it is a replacement.
+    #[must_use]
+    pub fn offset(&self, i: usize) -> Offset {
+        Offset(self.offsets[i])
+    }
+
+    /// The id of Evento `i`; empty in a tombstone.
+    #[must_use]
+    pub fn id(&self, i: usize) -> &str {
+        self.ids.get(i)
+    }
+
+    /// The tipo of Evento `i`; empty in a tombstone.
+    #[must_use]
+    pub fn tipo(&self, i: usize) -> &str {
+        self.tipos.get(i)
+    }
+
+    /// Record `i`.
+    #[must_use]
+    pub fn record(&self, i: usize) -> RecordRef<'_> {
+        self.records.get(i)
+    }
+
+    /// Appends record `i` of `other`.
+    pub fn push_from(&mut self, other: &Self, i: usize) {
+        self.offsets.push(other.offsets[i]);
+        self.ids.push(other.id(i));
+        self.tipos.push(other.tipo(i));
+        self.records.push_ref(other.record(i));
+    }
+
+    /// Appends a record that stands in for one with this offset.
+    ///
+    /// # Errors
+    /// [`NotAnEvento`] if it has a value that is none; nothing is appended then.
+    pub fn push_replacement(
+        &mut self,
+        offset: Offset,
+        record: RecordRef<'_>,
+    ) -> Result<(), NotAnEvento> {
+        let evento = record.value.map(EventoRef::parse).transpose()?;
+        let integer = matches!(
+            evento,
+            Some(EventoRef {
+                id: Id::Integer(_),
+                ..
+            })
+        );
+        self.offsets.push(offset.0);
+        push_names(&mut self.ids, &mut self.tipos, evento.as_ref());
+        let flags = if integer { flag::INTEGER_ID } else { 0 };
+        self.records.push_ref(RecordRef { flags, ..record });
+        Ok(())
+    }
+
+    /// The records of `range` as a batch of their own.
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let mut slice = Self::empty_like(self);
+        for i in range {
+            slice.push_from(self, i);
+        }
+        slice
+    }
+
+    fn without(self, faulty: Vec<(usize, NotAnEvento)>) -> (Self, Unreadable) {
+        let mut good = Self::empty_like(&self);
+        let mut bad = Unreadable::default();
+        let mut faulty = faulty.into_iter().peekable();
+        for i in 0..self.len() {
+            match faulty.next_if(|(at, _)| *at == i) {
+                None => good.push_from(&self, i),
+                Some((_, reason)) => {
+                    bad.offsets.push(self.offset(i));
+                    bad.reasons.push(reason);
+                    bad.records.push_ref(self.record(i));
+                }
+            }
+        }
+        (good, bad)
+    }
+}
+
+fn push_names(ids: &mut Texts, tipos: &mut Texts, evento: Option<&EventoRef<'_>>) {
+    ids.push(evento.map_or("", |evento| evento.id.as_str()));
+    tipos.push(evento.map_or("", |evento| &evento.tipo));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(values: &[Option<&str>]) -> RawBatch {
+        let mut raw = RawBatch::new("eventos".into(), Partition(3));
+        for (i, value) in (10..).zip(values) {
+            let value = value.map(str::as_bytes);
+            raw.push(Offset(i), Some(b"k"), value, [], Timestamp(i), 0);
+        }
+        raw
+    }
+
+    #[test]
+    fn eventos_and_tombstones_stay_and_the_rest_is_set_apart() {
+        let values = [
+            Some(r#"{"id":"a","tipo":"x"}"#),
+            Some("nonsense"),
+            None,
+            Some(r#"{"id":4,"tipo":"y"}"#),
+            Some("{}"),
+        ];
+        let raw = raw(&values);
+        assert_eq!(raw.next_offset(), Some(Offset(15)));
+        let (batch, unreadable) = raw.read();
+        assert_eq!(batch.offsets, [10, 12, 13]);
+        assert_eq!([batch.id(0), batch.id(1), batch.id(2)], ["a", "", "4"]);
+        assert_eq!(batch.tipo(2), "y");
+        assert_eq!(batch.record(2).flags, flag::INTEGER_ID);
+        assert_eq!(batch.record(1).flags, flag::NULL_VALUE);
+        assert_eq!(unreadable.offsets, [Offset(11), Offset(14)]);
+        assert_eq!(unreadable.records.value(0), Some(&b"nonsense"[..]));
+        assert!(matches!(unreadable.reasons[0], NotAnEvento::Malformed(_)));
+        assert!(matches!(unreadable.reasons[1], NotAnEvento::Invalid(_)));
+    }
+
+    #[test]
+    fn a_batch_of_eventos_keeps_its_columns() {
+        let raw = raw(&[Some(r#"{"id":"a","tipo":"x"}"#)]);
+        let records = raw.records.clone();
+        let (batch, unreadable) = raw.read();
+        assert_eq!(batch.records, records);
+        assert!(unreadable.offsets.is_empty());
+    }
+
+    #[test]
+    fn a_replacement_must_be_an_evento_and_keeps_the_offset() {
+        let (source, _) = raw(&[Some(r#"{"id":"a","tipo":"x"}"#)]).read();
+        let mut batch = Batch::empty_like(&source);
+        let mut made = Records::default();
+        made.push(None, Some(br#"{"id":1,"tipo":"z"}"#), [], Timestamp(5), 0);
+        made.push(None, Some(b"[]"), [], Timestamp(5), 0);
+        assert!(batch.push_replacement(Offset(10), made.get(0)).is_ok());
+        assert!(batch.push_replacement(Offset(10), made.get(1)).is_err());
+        assert_eq!(batch.len(), 1);
+        assert_eq!((batch.offset(0), batch.id(0)), (Offset(10), "1"));
+    }
+}

@@ -1,0 +1,14 @@
+//! What everything else speaks of: Eventos, the Kafka records that carry them, and what handlers
+//! answer. Pure data: it knows no broker, no engine and no socket, and nothing here does I/O.
+
+mod batch;
+mod columns;
+mod evento;
+mod outcome;
+mod record;
+
+pub use batch::{Batch, RawBatch, Unreadable};
+pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
+pub use evento::{EventoRef, Fault, Id, NotAnEvento};
+pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault};
+pub use record::{Header, Offset, Partition, Timestamp, TopicPartition};

@@ -1,0 +1,10 @@
+//! The daemon as a library, so that tests and benches come in through the same doors as `main`.
+
+pub mod embedded;
+pub mod event;
+pub mod http;
+pub mod kafka;
+pub mod pipeline;
+pub mod plugin;
+pub mod store;
+pub mod telemetry;

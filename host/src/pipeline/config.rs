@@ -1,0 +1,31 @@
+//! The `[delivery]` table.
+
+use serde::{Deserialize, Serialize};
+
+/// What is promised of each record, and where those go that no handler could handle.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How often the effects of a record can happen.
+    pub guarantee: Guarantee,
+    /// The topic for records that are no Eventos, or that handlers reject; created when missing.
+    pub dead_letter_topic: String,
+}
+
+/// How often the effects of a record can happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// At least once: again after a crash, never less.
+    #[default]
+    AtLeastOnce,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            guarantee: Guarantee::default(),
+            dead_letter_topic: "eventos.dead-letters".to_owned(),
+        }
+    }
+}

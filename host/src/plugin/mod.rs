@@ -1,0 +1,5 @@
+//! Handlers: the only module that names wasmtime.
+
+mod config;
+
+pub use config::{Config, HandlerConfig, OnError, Settings};

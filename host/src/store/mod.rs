@@ -1,0 +1,5 @@
+//! The in-memory view of what handlers stored.
+
+mod config;
+
+pub use config::Config;

@@ -54,6 +54,17 @@ impl RawBatch {
         }
     }
 
+    /// An empty batch of the same partition, with room for as much as this one holds.
+    #[must_use]
+    pub fn empty_alike(&self) -> Self {
+        Self {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            offsets: Vec::with_capacity(self.offsets.len()),
+            records: self.records.empty_alike(),
+        }
+    }
+
     /// Appends a record; its offset is above those that are there.
     pub fn push<'h>(
         &mut self,
@@ -190,27 +201,33 @@ impl Batch {
         self.records.push_ref(other.record(i));
     }
 
-    /// Appends a record that stands in for one with this offset.
+    /// Appends records that stand in for record `i` of `other`: they get its offset and, where
+    /// they have none, its timestamp.
     ///
     /// # Errors
-    /// [`NotAnEvento`] if it has a value that is none; nothing is appended then.
-    pub fn push_replacement(
+    /// [`NotAnEvento`] if one has a value that is none; nothing is appended then.
+    pub fn push_replacements(
         &mut self,
-        offset: Offset,
-        record: RecordRef<'_>,
+        other: &Self,
+        i: usize,
+        by: Vec<RecordRef<'_>>,
     ) -> Result<(), NotAnEvento> {
-        let evento = record.value.map(EventoRef::parse).transpose()?;
-        let integer = matches!(
-            evento,
-            Some(EventoRef {
-                id: Id::Integer(_),
-                ..
-            })
-        );
-        self.offsets.push(offset.0);
-        push_names(&mut self.ids, &mut self.tipos, evento.as_ref());
-        let flags = if integer { flag::INTEGER_ID } else { 0 };
-        self.records.push_ref(RecordRef { flags, ..record });
+        let read = |record: &RecordRef<'_>| record.value.map(EventoRef::parse).transpose();
+        let eventos = by
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>, NotAnEvento>>()?;
+        for (evento, record) in eventos.iter().zip(&by) {
+            let integer = matches!(evento.as_ref().map(|evento| &evento.id), Some(Id::Integer(_)));
+            let mut record = record.clone();
+            record.flags = if integer { flag::INTEGER_ID } else { 0 };
+            if record.timestamp == Timestamp::NONE {
+                record.timestamp = Timestamp(other.records.timestamps[i]);
+            }
+            self.offsets.push(other.offsets[i]);
+            push_names(&mut self.ids, &mut self.tipos, evento.as_ref());
+            self.records.push_ref(record);
+        }
         Ok(())
     }
 
@@ -293,15 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_must_be_an_evento_and_keeps_the_offset() {
+    fn replacements_take_the_place_of_their_source_all_or_none() {
         let (source, _) = raw(&[Some(r#"{"id":"a","tipo":"x"}"#)]).read();
-        let mut batch = Batch::empty_like(&source);
         let mut made = Records::default();
-        made.push(None, Some(br#"{"id":1,"tipo":"z"}"#), [], Timestamp(5), 0);
+        made.push(None, Some(br#"{"id":1,"tipo":"z"}"#), [], Timestamp::NONE, 0);
+        made.push(None, None, [], Timestamp(5), 0);
         made.push(None, Some(b"[]"), [], Timestamp(5), 0);
-        assert!(batch.push_replacement(Offset(10), made.get(0)).is_ok());
-        assert!(batch.push_replacement(Offset(10), made.get(1)).is_err());
-        assert_eq!(batch.len(), 1);
-        assert_eq!((batch.offset(0), batch.id(0)), (Offset(10), "1"));
+        let mut batch = Batch::empty_like(&source);
+        assert!(batch.push_replacements(&source, 0, made.iter().collect()).is_err());
+        assert!(batch.is_empty());
+        let good = made.iter().take(2).collect();
+        assert!(batch.push_replacements(&source, 0, good).is_ok());
+        assert_eq!(batch.offsets, [10, 10]);
+        assert_eq!([batch.id(0), batch.id(1)], ["1", ""]);
+        assert_eq!(batch.records.timestamps, [10, 5]);
+        assert_eq!(batch.records.flags[0], flag::INTEGER_ID | flag::NULL_KEY);
     }
 }

@@ -185,6 +185,22 @@ impl Records {
         self.push(key, value, headers, timestamp, flags);
     }
 
+    /// No records, with room for as many as these.
+    #[must_use]
+    pub fn empty_alike(&self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            key_ends: Vec::with_capacity(self.len()),
+            value_ends: Vec::with_capacity(self.len()),
+            flags: Vec::with_capacity(self.len()),
+            timestamps: Vec::with_capacity(self.len()),
+            header_ends: Vec::with_capacity(self.len()),
+            header_name_ends: Vec::with_capacity(self.header_nulls.len()),
+            header_value_ends: Vec::with_capacity(self.header_nulls.len()),
+            header_nulls: Vec::with_capacity(self.header_nulls.len()),
+        }
+    }
+
     /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -10,5 +10,5 @@ mod record;
 pub use batch::{Batch, RawBatch, Unreadable};
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
-pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault};
+pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use record::{Header, Offset, Partition, Timestamp, TopicPartition};

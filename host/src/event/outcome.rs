@@ -1,6 +1,6 @@
 //! What a handler answers: an outcome for each record, and the effects that it staged.
 
-use super::{ColumnFault, Records, Texts};
+use super::{ColumnFault, RecordRef, Records, Texts};
 
 /// What became of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub enum Outcome {
     Retry,
     /// It is dead-lettered.
     Reject,
+}
+
+/// An [`Outcome`] with what belongs to it.
+#[derive(Clone, Debug)]
+pub enum Verdict<'a> {
+    /// It goes on unchanged.
+    Pass,
+    /// It goes no further.
+    Drop,
+    /// These records go on in its place.
+    Replace(Vec<RecordRef<'a>>),
+    /// The reason of a transient failure.
+    Retry(&'a str),
+    /// The reason why it is dead-lettered.
+    Reject(&'a str),
 }
 
 /// The outcomes of a batch in columns, as a handler returned them; see `wit/types.wit`.
@@ -49,17 +64,19 @@ pub struct Answer {
 }
 
 impl Outcome {
+    /// Every outcome, in the order of their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::Pass,
+        Self::Drop,
+        Self::Replace,
+        Self::Retry,
+        Self::Reject,
+    ];
+
     /// Reads the number that stands for it in the WIT.
     #[must_use]
     pub fn from_kind(kind: u8) -> Option<Self> {
-        Some(match kind {
-            0 => Self::Pass,
-            1 => Self::Drop,
-            2 => Self::Replace,
-            3 => Self::Retry,
-            4 => Self::Reject,
-            _ => return None,
-        })
+        Self::ALL.get(usize::from(kind)).copied()
     }
 
     /// As it is called in metrics and logs.
@@ -104,6 +121,32 @@ impl Outcomes {
         self.kinds.iter().map(read)
     }
 
+    /// The verdict on each record, once checked.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        let (mut reason, mut replaced, mut replacement) = (0, 0, 0);
+        self.iter().map(move |outcome| {
+            let mut next_reason = || {
+                reason += 1;
+                self.reasons.get(reason - 1)
+            };
+            match outcome {
+                Outcome::Pass => Verdict::Pass,
+                Outcome::Drop => Verdict::Drop,
+                Outcome::Retry => Verdict::Retry(next_reason()),
+                Outcome::Reject => Verdict::Reject(next_reason()),
+                Outcome::Replace => {
+                    let first = std::mem::replace(
+                        &mut replacement,
+                        self.replacement_ends[replaced] as usize,
+                    );
+                    replaced += 1;
+                    let records = first..replacement;
+                    Verdict::Replace(records.map(|i| self.replacements.get(i)).collect())
+                }
+            }
+        })
+    }
+
     /// Checks that these answer a batch of `n` records, so that the rest of the host may index without fear.
     ///
     /// # Errors
@@ -143,6 +186,7 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Timestamp;
 
     fn outcomes(kinds: &[u8]) -> Outcomes {
         Outcomes {
@@ -161,6 +205,31 @@ mod tests {
             outcomes(&[0, 5, 0]).check(3),
             Err(OutcomesFault::Kind { entry, kind })
         );
+    }
+
+    #[test]
+    fn each_record_gets_its_own_reason_or_replacements() {
+        let mut some = outcomes(&[3, 2, 0, 2, 4]);
+        some.reasons.push("later");
+        some.reasons.push("never");
+        for value in ["a", "b"] {
+            let value = Some(value.as_bytes());
+            some.replacements.push(None, value, [], Timestamp::NONE, 0);
+        }
+        some.replacement_ends = vec![0, 2];
+        assert_eq!(some.check(5), Ok(()));
+        let read = |verdict: Verdict<'_>| match verdict {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Drop => "drop".to_owned(),
+            Verdict::Replace(by) => by.iter().fold("by".to_owned(), |all, record| {
+                let value = record.value.unwrap_or_default();
+                all + " " + &String::from_utf8_lossy(value)
+            }),
+            Verdict::Retry(reason) => format!("retry {reason}"),
+            Verdict::Reject(reason) => format!("reject {reason}"),
+        };
+        let verdicts: Vec<_> = some.verdicts().map(read).collect();
+        assert_eq!(verdicts, ["retry later", "by", "pass", "by a b", "reject never"]);
     }
 
     #[test]

@@ -1,7 +1,14 @@
-//! Kafka: the only module that names rdkafka.
+//! Kafka: the only module that names rdkafka. It consumes, produces and creates topics, and knows
+//! nothing of handlers, the store or HTTP.
 
+mod admin;
+mod client;
 mod config;
+mod consumer;
 mod producer;
 
+pub use admin::{TopicSpec, ensure_topics, wait_for_broker};
+pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
-pub use producer::{Delivered, ProduceError, Producer};
+pub use consumer::{Consumed, Consumer, Notice};
+pub use producer::{Delivered, Delivery, ProduceError, Producer};

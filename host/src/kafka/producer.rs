@@ -1,6 +1,44 @@
 //! Producing, with the broker's acknowledgement as the answer.
 
-use crate::event::{Offset, Partition};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+    },
+    task::{self, Poll},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext, Statistics,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header as KafkaHeader, OwnedHeaders},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
+};
+
+use super::{
+    Config, Error,
+    client::{log, properties},
+};
+use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
+
+/// Idempotent, so that a retried request is not stored twice; all in-sync replicas acknowledge.
+/// The partitioner is that of Kafka's own clients, so that a key lands where theirs put it.
+const OURS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("partitioner", "murmur2_random"),
+    ("message.timeout.ms", "15000"),
+    ("message.max.bytes", "8388608"),
+    ("linger.ms", "1"),
+    ("statistics.interval.ms", "1000"),
+];
+
+/// For so long, records without a key go to one partition: they then fill few, large batches
+/// (what librdkafka calls sticky partitioning, with its default of 10 ms).
+const STICKY_MS: i64 = 10;
 
 /// Where a record was put, once the broker acknowledged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +66,176 @@ pub enum ProduceError {
     Refused(String),
 }
 
-/// Produces to the topic of Eventos. Cheap to clone; all clones share one connection.
+/// A record on its way; await it for the broker's acknowledgement.
+pub struct Delivery(DeliveryFuture);
+
+/// Produces to any topic. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
-pub struct Producer {}
+pub struct Producer {
+    inner: FutureProducer<Context>,
+    topic: Arc<str>,
+    partitions: i32,
+    clock: Arc<AtomicI64>,
+}
 
 impl Producer {
-    /// Puts a record on its way, in the order of the calls. It is produced when the answer is.
+    /// A producer whose [`Producer::enqueue`] goes to `config.topic`, which has so many
+    /// partitions. `connected` is told when the last broker is lost, and when one is back.
+    ///
+    /// # Errors
+    /// [`Error::Properties`].
+    pub fn new(
+        config: &Config,
+        servers: &str,
+        partitions: i32,
+        connected: impl Fn(bool) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let context = Context {
+            down: AtomicBool::new(false),
+            connected: Box::new(connected),
+        };
+        let inner = properties(config, servers, OURS)
+            .create_with_context(context)
+            .map_err(Error::Properties)?;
+        Ok(Self {
+            inner,
+            topic: config.topic.as_str().into(),
+            partitions,
+            clock: Arc::default(),
+        })
+    }
+
+    /// Puts a record for the topic of Eventos on its way.
+    ///
+    /// Records without a key that one caller enqueues keep their order when they are read back
+    /// by timestamp, even across partitions: the clock that stamps them never goes back, and all
+    /// records of one stamp go to one partition, which keeps the order of the calls.
     ///
     /// # Errors
     /// [`ProduceError`] at once, if it could not even be queued.
-    pub fn enqueue(
+    pub fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Delivery, ProduceError> {
+        if self.inner.client().context().down.load(Relaxed) {
+            let reason = "no broker is connected".to_owned();
+            return Err(ProduceError::Unavailable(reason));
+        }
+        let now = Timestamp::now().0;
+        let stamp = self.clock.fetch_max(now, Relaxed).max(now);
+        let mut record = FutureRecord::to(&self.topic);
+        record.key = key;
+        record.payload = Some(value);
+        record.timestamp = Some(stamp);
+        if key.is_none() {
+            let turn = stamp / STICKY_MS % i64::from(self.partitions.max(1));
+            record.partition = i32::try_from(turn).ok();
+        }
+        self.send(record)
+    }
+
+    /// Puts a record for any topic on its way, with more headers after its own. Records of one
+    /// partition keep the order of the calls. Without a timestamp it gets that of the call.
+    ///
+    /// # Errors
+    /// [`ProduceError`] at once, if it could not even be queued.
+    pub fn enqueue_to<'h>(
         &self,
-        key: Option<&[u8]>,
-        value: &[u8],
-    ) -> Result<impl Future<Output = Result<Delivered, ProduceError>> + Send + use<>, ProduceError>
-    {
-        let _ = (key, value);
-        Ok(std::future::ready(Err(ProduceError::QueueFull)))
+        topic: &str,
+        record: &RecordRef<'h>,
+        more: impl IntoIterator<Item = Header<'h>>,
+    ) -> Result<Delivery, ProduceError> {
+        let headers = record.headers.clone().chain(more);
+        let mut made = FutureRecord::to(topic);
+        made.key = record.key;
+        made.payload = record.value;
+        made.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
+        made.headers = Some(headers.fold(OwnedHeaders::new(), |all, header| {
+            all.insert(KafkaHeader {
+                key: header.name,
+                value: header.value,
+            })
+        }));
+        self.send(made)
+    }
+
+    /// Waits until nothing is on its way any more, at most so long.
+    pub fn flush(&self, at_most: Duration) {
+        if let Err(error) = self.inner.flush(at_most) {
+            tracing::warn!(%error, "records are left that the broker did not acknowledge");
+        }
+    }
+
+    fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivery, ProduceError> {
+        match self.inner.send_result(record) {
+            Ok(delivery) => Ok(Delivery(delivery)),
+            Err((error, _)) => Err(error.into()),
+        }
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<Delivered, ProduceError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| match answer {
+            Ok(Ok(delivery)) => Ok(Delivered {
+                partition: Partition(delivery.partition),
+                offset: Offset(delivery.offset),
+            }),
+            Ok(Err((error, _))) => Err(error.into()),
+            Err(_) => Err(ProduceError::Unavailable("it is shutting down".to_owned())),
+        })
+    }
+}
+
+impl From<KafkaError> for ProduceError {
+    fn from(error: KafkaError) -> Self {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::QueueFull) => Self::QueueFull,
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Self::TooLarge,
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+                | Code::InvalidRecord
+                | Code::InvalidTopic
+                | Code::PolicyViolation,
+            ) => Self::Refused(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Knows whether any broker is connected: librdkafka says when the last one is lost, and its
+/// statistics show when one is back (it tries for one every second).
+struct Context {
+    down: AtomicBool,
+    connected: Box<dyn Fn(bool) + Send + Sync>,
+}
+
+impl Context {
+    fn set_down(&self, down: bool) {
+        if self.down.swap(down, Relaxed) != down {
+            (self.connected)(!down);
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "producer");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::warn!(reason, "no broker is connected; producing is refused until one is");
+            self.set_down(true);
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.set_down(false);
+        }
     }
 }

@@ -1,5 +1,112 @@
-//! From a record consumed to its offset committed.
+//! From a record consumed to its offset committed: an intake thread polls and batches, workers run
+//! the handlers and bring about their effects. It knows Kafka, handlers and the store by their modules, and no HTTP.
 
 mod config;
+mod deliver;
+mod effects;
+mod flight;
+mod headers;
+mod intake;
+mod lane;
+mod link;
+mod stop;
+mod worker;
+mod workers;
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Guarantee};
+
+use self::{
+    deliver::Deliverer, flight::Flight, intake::Intake, link::Link, stop::Stop, worker::Worker,
+    workers::Workers,
+};
+use crate::{
+    kafka::{self, Consumer, Notice, Producer},
+    plugin::Handler,
+    readiness::Readiness,
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// What a pipeline is made of.
+pub struct Pipeline<'a> {
+    /// Where to consume, and in which group.
+    pub kafka: &'a kafka::Config,
+    /// The brokers to begin with.
+    pub servers: &'a str,
+    /// What is promised.
+    pub config: &'a Config,
+    /// The chain, in its order.
+    pub handlers: Vec<Arc<Handler>>,
+    /// For what handlers emit, and for dead letters.
+    pub producer: Producer,
+    /// For what handlers store.
+    pub store: Store,
+    /// Where it counts.
+    pub metrics: Metrics,
+    /// Where it says that it has joined: the latch `group`.
+    pub readiness: Readiness,
+    /// Cancel it to drain and leave the group.
+    pub stop: CancellationToken,
+}
+
+impl Pipeline<'_> {
+    /// Joins the group and starts to work. The task ends when it was told to stop and has drained, or with the
+    /// error after which nothing more can be consumed. Call it within a runtime.
+    ///
+    /// # Errors
+    /// [`kafka::Error`], if there is no joining.
+    pub fn start(self) -> Result<JoinHandle<Result<(), kafka::Error>>, kafka::Error> {
+        let flight = Arc::new(Flight::default());
+        let (sender, notices) = mpsc::channel();
+        let drained = Arc::clone(&flight);
+        let notify = move |notice: Notice| {
+            if let Notice::Revoking(partitions) = &notice
+                && !drained.drain(partitions, intake::DRAIN)
+            {
+                tracing::warn!(?partitions, "given up with batches under way; their new owner handles them again");
+            }
+            // Nobody listens any more when the consumer is being dropped.
+            let _ = sender.send(notice);
+        };
+        let consumer = Arc::new(Consumer::join(self.kafka, self.servers, notify)?);
+        let stop = Stop::new(self.stop.clone(), Handle::current());
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let workers = (0..threads).map(|_| self.worker(&consumer, &flight, &stop));
+        let intake = Intake {
+            workers: Workers::start(workers.collect()),
+            consumer,
+            notices,
+            flight,
+            metrics: self.metrics,
+            readiness: self.readiness,
+            stop: self.stop,
+        };
+        Ok(tokio::task::spawn_blocking(move || intake.run()))
+    }
+
+    fn worker(&self, consumer: &Arc<Consumer>, flight: &Arc<Flight>, stop: &Stop) -> Worker {
+        let link = |handler| Link::new(Arc::clone(handler), self.metrics.clone(), stop.clone());
+        Worker {
+            chain: self.handlers.iter().map(link).collect(),
+            deliverer: Deliverer {
+                producer: self.producer.clone(),
+                config: self.config.clone(),
+                metrics: self.metrics.clone(),
+                stop: stop.clone(),
+            },
+            store: self.store.clone(),
+            consumer: Arc::clone(consumer),
+            flight: Arc::clone(flight),
+            metrics: self.metrics.clone(),
+            stopped: false,
+        }
+    }
+}

@@ -1,5 +1,18 @@
-//! Handlers: the only module that names wasmtime.
+//! Handlers: the only module that names wasmtime. It compiles them, holds them to their limits,
+//! and turns a batch into an answer. What becomes of the answer is the pipeline's business.
 
+mod bindings;
 mod config;
+mod engine;
+mod failure;
+mod folder;
+mod handler;
+mod host;
+mod instance;
 
 pub use config::{Config, HandlerConfig, OnError, Settings};
+pub use engine::{Engine, EngineError};
+pub use failure::{Failure, FailureKind};
+pub use folder::{FolderError, HandlerFile, discover};
+pub use handler::{Handler, LoadError, LoadFault};
+pub use instance::Instance;

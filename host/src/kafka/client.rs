@@ -1,0 +1,103 @@
+//! What every client shares: the properties that it starts from, its log lines and its errors.
+
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use super::Config;
+
+/// What can go wrong with the broker, outside of producing a single record.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// librdkafka refuses the properties.
+    #[error("the properties in [kafka.properties] do not make a client")]
+    Properties(#[source] KafkaError),
+    /// No broker answered, however often it was tried.
+    #[error(
+        "no Kafka broker answers at {servers} after {tries} tries; start it, or set \
+         kafka.bootstrap_servers (\"{embedded}\" needs no Kafka)",
+        embedded = Config::EMBEDDED
+    )]
+    NoBroker {
+        /// The bootstrap servers.
+        servers: String,
+        /// How often it was tried.
+        tries: u32,
+        /// What the last try said.
+        #[source]
+        source: KafkaError,
+    },
+    /// A topic is missing and cannot be made.
+    #[error("the topic {topic} cannot be created: {code}; create it by hand, or permit it")]
+    CreateTopic {
+        /// Its name.
+        topic: String,
+        /// The broker's answer.
+        code: RDKafkaErrorCode,
+    },
+    /// A topic was asked for and did not show.
+    #[error("the topic {0} does not show in the broker's metadata")]
+    NoTopic(String),
+    /// A request failed.
+    #[error("the broker refuses to {what}")]
+    Request {
+        /// What was asked.
+        what: &'static str,
+        /// Its answer.
+        #[source]
+        source: KafkaError,
+    },
+    /// librdkafka gave the client up.
+    #[error("the Kafka client cannot go on: {0}")]
+    Fatal(KafkaError),
+}
+
+/// Properties for a client of these servers; the user's own come last, since they win.
+pub(super) fn properties(config: &Config, servers: &str, ours: &[(&str, &str)]) -> ClientConfig {
+    let mut properties = ClientConfig::new();
+    properties
+        .set("bootstrap.servers", servers)
+        .set("client.id", "eventos")
+        .set_log_level(RDKafkaLogLevel::Info);
+    for (name, value) in ours {
+        properties.set(*name, *value);
+    }
+    for (name, value) in &config.properties {
+        properties.set(name, value);
+    }
+    properties
+}
+
+/// The context of a client that only needs its log lines in our log.
+#[derive(Clone, Copy)]
+pub(super) struct Logged;
+
+impl ClientContext for Logged {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Logged {}
+
+/// librdkafka's levels are syslog's. What it calls an error is mostly a lost connection that it
+/// will mend itself, so nothing is louder than a warning here.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    use RDKafkaLogLevel as Level;
+    match level {
+        Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
+            tracing::warn!(target: "eventos::librdkafka", facility, "{message}");
+        }
+        Level::Notice | Level::Info => {
+            tracing::info!(target: "eventos::librdkafka", facility, "{message}");
+        }
+        Level::Debug => tracing::debug!(target: "eventos::librdkafka", facility, "{message}"),
+    }
+}

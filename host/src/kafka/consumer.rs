@@ -1,0 +1,245 @@
+//! Consuming the topic of Eventos as a member of a group.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    ClientContext, Message, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _},
+};
+
+use super::{
+    AutoOffsetReset, Config, Error,
+    client::{log, properties},
+};
+use crate::event::{Header, Offset, Partition, Timestamp, flag};
+
+/// Offsets are stored by the pipeline once their effects are done, and committed from there in
+/// the background. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
+/// partition is more than one needs.
+const OURS: &[(&str, &str)] = &[
+    ("enable.auto.commit", "true"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.commit.interval.ms", "500"),
+    ("fetch.queue.backoff.ms", "2"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("statistics.interval.ms", "1000"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// What the group, or the client, has to say between records. It is told from inside
+/// [`Consumer::poll`].
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// These partitions are ours now.
+    Assigned(Vec<Partition>),
+    /// These partitions are about to be taken away: whoever works on them has until this notice
+    /// returns to store the last offsets.
+    Revoking(Vec<Partition>),
+    /// How many records the group has yet to commit in a partition.
+    Lag(Partition, i64),
+}
+
+/// A member of the group.
+pub struct Consumer {
+    inner: BaseConsumer<Context>,
+    topic: Arc<str>,
+}
+
+/// A record just consumed, still in the client's memory.
+pub struct Consumed<'a>(BorrowedMessage<'a>);
+
+impl Consumer {
+    /// Joins the group. `notify` is called from [`Consumer::poll`], and from dropping.
+    ///
+    /// # Errors
+    /// [`Error::Properties`], or [`Error::Request`] if the topic's name is refused.
+    pub fn join(
+        config: &Config,
+        servers: &str,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let reset = match config.auto_offset_reset {
+            AutoOffsetReset::Earliest => "earliest",
+            AutoOffsetReset::Latest => "latest",
+        };
+        let topic: Arc<str> = config.topic.as_str().into();
+        let context = Context {
+            topic: Arc::clone(&topic),
+            notify: Box::new(notify),
+        };
+        let inner: BaseConsumer<Context> = properties(config, servers, OURS)
+            .set("group.id", &config.group_id)
+            .set("auto.offset.reset", reset)
+            .create_with_context(context)
+            .map_err(Error::Properties)?;
+        let what = "subscribe to the topic";
+        inner
+            .subscribe(&[&topic])
+            .map_err(|source| Error::Request { what, source })?;
+        Ok(Self { inner, topic })
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// The next record, waiting for it at most so long.
+    ///
+    /// # Errors
+    /// [`Error::Fatal`] if the client cannot go on. What passes by itself is logged, and answers none.
+    pub fn poll(&self, at_most: Duration) -> Result<Option<Consumed<'_>>, Error> {
+        match self.inner.poll(at_most) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(Consumed(message))),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "consuming is interrupted");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says that everything before `next` is done; it is committed in the background, and when
+    /// the partition is given up.
+    pub fn store_offset(&self, partition: Partition, next: Offset) {
+        // librdkafka's call takes the offset of the last record, and adds one.
+        let stored = self.inner.store_offset(&self.topic, partition.0, next.0 - 1);
+        if let Err(error) = stored {
+            // Only a partition that has been taken away meanwhile: its new owner begins before it.
+            tracing::debug!(%error, %partition, %next, "offset not stored");
+        }
+    }
+
+    /// Stops fetching from a partition; polling goes on.
+    pub fn pause(&self, partition: Partition) {
+        self.warn("pause", partition, self.inner.pause(&self.only(partition)));
+    }
+
+    /// Fetches from a paused partition again.
+    pub fn resume(&self, partition: Partition) {
+        self.warn("resume", partition, self.inner.resume(&self.only(partition)));
+    }
+
+    fn only(&self, partition: Partition) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.topic, partition.0);
+        list
+    }
+
+    fn warn(&self, what: &str, partition: Partition, result: KafkaResult<()>) {
+        if let Err(error) = result {
+            tracing::warn!(%error, %partition, "cannot {what} the partition");
+        }
+    }
+}
+
+impl Consumed<'_> {
+    /// Where it is.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        Partition(self.0.partition())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        Offset(self.0.offset())
+    }
+
+    /// Any bytes, or null.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    /// Any bytes, or null.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    /// In order, duplicates kept.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        let headers = self.0.headers();
+        let each = headers.into_iter().flat_map(|headers| headers.iter());
+        each.map(|header| Header {
+            name: header.key,
+            value: header.value,
+        })
+    }
+
+    /// When it was made or appended, with the flag that says which.
+    #[must_use]
+    pub fn timestamp(&self) -> (Timestamp, u8) {
+        match self.0.timestamp() {
+            rdkafka::Timestamp::NotAvailable => (Timestamp::NONE, 0),
+            rdkafka::Timestamp::CreateTime(at) => (Timestamp(at), 0),
+            rdkafka::Timestamp::LogAppendTime(at) => (Timestamp(at), flag::LOG_APPEND_TIME),
+        }
+    }
+}
+
+struct Context {
+    topic: Arc<str>,
+    notify: Box<dyn Fn(Notice) + Send + Sync>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                tracing::warn!(reason, "no broker is connected; consuming waits for one");
+            }
+            _ => tracing::debug!(%error, reason, "consumer"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(&*self.topic) else {
+            return;
+        };
+        for (&partition, about) in &topic.partitions {
+            // librdkafka answers -1 for what it does not know, or does not own.
+            if about.consumer_lag >= 0 {
+                (self.notify)(Notice::Lag(Partition(partition), about.consumer_lag));
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(list) = rebalance {
+            (self.notify)(Notice::Revoking(partitions(list)));
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => (self.notify)(Notice::Assigned(partitions(list))),
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => tracing::warn!(%error, "the rebalance failed"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        match result.as_ref().map_err(KafkaError::rdkafka_error_code) {
+            Ok(()) | Err(Some(RDKafkaErrorCode::NoOffset)) => {}
+            Err(_) => tracing::warn!(?result, "offsets are not committed; trying again"),
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    let each = list.elements();
+    each.iter().map(|one| Partition(one.partition())).collect()
+}

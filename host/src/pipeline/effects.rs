@@ -1,0 +1,98 @@
+//! What a batch is to bring about, gathered from all handlers before any of it happens.
+
+use std::sync::Arc;
+
+use crate::event::{Batch, Emission, NotAnEvento, Offset, Records, Unreadable};
+
+/// The effects of one batch.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Which records of which batch to store.
+    pub stored: Vec<(Arc<Batch>, Vec<u32>)>,
+    /// What to produce to other topics.
+    pub emitted: Vec<Emitted>,
+    /// What went wrong for good.
+    pub dead: Vec<DeadLetter>,
+}
+
+/// An emission whose sources are known by their offsets.
+pub(super) struct Emitted {
+    pub topic: String,
+    /// One a record.
+    pub sources: Vec<Offset>,
+    pub records: Records,
+}
+
+/// Why the record at an offset goes to the dead-letter topic.
+#[derive(Clone, Debug)]
+pub(super) struct DeadLetter {
+    pub offset: Offset,
+    /// Where it failed: `read`, `handle` or `emit`.
+    pub stage: &'static str,
+    /// What kind of failure it was.
+    pub class: &'static str,
+    pub message: String,
+    /// The guest's; empty where there is none.
+    pub stacktrace: String,
+    /// Name and digest; none if it never came to a handler.
+    pub handler: Option<(String, String)>,
+    /// How often it was handed in.
+    pub attempts: u32,
+}
+
+impl DeadLetter {
+    pub(super) fn unreadable(offset: Offset, reason: &NotAnEvento) -> Self {
+        Self {
+            offset,
+            stage: "read",
+            class: match reason {
+                NotAnEvento::Malformed(_) => "eventos.MalformedJson",
+                NotAnEvento::Invalid(_) => "eventos.InvalidEvento",
+            },
+            message: reason.to_string(),
+            stacktrace: String::new(),
+            handler: None,
+            attempts: 0,
+        }
+    }
+}
+
+impl Effects {
+    pub(super) fn of_unreadable(unreadable: &Unreadable) -> Self {
+        let each = unreadable.offsets.iter().zip(&unreadable.reasons);
+        Self {
+            dead: each
+                .map(|(&offset, reason)| DeadLetter::unreadable(offset, reason))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the effects of one call, but for those of the records that `counts` leaves out.
+    pub(super) fn add(
+        &mut self,
+        batch: &Arc<Batch>,
+        mut stored: Vec<u32>,
+        emitted: Vec<Emission>,
+        counts: impl Fn(usize) -> bool,
+    ) {
+        stored.retain(|&record| counts(record as usize));
+        if !stored.is_empty() {
+            self.stored.push((Arc::clone(batch), stored));
+        }
+        for emission in emitted {
+            let mut kept = Emitted {
+                topic: emission.topic,
+                sources: Vec::new(),
+                records: Records::default(),
+            };
+            for (i, &source) in emission.sources.iter().enumerate() {
+                if counts(source as usize) {
+                    kept.sources.push(batch.offset(source as usize));
+                    kept.records.push_ref(emission.records.get(i));
+                }
+            }
+            self.emitted.push(kept);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which batches are under way: taken from a partition, their effects not yet done. The intake
+//! reads from it when to pause a partition, and a rebalance when it may let one go.
+
+use std::{
+    collections::HashMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::event::Partition;
+
+/// Counts batches by partition.
+#[derive(Default)]
+pub(super) struct Flight {
+    // A std mutex, held for a look-up: nothing is awaited under it.
+    batches: Mutex<HashMap<Partition, usize>>,
+    landed: Condvar,
+}
+
+impl Flight {
+    pub(super) fn take_off(&self, partition: Partition) {
+        *self.lock().entry(partition).or_default() += 1;
+    }
+
+    pub(super) fn land(&self, partition: Partition) {
+        let mut batches = self.lock();
+        if let Some(count) = batches.get_mut(&partition) {
+            *count -= 1;
+            if *count == 0 {
+                batches.remove(&partition);
+            }
+        }
+        drop(batches);
+        self.landed.notify_all();
+    }
+
+    pub(super) fn under_way(&self, partition: Partition) -> usize {
+        self.lock().get(&partition).copied().unwrap_or_default()
+    }
+
+    /// Waits until nothing of these partitions is under way; answers whether that came about in time.
+    pub(super) fn drain(&self, partitions: &[Partition], at_most: Duration) -> bool {
+        let busy = |batches: &mut HashMap<Partition, usize>| {
+            partitions.iter().any(|one| batches.contains_key(one))
+        };
+        let waited = self.landed.wait_timeout_while(self.lock(), at_most, busy);
+        let (_batches, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        !timeout.timed_out()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, usize>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn draining_waits_for_its_own_partitions_only() {
+        let flight = Flight::default();
+        let (one, two) = (Partition(1), Partition(2));
+        flight.take_off(one);
+        flight.take_off(one);
+        assert_eq!(flight.under_way(one), 2);
+        assert!(flight.drain(&[two], Duration::ZERO));
+        assert!(!flight.drain(&[one, two], Duration::ZERO));
+        thread::scope(|scope| {
+            let drained = scope.spawn(|| flight.drain(&[one], Duration::from_secs(60)));
+            flight.land(one);
+            flight.land(one);
+            assert!(drained.join().expect("no panic"));
+        });
+        assert_eq!(flight.under_way(one), 0);
+    }
+}

@@ -1,0 +1,158 @@
+//! The thread that polls the consumer. It fills a batch a partition and hands over what is there
+//! as soon as nothing more is waiting, or the batch is full. A partition whose worker lags behind
+//! is paused, while polling goes on, so the group never takes us for dead.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{flight::Flight, lane::Lane, workers::Workers};
+use crate::{
+    event::Partition,
+    kafka::{self, Consumed, Consumer, Notice},
+    readiness::Readiness,
+    telemetry::Metrics,
+};
+
+/// A partition with so many batches under way is paused …
+const PAUSE_AT: usize = 4;
+
+/// … and fetched from again once there are so few.
+const RESUME_AT: usize = 1;
+
+/// How long one poll waits when there is nothing else to do; a signal to stop waits as long.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How long it waits while a partition is paused, since that could go on soon.
+const PAUSED: Duration = Duration::from_millis(2);
+
+/// How long a rebalance or a shutdown waits for what is under way. Within librdkafka's
+/// `max.poll.interval.ms` (5 minutes), and any patience with a shutdown.
+pub(super) const DRAIN: Duration = Duration::from_secs(25);
+
+pub(super) struct Intake {
+    pub consumer: Arc<Consumer>,
+    pub notices: mpsc::Receiver<Notice>,
+    pub flight: Arc<Flight>,
+    pub workers: Workers,
+    pub metrics: Metrics,
+    pub readiness: Readiness,
+    pub stop: CancellationToken,
+}
+
+impl Intake {
+    /// Polls until told to stop, then drains.
+    ///
+    /// # Errors
+    /// [`kafka::Error::Fatal`], after which nothing more is consumed.
+    pub(super) fn run(self) -> Result<(), kafka::Error> {
+        let mut lanes = Lanes::default();
+        let polled = self.poll(&mut lanes);
+        // What was not handed over yet is not missing: its offset was never stored.
+        let partitions: Vec<Partition> = lanes.0.into_keys().collect();
+        if !self.flight.drain(&partitions, DRAIN) {
+            tracing::warn!("batches are still under way; they will be handled again after a restart");
+        }
+        self.workers.join();
+        polled
+    }
+
+    fn poll(&self, lanes: &mut Lanes) -> Result<(), kafka::Error> {
+        while !self.stop.is_cancelled() {
+            let record = self.consumer.poll(lanes.patience())?;
+            // A rebalance happens inside poll: it is taken note of before the record, which may
+            // already be of the new assignment.
+            while let Ok(notice) = self.notices.try_recv() {
+                self.note(notice, lanes);
+            }
+            match record {
+                Some(record) => self.take(&record, lanes),
+                None => self.hand_over_all(lanes),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, notice: Notice, lanes: &mut Lanes) {
+        match notice {
+            Notice::Assigned(partitions) => {
+                self.metrics.rebalanced();
+                self.readiness.set("group", true);
+                tracing::info!(?partitions, "partitions assigned");
+            }
+            Notice::Revoking(partitions) => {
+                self.metrics.rebalanced();
+                tracing::info!(?partitions, "partitions revoked");
+                lanes.0.retain(|partition, _| !partitions.contains(partition));
+            }
+            Notice::Lag(partition, records) => self.metrics.lag(partition, records),
+        }
+    }
+
+    fn take(&self, record: &Consumed<'_>, lanes: &mut Lanes) {
+        let partition = record.partition();
+        let topic = self.consumer.topic();
+        let lane = lanes.0.entry(partition).or_insert_with(|| Lane::new(topic, partition));
+        if lane.is_too_full_for(record) {
+            self.hand_over(partition, lane);
+        }
+        if lane.push(record) {
+            self.hand_over(partition, lane);
+            self.resume_some(lanes);
+        }
+    }
+
+    fn hand_over_all(&self, lanes: &mut Lanes) {
+        for (&partition, lane) in &mut lanes.0 {
+            self.hand_over(partition, lane);
+        }
+        self.resume_some(lanes);
+    }
+
+    fn hand_over(&self, partition: Partition, lane: &mut Lane) {
+        let Some(batch) = lane.take() else {
+            return;
+        };
+        self.flight.take_off(partition);
+        if !self.workers.send(batch) {
+            self.stop.cancel();
+        }
+        if !lane.paused && self.flight.under_way(partition) >= PAUSE_AT {
+            lane.paused = true;
+            self.consumer.pause(partition);
+        }
+    }
+
+    fn resume_some(&self, lanes: &mut Lanes) {
+        for (&partition, lane) in &mut lanes.0 {
+            if lane.paused && self.flight.under_way(partition) <= RESUME_AT {
+                lane.paused = false;
+                self.consumer.resume(partition);
+            }
+        }
+    }
+}
+
+/// What each assigned partition has open.
+#[derive(Default)]
+struct Lanes(BTreeMap<Partition, Lane>);
+
+impl Lanes {
+    /// With a batch open, none: it is handed over as soon as nothing more is waiting.
+    fn patience(&self) -> Duration {
+        let mut patience = IDLE;
+        for lane in self.0.values() {
+            if lane.is_open() {
+                return Duration::ZERO;
+            }
+            if lane.paused {
+                patience = PAUSED;
+            }
+        }
+        patience
+    }
+}

@@ -1,0 +1,81 @@
+//! What wasmtime makes of `wit/`, and the way between its types and ours: borrowed on the way in,
+//! so that a batch is copied once, into the guest; moved on the way out.
+
+#![allow(missing_docs, reason = "generated; the WIT files carry the documentation")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "handler",
+    ownership: Borrowing { duplicate_if_necessary: true },
+    imports: { default: trappable },
+});
+
+use self::eventos::handler::types::{
+    BatchParam, OutcomesResult, RecordsParam, RecordsResult, TextsParam, TextsResult,
+};
+use crate::event::{Batch, Outcomes, Records, Texts};
+
+pub(super) fn lend(batch: &Batch) -> BatchParam<'_> {
+    BatchParam {
+        topic: &batch.topic,
+        partition: batch.partition.0,
+        offsets: &batch.offsets,
+        ids: lend_texts(&batch.ids),
+        tipos: lend_texts(&batch.tipos),
+        records: lend_records(&batch.records),
+    }
+}
+
+fn lend_texts(texts: &Texts) -> TextsParam<'_> {
+    TextsParam {
+        bytes: &texts.bytes,
+        ends: &texts.ends,
+    }
+}
+
+fn lend_records(records: &Records) -> RecordsParam<'_> {
+    RecordsParam {
+        bytes: &records.bytes,
+        key_ends: &records.key_ends,
+        value_ends: &records.value_ends,
+        flags: &records.flags,
+        timestamps: &records.timestamps,
+        header_ends: &records.header_ends,
+        header_name_ends: &records.header_name_ends,
+        header_value_ends: &records.header_value_ends,
+        header_nulls: &records.header_nulls,
+    }
+}
+
+impl From<TextsResult> for Texts {
+    fn from(TextsResult { bytes, ends }: TextsResult) -> Self {
+        Self { bytes, ends }
+    }
+}
+
+impl From<RecordsResult> for Records {
+    fn from(records: RecordsResult) -> Self {
+        Self {
+            bytes: records.bytes,
+            key_ends: records.key_ends,
+            value_ends: records.value_ends,
+            flags: records.flags,
+            timestamps: records.timestamps,
+            header_ends: records.header_ends,
+            header_name_ends: records.header_name_ends,
+            header_value_ends: records.header_value_ends,
+            header_nulls: records.header_nulls,
+        }
+    }
+}
+
+impl From<OutcomesResult> for Outcomes {
+    fn from(outcomes: OutcomesResult) -> Self {
+        Self {
+            kinds: outcomes.kinds,
+            reasons: outcomes.reasons.into(),
+            replacement_ends: outcomes.replacement_ends,
+            replacements: outcomes.replacements.into(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A handler: its file compiled and linked once, from which instances are made.
+
+use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, sync::Arc};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+use super::{
+    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, bindings::HandlerPre,
+    host::{Host, Limits},
+};
+
+/// A handler that was compiled and has shown that it starts. Cheap to share, for every worker
+/// makes its own [`Instance`] of it.
+pub struct Handler {
+    name: String,
+    digest: String,
+    on_error: OnError,
+    retries: u32,
+    pre: HandlerPre<Host>,
+    limits: Arc<Limits>,
+}
+
+/// Why a file does not become a handler.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler {} cannot be loaded: {reason}", path.display())]
+pub struct LoadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub reason: LoadFault,
+}
+
+/// What is wrong with a handler's file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFault {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Read(#[from] io::Error),
+    /// It is no component.
+    #[error("it is not a WebAssembly component that this engine takes")]
+    Compile(#[source] wasmtime::Error),
+    /// It asks for what the host does not offer, or lacks what it must export.
+    #[error("it does not fit the world eventos:handler/handler@1.0.0 (see wit/)")]
+    Link(#[source] wasmtime::Error),
+    /// It trapped, or broke a limit, before its first batch.
+    #[error("it does not start: {0}")]
+    Start(Failure),
+    /// Its own `init` answered with an error, most often about its configuration.
+    #[error("its init refuses to start: {0}")]
+    Init(String),
+}
+
+impl Handler {
+    /// Reads and compiles a handler, links it, and starts one instance to see that it does.
+    ///
+    /// # Errors
+    /// [`LoadError`], with the file and what is wrong.
+    pub fn load(
+        engine: &Engine,
+        file: &HandlerFile,
+        defaults: &Settings,
+        config: &HandlerConfig,
+    ) -> Result<Self, LoadError> {
+        let load = || {
+            let bytes = fs::read(&file.path)?;
+            let component =
+                Component::from_binary(&engine.inner, &bytes).map_err(LoadFault::Compile)?;
+            let pre = engine.linker.instantiate_pre(&component);
+            let pre = pre.and_then(HandlerPre::new).map_err(LoadFault::Link)?;
+            let settings = config.settings(defaults);
+            let handler = Self {
+                name: file.name.clone(),
+                digest: format!("{:x}", Sha256::digest(&bytes)),
+                on_error: settings.on_error,
+                retries: settings.retries,
+                pre,
+                limits: Arc::new(limits(&file.name, &settings, config)),
+            };
+            handler.instance()?;
+            Ok(handler)
+        };
+        load().map_err(|reason| LoadError {
+            path: file.path.clone(),
+            reason,
+        })
+    }
+
+    /// A new instance, with nothing of what others have in memory.
+    ///
+    /// # Errors
+    /// [`LoadFault::Start`] or [`LoadFault::Init`].
+    pub fn instance(&self) -> Result<Instance, LoadFault> {
+        Instance::start(&self.pre, Arc::clone(&self.limits))
+    }
+
+    /// The file's name without a leading "NN-" and ".wasm".
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What becomes of a record that it fails on.
+    #[must_use]
+    pub fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    /// How often a record is handed in again after `retry`.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, digest) = (&self.name, &self.digest);
+        write!(f, "Handler({name}, {digest})")
+    }
+}
+
+fn limits(name: &str, settings: &Settings, config: &HandlerConfig) -> Limits {
+    Limits {
+        handler: name.to_owned(),
+        memory: usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX),
+        timeout: settings.timeout.unsigned_abs(),
+        config: texts(&config.config),
+        produce: config.produce.clone(),
+    }
+}
+
+fn texts(config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let entries = config.iter();
+    entries.map(|(key, value)| (key.clone(), text(value))).collect()
+}

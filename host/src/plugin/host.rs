@@ -1,0 +1,211 @@
+//! What a handler can reach: the imports of its world. Effects are staged for the call in hand
+//! and taken only when it returns; log lines are written at once.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use wasmtime::{ResourceLimiter, Result, bail, ensure};
+
+use super::bindings::eventos::handler::{
+    config, emit, log, store,
+    types::{self, RecordsResult},
+};
+use crate::event::{Batch, Emission, Records, flag};
+
+/// What one handler may use and do; the same for all of its instances.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub handler: String,
+    /// Bytes of linear memory, and of what one call may stage.
+    pub memory: usize,
+    pub timeout: Duration,
+    pub config: BTreeMap<String, String>,
+    pub produce: Vec<String>,
+}
+
+/// The host's side of one instance.
+pub struct Host {
+    limits: Arc<Limits>,
+    call: Call,
+}
+
+/// What belongs to the call in hand, and goes with it.
+#[derive(Default)]
+struct Call {
+    /// None while `init` runs.
+    batch: Option<Arc<Batch>>,
+    staged: Staged,
+    staged_bytes: usize,
+    refused_memory: Option<usize>,
+    last_error: Option<String>,
+}
+
+/// The effects of a call that has not returned yet.
+#[derive(Default)]
+pub(super) struct Staged {
+    pub stored: Vec<u32>,
+    pub emitted: Vec<Emission>,
+}
+
+impl Host {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            limits,
+            call: Call::default(),
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Forgets the call before, and what it staged.
+    pub(super) fn begin(&mut self, batch: &Arc<Batch>) {
+        self.call = Call {
+            batch: Some(Arc::clone(batch)),
+            ..Call::default()
+        };
+    }
+
+    /// Takes the effects of the call that has just returned.
+    pub(super) fn finish(&mut self) -> Staged {
+        std::mem::take(&mut self.call).staged
+    }
+
+    /// The bytes that were asked for when memory was refused during this call.
+    pub(super) fn refused_memory(&self) -> Option<usize> {
+        self.call.refused_memory
+    }
+
+    /// The last line that the guest logged as an error during this call.
+    pub(super) fn last_error(&self) -> Option<&str> {
+        self.call.last_error.as_deref()
+    }
+
+    fn batch(&self) -> Result<Arc<Batch>> {
+        let batch = self.call.batch.as_ref().map(Arc::clone);
+        batch.ok_or_else(|| wasmtime::format_err!("there is no batch yet while init runs"))
+    }
+
+    /// Staged effects live in the host, so they count against the handler's memory as well.
+    fn stage(&mut self, bytes: usize) -> Result<()> {
+        let (staged, limit) = (self.call.staged_bytes + bytes, self.limits.memory);
+        ensure!(
+            staged <= limit,
+            "one call stores and emits {staged} bytes; its limit is {limit}"
+        );
+        self.call.staged_bytes = staged;
+        Ok(())
+    }
+}
+
+impl types::Host for Host {}
+
+impl store::Host for Host {
+    fn append(&mut self, records: Vec<u32>) -> Result<()> {
+        let batch = self.batch()?;
+        self.stage(size_of_val(&records[..]))?;
+        for &record in &records {
+            let Some(flags) = batch.records.flags.get(record as usize) else {
+                bail!("store.append: there is no record {record} in a batch of {}", batch.len());
+            };
+            ensure!(
+                flags & flag::NULL_VALUE == 0,
+                "store.append: record {record} is a tombstone and has nothing to store"
+            );
+        }
+        // The first call is nearly always the only one: its list is taken as it is.
+        match &mut self.call.staged.stored {
+            stored if stored.is_empty() => *stored = records,
+            stored => stored.extend(records),
+        }
+        Ok(())
+    }
+}
+
+impl emit::Host for Host {
+    fn send(&mut self, topic: String, sources: Vec<u32>, records: RecordsResult) -> Result<()> {
+        let batch = self.batch()?;
+        let permitted = &self.limits.produce;
+        ensure!(
+            permitted.contains(&topic),
+            "emit.send: the topic {topic} is not permitted; add it to handler.{}.produce",
+            self.limits.handler
+        );
+        let records = Records::from(records);
+        records
+            .check()
+            .map_err(|fault| wasmtime::format_err!("emit.send: {fault}"))?;
+        ensure!(
+            sources.len() == records.len(),
+            "emit.send: {} sources for {} records",
+            sources.len(),
+            records.len()
+        );
+        if let Some(source) = sources.iter().find(|&&source| source as usize >= batch.len()) {
+            bail!("emit.send: there is no record {source} in a batch of {}", batch.len());
+        }
+        self.stage(records.byte_len() + size_of_val(&sources[..]))?;
+        self.call.staged.emitted.push(Emission {
+            topic,
+            sources,
+            records,
+        });
+        Ok(())
+    }
+}
+
+impl config::Host for Host {
+    fn get(&mut self, key: String) -> Result<Option<String>> {
+        Ok(self.limits.config.get(&key).cloned())
+    }
+
+    fn all(&mut self) -> Result<Vec<(String, String)>> {
+        Ok(self.limits.config.clone().into_iter().collect())
+    }
+}
+
+impl log::Host for Host {
+    fn write(&mut self, level: log::Level, record: Option<u32>, message: String) -> Result<()> {
+        let handler = self.limits.handler.as_str();
+        let batch = self.call.batch.as_deref();
+        let partition = batch.map(|batch| batch.partition.0);
+        let offset = batch
+            .zip(record)
+            .and_then(|(batch, record)| batch.offsets.get(record as usize).copied());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(target: "eventos::handler", handler, partition, offset, "{message}")
+            };
+        }
+        match level {
+            log::Level::Trace => line!(trace),
+            log::Level::Debug => line!(debug),
+            log::Level::Info => line!(info),
+            log::Level::Warn => line!(warn),
+            log::Level::Error => {
+                line!(error);
+                self.call.last_error = Some(message);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ResourceLimiter for Host {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let fits = desired <= self.limits.memory;
+        if !fits {
+            self.call.refused_memory = Some(desired);
+        }
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        // A table's entry is a pointer of the host's; they count like linear memory.
+        let fits = desired.saturating_mul(size_of::<usize>()) <= self.limits.memory;
+        if !fits {
+            self.call.refused_memory = Some(desired.saturating_mul(size_of::<usize>()));
+        }
+        Ok(fits)
+    }
+}

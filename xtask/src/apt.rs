@@ -1,0 +1,98 @@
+//! Debian's package manager: what a chore is missing, it installs where it may, and names where it
+//! may not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{capture, run, step, succeeds};
+
+/// A program that a chore cannot do without.
+pub struct Need {
+    /// As one would say it in a sentence, with the least version.
+    pub what: &'static str,
+    /// The Debian package that brings it.
+    pub package: &'static str,
+    pub is_there: bool,
+}
+
+/// Whether this machine installs with apt.
+pub fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists() && succeeds(Command::new("apt-get").arg("--version"))
+}
+
+/// Whether we may install packages and refresh their lists.
+pub fn is_root() -> bool {
+    capture(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
+}
+
+/// `apt-get` that asks nothing, whatever its standard input is.
+pub fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg("-q")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Refreshes the package lists; a fresh machine or container often has none.
+pub fn update() -> Result<()> {
+    step("apt-get update");
+    run(apt_get().arg("update")).context("Debian's package lists cannot be refreshed")
+}
+
+/// Installs what is not there, or says what to install.
+pub fn provide(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_there).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what = missing
+        .iter()
+        .map(|need| need.what)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    if !is_debian() {
+        bail!(
+            "missing: {what}; install it and try again (in Debian the packages are {})",
+            packages.join(" ")
+        );
+    }
+    if !is_root() {
+        bail!(
+            "missing: {what}; install it with `sudo apt-get install {}` and try again",
+            packages.join(" ")
+        );
+    }
+    step(format_args!("installing what is missing: {what}"));
+    update()?;
+    run(apt_get()
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(&packages))
+    .with_context(|| {
+        format!(
+            "missing: {what}, and apt could not install {}",
+            packages.join(" ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_missing_asks_for_nothing() {
+        assert!(
+            provide(&[Need {
+                what: "a shell",
+                package: "no-such-package",
+                is_there: true
+            }])
+            .is_ok()
+        );
+    }
+}

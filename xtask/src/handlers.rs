@@ -1,0 +1,186 @@
+//! `cargo xtask handlers`: every Rust handler under plugins/ becomes a component,
+//! `plugins/NAME.wasm`.
+//!
+//! A handler is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo
+//! makes a core module of it; the component around it is made here, so nobody has to install a tool
+//! for that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use wit_component::ComponentEncoder;
+
+use crate::process::{run, step};
+use crate::wasm_std;
+use crate::workspace::{self, Metadata};
+
+/// A crate to build, and where its component goes.
+#[derive(Debug, PartialEq)]
+struct Handler {
+    package: String,
+    /// What cargo writes, relative to the target folder's profile.
+    module: String,
+    component: PathBuf,
+}
+
+/// Builds all of them; a file whose bytes would not change is left alone, so a running daemon sees
+/// no change.
+pub fn build() -> Result<()> {
+    let plugins = workspace::root().join("plugins");
+    let handlers = find(&workspace::metadata()?, &plugins);
+    if handlers.is_empty() {
+        bail!(
+            "no crate under {} is a handler: a handler has crate-type = [\"cdylib\"]",
+            plugins.display()
+        );
+    }
+    let compiler = wasm_std::provide()?;
+
+    let names = handlers
+        .iter()
+        .map(|handler| handler.package.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    step(format_args!("building the handlers: {names}"));
+    // A folder of its own: the compiler may be another one than the host's, and cargo holds one
+    // lock a folder.
+    let target_dir = workspace::root().join("target/handlers");
+    let mut cargo = workspace::cargo();
+    cargo
+        .args([
+            "build",
+            "--profile",
+            "handler",
+            "--target",
+            wasm_std::TARGET,
+            "--target-dir",
+        ])
+        .arg(&target_dir);
+    for handler in &handlers {
+        cargo.args(["--package", &handler.package]);
+    }
+    compiler.use_in(&mut cargo);
+    run(&mut cargo)?;
+
+    let modules = target_dir.join(wasm_std::TARGET).join("handler");
+    for handler in &handlers {
+        let module = modules.join(&handler.module);
+        let core =
+            fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+        let component = componentize(&core).with_context(|| {
+            format!(
+                "`{}` is no handler; does it call the macro that exports one?",
+                handler.package
+            )
+        })?;
+        let changed = write(&handler.component, &component)?;
+        let shown = handler
+            .component
+            .strip_prefix(workspace::root())
+            .unwrap_or(&handler.component);
+        let note = if changed { "" } else { ", unchanged" };
+        step(format_args!(
+            "{}: {} kB{note}",
+            shown.display(),
+            component.len() / 1000
+        ));
+    }
+    Ok(())
+}
+
+/// The handlers among the workspace's packages, in the order of their files.
+fn find(metadata: &Metadata, plugins: &Path) -> Vec<Handler> {
+    let mut handlers: Vec<Handler> = metadata
+        .packages
+        .iter()
+        .filter_map(|package| {
+            let folder = package.manifest_path.parent()?;
+            if folder.parent()? != plugins {
+                return None;
+            }
+            let cdylib = |kinds: &Vec<String>| kinds.iter().any(|kind| kind == "cdylib");
+            let library = package
+                .targets
+                .iter()
+                .find(|target| cdylib(&target.crate_types))?;
+            // The folder names the component: unlike a package it may begin with the digits that
+            // order the chain.
+            let file = format!("{}.wasm", folder.file_name()?.to_str()?);
+            Some(Handler {
+                package: package.name.clone(),
+                module: format!("{}.wasm", library.name.replace('-', "_")),
+                component: plugins.join(file),
+            })
+        })
+        .collect();
+    handlers.sort_by(|a, b| a.component.cmp(&b.component));
+    handlers
+}
+
+/// Wraps a core module, in which wit-bindgen left a description of its world, into a component.
+fn componentize(module: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default()
+        .validate(true)
+        .module(module)?
+        .encode()
+}
+
+/// Puts the bytes there in one step, since a daemon may be watching the folder; false when they are
+/// there already.
+fn write(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    // Its name does not end in .wasm, so nobody takes the half-written file for a handler.
+    let temporary = path.with_added_extension(format!("tmp-{}", std::process::id()));
+    fs::write(&temporary, bytes)
+        .with_context(|| format!("cannot write {}", temporary.display()))?;
+    fs::rename(&temporary, path).with_context(|| format!("cannot replace {}", path.display()))?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(json: &str) -> Metadata {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_handler_is_a_cdylib_right_under_plugins() {
+        let metadata = metadata(
+            r#"{"target_directory": "/w/target", "packages": [
+                {"name": "late", "manifest_path": "/w/plugins/store/Cargo.toml",
+                 "targets": [{"name": "late", "crate_types": ["cdylib"]}]},
+                {"name": "by-tipo", "manifest_path": "/w/plugins/10-by-tipo/Cargo.toml",
+                 "targets": [{"name": "x", "crate_types": ["bin"]}, {"name": "by-tipo", "crate_types": ["cdylib", "rlib"]}]},
+                {"name": "sdk", "manifest_path": "/w/plugins/sdk/Cargo.toml",
+                 "targets": [{"name": "sdk", "crate_types": ["lib"]}]},
+                {"name": "other", "manifest_path": "/w/other/Cargo.toml",
+                 "targets": [{"name": "other", "crate_types": ["cdylib"]}]}]}"#,
+        );
+        let handler = |package: &str, module: &str, component: &str| Handler {
+            package: package.into(),
+            module: module.into(),
+            component: component.into(),
+        };
+        let expected = [
+            handler("by-tipo", "by_tipo.wasm", "/w/plugins/10-by-tipo.wasm"),
+            handler("late", "late.wasm", "/w/plugins/store.wasm"),
+        ];
+        assert_eq!(find(&metadata, Path::new("/w/plugins")), expected);
+    }
+
+    #[test]
+    fn the_same_bytes_are_not_written_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("store.wasm");
+        assert!(write(&path, b"1").unwrap());
+        assert!(!write(&path, b"1").unwrap());
+        assert!(write(&path, b"2").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test [FILTER]`: what the tests need is got and started, then every test runs.
+//!
+//! The tests receive
+//! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
+//! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web libraries of `test/python.txt`,
+//! * `kcat` on the path, and `plugins/*.wasm` freshly built.
+//!
+//! What cannot be had is an error here, so that no test has to be skipped.
+
+mod jars;
+mod kafka;
+mod python;
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::apt::{self, Need};
+use crate::process::{run as run_command, step, succeeds};
+use crate::{handlers, workspace};
+
+/// Runs the tests whose name contains `filter`, all without one; `args` go to the test binaries.
+pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
+    step("looking for what the tests need: kcat, Java, Maven, Python");
+    apt::provide(&needs())?;
+    let jars = jars::provide()?;
+    let python = python::provide()?;
+    handlers::build()?;
+
+    // Before Kafka starts: what does not compile should fail first, and a broker only slows a
+    // compiler down.
+    step("building the tests");
+    run_command(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
+
+    let log = workspace::root().join("target/test-kafka.log");
+    let kafka = kafka::Kafka::start(&jars, &log)?;
+    step(match filter {
+        Some(filter) => format!("running the tests that are called *{filter}*"),
+        None => "running all tests".to_owned(),
+    });
+    let mut tests = workspace::cargo();
+    tests
+        .args(["test", "--workspace"])
+        .args(filter)
+        .arg("--")
+        .args(args);
+    tests
+        .env("EVENTOS_TEST_KAFKA", kafka.address())
+        .env("EVENTOS_TEST_PYTHON", python);
+    run_command(&mut tests)
+        .with_context(|| format!("the tests failed; Kafka's log is {}", log.display()))?;
+    step("every test passed");
+    Ok(())
+}
+
+fn needs() -> Vec<Need> {
+    let java = jars::java_is_recent();
+    let mut needs = vec![
+        Need {
+            what: "kcat",
+            package: "kcat",
+            is_there: program("kcat", "-V"),
+        },
+        Need {
+            what: "Java 17 or newer",
+            package: "default-jre-headless",
+            is_there: java,
+        },
+        Need {
+            what: "Python 3 with venv",
+            package: "python3-venv",
+            is_there: python::can_make_venvs(),
+        },
+    ];
+    // Without the jars in the cache only: Maven has no other use here.
+    if !jars::are_ready() {
+        needs.push(Need {
+            what: "Maven",
+            package: "maven",
+            is_there: program("mvn", "-v"),
+        });
+    }
+    needs
+}
+
+fn program(name: impl AsRef<OsStr>, flag: &str) -> bool {
+    succeeds(Command::new(name).arg(flag))
+}

@@ -1,0 +1,136 @@
+//! Apache Kafka's jars, fetched with Maven into the user's cache folder, and the Java that runs
+//! them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::process::{run, step};
+
+const KAFKA: &str = "4.3.1";
+
+/// Fetches Kafka and its dependencies. Kafka logs through slf4j 1.7 to whatever it finds; the
+/// binding has to be of the same version as the log4j-core that Kafka depends on.
+const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>eventos</groupId>
+  <artifactId>test-kafka</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>4.3.1</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>2.25.4</version>
+    </dependency>
+  </dependencies>
+</project>
+"#;
+
+/// With its version, since another one may print or do something else.
+const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
+fn folder() -> Result<PathBuf> {
+    Ok(cache::dir()?.join(format!("kafka-{KAFKA}")))
+}
+
+/// Whether nothing is left to fetch.
+pub fn are_ready() -> bool {
+    folder().is_ok_and(|folder| cache::is_ready(&folder, POM))
+}
+
+/// The folder of the jars, every one of them.
+pub fn provide() -> Result<PathBuf> {
+    let folder = folder()?;
+    cache::prepare(
+        &folder,
+        POM,
+        |folder| main_jar(folder).exists(),
+        |folder| {
+            step(format_args!(
+                "fetching Apache Kafka {KAFKA} with Maven into {}",
+                folder.display()
+            ));
+            let pom = folder.join("pom.xml");
+            fs::write(&pom, POM).with_context(|| format!("cannot write {}", pom.display()))?;
+            let mut maven = Command::new("mvn");
+            maven.args([
+                "--batch-mode",
+                "--no-transfer-progress",
+                "--quiet",
+                COPY,
+                "-DincludeScope=runtime",
+            ]);
+            maven
+                .arg("-DoutputDirectory=jars")
+                .current_dir(folder)
+                .stdin(Stdio::null());
+            run(&mut maven)
+                .with_context(|| format!("Maven could not fetch Apache Kafka {KAFKA}"))?;
+            let main = main_jar(folder);
+            if !main.exists() {
+                bail!("Maven fetched no {}", main.display());
+            }
+            Ok(())
+        },
+    )?;
+    Ok(folder.join("jars"))
+}
+
+fn main_jar(folder: &Path) -> PathBuf {
+    folder.join(format!("jars/kafka_2.13-{KAFKA}.jar"))
+}
+
+/// Whether there is a Java that Kafka 4's brokers run on.
+pub fn java_is_recent() -> bool {
+    let Ok(output) = Command::new("java")
+        .arg("-version")
+        .stdin(Stdio::null())
+        .output()
+    else {
+        return false;
+    };
+    // Java tells its version on stderr.
+    java_major(&String::from_utf8_lossy(&output.stderr)).is_some_and(|major| major >= 17)
+}
+
+/// 17, out of `openjdk version "17.0.15" 2025-04-15`.
+fn java_major(said: &str) -> Option<u32> {
+    let version = said.split('"').nth(1)?;
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn javas_version_is_read() {
+        assert_eq!(
+            java_major("openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime"),
+            Some(17)
+        );
+        assert_eq!(java_major("openjdk version \"21-ea\" 2023-09-19"), Some(21));
+        assert_eq!(java_major("java version \"1.8.0_392\""), Some(1));
+        assert_eq!(java_major("no java here"), None);
+    }
+
+    #[test]
+    fn the_pom_fetches_the_version_that_we_look_for() {
+        assert!(POM.contains(&format!(
+            "<artifactId>kafka_2.13</artifactId>\n      <version>{KAFKA}</version>"
+        )));
+    }
+}

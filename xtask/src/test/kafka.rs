@@ -1,0 +1,194 @@
+//! One Apache Kafka, a KRaft node that is broker and controller, on free loopback ports for one
+//! test run.
+//!
+//! It may not outlive the run, however that ends. So it runs under a small shell whose standard
+//! input is a pipe from us: when we drop it, or die of whatever signal, the pipe closes and the
+//! shell kills the broker.
+
+mod node;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::process::{capture, run, step};
+use node::Node;
+
+/// How long a broker may take until it answers; three seconds are usual on two cores.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// `$1` is the broker's folder, the rest its command line. Ctrl-C reaches every process of a
+/// terminal, and all of these ignore it: the broker stays up while the tests end, and the folder is
+/// removed after the broker.
+const LIFELINE: &str = r#"
+trap '' INT HUP
+dir=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- &
+broker=$!
+{ cat <&3 >/dev/null; kill -9 "$broker"; } &
+watcher=$!
+wait "$broker"
+status=$?
+kill "$watcher"
+rm -rf "$dir"
+exit "$status"
+"#;
+
+/// A broker that runs as long as this value lives.
+pub struct Kafka {
+    address: String,
+    /// The shell around the broker; its standard input is the lifeline.
+    shell: Child,
+    /// Settings and data, removed after the broker ended.
+    _dir: TempDir,
+}
+
+impl Kafka {
+    /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
+    pub fn start(jars: &Path, log: &Path) -> Result<Kafka> {
+        let dir = tempfile::Builder::new()
+            .prefix("eventos-kafka-")
+            .tempdir()
+            .context("cannot make a folder for Kafka")?;
+        let node = Node::configure(jars, dir.path())?;
+        if let Some(parent) = log.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        let output =
+            File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        // Copies of one open file share its position, so nobody writes over another's lines.
+        let output = || {
+            output
+                .try_clone()
+                .with_context(|| format!("cannot write {}", log.display()))
+        };
+
+        step("formatting Apache Kafka's folder");
+        let mut format = node.format();
+        format
+            .stdin(Stdio::null())
+            .stdout(output()?)
+            .stderr(output()?);
+        run(&mut format).with_context(|| {
+            format!("Kafka's folder cannot be formatted: see {}", log.display())
+        })?;
+
+        let (broker, address) = (node.serve(), node.address);
+        step(format_args!(
+            "starting Apache Kafka on {address}; its log is {}",
+            log.display()
+        ));
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", LIFELINE, "kafka"])
+            .arg(dir.path())
+            .arg(broker.get_program())
+            .args(broker.get_args());
+        shell
+            .stdin(Stdio::piped())
+            .stdout(output()?)
+            .stderr(output()?);
+        let shell = shell.spawn().context("cannot start Kafka")?;
+        let mut kafka = Kafka {
+            address,
+            shell,
+            _dir: dir,
+        };
+        kafka
+            .wait_until_it_answers()
+            .with_context(|| format!("Apache Kafka did not start: see {}", log.display()))?;
+        Ok(kafka)
+    }
+
+    /// Host and port, as clients want their bootstrap servers.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let mut progress = PROGRESS;
+        loop {
+            if let Some(status) = self.shell.try_wait().context("cannot watch Kafka")? {
+                bail!("it ended with {status}");
+            }
+            // A port that accepts is not enough: the broker must know itself as part of its
+            // cluster.
+            let metadata =
+                capture(Command::new("kcat").args(["-b", &self.address, "-L", "-m", "2"]));
+            if metadata.is_ok_and(|text| text.contains(" 1 brokers:")) {
+                step(format_args!(
+                    "Apache Kafka answers after {:.1} s",
+                    start.elapsed().as_secs_f32()
+                ));
+                return Ok(());
+            }
+            if start.elapsed() > START_DEADLINE {
+                bail!(
+                    "it did not answer on {} within {} s",
+                    self.address,
+                    START_DEADLINE.as_secs()
+                );
+            }
+            if start.elapsed() > progress {
+                step(format_args!(
+                    "still waiting for Apache Kafka ({} s)",
+                    progress.as_secs()
+                ));
+                progress += PROGRESS;
+            }
+            sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        // Closes the lifeline; there is nothing to save, so the broker is killed rather than shut
+        // down.
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shell that runs `program` as it would a broker.
+    fn lifeline(dir: &Path, program: &[&str]) -> Child {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", LIFELINE, "test"])
+            .arg(dir)
+            .args(program)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null());
+        shell.spawn().unwrap()
+    }
+
+    #[test]
+    fn a_broker_does_not_survive_its_lifeline() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let mut shell = lifeline(dir.path(), &["sleep", "60"]);
+        drop(shell.stdin.take());
+        assert!(!shell.wait().unwrap().success());
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_broker_that_ends_by_itself_ends_the_shell() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut shell = lifeline(dir.path(), &["sh", "-c", "exit 7"]);
+        assert_eq!(shell.wait().unwrap().code(), Some(7));
+    }
+}

@@ -1,0 +1,148 @@
+//! The settings, the ports and the Java command line of a single Kafka node.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// Kafka's own logging, on stdout and without the two pages of settings that it prints three times.
+const LOG4J: &str = "\
+rootLogger.level = info
+rootLogger.appenderRef.stdout.ref = stdout
+logger.config.name = org.apache.kafka.common.config.AbstractConfig
+logger.config.level = warn
+appender.stdout.type = Console
+appender.stdout.name = stdout
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = %d %p %m (%c)%n
+";
+
+/// A folder with a node's settings and, once it is formatted, its data.
+pub struct Node<'a> {
+    jars: &'a Path,
+    dir: &'a Path,
+    /// Where clients connect.
+    pub address: String,
+}
+
+impl<'a> Node<'a> {
+    /// Chooses ports and writes the settings.
+    pub fn configure(jars: &'a Path, dir: &'a Path) -> Result<Node<'a>> {
+        let [broker, controller] = free_ports()?;
+        let node = Node {
+            jars,
+            dir,
+            address: format!("127.0.0.1:{broker}"),
+        };
+        write(&node.settings(), &properties(dir, broker, controller))?;
+        write(&node.logging(), LOG4J)?;
+        Ok(node)
+    }
+
+    /// The command that makes an empty folder the node's own.
+    pub fn format(&self) -> Command {
+        let mut java = self.java("kafka.tools.StorageTool");
+        // Any 16 bytes in base64 are an id of a cluster; nobody else will ever meet this one.
+        java.args([
+            "format",
+            "--standalone",
+            "--cluster-id",
+            "ZXZlbnRvcy10ZXN0LWthZg",
+            "--config",
+        ]);
+        java.arg(self.settings());
+        java
+    }
+
+    /// The command that is the broker.
+    pub fn serve(&self) -> Command {
+        let mut java = self.java("kafka.Kafka");
+        java.arg(self.settings());
+        java
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let mut logging = OsString::from("-Dlog4j2.configurationFile=");
+        logging.push(self.logging());
+        let mut java = Command::new("java");
+        // The simplest collector starts fastest and leaves the second core to the tests.
+        java.args(["-Xmx512m", "-XX:+UseSerialGC"]).arg(logging);
+        java.arg("-cp").arg(self.jars.join("*")).arg(class);
+        java
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.dir.join("server.properties")
+    }
+
+    fn logging(&self) -> PathBuf {
+        self.dir.join("log4j2.properties")
+    }
+}
+
+/// One replica of everything, and groups that do not wait for a second member; the rest is as Kafka
+/// has it.
+fn properties(dir: &Path, broker: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+",
+        dir.join("data").display()
+    )
+}
+
+/// Two ports that were free a moment ago. Both are held until both are known, so they differ.
+fn free_ports() -> Result<[u16; 2]> {
+    let bind = || TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
+    let sockets = [bind()?, bind()?];
+    let port = |socket: &TcpListener| anyhow::Ok(socket.local_addr()?.port());
+    Ok([port(&sockets[0])?, port(&sockets[1])?])
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_differ_and_are_free() {
+        let [a, b] = free_ports().unwrap();
+        assert_ne!(a, b);
+        assert!(TcpListener::bind(("127.0.0.1", a)).is_ok());
+    }
+
+    #[test]
+    fn it_listens_on_loopback_only() {
+        let text = properties(Path::new("/tmp/k"), 1, 2);
+        let listeners = text
+            .lines()
+            .find_map(|line| line.strip_prefix("listeners="))
+            .unwrap();
+        assert!(
+            listeners
+                .split(',')
+                .all(|listener| listener.contains("://127.0.0.1:")),
+            "{listeners}"
+        );
+        assert!(text.contains("log.dirs=/tmp/k/data\n"));
+    }
+}

@@ -1,6 +1,7 @@
 //! One Evento of the batch in hand, read out of the columns when asked, so that what a handler ignores costs nothing.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::Record;
 use crate::bindings::Batch;
@@ -29,9 +30,10 @@ pub struct Header<'a> {
 #[derive(Clone)]
 pub struct Headers<'a> {
     records: &'a Records,
+    /// Those still to come, as indices in the columns of headers.
+    range: Range<usize>,
+    /// Where the first of them begins.
     start: usize,
-    next: usize,
-    end: usize,
 }
 
 impl<'a> Evento<'a> {
@@ -96,10 +98,8 @@ impl<'a> Evento<'a> {
     /// it is null.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers()
-            .filter(|header| header.name == name)
-            .last()?
-            .value
+        let mut from_the_last = self.headers().rev();
+        from_the_last.find(|header| header.name == name)?.value
     }
 
     /// When the record was made, or appended: milliseconds since 1970-01-01 UTC. Very old records have none.
@@ -159,9 +159,20 @@ impl Records {
     pub(crate) fn headers(&self, i: usize) -> Headers<'_> {
         Headers {
             records: self,
+            range: start_of(&self.header_ends, i)..self.header_ends[i] as usize,
             start: self.value_ends[i] as usize,
-            next: start_of(&self.header_ends, i),
-            end: self.header_ends[i] as usize,
+        }
+    }
+}
+
+impl<'a> Headers<'a> {
+    fn get(&self, header: usize, start: usize) -> Header<'a> {
+        let name_end = self.records.header_name_ends[header] as usize;
+        let value = name_end..self.records.header_value_ends[header] as usize;
+        let is_null = self.records.header_nulls[header] != 0;
+        Header {
+            name: text(&self.records.bytes[start..name_end]),
+            value: (!is_null).then(|| &self.records.bytes[value]),
         }
     }
 }
@@ -170,28 +181,27 @@ impl<'a> Iterator for Headers<'a> {
     type Item = Header<'a>;
 
     fn next(&mut self) -> Option<Header<'a>> {
-        if self.next == self.end {
-            return None;
-        }
-        let Records {
-            bytes,
-            header_name_ends,
-            header_value_ends,
-            header_nulls,
-            ..
-        } = self.records;
-        let name_end = header_name_ends[self.next] as usize;
-        let value_end = header_value_ends[self.next] as usize;
-        let name = text(&bytes[self.start..name_end]);
-        let value = (header_nulls[self.next] == 0).then(|| &bytes[name_end..value_end]);
-        self.start = value_end;
-        self.next += 1;
-        Some(Header { name, value })
+        let first = self.range.next()?;
+        let header = self.get(first, self.start);
+        self.start = self.records.header_value_ends[first] as usize;
+        Some(header)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.end - self.next;
-        (left, Some(left))
+        self.range.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Headers<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let last = self.range.next_back()?;
+        let is_first = self.range.is_empty();
+        let start = if is_first {
+            self.start
+        } else {
+            self.records.header_value_ends[last - 1] as usize
+        };
+        Some(self.get(last, start))
     }
 }
 

@@ -164,7 +164,7 @@ pub(crate) mod emit {
     use crate::bindings::eventos::handler::types::Records;
 
     pub(crate) fn send(topic: &str, sources: &[u32], records: &Records) {
-        assert_eq!(sources.len(), records.len());
+        assert_eq!(sources.len(), records.flags.len());
         let emitted = sources
             .iter()
             .enumerate()

@@ -51,6 +51,7 @@ fn everything_of_a_record_can_be_read() {
                 ];
                 assert_eq!(evento.headers().len(), 6);
                 assert_eq!(evento.headers().collect::<Vec<_>>(), expected);
+                assert!(evento.headers().rev().eq(expected.into_iter().rev()));
                 assert_eq!(evento.header("a"), Some(&b"\xff"[..]));
                 assert_eq!((evento.header("c"), evento.header("d")), (None, None));
             }

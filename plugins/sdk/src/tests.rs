@@ -1,0 +1,177 @@
+//! Handlers written with the SDK as their authors would, through the columns and back.
+
+use crate::log::Level;
+use crate::testing::{self, Emitted, Logged};
+use crate::{Evento, Header, Outcome, Record, config, emit, log, store};
+
+fn evento(id: &str, tipo: &str) -> Record {
+    Record::new(format!(r#"{{"id":{id},"tipo":"{tipo}"}}"#))
+}
+
+#[test]
+fn everything_of_a_record_can_be_read() {
+    let whole = evento(r#""\u00e1-1""#, "sismo")
+        .key("clave")
+        .header("a", "1")
+        .null_header("b")
+        .header("a", "")
+        .header("b", "2")
+        .header("a", vec![0xff])
+        .null_header("c")
+        .timestamp(1_700_000_000_000);
+    let bare = evento("123456789012345678901234567890", "x");
+    let empty_key = evento("-7", "y").key("");
+    let records = [
+        whole,
+        bare,
+        empty_key,
+        Record::tombstone("clave").header("h", "i"),
+    ];
+
+    let seen = |evento: &Evento<'_>| {
+        assert_eq!((evento.topic(), evento.partition()), ("eventos", 0));
+        assert!(!evento.log_append_time());
+        match evento.offset() {
+            0 => {
+                assert_eq!(
+                    (evento.id(), evento.id_is_integer(), evento.tipo()),
+                    ("á-1", false, "sismo")
+                );
+                assert_eq!(evento.text(), Some(r#"{"id":"\u00e1-1","tipo":"sismo"}"#));
+                assert_eq!(evento.key(), Some(&b"clave"[..]));
+                assert_eq!(evento.timestamp(), Some(1_700_000_000_000));
+                let header = |name, value| Header { name, value };
+                let expected = [
+                    header("a", Some(&b"1"[..])),
+                    header("b", None),
+                    header("a", Some(b"")),
+                    header("b", Some(b"2")),
+                    header("a", Some(b"\xff")),
+                    header("c", None),
+                ];
+                assert_eq!(evento.headers().len(), 6);
+                assert_eq!(evento.headers().collect::<Vec<_>>(), expected);
+                assert!(evento.headers().rev().eq(expected.into_iter().rev()));
+                assert_eq!(evento.header("a"), Some(&b"\xff"[..]));
+                assert_eq!((evento.header("c"), evento.header("d")), (None, None));
+            }
+            1 => {
+                assert_eq!(evento.id(), "123456789012345678901234567890");
+                assert!(evento.id_is_integer() && !evento.is_tombstone());
+                assert_eq!((evento.key(), evento.timestamp()), (None, None));
+                assert_eq!(evento.headers().count(), 0);
+            }
+            2 => {
+                assert_eq!((evento.id(), evento.key()), ("-7", Some(&b""[..])));
+            }
+            _ => {
+                assert!(evento.is_tombstone() && !evento.id_is_integer());
+                assert_eq!((evento.id(), evento.tipo(), evento.text()), ("", "", None));
+                assert_eq!(evento.key(), Some(&b"clave"[..]));
+                assert_eq!(evento.header("h"), Some(&b"i"[..]));
+            }
+        }
+        Outcome::Pass
+    };
+    assert_eq!(testing::run(seen, records).outcomes.len(), 4);
+}
+
+#[test]
+fn every_outcome_comes_back_in_its_place() {
+    let answer = |evento: &Evento<'_>| match evento.tipo() {
+        "drop" => Outcome::Drop,
+        "replace" => Outcome::replace([
+            evento.to_record().header("n", "1"),
+            Record::tombstone("k").timestamp(3),
+        ]),
+        "none" => Outcome::replace([]),
+        "retry" => Outcome::retry("busy"),
+        "reject" => Outcome::reject(format!("{} is wrong", evento.id())),
+        _ => Outcome::Pass,
+    };
+    let tipos = [
+        "retry", "replace", "pass", "none", "reject", "drop", "replace", "reject",
+    ];
+    let records = tipos.map(|tipo| evento("1", tipo).key("k").null_header("z"));
+    let replacement = evento("1", "replace")
+        .key("k")
+        .null_header("z")
+        .header("n", "1");
+    let replaced = Outcome::Replace(vec![replacement, Record::tombstone("k").timestamp(3)]);
+    let expected = [
+        Outcome::retry("busy"),
+        replaced.clone(),
+        Outcome::Pass,
+        Outcome::Replace(vec![]),
+        Outcome::reject("1 is wrong"),
+        Outcome::Drop,
+        replaced,
+        Outcome::reject("1 is wrong"),
+    ];
+    assert_eq!(testing::run(answer, records).outcomes, expected);
+}
+
+#[test]
+fn effects_count_unless_their_evento_is_retried_or_rejected() {
+    let handle = |evento: &Evento<'_>| {
+        store::append(evento);
+        emit::send("even", evento, Record::new(evento.id()).key("e"));
+        emit::send("odd", evento, Record::tombstone(evento.id()));
+        log::warn!("saw {}", evento.id());
+        match evento.tipo() {
+            "bad" => Outcome::reject("bad"),
+            "busy" => Outcome::retry("busy"),
+            _ => Outcome::Pass,
+        }
+    };
+    let records = [evento("1", "bad"), evento("2", "good"), evento("3", "busy")];
+    let ran = testing::run(handle, records);
+    assert_eq!(ran.stored, [1]);
+    let emitted = |topic: &str, record| Emitted {
+        topic: topic.to_owned(),
+        cause: 1,
+        record,
+    };
+    let expected = [
+        emitted("even", Record::new("2").key("e")),
+        emitted("odd", Record::tombstone("2")),
+    ];
+    assert_eq!(ran.emitted, expected);
+    let logged = |record: usize, message: &str| Logged {
+        level: Level::Warn,
+        record: Some(record),
+        message: message.to_owned(),
+    };
+    assert_eq!(
+        ran.logged,
+        [logged(0, "saw 1"), logged(1, "saw 2"), logged(2, "saw 3")]
+    );
+}
+
+#[test]
+fn one_batch_leaves_nothing_to_the_next() {
+    let handle = |evento: &Evento<'_>| {
+        store::append(evento);
+        emit::send("t", evento, Record::new("x"));
+        Outcome::Pass
+    };
+    testing::run(handle, [evento("1", "a"), evento("2", "a")]);
+    let ran = testing::run(handle, [evento("3", "a")]);
+    assert_eq!((ran.stored.as_slice(), ran.emitted.len()), (&[0][..], 1));
+}
+
+#[test]
+fn settings_are_read_by_key_and_in_order() {
+    testing::set("b", "2");
+    testing::set("a", "[1]");
+    assert_eq!(config::get("b").as_deref(), Some("2"));
+    assert_eq!(config::get("c"), None);
+    let all = config::all();
+    assert_eq!(
+        all,
+        [
+            ("a".to_owned(), "[1]".to_owned()),
+            ("b".to_owned(), "2".to_owned())
+        ]
+    );
+}

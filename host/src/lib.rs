@@ -6,5 +6,6 @@ pub mod http;
 pub mod kafka;
 pub mod pipeline;
 pub mod plugin;
+pub mod readiness;
 pub mod store;
 pub mod telemetry;

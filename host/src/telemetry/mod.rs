@@ -1,5 +1,7 @@
 //! What the daemon says of itself: log lines and metrics.
 
+pub mod metrics;
+
 use serde::{Deserialize, Serialize};
 
 /// The `[telemetry]` table.

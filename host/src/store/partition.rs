@@ -1,0 +1,210 @@
+//! The stored Eventos of one partition, in segments.
+
+use std::collections::VecDeque;
+
+use super::{
+    cursor::Position,
+    segment::{Entry, Segment},
+    tipos::Tipos,
+};
+use crate::event::Offset;
+
+/// How large a segment becomes. The oldest Eventos are freed by whole segments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// An index into a partition: a segment of it, and an entry of that. Normally `entry` is below
+/// the segment's length; the end of the partition is entry 0 of the segment past the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct At {
+    pub(super) segment: usize,
+    pub(super) entry: usize,
+}
+
+/// Eventos ascending by offset.
+#[derive(Default)]
+pub(super) struct Partition {
+    /// None is empty.
+    pub(super) segments: VecDeque<Segment>,
+    /// How many entries of the first segment are gone already.
+    head: usize,
+    /// Offset and order time of the last that was ever appended and not taken back.
+    last: Option<(i64, i64)>,
+    /// Offset and order time of the last that went because it was the oldest.
+    evicted: Option<(i64, i64)>,
+}
+
+impl Partition {
+    /// Appends one; its offset is not below the last.
+    pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape) {
+        let time = self
+            .last
+            .map_or(entry.timestamp, |(_, time)| time.max(entry.timestamp));
+        let room = |tail: &Segment| {
+            tail.len() < shape.events && tail.byte_len() + entry.value.len() <= shape.bytes
+        };
+        if !self.segments.back().is_some_and(room) {
+            self.start_segment(entry.offset);
+        }
+        let tail = self.segments.back_mut().expect("one was started");
+        tail.push(entry, time);
+        self.last = Some((entry.offset, time));
+    }
+
+    /// Whether anything with this offset or a later one was appended.
+    pub(super) fn reaches(&self, offset: i64) -> bool {
+        self.last.is_some_and(|(last, _)| offset <= last)
+    }
+
+    /// Takes back every entry from this offset on.
+    pub(super) fn truncate(&mut self, from: i64, tipos: &mut Tipos) {
+        let cut = self.locate(Position::before(Offset(from)));
+        for (i, segment) in self.segments.iter().enumerate().skip(cut.segment) {
+            let first = if i == cut.segment { cut.entry } else { 0 };
+            segment
+                .tipos(first..segment.len())
+                .iter()
+                .for_each(|&tipo| tipos.release(tipo));
+        }
+        let emptied = cut == self.start();
+        if let Some(segment) = self.segments.get_mut(cut.segment) {
+            segment.truncate(cut.entry);
+        }
+        let keep = cut.segment + usize::from(cut.entry > 0);
+        self.segments.truncate(if emptied { 0 } else { keep });
+        if emptied {
+            self.head = 0;
+            // From before what was evicted, the view is told anew; else it goes on where it was.
+            self.evicted = self.evicted.filter(|(offset, _)| *offset < from);
+        }
+        let tail = self.segments.back();
+        let stored = tail.map(|tail| (tail.offset(tail.len() - 1), tail.time(tail.len() - 1)));
+        self.last = stored.or(self.evicted);
+    }
+
+    /// The order time of the oldest entry.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.segments.front().map(|first| first.time(self.head))
+    }
+
+    /// Lets the oldest entry go. A segment without entries is freed: its memory is answered.
+    pub(super) fn evict(&mut self, tipos: &mut Tipos) -> usize {
+        let Some(first) = self.segments.front() else {
+            return 0;
+        };
+        tipos.release(first.tipos(self.head..self.head + 1)[0]);
+        self.evicted = Some((first.offset(self.head), first.time(self.head)));
+        self.head += 1;
+        if self.head < first.len() {
+            return 0;
+        }
+        self.head = 0;
+        self.segments.pop_front().map_or(0, |freed| freed.memory())
+    }
+
+    /// The memory of the segments from this one on.
+    pub(super) fn memory_from(&self, segment: usize) -> usize {
+        self.segments
+            .iter()
+            .skip(segment)
+            .map(Segment::memory)
+            .sum()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.segments.iter().map(Segment::len).sum::<usize>() - self.head
+    }
+
+    /// The oldest entry.
+    pub(super) fn start(&self) -> At {
+        let (segment, entry) = (0, self.head);
+        At { segment, entry }
+    }
+
+    /// Past the newest entry.
+    pub(super) fn end(&self) -> At {
+        let (segment, entry) = (self.segments.len(), 0);
+        At { segment, entry }
+    }
+
+    /// The first entry that is not before this position.
+    pub(super) fn locate(&self, position: Position) -> At {
+        let offset = position.offset.0;
+        let before = |segment: &Segment| segment.last_offset().is_some_and(|last| last < offset);
+        let segment = self.segments.partition_point(before);
+        let Some(found) = self.segments.get(segment) else {
+            return self.end();
+        };
+        let mut at = At {
+            segment,
+            entry: found.first_at(offset),
+        };
+        // Only one offset's own entries are passed over, a segment at a time.
+        let mut skip = position.n;
+        if found.offset(at.entry) == offset {
+            skip = skip.saturating_sub(found.n(at.entry));
+        }
+        while let Some(run) = self.segments.get(at.segment) {
+            let length = run.first_at(offset.saturating_add(1)) - at.entry;
+            if length > skip as usize || length == 0 {
+                at.entry += skip.min(u32::try_from(length).unwrap_or(u32::MAX)) as usize;
+                break;
+            }
+            at.entry += length - 1;
+            at = self.next(at);
+            skip -= u32::try_from(length).unwrap_or(skip);
+        }
+        at.max(self.start())
+    }
+
+    /// The position of an entry, or of the end.
+    pub(super) fn position(&self, at: At) -> Position {
+        match self.segments.get(at.segment) {
+            Some(segment) => Position {
+                offset: Offset(segment.offset(at.entry)),
+                n: segment.n(at.entry),
+            },
+            None => self.last.map_or(Position::START, |(last, _)| {
+                Position::before(Offset(last).next())
+            }),
+        }
+    }
+
+    /// The entry after this one, or the end.
+    pub(super) fn next(&self, at: At) -> At {
+        let (segment, entry) = (at.segment, at.entry + 1);
+        if entry < self.segments[segment].len() {
+            At { segment, entry }
+        } else {
+            At {
+                segment: segment + 1,
+                entry: 0,
+            }
+        }
+    }
+
+    /// The same place as the end of a segment that has something before it.
+    pub(super) fn upper(&self, at: At) -> At {
+        match at.entry {
+            0 => At {
+                segment: at.segment - 1,
+                entry: self.segments[at.segment - 1].len(),
+            },
+            _ => at,
+        }
+    }
+
+    fn start_segment(&mut self, offset: i64) {
+        let mut first_n = 0;
+        if let Some(tail) = self.segments.back_mut() {
+            tail.seal();
+            if tail.last_offset() == Some(offset) {
+                first_n = tail.n(tail.len() - 1) + 1;
+            }
+        }
+        self.segments.push_back(Segment::new(first_n));
+    }
+}

@@ -1,0 +1,201 @@
+//! What is behind the lock: every partition, and the bounds.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    hash::BuildHasher,
+};
+
+use foldhash::fast::RandomState;
+
+use super::{
+    Config,
+    partition::{Partition, Shape},
+    segment::Entry,
+    tipos::Tipos,
+};
+use crate::event::{self, Batch};
+
+/// Everything that is stored.
+pub(super) struct State {
+    partitions: BTreeMap<event::Partition, Partition>,
+    tipos: Tipos,
+    hasher: RandomState,
+    events: u64,
+    /// Memory of the segments.
+    bytes: usize,
+    max_events: u64,
+    max_bytes: usize,
+}
+
+/// What [`super::Store::append`] promises to panic on, found before the lock is taken.
+pub(super) fn check(appends: &[(&Batch, &[u32])]) {
+    for (batch, indices) in appends {
+        assert_eq!(
+            batch.partition, appends[0].0.partition,
+            "an append is of one partition"
+        );
+        for &i in *indices {
+            assert!(
+                batch.records.value(i as usize).is_some(),
+                "a tombstone cannot be stored"
+            );
+        }
+    }
+}
+
+impl State {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            partitions: BTreeMap::new(),
+            tipos: Tipos::default(),
+            hasher: RandomState::default(),
+            events: 0,
+            bytes: 0,
+            max_events: config.max_events,
+            max_bytes: usize::try_from(config.max_bytes.as_u64()).unwrap_or(usize::MAX),
+        }
+    }
+
+    pub(super) fn append(&mut self, appends: &[(&Batch, &[u32])]) {
+        let offsets = |(batch, _): &(&Batch, _)| batch.offsets.first().copied();
+        let Some(first) = appends.iter().filter_map(offsets).min() else {
+            return;
+        };
+        let number = appends[0].0.partition;
+        self.truncate(number, first);
+        self.partitions.entry(number).or_default();
+        let shape = shape(self.max_events, self.max_bytes, self.partitions.len());
+        let partition = self.partitions.entry(number).or_default();
+        let tail = partition.segments.len().saturating_sub(1);
+        let before = partition.memory_from(tail);
+        let (tipos, hasher) = (&mut self.tipos, &self.hasher);
+        let mut appended = 0;
+        in_order(appends, |batch, i| {
+            partition.push(entry(batch, i, tipos, hasher), shape);
+            appended += 1;
+        });
+        self.events += appended;
+        self.bytes = self.bytes - before + partition.memory_from(tail);
+        self.evict();
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.tipos.memory()
+    }
+
+    /// How many Eventos have this tipo.
+    pub(super) fn count(&self, tipo: &str) -> u64 {
+        self.tipos.count(tipo)
+    }
+
+    pub(super) fn tipos(&self) -> &Tipos {
+        &self.tipos
+    }
+
+    pub(super) fn hash(&self, id: &str) -> u32 {
+        hash(&self.hasher, id)
+    }
+
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (event::Partition, &Partition)> {
+        self.partitions
+            .iter()
+            .map(|(&number, partition)| (number, partition))
+    }
+
+    fn truncate(&mut self, number: event::Partition, from: i64) {
+        let Some(partition) = self.partitions.get_mut(&number) else {
+            return;
+        };
+        if !partition.reaches(from) {
+            return;
+        }
+        let (events, bytes) = (partition.len(), partition.memory_from(0));
+        partition.truncate(from, &mut self.tipos);
+        self.events -= (events - partition.len()) as u64;
+        self.bytes = self.bytes - bytes + partition.memory_from(0);
+    }
+
+    /// Lets the oldest Eventos go until both bounds hold.
+    fn evict(&mut self) {
+        if !self.is_over() {
+            return;
+        }
+        let oldest = |(number, partition): (&event::Partition, &Partition)| {
+            partition.oldest().map(|time| Reverse((time, *number)))
+        };
+        let mut heap: BinaryHeap<_> = self.partitions.iter().filter_map(oldest).collect();
+        while self.is_over()
+            && let Some(Reverse((_, number))) = heap.pop()
+        {
+            let partition = self
+                .partitions
+                .get_mut(&number)
+                .expect("it has an oldest Evento");
+            self.bytes -= partition.evict(&mut self.tipos);
+            self.events -= 1;
+            self.tipos.sweep();
+            heap.extend(partition.oldest().map(|time| Reverse((time, number))));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.events > self.max_events || self.bytes() > self.max_bytes
+    }
+}
+
+/// Segments are small against the bounds, however many partitions share them, so that freeing
+/// one frees little at a time; and not so small that their own cost tells.
+fn shape(max_events: u64, max_bytes: usize, partitions: usize) -> Shape {
+    let events = usize::try_from(max_events).unwrap_or(usize::MAX) / partitions / 16;
+    let bytes = max_bytes / partitions / 16;
+    Shape {
+        events: events.clamp(16, 4096),
+        bytes: bytes.clamp(4 << 10, 1 << 20),
+    }
+}
+
+fn entry<'a>(batch: &'a Batch, i: usize, tipos: &mut Tipos, hasher: &RandomState) -> Entry<'a> {
+    let id = batch.id(i);
+    Entry {
+        offset: batch.offsets[i],
+        timestamp: batch.records.timestamps[i],
+        tipo: tipos.acquire(batch.tipo(i)),
+        id,
+        id_hash: hash(hasher, id),
+        value: batch.records.value(i).expect("checked"),
+    }
+}
+
+/// The low half of the hash: a column of these is only there to pass over other ids.
+#[allow(clippy::cast_possible_truncation)]
+fn hash(hasher: &RandomState, id: &str) -> u32 {
+    hasher.hash_one(id) as u32
+}
+
+/// Calls `each` in the order of offsets, and of the appends where those are the same.
+fn in_order(appends: &[(&Batch, &[u32])], mut each: impl FnMut(&Batch, usize)) {
+    // One handler that goes through its batch: no need to sort.
+    if let [(batch, indices)] = appends
+        && indices.is_sorted()
+    {
+        return indices.iter().for_each(|&i| each(batch, i as usize));
+    }
+    let one = |(batch, indices): &(&'_ Batch, &'_ [u32])| -> Vec<(i64, u32)> {
+        indices
+            .iter()
+            .map(|&i| (batch.offsets[i as usize], i))
+            .collect()
+    };
+    let mut all: Vec<(i64, usize, u32)> = Vec::new();
+    for (of, append) in appends.iter().enumerate() {
+        all.extend(one(append).into_iter().map(|(offset, i)| (offset, of, i)));
+    }
+    all.sort_by_key(|&(offset, ..)| offset);
+    all.iter()
+        .for_each(|&(_, of, i)| each(appends[of].0, i as usize));
+}

@@ -1,0 +1,128 @@
+//! Tipos by number, with how many stored Eventos have each.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+/// A tipo's number. It is used again for another once no stored Evento has it.
+pub(super) type TipoId = u32;
+
+/// What one interned tipo costs besides its text, roughly.
+const OVERHEAD: usize = 64;
+
+/// The tipos of stored Eventos.
+#[derive(Default)]
+pub(super) struct Tipos {
+    ids: HashMap<Box<str>, TipoId, RandomState>,
+    /// By id.
+    counts: Vec<Count>,
+    free: Vec<TipoId>,
+    memory: usize,
+    unused: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    eventos: u64,
+    memory: usize,
+}
+
+impl Tipos {
+    /// The number of a tipo, counted once more.
+    pub(super) fn acquire(&mut self, tipo: &str) -> TipoId {
+        let id = self.get(tipo).unwrap_or_else(|| self.intern(tipo));
+        let count = &mut self.counts[id as usize];
+        if count.eventos == 0 {
+            self.unused -= count.memory;
+        }
+        count.eventos += 1;
+        id
+    }
+
+    /// Counts one Evento less.
+    pub(super) fn release(&mut self, id: TipoId) {
+        let count = &mut self.counts[id as usize];
+        count.eventos -= 1;
+        if count.eventos == 0 {
+            self.unused += count.memory;
+        }
+    }
+
+    /// The number of a tipo that is known.
+    pub(super) fn get(&self, tipo: &str) -> Option<TipoId> {
+        self.ids.get(tipo).copied()
+    }
+
+    /// How many stored Eventos have it.
+    pub(super) fn count(&self, tipo: &str) -> u64 {
+        self.get(tipo)
+            .map_or(0, |id| self.counts[id as usize].eventos)
+    }
+
+    /// Bytes, roughly.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Forgets tipos that no Evento has, once they are a good part of all, so that the cost of
+    /// looking through them is spread over those that became unused.
+    pub(super) fn sweep(&mut self) {
+        if self.unused <= 4096 + self.memory / 4 {
+            return;
+        }
+        let (counts, free) = (&self.counts, &mut self.free);
+        self.ids.retain(|_, id| {
+            let used = counts[*id as usize].eventos > 0;
+            if !used {
+                free.push(*id);
+            }
+            used
+        });
+        self.memory -= self.unused;
+        self.unused = 0;
+    }
+
+    fn intern(&mut self, tipo: &str) -> TipoId {
+        let memory = tipo.len() + OVERHEAD;
+        let count = Count { eventos: 0, memory };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.counts[id as usize] = count;
+                id
+            }
+            None => {
+                self.counts.push(count);
+                TipoId::try_from(self.counts.len() - 1).expect("fewer than 2^32 tipos in memory")
+            }
+        };
+        self.ids.insert(tipo.into(), id);
+        self.memory += memory;
+        self.unused += memory;
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tipos_are_counted_and_forgotten() {
+        let mut tipos = Tipos::default();
+        let quake = tipos.acquire("quake");
+        assert_eq!(tipos.acquire("quake"), quake);
+        assert_eq!((tipos.count("quake"), tipos.count("blast")), (2, 0));
+        for i in 0..10_000 {
+            let id = tipos.acquire(&format!("once {i}"));
+            tipos.release(id);
+            tipos.sweep();
+        }
+        assert!(tipos.memory() < 10_000, "{}", tipos.memory());
+        assert!(tipos.counts.len() < 200, "numbers are used again");
+        assert_eq!(tipos.get("quake"), Some(quake));
+        tipos.release(quake);
+        tipos.release(quake);
+        assert_eq!(tipos.count("quake"), 0);
+        assert_eq!(tipos.acquire("quake"), quake);
+    }
+}

@@ -1,13 +1,9 @@
 //! The daemon: binds its sockets, builds its parts, starts them, and takes them down in order.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow};
-use tokio::{
-    net::TcpListener,
-    task::{JoinError, JoinHandle},
-    time::timeout,
-};
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,15 +12,18 @@ use crate::{
     http,
     kafka::{self, Producer, TopicSpec},
     pipeline::Pipeline,
-    plugin::{self, Engine, Handler},
+    plugin::{self, Engine, Handler, HandlerConfig},
     readiness::Readiness,
+    service::Service,
     store::Store,
-    telemetry::Metrics,
+    telemetry::metrics::Metrics,
 };
 
-/// How long requests and acknowledgements that are under way may take at the end. The pipeline
-/// has a bound of its own.
+/// How long what is left at the end may take: requests, acknowledgements, the broker inside.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the pipeline may: it bounds its own drain, and leaves the group after that.
+const DRAIN: Duration = Duration::from_secs(40);
 
 /// The daemon, bound but not started.
 pub struct App {
@@ -32,13 +31,6 @@ pub struct App {
     handlers: Vec<Arc<Handler>>,
     http: TcpListener,
     broker: Option<Broker>,
-}
-
-/// What runs beside the pipeline, and how to end it.
-struct Service {
-    name: &'static str,
-    stop: CancellationToken,
-    task: JoinHandle<Result<()>>,
 }
 
 impl App {
@@ -72,54 +64,116 @@ impl App {
         Ok(self.http.local_addr()?)
     }
 
-    /// Runs until `shutdown` completes or something cannot go on, then drains.
+    /// Runs until `shutdown` completes or a part cannot go on, then drains and takes down.
     ///
     /// # Errors
-    /// What could not go on.
+    /// Of the part that could not go on.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let address = self.http_address()?;
-        let Self {
-            config,
-            handlers,
-            http: listener,
-            broker,
-        } = self;
-        let servers = match &broker {
+        let servers = match &self.broker {
             Some(broker) => broker.local_addr().to_string(),
-            None => config.kafka.bootstrap_servers.clone(),
+            None => self.config.kafka.bootstrap_servers.clone(),
         };
-        let mut broker = broker.map(|broker| {
-            tracing::info!(address = servers, "the broker inside is listening");
-            Service::start("the broker inside", |stop| async move {
-                Ok(broker.run(stop.cancelled_owned()).await?)
-            })
-        });
-
-        let readiness = Readiness::new(&["broker", "group"]);
-        let connected = readiness.clone();
-        let producer = Producer::new(&config.kafka, &servers, move |up| connected.set("broker", up))?;
+        let readiness = Readiness::new(["broker", "group"]);
         let metrics = Metrics::new();
+        let connected = readiness.clone();
+        let producer = Producer::new(&self.config.kafka, &servers, move |up| {
+            connected.set("broker", up);
+        })?;
         let state = http::State {
             producer: producer.clone(),
-            store: Store::new(&config.store, metrics.clone()),
+            store: Store::new(&self.config.store),
             metrics,
             readiness,
         };
-        let served = state.clone();
-        let mut http = Service::start("HTTP", |stop| async move {
-            Ok(http::serve(listener, served, stop.cancelled_owned()).await?)
-        });
-        tracing::info!(%address, "listening for HTTP");
 
-        let stop = CancellationToken::new();
-        let mut shutdown = pin!(shutdown);
-        let pipeline = start_pipeline(&config, &servers, handlers, &state, &stop);
+        let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
+        let mut http = Service::start("HTTP", {
+            let state = state.clone();
+            |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
+        });
+        let mut pipeline = Service::start("the pipeline", |stop| {
+            run_pipeline(self.config, servers, self.handlers, state, stop)
+        });
+        tracing::info!("listening on http://{address}");
+
         let ended = tokio::select! {
-            () = &mut shutdown => Ok(()),
-            ended = run_pipeline(pipeline, &stop) => ended,
+            () = shutdown => Ok(()),
+            ended = broker.ended() => ended,
             ended = http.ended() => ended,
-            ended = Service::any_ended(&mut broker) => ended,
+            ended = pipeline.ended() => ended,
         };
+        tracing::info!("draining");
+        // Nothing more comes in, what is there is done and committed, and only then does the broker go.
+        http.stop();
+        pipeline.finish(DRAIN).await;
+        http.finish(GRACE).await;
+        let flushed = tokio::task::spawn_blocking(move || producer.flush(GRACE));
+        flushed.await.context("flushing the producer panicked")?;
+        broker.finish(GRACE).await;
         ended
     }
+}
+
+fn load_handlers(config: &Config) -> Result<Vec<Arc<Handler>>> {
+    let engine = Engine::new()?;
+    let dir = &config.handlers.dir;
+    let mut handlers = Vec::new();
+    for file in plugin::discover(dir)? {
+        let own = config.handler.get(&file.name);
+        let own = own.map_or_else(|| HandlerConfig::default(), HandlerConfig::clone);
+        let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own)?;
+        tracing::info!(handler = handler.name(), digest = handler.digest(), "handler loaded");
+        handlers.push(Arc::new(handler));
+    }
+    if handlers.is_empty() {
+        tracing::warn!(dir = %dir.display(), "no handlers: nothing will be stored; put a .wasm into the folder");
+    }
+    Ok(handlers)
+}
+
+/// Without a broker inside there is nothing to serve, until the stop.
+async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<()> {
+    match broker {
+        Some(broker) => Ok(broker.run(stop.cancelled_owned()).await?),
+        None => Ok(stop.cancelled_owned().await),
+    }
+}
+
+async fn run_pipeline(
+    config: Config,
+    servers: String,
+    handlers: Vec<Arc<Handler>>,
+    state: http::State,
+    stop: CancellationToken,
+) -> Result<()> {
+    let connected = connect(&config, &servers, &state);
+    let Some(connected) = stop.run_until_cancelled(connected).await else {
+        return Ok(());
+    };
+    connected?;
+    let pipeline = Pipeline {
+        kafka: &config.kafka,
+        servers: &servers,
+        config: &config.delivery,
+        handlers,
+        producer: state.producer,
+        store: state.store,
+        metrics: state.metrics,
+        readiness: state.readiness,
+        stop,
+    };
+    pipeline.start()?.await.context("the pipeline panicked")??;
+    Ok(())
+}
+
+/// Waits for the broker, and makes the topics that are missing.
+async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<()> {
+    kafka::wait_for_broker(&config.kafka, servers).await?;
+    state.readiness.set("broker", true);
+    let topics = [&config.kafka.topic, &config.delivery.dead_letter_topic];
+    let topics = topics.map(|name| TopicSpec { name });
+    let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;
+    state.producer.set_partitions(partitions[0]);
+    Ok(())
 }

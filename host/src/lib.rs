@@ -1,5 +1,6 @@
 //! The daemon as a library, so that tests and benches come in through the same doors as `main`.
 
+pub mod app;
 pub mod embedded;
 pub mod event;
 pub mod http;
@@ -7,5 +8,6 @@ pub mod kafka;
 pub mod pipeline;
 pub mod plugin;
 pub mod readiness;
+mod service;
 pub mod store;
 pub mod telemetry;

@@ -3,7 +3,8 @@
 //!
 //! A handler is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo
 //! makes a core module of it; the component around it is made here, so nobody has to install a tool
-//! for that.
+//! for that. One that says `drop-in = false` below `[package.metadata.eventos]` is for tests, not
+//! for the chain that a daemon runs, and becomes `target/handlers/NAME.wasm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,10 @@ struct Handler {
 /// no change.
 pub fn build() -> Result<()> {
     let plugins = workspace::root().join("plugins");
-    let handlers = find(&workspace::metadata()?, &plugins);
+    // A folder of its own: the compiler may be another one than the host's, and cargo holds one
+    // lock a folder.
+    let target_dir = workspace::root().join("target/handlers");
+    let handlers = find(&workspace::metadata()?, &plugins, &target_dir);
     if handlers.is_empty() {
         bail!(
             "no crate under {} is a handler: a handler has crate-type = [\"cdylib\"]",
@@ -43,9 +47,6 @@ pub fn build() -> Result<()> {
         .collect::<Vec<_>>()
         .join(", ");
     step(format_args!("building the handlers: {names}"));
-    // A folder of its own: the compiler may be another one than the host's, and cargo holds one
-    // lock a folder.
-    let target_dir = workspace::root().join("target/handlers");
     let mut cargo = workspace::cargo();
     cargo
         .args([
@@ -89,8 +90,9 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// The handlers among the workspace's packages, in the order of their files.
-fn find(metadata: &Metadata, plugins: &Path) -> Vec<Handler> {
+/// The handlers among the workspace's packages, in the order of their files. Those that are no
+/// drop-ins go to `apart`.
+fn find(metadata: &Metadata, plugins: &Path, apart: &Path) -> Vec<Handler> {
     let mut handlers: Vec<Handler> = metadata
         .packages
         .iter()
@@ -107,10 +109,15 @@ fn find(metadata: &Metadata, plugins: &Path) -> Vec<Handler> {
             // The folder names the component: unlike a package it may begin with the digits that
             // order the chain.
             let file = format!("{}.wasm", folder.file_name()?.to_str()?);
+            let drop_in = package.metadata["eventos"]["drop-in"] != false;
             Some(Handler {
                 package: package.name.clone(),
                 module: format!("{}.wasm", library.name.replace('-', "_")),
-                component: plugins.join(file),
+                component: if drop_in {
+                    plugins.join(file)
+                } else {
+                    apart.join(file)
+                },
             })
         })
         .collect();
@@ -156,6 +163,8 @@ mod tests {
                  "targets": [{"name": "late", "crate_types": ["cdylib"]}]},
                 {"name": "by-tipo", "manifest_path": "/w/plugins/10-by-tipo/Cargo.toml",
                  "targets": [{"name": "x", "crate_types": ["bin"]}, {"name": "by-tipo", "crate_types": ["cdylib", "rlib"]}]},
+                {"name": "probe", "manifest_path": "/w/plugins/probe/Cargo.toml", "metadata": {"eventos": {"drop-in": false}},
+                 "targets": [{"name": "probe", "crate_types": ["cdylib"]}]},
                 {"name": "sdk", "manifest_path": "/w/plugins/sdk/Cargo.toml",
                  "targets": [{"name": "sdk", "crate_types": ["lib"]}]},
                 {"name": "other", "manifest_path": "/w/other/Cargo.toml",
@@ -169,8 +178,16 @@ mod tests {
         let expected = [
             handler("by-tipo", "by_tipo.wasm", "/w/plugins/10-by-tipo.wasm"),
             handler("late", "late.wasm", "/w/plugins/store.wasm"),
+            handler("probe", "probe.wasm", "/w/target/handlers/probe.wasm"),
         ];
-        assert_eq!(find(&metadata, Path::new("/w/plugins")), expected);
+        assert_eq!(
+            find(
+                &metadata,
+                Path::new("/w/plugins"),
+                Path::new("/w/target/handlers")
+            ),
+            expected
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! The tests receive
 //! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
-//! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web libraries of `test/python.txt`,
-//! * `kcat` on the path, and `plugins/*.wasm` freshly built.
+//! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web framework of `python.txt`,
+//! * `kcat` on the path, and every handler freshly built, as `cargo xtask handlers` leaves them.
 //!
 //! What cannot be had is an error here, so that no test has to be skipped.
 

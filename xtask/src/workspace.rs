@@ -22,6 +22,9 @@ pub struct Package {
     pub name: String,
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
+    /// The manifest's `package.metadata`, null without one.
+    #[serde(default)]
+    pub metadata: serde_json::Value,
 }
 
 #[derive(Deserialize)]

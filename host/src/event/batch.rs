@@ -56,12 +56,12 @@ impl RawBatch {
 
     /// An empty batch of the same partition, with room for as much as this one holds.
     #[must_use]
-    pub fn empty_alike(&self) -> Self {
+    pub fn empty_like(&self) -> Self {
         Self {
             topic: Arc::clone(&self.topic),
             partition: self.partition,
             offsets: Vec::with_capacity(self.offsets.len()),
-            records: self.records.empty_alike(),
+            records: self.records.empty_like(),
         }
     }
 
@@ -144,16 +144,16 @@ impl RawBatch {
 }
 
 impl Batch {
-    /// An empty batch of the same partition as `of`.
+    /// An empty batch of the same partition as `of`, with room for as much as it holds.
     #[must_use]
     pub fn empty_like(of: &Self) -> Self {
         Self {
             topic: Arc::clone(&of.topic),
             partition: of.partition,
-            offsets: Vec::new(),
-            ids: Texts::default(),
-            tipos: Texts::default(),
-            records: Records::default(),
+            offsets: Vec::with_capacity(of.len()),
+            ids: of.ids.empty_like(),
+            tipos: of.tipos.empty_like(),
+            records: of.records.empty_like(),
         }
     }
 
@@ -212,10 +212,9 @@ impl Batch {
         i: usize,
         by: Vec<RecordRef<'_>>,
     ) -> Result<(), NotAnEvento> {
-        let read = |record: &RecordRef<'_>| record.value.map(EventoRef::parse).transpose();
         let eventos = by
             .iter()
-            .map(read)
+            .map(|record| record.value.map(EventoRef::parse).transpose())
             .collect::<Result<Vec<_>, NotAnEvento>>()?;
         for (evento, record) in eventos.iter().zip(&by) {
             let integer = matches!(evento.as_ref().map(|evento| &evento.id), Some(Id::Integer(_)));

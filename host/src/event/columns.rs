@@ -98,6 +98,15 @@ impl Texts {
         self.ends.push(end(&self.bytes));
     }
 
+    /// No texts, with room for as many as these.
+    #[must_use]
+    pub fn empty_like(&self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            ends: Vec::with_capacity(self.len()),
+        }
+    }
+
     /// The number of texts.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -187,7 +196,7 @@ impl Records {
 
     /// No records, with room for as many as these.
     #[must_use]
-    pub fn empty_alike(&self) -> Self {
+    pub fn empty_like(&self) -> Self {
         Self {
             bytes: Vec::with_capacity(self.bytes.len()),
             key_ends: Vec::with_capacity(self.len()),

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering::Relaxed},
     },
     task::{self, Poll},
     time::Duration,
@@ -74,24 +74,28 @@ pub struct Delivery(DeliveryFuture);
 pub struct Producer {
     inner: FutureProducer<Context>,
     topic: Arc<str>,
-    partitions: i32,
+    /// 0 until it is known.
+    partitions: Arc<AtomicI32>,
+    /// The stamp of the last record.
     clock: Arc<AtomicI64>,
+    /// No broker is connected.
+    down: Arc<AtomicBool>,
 }
 
 impl Producer {
-    /// A producer whose [`Producer::enqueue`] goes to `config.topic`, which has so many
-    /// partitions. `connected` is told when the last broker is lost, and when one is back.
+    /// A producer whose [`Producer::enqueue`] goes to `config.topic`. It connects when it can;
+    /// `connected` is told when the last broker is lost, and when one is back.
     ///
     /// # Errors
     /// [`Error::Properties`].
     pub fn new(
         config: &Config,
         servers: &str,
-        partitions: i32,
         connected: impl Fn(bool) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        let down = Arc::new(AtomicBool::new(false));
         let context = Context {
-            down: AtomicBool::new(false),
+            down: Arc::clone(&down),
             connected: Box::new(connected),
         };
         let inner = properties(config, servers, OURS)
@@ -100,9 +104,16 @@ impl Producer {
         Ok(Self {
             inner,
             topic: config.topic.as_str().into(),
-            partitions,
+            partitions: Arc::default(),
             clock: Arc::default(),
+            down,
         })
+    }
+
+    /// Says how many partitions the topic of Eventos has. Until then librdkafka chooses those of
+    /// records without a key.
+    pub fn set_partitions(&self, partitions: i32) {
+        self.partitions.store(partitions, Relaxed);
     }
 
     /// Puts a record for the topic of Eventos on its way.
@@ -114,7 +125,7 @@ impl Producer {
     /// # Errors
     /// [`ProduceError`] at once, if it could not even be queued.
     pub fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Delivery, ProduceError> {
-        if self.inner.client().context().down.load(Relaxed) {
+        if self.down.load(Relaxed) {
             let reason = "no broker is connected".to_owned();
             return Err(ProduceError::Unavailable(reason));
         }
@@ -124,8 +135,9 @@ impl Producer {
         record.key = key;
         record.payload = Some(value);
         record.timestamp = Some(stamp);
-        if key.is_none() {
-            let turn = stamp / STICKY_MS % i64::from(self.partitions.max(1));
+        let partitions = self.partitions.load(Relaxed);
+        if key.is_none() && partitions > 0 {
+            let turn = stamp / STICKY_MS % i64::from(partitions);
             record.partition = i32::try_from(turn).ok();
         }
         self.send(record)
@@ -208,7 +220,7 @@ impl From<KafkaError> for ProduceError {
 /// Knows whether any broker is connected: librdkafka says when the last one is lost, and its
 /// statistics show when one is back (it tries for one every second).
 struct Context {
-    down: AtomicBool,
+    down: Arc<AtomicBool>,
     connected: Box<dyn Fn(bool) + Send + Sync>,
 }
 

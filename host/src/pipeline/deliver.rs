@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::{Batch, Header, Offset, RecordRef, Unreadable},
     kafka::{Delivery, ProduceError, Producer},
-    telemetry::Metrics,
+    telemetry::metrics::Metrics,
 };
 
 /// The pause before what the broker did not acknowledge is produced again.
@@ -142,8 +142,10 @@ impl Deliverer {
 
     fn count(&self, effects: &Effects, one: Outgoing) {
         if let Outgoing::Dead(letter) = one {
-            let handler = effects.dead[letter].handler.as_ref();
-            self.metrics.dead_letter(handler.map(|(name, _)| name.as_str()));
+            match &effects.dead[letter].handler {
+                Some((name, _)) => self.metrics.handler(name).dead_lettered(1),
+                None => self.metrics.unreadable(1),
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     event::Partition,
     kafka::{self, Consumed, Consumer, Notice},
     readiness::Readiness,
-    telemetry::Metrics,
+    telemetry::metrics::Metrics,
 };
 
 /// A partition with so many batches under way is paused …
@@ -87,7 +87,10 @@ impl Intake {
             Notice::Revoking(partitions) => {
                 self.metrics.rebalanced();
                 tracing::info!(?partitions, "partitions revoked");
-                lanes.0.retain(|partition, _| !partitions.contains(partition));
+                for partition in partitions {
+                    self.metrics.revoked(partition);
+                    lanes.0.remove(&partition);
+                }
             }
             Notice::Lag(partition, records) => self.metrics.lag(partition, records),
         }

@@ -55,7 +55,7 @@ impl Lane {
         if self.open.is_empty() {
             return None;
         }
-        let next = self.open.empty_alike();
+        let next = self.open.empty_like();
         Some(std::mem::replace(&mut self.open, next))
     }
 }

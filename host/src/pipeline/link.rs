@@ -13,7 +13,7 @@ use super::{
 use crate::{
     event::{Answer, Batch, Outcome, Outcomes, Verdict},
     plugin::{Failure, FailureKind, Handler, Instance, LoadFault, OnError},
-    telemetry::Metrics,
+    telemetry::metrics::HandlerMetrics,
 };
 
 /// The pause before a record is handed in again for the first time; it doubles each time after.
@@ -23,7 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Link {
     handler: Arc<Handler>,
     instance: Option<Instance>,
-    metrics: Metrics,
+    metrics: HandlerMetrics,
     stop: Stop,
 }
 
@@ -35,7 +35,7 @@ enum Piece {
 }
 
 impl Link {
-    pub(super) fn new(handler: Arc<Handler>, metrics: Metrics, stop: Stop) -> Self {
+    pub(super) fn new(handler: Arc<Handler>, metrics: HandlerMetrics, stop: Stop) -> Self {
         Self {
             handler,
             instance: None,
@@ -87,7 +87,7 @@ impl Link {
             let answer = instance.call(batch)?;
             Ok((instance, answer))
         });
-        self.metrics.called(self.handler.name(), began.elapsed());
+        self.metrics.called(began.elapsed());
         match called {
             Ok((instance, answer)) => {
                 self.instance = Some(instance);
@@ -96,7 +96,7 @@ impl Link {
             }
             Err(failure) => {
                 let (handler, kind) = (self.handler.name(), failure.kind.name());
-                self.metrics.failed(handler, kind);
+                self.metrics.failed(kind);
                 tracing::debug!(handler, kind, records = batch.len(), %failure, "the call failed");
                 Err(failure)
             }
@@ -125,8 +125,7 @@ impl Link {
         }
         for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
             if count > 0 {
-                self.metrics
-                    .outcomes(self.handler.name(), outcome.name(), count);
+                self.metrics.answered(outcome, count);
             }
         }
     }
@@ -174,7 +173,7 @@ impl Link {
                 if let Err(fault) = next.push_replacements(batch, i, by) {
                     let message = format!("a replacement is no Evento: {fault}");
                     let letter = self.letter(batch, i, "eventos.Invalid", message, attempt);
-                    self.metrics.failed(self.handler.name(), "invalid");
+                    self.metrics.failed("invalid");
                     self.give_up(letter, effects);
                     return Ok(false);
                 }
@@ -193,7 +192,7 @@ impl Link {
             }
             Verdict::Reject(reason) => {
                 let letter = self.letter(batch, i, "eventos.Reject", reason.to_owned(), attempt);
-                self.metrics.failed(self.handler.name(), "reject");
+                self.metrics.failed("reject");
                 effects.dead.push(letter);
                 return Ok(false);
             }

@@ -32,7 +32,7 @@ use crate::{
     plugin::Handler,
     readiness::Readiness,
     store::Store,
-    telemetry::Metrics,
+    telemetry::metrics::Metrics,
 };
 
 /// What a pipeline is made of.
@@ -93,7 +93,10 @@ impl Pipeline<'_> {
     }
 
     fn worker(&self, consumer: &Arc<Consumer>, flight: &Arc<Flight>, stop: &Stop) -> Worker {
-        let link = |handler| Link::new(Arc::clone(handler), self.metrics.clone(), stop.clone());
+        let link = |handler: &Arc<Handler>| {
+            let metrics = self.metrics.handler(handler.name());
+            Link::new(Arc::clone(handler), metrics, stop.clone())
+        };
         Worker {
             chain: self.handlers.iter().map(link).collect(),
             deliverer: Deliverer {

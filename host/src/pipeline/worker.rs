@@ -14,7 +14,7 @@ use crate::{
     event::{Batch, RawBatch},
     kafka::Consumer,
     store::Store,
-    telemetry::Metrics,
+    telemetry::metrics::Metrics,
 };
 
 pub(super) struct Worker {
@@ -36,7 +36,7 @@ impl Worker {
         if !self.stopped {
             match self.process(raw) {
                 Ok(()) => {
-                    self.metrics.consumed(partition, records);
+                    self.metrics.consumed(partition, records as u64);
                     if let Some(next) = next {
                         self.consumer.store_offset(partition, next);
                     }

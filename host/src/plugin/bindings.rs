@@ -10,13 +10,11 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
 });
 
-use self::eventos::handler::types::{
-    BatchParam, OutcomesResult, RecordsParam, RecordsResult, TextsParam, TextsResult,
-};
-use crate::event::{Batch, Outcomes, Records, Texts};
+use self::eventos::handler::types::{RecordsParam, RecordsResult, TextsParam, TextsResult};
+use crate::event;
 
-pub(super) fn lend(batch: &Batch) -> BatchParam<'_> {
-    BatchParam {
+pub(super) fn lend(batch: &event::Batch) -> Batch<'_> {
+    Batch {
         topic: &batch.topic,
         partition: batch.partition.0,
         offsets: &batch.offsets,
@@ -26,14 +24,14 @@ pub(super) fn lend(batch: &Batch) -> BatchParam<'_> {
     }
 }
 
-fn lend_texts(texts: &Texts) -> TextsParam<'_> {
+fn lend_texts(texts: &event::Texts) -> TextsParam<'_> {
     TextsParam {
         bytes: &texts.bytes,
         ends: &texts.ends,
     }
 }
 
-fn lend_records(records: &Records) -> RecordsParam<'_> {
+fn lend_records(records: &event::Records) -> RecordsParam<'_> {
     RecordsParam {
         bytes: &records.bytes,
         key_ends: &records.key_ends,
@@ -47,13 +45,13 @@ fn lend_records(records: &Records) -> RecordsParam<'_> {
     }
 }
 
-impl From<TextsResult> for Texts {
+impl From<TextsResult> for event::Texts {
     fn from(TextsResult { bytes, ends }: TextsResult) -> Self {
         Self { bytes, ends }
     }
 }
 
-impl From<RecordsResult> for Records {
+impl From<RecordsResult> for event::Records {
     fn from(records: RecordsResult) -> Self {
         Self {
             bytes: records.bytes,
@@ -69,8 +67,8 @@ impl From<RecordsResult> for Records {
     }
 }
 
-impl From<OutcomesResult> for Outcomes {
-    fn from(outcomes: OutcomesResult) -> Self {
+impl From<Outcomes> for event::Outcomes {
+    fn from(outcomes: Outcomes) -> Self {
         Self {
             kinds: outcomes.kinds,
             reasons: outcomes.reasons.into(),

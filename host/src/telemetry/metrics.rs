@@ -47,22 +47,9 @@ pub struct HandlerMetrics {
     handler: String,
     calls: Counter,
     duration: Histogram,
-    outcomes: [Counter; OUTCOMES.len()],
+    outcomes: [Counter; Outcome::ALL.len()],
     memory: Gauge<u64, AtomicU64>,
     dead_letters: Counter,
-}
-
-/// What a call of a handler failed of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// A WebAssembly trap, a panic among them.
-    Trap,
-    /// It ran over its time.
-    Timeout,
-    /// It asked for more memory than it may have.
-    Memory,
-    /// It refused the record.
-    Reject,
 }
 
 /// What a handler is doing.
@@ -75,14 +62,6 @@ pub enum HandlerState {
     /// It cannot run.
     Failed,
 }
-
-const OUTCOMES: [Outcome; 5] = [
-    Outcome::Pass,
-    Outcome::Drop,
-    Outcome::Replace,
-    Outcome::Retry,
-    Outcome::Reject,
-];
 
 const STATES: [HandlerState; 3] = [
     HandlerState::Running,
@@ -273,7 +252,7 @@ impl Metrics {
             handler: handler(),
             calls: self.calls.get_or_create_owned(&label),
             duration: self.duration.get_or_create_owned(&label),
-            outcomes: OUTCOMES.map(|of| self.events.get_or_create_owned(&outcome(of))),
+            outcomes: Outcome::ALL.map(|of| self.events.get_or_create_owned(&outcome(of))),
             memory: self.memory.get_or_create_owned(&label),
             dead_letters: self.dead_letters.get_or_create_owned(&label),
         }
@@ -309,9 +288,9 @@ impl HandlerMetrics {
         self.outcomes[outcome as usize].inc_by(records);
     }
 
-    /// It failed.
-    pub fn failed(&self, failure: Failure) {
-        let (handler, kind) = (self.handler.clone(), failure.name());
+    /// It failed: `trap`, `timeout`, `memory`, `invalid` or `reject`.
+    pub fn failed(&self, kind: &'static str) {
+        let handler = self.handler.clone();
         self.metrics
             .errors
             .get_or_create(&OfKind { handler, kind })
@@ -338,19 +317,6 @@ impl HandlerMetrics {
             };
             let is = i64::from(state == now);
             self.metrics.state.get_or_create(&label).set(is);
-        }
-    }
-}
-
-impl Failure {
-    /// As it is called in metrics and logs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trap => "trap",
-            Self::Timeout => "timeout",
-            Self::Memory => "memory",
-            Self::Reject => "reject",
         }
     }
 }
@@ -395,7 +361,7 @@ mod tests {
         handler.called(Duration::from_millis(1));
         handler.answered(Outcome::Pass, 256);
         handler.answered(Outcome::Reject, 1);
-        handler.failed(Failure::Trap);
+        handler.failed("trap");
         handler.dead_lettered(1);
         handler.memory(65_536);
         handler.state(HandlerState::Running);

@@ -20,11 +20,14 @@ use crate::{cache, workspace};
 
 /// To be changed with the steps below, so that what an older version of them made is made again.
 const RECIPE: &str = "rustc-web and std, first edition";
+
 /// Whether the compiler was made, completely, and still runs.
 pub fn is_ready(prefix: &Path) -> bool {
     cache::is_ready(prefix, RECIPE) && runs(prefix)
 }
 
+/// The compiler below `prefix`, with the linker of the active one: Debian's is a package of its
+/// own.
 pub fn compiler(prefix: &Path) -> Result<Compiler> {
     Ok(Compiler::Other {
         rustc: rustc(prefix),
@@ -52,8 +55,8 @@ fn rustc(prefix: &Path) -> PathBuf {
     prefix.join("bin/rustc")
 }
 
-/// The compiler looks for its libraries in the system's folders, so a script tells it where they
-/// are.
+/// Makes the script that shows the compiler its libraries, which it expects in the system's
+/// folders.
 fn write_wrapper(prefix: &Path) -> Result<()> {
     let mut folders: Vec<PathBuf> = ["usr/lib", "lib"].map(|lib| prefix.join(lib)).into();
     for lib in folders.clone() {
@@ -85,8 +88,7 @@ fn write_wrapper(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the standard library with the compiler just unpacked, and puts it where that looks for
-/// it.
+/// Compiles the standard library with the compiler just unpacked, for it to find.
 fn build_std(prefix: &Path, work: &Path) -> Result<()> {
     step(format_args!("compiling std for {TARGET}"));
     let sources = work.join("usr/src");
@@ -102,17 +104,9 @@ fn build_std(prefix: &Path, work: &Path) -> Result<()> {
     cargo
         .current_dir(source.path().join("library"))
         .args(["build", "--locked", "--release", "--target", TARGET])
-        .args([
-            "--package",
-            "std",
-            "--package",
-            "panic_abort",
-            "--package",
-            "proc_macro",
-        ])
+        .args(["-p", "std", "-p", "panic_abort", "-p", "proc_macro"])
         .env("RUSTC", rustc(prefix))
-        // std is written in the compiler's unstable language, which a stable compiler accepts only
-        // so.
+        // std uses unstable features, which a stable compiler accepts only with this.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &target_dir)
         // The flags with which Rust's own build makes std: unstable for its users, and fit for LTO.

@@ -1,0 +1,51 @@
+//! What the benches share: CPU time, and figures of several rounds with their spread.
+
+use std::fmt;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU seconds of this thread.
+#[allow(dead_code, reason = "one bench counts a thread, another a process")]
+pub fn thread_seconds() -> f64 {
+    seconds(ClockId::ThreadCPUTime)
+}
+
+/// CPU seconds of this process.
+#[allow(dead_code, reason = "one bench counts a thread, another a process")]
+pub fn process_seconds() -> f64 {
+    seconds(ClockId::ProcessCPUTime)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds and nanoseconds are small")]
+fn seconds(clock: ClockId) -> f64 {
+    let now = clock_gettime(clock);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// Figures of several rounds: shown as the median, with the least and the greatest.
+pub struct Figures(Vec<f64>);
+
+impl Figures {
+    pub fn new(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_by(f64::total_cmp);
+        Self(rounds)
+    }
+
+    /// Round by round, so that a machine that slows down slows both.
+    pub fn ratios(of: &[f64], to: &[f64]) -> Self {
+        Self::new(of.iter().zip(to).map(|(of, to)| of / to).collect())
+    }
+
+    pub fn median(&self) -> f64 {
+        self.0[self.0.len() / 2]
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, greatest) = (self.0[0], self.0[self.0.len() - 1]);
+        let digits = if greatest < 10.0 { 2 } else { 1 };
+        let median = self.median();
+        write!(f, "{median:8.digits$}   ({least:.digits$} to {greatest:.digits$})")
+    }
+}

@@ -2,12 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod log;
+
 /// The `[telemetry]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// A filter such as `info` or `warn,eventos::pipeline=debug`.
     pub log: String,
+}
+
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let fault = log::filter(&self.log).err();
+        fault
+            .map(|fault| ("log".to_owned(), fault.to_string()))
+            .into_iter()
+            .collect()
+    }
 }
 
 impl Default for Config {

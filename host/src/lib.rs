@@ -1,6 +1,8 @@
 //! The daemon as a library, so that tests and benches come in through the same doors as `main`.
 
 pub mod app;
+pub mod cli;
+pub mod config;
 pub mod embedded;
 pub mod event;
 pub mod http;

@@ -12,6 +12,15 @@ pub struct Config {
     pub listen: SocketAddr,
 }
 
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        // Any address may be listened on, and port 0 is any free port.
+        Vec::new()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -46,6 +46,38 @@ impl Config {
     pub fn is_embedded(&self) -> bool {
         self.bootstrap_servers == Self::EMBEDDED
     }
+
+    /// What is wrong with the values: a key in this table, and what would be right. librdkafka judges the
+    /// properties.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let mut add = |key: &str, why: &str| problems.push((key.to_owned(), why.to_owned()));
+        if !self.is_embedded() && !self.bootstrap_servers.split(',').all(is_server) {
+            add(
+                "bootstrap_servers",
+                "expected \"embedded\" or host:port, more of them after commas",
+            );
+        }
+        if self.group_id.is_empty() {
+            add("group_id", "expected the name of a consumer group");
+        }
+        if self.connect_retry_delay.is_negative() {
+            add("connect_retry_delay", "expected 0 or more");
+        }
+        for (name, value) in &self.properties {
+            if let Some(why) = reserved(name)
+                .map(str::to_owned)
+                .or_else(|| refused(name, value))
+            {
+                add(
+                    &format!("properties.{}", toml_edit::Key::new(name).display_repr()),
+                    &why,
+                );
+            }
+        }
+        problems
+    }
 }
 
 impl Default for Config {
@@ -59,5 +91,49 @@ impl Default for Config {
             connect_retry_delay: SignedDuration::from_secs(3),
             properties: BTreeMap::new(),
         }
+    }
+}
+
+/// `host:port`, perhaps with a listener's protocol before it, as librdkafka takes it.
+fn is_server(server: &str) -> bool {
+    let server = server.trim();
+    let address = server
+        .split_once("://")
+        .map_or(server, |(_, address)| address);
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        let host = !host.is_empty() && !host.contains(['/', ' ']);
+        host && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// Why a property is not the user's to set: it has a key of its own here, or delivery rests on it.
+fn reserved(property: &str) -> Option<&'static str> {
+    match property {
+        "bootstrap.servers" | "metadata.broker.list" => Some("set kafka.bootstrap_servers instead"),
+        "group.id" => Some("set kafka.group_id instead"),
+        "auto.offset.reset" => Some("set kafka.auto_offset_reset instead"),
+        "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" => {
+            Some("cannot be set: offsets are committed after the effects of their records")
+        }
+        "acks" | "request.required.acks" => {
+            Some("cannot be set: every record is acknowledged by all replicas")
+        }
+        "enable.idempotence" | "transactional.id" => {
+            Some("cannot be set: delivery.guarantee decides how records are produced")
+        }
+        "enable.partition.eof" => Some("cannot be set: the end of a partition is no event here"),
+        _ => None,
+    }
+}
+
+/// Why librdkafka refuses a property. It repeats values of numbers and choices only, never a password.
+fn refused(name: &str, value: &str) -> Option<String> {
+    let mut client = rdkafka::ClientConfig::new();
+    match client.set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(rdkafka::error::KafkaError::ClientConfig(_, why, _, _)) => {
+            Some(format!("librdkafka refuses it: {why}"))
+        }
+        Err(error) => Some(error.to_string()),
     }
 }

@@ -21,6 +21,15 @@ pub enum Guarantee {
     AtLeastOnce,
 }
 
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        // The name of the topic is checked together with the other topics.
+        Vec::new()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -61,6 +61,47 @@ pub struct HandlerConfig {
     pub produce: Vec<String>,
 }
 
+/// Smallest and largest [`Settings::memory`]: one page of WebAssembly, and all that a 32-bit memory can address.
+const MEMORY: std::ops::RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::gib(4);
+
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let Settings {
+            memory, timeout, ..
+        } = self.defaults;
+        let defaults = limits(Some(memory), Some(timeout));
+        let mut problems: Vec<_> = defaults
+            .map(|(key, why)| (format!("defaults.{key}"), why))
+            .collect();
+        if self.dir.as_os_str().is_empty() {
+            problems.push(("dir".to_owned(), "expected a path".to_owned()));
+        }
+        problems
+    }
+}
+
+impl HandlerConfig {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        limits(self.memory, self.timeout).collect()
+    }
+}
+
+fn limits(
+    memory: Option<ByteSize>,
+    timeout: Option<SignedDuration>,
+) -> impl Iterator<Item = (String, String)> {
+    let memory = memory.filter(|memory| !MEMORY.contains(memory));
+    let memory = memory.map(|_| ("memory", "expected \"64KiB\" to \"4GiB\""));
+    let timeout = timeout.filter(|timeout| !timeout.is_positive());
+    let timeout = timeout.map(|_| ("timeout", "expected more than 0"));
+    let owned = |(key, why): (&str, &str)| (key.to_owned(), why.to_owned());
+    memory.into_iter().chain(timeout).map(owned)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

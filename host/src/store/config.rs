@@ -13,6 +13,21 @@ pub struct Config {
     pub max_bytes: ByteSize,
 }
 
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let keys = [
+            ("max_events", self.max_events),
+            ("max_bytes", self.max_bytes.as_u64()),
+        ];
+        keys.into_iter()
+            .filter(|&(_, value)| value == 0)
+            .map(|(key, _)| (key.to_owned(), "expected more than 0".to_owned()))
+            .collect()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! What the daemon says of itself: log lines and metrics.
 
+pub mod log;
 pub mod metrics;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,18 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// A filter such as `info` or `warn,eventos::pipeline=debug`.
     pub log: String,
+}
+
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let fault = log::filter(&self.log).err();
+        fault
+            .map(|fault| ("log".to_owned(), fault.to_string()))
+            .into_iter()
+            .collect()
+    }
 }
 
 impl Default for Config {

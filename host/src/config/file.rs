@@ -1,0 +1,112 @@
+//! The configuration file: its text, and on which line of it a key stands.
+
+use std::{io, path::Path};
+
+use toml_edit::{Document, Item, TableLike};
+
+use super::{
+    Config, Problem,
+    key::{Key, Segment},
+};
+
+/// A file that is valid TOML. The default is one that is empty and has no name.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    name: String,
+    text: String,
+    document: Option<Document<String>>,
+}
+
+impl File {
+    /// Reads `path`; without one, [`Config::DEFAULT_FILE`] if it exists.
+    pub(super) fn find(path: Option<&Path>) -> Result<Self, Problem> {
+        let (path, required) = match path {
+            Some(path) => (path, true),
+            None => (Path::new(Config::DEFAULT_FILE), false),
+        };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(name, text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(Problem::new(name, "", format!("cannot be read: {error}"))),
+        }
+    }
+
+    /// Takes `text` for the content of a file of this name.
+    pub(super) fn parse(name: String, text: String) -> Result<Self, Problem> {
+        match Document::parse(text.clone()) {
+            Ok(document) => Ok(Self {
+                name,
+                text,
+                document: Some(document),
+            }),
+            Err(error) => Err(syntax(&name, &text, &error)),
+        }
+    }
+
+    /// The text, for the `config` crate to read.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The file's name and the line of `key`, if it is in the file.
+    pub(super) fn place(&self, key: &Key) -> Option<(String, usize)> {
+        let root = self.document.as_ref()?.as_table();
+        // A property's name may be written as one quoted key or, by its dots, as a path.
+        let dotted = || {
+            let names = key.names().into_iter().flat_map(|name| name.split('.'));
+            position(root, &Key::from_iter(names).0)
+        };
+        let line = line(&self.text, position(root, &key.0).or_else(dotted)?);
+        Some((format!("{}:{line}", self.name), line))
+    }
+}
+
+/// The byte at which the last of `path` starts.
+fn position(table: &dyn TableLike, path: &[Segment]) -> Option<usize> {
+    let (Segment::Name(name), rest) = path.split_first()? else {
+        return None;
+    };
+    let (key, item) = table.get_key_value(name)?;
+    match (rest, item.as_table_like()) {
+        ([], _) => key.span().or_else(|| start(item)).map(|span| span.start),
+        ([Segment::Index(index)], None) => item.get(*index).and_then(start).map(|span| span.start),
+        (_, Some(table)) => position(table, rest),
+        (_, None) => None,
+    }
+}
+
+/// Where an item is; for a table that is only implied, where the first thing in it is.
+fn start(item: &Item) -> Option<std::ops::Range<usize>> {
+    let first = || start(item.as_table_like()?.iter().next()?.1);
+    item.span().or_else(first)
+}
+
+/// Counts from 1.
+fn line(text: &str, position: usize) -> usize {
+    1 + text
+        .bytes()
+        .take(position)
+        .filter(|&byte| byte == b'\n')
+        .count()
+}
+
+fn syntax(name: &str, text: &str, error: &toml_edit::TomlError) -> Problem {
+    let position = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = line(text, position);
+    let before = text.get(..position).unwrap_or_default();
+    let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
+    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    let what = error.message().trim().replace('\n', ", ");
+    let margin = " ".repeat(column - 1);
+    Problem {
+        line,
+        ..Problem::new(
+            format!("{name}:{line}:{column}"),
+            "",
+            format!("invalid TOML: {what}\n    {shown}\n    {margin}^"),
+        )
+    }
+}

@@ -1,0 +1,124 @@
+//! The path of a key in the tree of settings.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A path from the root; displays as TOML writes it: `kafka.properties."security.protocol"`, `produce[1]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(pub(super) Vec<Segment>);
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Segment {
+    /// Into a table.
+    Name(String),
+    /// Into a list.
+    Index(usize),
+}
+
+impl Key {
+    /// Reads what a module calls its key, for example `properties."group.id"` or `produce`.
+    pub(super) fn parse(key: &str) -> Self {
+        match toml_edit::Key::parse(key) {
+            Ok(names) => names.iter().map(toml_edit::Key::get).collect(),
+            Err(_) => Self::from_iter([key]),
+        }
+    }
+
+    /// `self`, then `rest`.
+    pub(super) fn join(&self, rest: &Self) -> Self {
+        Self(self.0.iter().chain(&rest.0).cloned().collect())
+    }
+
+    /// Element `index` of the list that this is the key of.
+    pub(super) fn index(&self, index: usize) -> Self {
+        let mut key = self.clone();
+        key.0.push(Segment::Index(index));
+        key
+    }
+
+    /// The key of the table or list that this is in; none for the root.
+    pub(super) fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_last()?;
+        Some(Self(parent.to_vec()))
+    }
+
+    /// Whether `self` is `other` or a table or list around it.
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// The names on the way; an index is none.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let names = self.0.iter().filter_map(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
+            Segment::Index(_) => None,
+        });
+        names.collect()
+    }
+
+    /// The value at this key.
+    pub(super) fn get<'a>(&self, tree: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(tree, |at, segment| match segment {
+            Segment::Name(name) => at.get(name),
+            Segment::Index(index) => at.get(index),
+        })
+    }
+
+    /// The value at this key.
+    pub(super) fn get_mut<'a>(&self, tree: &'a mut Value) -> Option<&'a mut Value> {
+        self.0.iter().try_fold(tree, |at, segment| match segment {
+            Segment::Name(name) => at.get_mut(name),
+            Segment::Index(index) => at.get_mut(index),
+        })
+    }
+
+    /// Takes the value out; for an element of a list, the list. False if nothing is there.
+    pub(super) fn remove(&self, tree: &mut Value) -> bool {
+        let Some((last, parent)) = self.0.split_last() else {
+            return false;
+        };
+        let parent = Self(parent.to_vec());
+        match (last, parent.get_mut(tree)) {
+            (Segment::Index(_), _) => parent.remove(tree),
+            (Segment::Name(name), Some(Value::Object(table))) => table.remove(name).is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Key {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let name = |name: &str| Segment::Name(name.to_owned());
+        Self(names.into_iter().map(name).collect())
+    }
+}
+
+impl From<&serde_path_to_error::Path> for Key {
+    /// The part of the path that leads through tables and lists.
+    fn from(path: &serde_path_to_error::Path) -> Self {
+        use serde_path_to_error::Segment as At;
+        let segment = |at: &At| match at {
+            At::Map { key } => Some(Segment::Name(key.clone())),
+            At::Seq { index } => Some(Segment::Index(*index)),
+            At::Enum { .. } | At::Unknown => None,
+        };
+        Self(path.iter().map_while(segment).collect())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Name(name) => {
+                    let dot = if i > 0 { "." } else { "" };
+                    write!(f, "{dot}{}", toml_edit::Key::new(name).display_repr())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -109,6 +109,15 @@ pub enum OutcomesFault {
 }
 
 impl Outcomes {
+    /// Lets `n` records pass.
+    #[must_use]
+    pub fn all_passing(n: usize) -> Self {
+        Self {
+            kinds: vec![0; n],
+            ..Self::default()
+        }
+    }
+
     /// Whether every record passed: the common case, in which the batch goes on as it is.
     #[must_use]
     pub fn all_pass(&self) -> bool {

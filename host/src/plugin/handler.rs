@@ -10,6 +10,7 @@ use super::{
     Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, bindings::HandlerPre,
     host::{Host, Limits},
 };
+use crate::event::{Answer, Batch};
 
 /// A handler that was compiled and has shown that it starts. Cheap to share, for every worker
 /// makes its own [`Instance`] of it.
@@ -18,8 +19,13 @@ pub struct Handler {
     digest: String,
     on_error: OnError,
     retries: u32,
-    pre: HandlerPre<Host>,
-    limits: Arc<Limits>,
+    code: Code,
+}
+
+/// What runs.
+enum Code {
+    Component(HandlerPre<Host>, Arc<Limits>),
+    Native(fn(&Batch) -> Answer),
 }
 
 /// Why a file does not become a handler.
@@ -76,8 +82,7 @@ impl Handler {
                 digest: format!("{:x}", Sha256::digest(&bytes)),
                 on_error: settings.on_error,
                 retries: settings.retries,
-                pre,
-                limits: Arc::new(limits(&file.name, &settings, config)),
+                code: Code::Component(pre, Arc::new(limits(&file.name, &settings, config))),
             };
             handler.instance()?;
             Ok(handler)
@@ -88,12 +93,29 @@ impl Handler {
         })
     }
 
+    /// A function of this program in the place of a component, with neither sandbox nor limits:
+    /// what a component is measured against.
+    #[must_use]
+    pub fn native(name: &str, handle: fn(&Batch) -> Answer) -> Self {
+        let settings = Settings::default();
+        Self {
+            name: name.to_owned(),
+            digest: "native".to_owned(),
+            on_error: settings.on_error,
+            retries: settings.retries,
+            code: Code::Native(handle),
+        }
+    }
+
     /// A new instance, with nothing of what others have in memory.
     ///
     /// # Errors
     /// [`LoadFault::Start`] or [`LoadFault::Init`].
     pub fn instance(&self) -> Result<Instance, LoadFault> {
-        Instance::start(&self.pre, Arc::clone(&self.limits))
+        match &self.code {
+            Code::Component(pre, limits) => Instance::start(pre, Arc::clone(limits)),
+            Code::Native(handle) => Ok(Instance::native(*handle)),
+        }
     }
 
     /// The file's name without a leading "NN-" and ".wasm".

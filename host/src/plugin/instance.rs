@@ -13,7 +13,16 @@ use super::{
 use crate::event::{Answer, Batch, Outcomes};
 
 /// One running handler.
-pub struct Instance {
+pub struct Instance(Running);
+
+// One a worker and handler, never in bulk: what the smaller variant wastes does not matter.
+#[allow(clippy::large_enum_variant)]
+enum Running {
+    Component(Component),
+    Native(fn(&Batch) -> Answer),
+}
+
+struct Component {
     store: Store<Host>,
     bindings: bindings::Handler,
     /// Ticks of the engine's clock that one call may take.
@@ -31,14 +40,18 @@ impl Instance {
             Ok((bindings, answer))
         });
         match started {
-            Ok((bindings, Ok(()))) => Ok(Self {
+            Ok((bindings, Ok(()))) => Ok(Self(Running::Component(Component {
                 store,
                 bindings,
                 ticks,
-            }),
+            }))),
             Ok((_, Err(refusal))) => Err(LoadFault::Init(refusal)),
             Err(error) => Err(LoadFault::Start(Failure::of_call(&error, store.data()))),
         }
+    }
+
+    pub(super) fn native(handle: fn(&Batch) -> Answer) -> Self {
+        Self(Running::Native(handle))
     }
 
     /// Hands a batch in. Nothing of the answer has happened yet.
@@ -46,6 +59,15 @@ impl Instance {
     /// # Errors
     /// [`Failure`]; the instance must not be called again then.
     pub fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
+        match &mut self.0 {
+            Running::Component(component) => component.call(batch),
+            Running::Native(handle) => Ok(handle(batch)),
+        }
+    }
+}
+
+impl Component {
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
         self.store.data_mut().begin(batch);
         self.store.set_epoch_deadline(self.ticks);
         let answer = self

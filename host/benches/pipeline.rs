@@ -1,0 +1,245 @@
+//! `cargo xtask bench pipeline`: CPU time an Evento of a whole process that reads a preloaded topic
+//! of a million 100-byte Eventos. Three ways, in turn, each in a process of its own against one
+//! broker in another: a bare `BaseConsumer` that only counts; our pipeline with the default
+//! handler, consume to stored; our pipeline with the same logic in native Rust.
+//!
+//! The parent runs itself again for each part, with the part's name as the argument.
+
+mod measure;
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use eventos::{
+    embedded::{self, Broker},
+    event::{Answer, Batch, Outcomes},
+    kafka::{self, Producer, TopicSpec},
+    pipeline::{self, Pipeline},
+    plugin::{Engine, Handler, HandlerConfig, HandlerFile, Settings},
+    readiness::Readiness,
+    store::{self, Store},
+    telemetry::metrics::Metrics,
+};
+use measure::{Figures, process_seconds};
+use tokio_util::sync::CancellationToken;
+
+/// Eventos in the topic.
+const EVENTOS: u64 = 1_000_000;
+
+/// Rounds of all three ways.
+const ROUNDS: usize = 7;
+
+/// At most so many times the bare loop, and so many times native.
+const GOAL_BARE: f64 = 2.5;
+const GOAL_NATIVE: f64 = 1.1;
+
+/// No part takes longer.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["broker", dir] => broker(Path::new(dir)),
+        ["preload", servers] => preload(servers),
+        ["bare", servers, group] => bare(servers, group),
+        ["wasm", servers, group] => ours(servers, group, component()),
+        ["native", servers, group] => ours(servers, group, Handler::native("store", store_all)),
+        _ => compare(),
+    }
+}
+
+/// The parent: starts the parts in turn and compares what they print.
+fn compare() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut broker = Part::start(&["broker", &dir.path().display().to_string()]);
+    let servers = broker.line();
+    eprintln!("preloading {EVENTOS} Eventos of 100 bytes");
+    Part::start(&["preload", &servers]).line();
+    let ways = ["bare", "wasm", "native"];
+    let mut rounds = [const { Vec::new() }; 3];
+    for round in 0..ROUNDS {
+        for (way, rounds) in ways.iter().zip(&mut rounds) {
+            let group = format!("{way}-{round}");
+            let printed = Part::start(&[way, &servers, &group]).line();
+            let seconds: f64 = printed.parse().expect("CPU seconds");
+            rounds.push(seconds * 1e6 / EVENTOS as f64);
+            eprintln!("round {round}: {way} {printed} s of CPU");
+        }
+    }
+    println!("us of CPU an Evento, whole process: median of {ROUNDS} rounds (least to greatest)");
+    let [bare, wasm, native] = rounds;
+    for (way, rounds) in [
+        ("bare BaseConsumer, counting", &bare),
+        ("pipeline, store.wasm", &wasm),
+        ("pipeline, native Rust", &native),
+    ] {
+        println!("{way:28} {}", Figures::new(rounds.clone()));
+    }
+    verdict("store.wasm / bare", &Figures::ratios(&wasm, &bare), GOAL_BARE);
+    verdict("store.wasm / native", &Figures::ratios(&wasm, &native), GOAL_NATIVE);
+}
+
+fn verdict(what: &str, ratio: &Figures, goal: f64) {
+    let met = if ratio.median() <= goal { "met" } else { "MISSED" };
+    println!("{what:28} {ratio}   goal: at most {goal}: {met}");
+}
+
+/// This program again, in another part.
+struct Part(Child);
+
+impl Part {
+    fn start(arguments: &[&str]) -> Self {
+        let own = env::current_exe().expect("its own path");
+        let mut command = Command::new(own);
+        // A part ends when its stdin does, so none outlives the parent.
+        let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(command.spawn().expect("started"))
+    }
+
+    fn line(&mut self) -> String {
+        let out = self.0.stdout.take().expect("piped");
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).expect("read");
+        assert!(!line.is_empty(), "a part of the bench failed");
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().expect("a runtime")
+}
+
+fn broker(dir: &Path) {
+    let config = embedded::Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        dir: dir.to_owned(),
+        ..embedded::Config::default()
+    };
+    runtime().block_on(async {
+        let broker = Broker::bind(&config).await.expect("bound");
+        println!("{}", broker.local_addr());
+        let parent_gone = async {
+            let wait = || std::io::stdin().read_to_end(&mut Vec::new());
+            let _ = tokio::task::spawn_blocking(wait).await;
+        };
+        broker.run(parent_gone).await.expect("it runs");
+    });
+}
+
+fn preload(servers: &str) {
+    let config = kafka::Config::default();
+    runtime().block_on(async {
+        let name = &config.topic;
+        let topics = [TopicSpec { name }];
+        let partitions = kafka::ensure_topics(&config, servers, &topics).await;
+        let producer = Producer::new(&config, servers, |_| {}).expect("a producer");
+        producer.set_partitions(partitions.expect("created")[0]);
+        let mut sent = Vec::new();
+        for i in 0..EVENTOS {
+            let value = format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
+            let delivery = loop {
+                match producer.enqueue(None, value.as_bytes()) {
+                    Ok(delivery) => break delivery,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            };
+            sent.push(delivery);
+        }
+        for delivery in sent {
+            delivery.await.expect("acknowledged");
+        }
+    });
+    println!("done");
+}
+
+/// The bar: polling and counting, nothing else, with the settings of our own consumer.
+fn bare(servers: &str, group: &str) {
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+    let began = process_seconds();
+    let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.offset.store", "false")
+        .set("fetch.queue.backoff.ms", "2")
+        .set("queued.max.messages.kbytes", "16384")
+        .create()
+        .expect("a consumer");
+    let topic = kafka::Config::default().topic;
+    consumer.subscribe(&[&topic]).expect("subscribed");
+    let mut count = 0;
+    while count < EVENTOS {
+        if let Some(message) = consumer.poll(Duration::from_millis(50)) {
+            message.expect("a message");
+            count += 1;
+        }
+    }
+    println!("{:.4}", process_seconds() - began);
+}
+
+fn ours(servers: &str, group: &str, handler: Handler) {
+    let kafka = kafka::Config {
+        group_id: group.to_owned(),
+        ..kafka::Config::default()
+    };
+    let store = Store::new(&store::Config::default());
+    runtime().block_on(async {
+        let began = process_seconds();
+        let stop = CancellationToken::new();
+        let pipeline = Pipeline {
+            kafka: &kafka,
+            servers,
+            config: &pipeline::Config::default(),
+            handlers: vec![Arc::new(handler)],
+            producer: Producer::new(&kafka, servers, |_| {}).expect("a producer"),
+            store: store.clone(),
+            metrics: Metrics::new(),
+            readiness: Readiness::new([]),
+            stop: stop.clone(),
+        };
+        let running = pipeline.start().expect("started");
+        let deadline = Instant::now() + DEADLINE;
+        while store.events() < EVENTOS {
+            assert!(Instant::now() < deadline, "only {} stored", store.events());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        println!("{:.4}", process_seconds() - began);
+        stop.cancel();
+        running.await.expect("no panic").expect("it ends well");
+    });
+}
+
+fn component() -> Handler {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/store.wasm");
+    let engine = Engine::new().expect("an engine");
+    let (file, own) = (HandlerFile::at(&path), HandlerConfig::default());
+    let loaded = Handler::load(&engine, &file, &Settings::default(), &own);
+    loaded.expect("run it as `cargo xtask bench pipeline`, which builds the handler")
+}
+
+/// What plugins/store does: every Evento is stored and passes, tombstones only pass.
+fn store_all(batch: &Batch) -> Answer {
+    let evento = |&i: &usize| batch.record(i).value.is_some();
+    let stored = (0..batch.len()).filter(evento).map(|i| i as u32);
+    Answer {
+        stored: stored.collect(),
+        outcomes: Outcomes::all_passing(batch.len()),
+        ..Answer::default()
+    }
+}

@@ -87,6 +87,9 @@ impl App {
             readiness,
         };
 
+        if self.broker.is_some() {
+            tracing::info!("the broker inside is listening on {servers}");
+        }
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
         let mut http = Service::start("HTTP", {
             let state = state.clone();

@@ -1,8 +1,61 @@
 //! HTTP: the only module that names axum.
+//!
+//! | call | answer |
+//! |---|---|
+//! | `POST /send` | one Evento of at most 1,000,000 bytes as JSON; `{"status":"message sent","evento":…,"partition":0,"offset":42}` once the broker has acknowledged it. `?key=` sets the record's key |
+//! | `POST /send/batch` | Eventos as NDJSON or as a JSON array; NDJSON, a line for each, in their order |
+//! | `GET /messages` | stored Eventos as a JSON array, oldest first; `tipo`, `id`, `order=desc`, `limit`, `after` |
+//! | `GET /messages/{id}` | the newest Evento with that id |
+//! | `GET /healthz` | 200 as long as it answers |
+//! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
+//! | `GET /metrics` | `OpenMetrics` text |
+//!
+//! **`POST /send/batch`** answers 200 at once; each line has the `index` of its Evento, from 0, blank lines not counted:
+//! `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
+//! `{"status":"refused","index":1,"problem":{…}}`, after which the others go on, or
+//! `{"status":"stopped","index":2,"problem":{…}}`, the last line of an array that is malformed from there
+//! on: nothing from there on was sent. At most 1,024 Eventos of one request wait for the broker; a full queue to the
+//! broker slows the reading of the body down. The answer is cut off, never ended in order, if it is not whole. A client may send everything before it reads
+//! anything, as long as its unread answers fit into 32 MiB of memory here: millions where they are alike,
+//! some 100,000 refusals where each is different. One that is stuck there for a minute is given up.
+//!
+//! **`GET /messages`** tells, besides the array: `X-Total-Count`, how many Eventos match in all; `X-Next-Cursor`, what to
+//! give as `after` to go on, now or at any time later; and, when there may be more already,
+//! `Link: <…>; rel="next"`, the same as a URL. Cursors hold on every instance and after a restart.
+//!
+//! Whatever fails is answered as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and
+//! `detail`; an invalid Evento also with `errors`, each with a JSON pointer (RFC 6901). An unknown query parameter is refused.
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod batch;
+mod body;
+mod health;
+mod messages;
+mod outbox;
+mod problem;
+mod query;
+mod send;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use axum::{
+    Router,
+    http::{Method, Uri},
+    routing::{get, post},
+    serve::ListenerExt,
+};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use self::{
+    outbox::Outbox,
+    problem::{METHOD, NOT_FOUND, Problem},
+};
+use crate::{kafka::Producer, readiness::Readiness, store::Store, telemetry::metrics::Metrics};
 
 /// The `[http]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -12,13 +65,94 @@ pub struct Config {
     pub listen: SocketAddr,
 }
 
-impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(String, String)> {
-        // Any address may be listened on, and port 0 is any free port.
-        Vec::new()
-    }
+/// What the endpoints need.
+#[derive(Clone)]
+pub struct State {
+    /// Where Eventos are sent.
+    pub producer: Producer,
+    /// What `/messages` shows.
+    pub store: Store,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// What `/readyz` tells.
+    pub readiness: Readiness,
+}
+
+/// What the endpoints need that only look.
+#[derive(Clone)]
+struct Views {
+    store: Store,
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+/// Serves until `shutdown` is done; then takes no more connections, and returns when the requests
+/// that are under way are answered. That may take as long as a client likes: the caller has a deadline.
+///
+/// # Errors
+/// None that a single connection brings about; what the listener fails of for good.
+pub async fn serve(
+    listener: TcpListener,
+    state: State,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let State {
+        producer,
+        store,
+        metrics,
+        readiness,
+    } = state;
+    let outbox = Outbox::new(producer, metrics.clone());
+    let views = Views {
+        store,
+        metrics,
+        readiness,
+    };
+    serve_router(listener, router(outbox, views), shutdown).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // An answer is written in one piece and waited for: it is not to wait for more.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "could not set TCP_NODELAY");
+        }
+    });
+    let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown);
+    serve.await
+}
+
+fn router(outbox: Outbox, views: Views) -> Router {
+    let producing = Router::new()
+        .route("/send", post(send::send))
+        .route("/send/batch", post(batch::send_batch))
+        .with_state(outbox);
+    let looking = Router::new()
+        .route("/messages", get(messages::list))
+        .route("/messages/{id}", get(messages::newest))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .with_state(views);
+    producing
+        .merge(looking)
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}", uri.path());
+    Problem::new(NOT_FOUND, detail)
+}
+
+/// The header `Allow` is axum's.
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} is not for {method}; see the header Allow", uri.path());
+    Problem::new(METHOD, detail)
 }
 
 impl Default for Config {

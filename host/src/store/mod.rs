@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use config::Config;
 pub use cursor::{Cursor, NotACursor, Position};
-pub use read::{Filter, Order, Progress, Scan};
+pub use read::{Filter, Order, Progress, Quota, Scan};
 use state::State;
 
 use crate::event::Batch;
@@ -91,9 +91,8 @@ impl Store {
             ..Filter::default()
         };
         let mut scan = Scan::new(filter, Order::Desc, None);
-        let mut found = None;
-        while found.is_none()
-            && scan.step(self, 1, |value| found = Some(value.to_vec())) == Progress::Paused
+        let (mut found, mut quota) = (None, Quota::values(1));
+        while scan.step(self, &mut quota, |value| found = Some(value.to_vec())) == Progress::Paused
         {
         }
         found

@@ -33,10 +33,19 @@ pub enum Order {
     Desc,
 }
 
+/// What a [`Scan`] may still take; it ends at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// So many Eventos.
+    pub values: usize,
+    /// Values of so many bytes together; the last one may go beyond it.
+    pub bytes: usize,
+}
+
 /// How a step of a [`Scan`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It took as many as it was to take; there may be more.
+    /// The quota is spent; there may be more.
     Enough,
     /// The lock was held for long enough. Nothing is wrong: step again.
     Paused,
@@ -52,6 +61,27 @@ pub struct Scan {
     order: Order,
     at: Option<Cursor>,
     until: Option<Cursor>,
+}
+
+impl Quota {
+    /// No bound.
+    pub const UNBOUNDED: Self = Self {
+        values: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    /// A bound on their number alone.
+    #[must_use]
+    pub fn values(values: usize) -> Self {
+        Self {
+            values,
+            ..Self::UNBOUNDED
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.values == 0 || self.bytes == 0
+    }
 }
 
 impl Scan {
@@ -84,16 +114,18 @@ impl Scan {
         self.at.clone().unwrap_or_default()
     }
 
-    /// Takes up to `max` values. `take` is called under the store's lock: it copies, and no more.
-    pub fn step(&mut self, store: &Store, max: usize, mut take: impl FnMut(&[u8])) -> Progress {
+    /// Takes values, and lowers the quota by them. `take` is called under the store's lock: it copies, and no more.
+    pub fn step(
+        &mut self,
+        store: &Store,
+        quota: &mut Quota,
+        mut take: impl FnMut(&[u8]),
+    ) -> Progress {
         let state = store.lock();
         let mut readers = self.readers(&state);
-        let mut left = Left {
-            values: max,
-            looks: SLICE,
-        };
+        let mut looks = SLICE;
         let progress = match self.matcher(&state) {
-            Some(matcher) => merge(&mut readers, matcher, &mut left, &mut take),
+            Some(matcher) => merge(&mut readers, matcher, quota, &mut looks, &mut take),
             None => {
                 readers.iter_mut().for_each(Reader::skip_all);
                 Progress::End
@@ -141,29 +173,24 @@ impl Scan {
     }
 }
 
-/// What a step may still do.
-struct Left {
-    values: usize,
-    looks: usize,
-}
-
 /// Takes from the reader whose next match comes first, until something runs out.
 fn merge(
     readers: &mut [Reader<'_>],
     matcher: Matcher<'_>,
-    left: &mut Left,
+    quota: &mut Quota,
+    looks: &mut usize,
     take: &mut impl FnMut(&[u8]),
 ) -> Progress {
     let mut heap = BinaryHeap::with_capacity(readers.len());
     for (i, reader) in readers.iter_mut().enumerate() {
-        match reader.seek(matcher, &mut left.looks) {
+        match reader.seek(matcher, looks) {
             Seek::Found(rank) => heap.push((rank, i)),
             Seek::End => {}
             Seek::Paused => return Progress::Paused,
         }
     }
     while let Some(mut top) = heap.peek_mut() {
-        if left.values == 0 {
+        if quota.is_spent() {
             // The next match is not searched for: it may be far.
             return if readers.iter().any(|reader| reader.from < reader.to) {
                 Progress::Enough
@@ -171,13 +198,15 @@ fn merge(
                 Progress::End
             };
         }
-        left.values -= 1;
         let reader = &mut readers[top.1];
-        take(reader.take());
-        if left.values == 0 {
+        let value = reader.take();
+        take(value);
+        quota.values -= 1;
+        quota.bytes = quota.bytes.saturating_sub(value.len());
+        if quota.is_spent() {
             continue;
         }
-        match reader.seek(matcher, &mut left.looks) {
+        match reader.seek(matcher, looks) {
             Seek::Found(rank) => top.0 = rank,
             Seek::End => {
                 PeekMut::pop(top);

@@ -129,12 +129,11 @@ fn store(max_events: u64) -> Store {
 
 /// A page, and whether it was the last.
 fn page(store: &Store, scan: &mut Scan, max: usize) -> (Vec<String>, bool) {
-    let mut values = Vec::new();
+    let (mut values, mut quota) = (Vec::new(), Quota::values(max));
     loop {
-        let left = max - values.len();
         let take =
             |value: &[u8]| values.push(String::from_utf8(value.to_vec()).expect("as it came"));
-        match scan.step(store, left, take) {
+        match scan.step(store, &mut quota, take) {
             Progress::Paused => {}
             progress => return (values, progress == Progress::End),
         }

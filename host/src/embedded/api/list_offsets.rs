@@ -1,0 +1,114 @@
+//! `ListOffsets` and `OffsetForLeaderEpoch`: where a log begins and ends, and where a time is in it.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use kafka_protocol::messages::{
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, TopicName,
+};
+
+use super::{check_leader_epoch, storage_error};
+use crate::embedded::Shared;
+use crate::embedded::batch::LEADER_EPOCH;
+use crate::embedded::ids::{Offset, PartitionId};
+
+/// Timestamps with a meaning of their own (Kafka's `ListOffsetsRequest`).
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+/// Answers have no leader epoch before this version.
+const FIRST_VERSION_WITH_EPOCH: i16 = 4;
+
+/// Timestamp (-1 where it has no meaning) and offset; `None` if no record qualifies.
+type Found = Option<(i64, Offset)>;
+
+/// An offset for each partition.
+pub fn handle(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let epoch = if version < FIRST_VERSION_WITH_EPOCH {
+        -1
+    } else {
+        LEADER_EPOCH
+    };
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            let response = ListOffsetsPartitionResponse::default()
+                .with_partition_index(partition.partition_index)
+                .with_timestamp(-1)
+                .with_offset(-1)
+                .with_leader_epoch(-1);
+            match find(shared, &topic.name, partition) {
+                Ok(Some((timestamp, offset))) => response
+                    .with_timestamp(timestamp)
+                    .with_offset(offset.0)
+                    .with_leader_epoch(epoch),
+                Ok(None) => response,
+                Err(error) => response.with_error_code(error.code()),
+            }
+        });
+        ListOffsetsTopicResponse::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+fn find(
+    shared: &Shared,
+    topic: &TopicName,
+    request: &ListOffsetsPartition,
+) -> Result<Found, ResponseError> {
+    let partition = PartitionId(request.partition_index);
+    let log = shared
+        .topics
+        .partition(topic, partition)
+        .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    check_leader_epoch(request.current_leader_epoch)?;
+    let found = match request.timestamp {
+        LATEST => Ok(Some((-1, log.bounds().end))),
+        EARLIEST => Ok(Some((-1, log.bounds().start))),
+        MAX_TIMESTAMP => log.find_newest(),
+        timestamp @ 0.. => log.find_by_time(timestamp),
+        _ => return Err(ResponseError::UnsupportedVersion),
+    };
+    found.map_err(|error| storage_error(&error))
+}
+
+/// Where the records of a leader epoch end. There is one epoch only, so it is the end of the log.
+pub fn for_leader_epoch(
+    shared: &Shared,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            let log = shared
+                .topics
+                .partition(&topic.topic, PartitionId(partition.partition));
+            let response = EpochEndOffset::default()
+                .with_partition(partition.partition)
+                .with_leader_epoch(-1)
+                .with_end_offset(-1);
+            let epoch = check_leader_epoch(partition.current_leader_epoch);
+            match (log, epoch) {
+                (None, _) => {
+                    response.with_error_code(ResponseError::UnknownTopicOrPartition.code())
+                }
+                (_, Err(error)) => response.with_error_code(error.code()),
+                (Some(log), Ok(())) if partition.leader_epoch == LEADER_EPOCH => response
+                    .with_leader_epoch(LEADER_EPOCH)
+                    .with_end_offset(log.bounds().end.0),
+                // An epoch that never was has no end.
+                (Some(_), Ok(())) => response,
+            }
+        });
+        OffsetForLeaderTopicResult::default()
+            .with_partitions(partitions.collect())
+            .with_topic(topic.topic)
+    });
+    OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+}

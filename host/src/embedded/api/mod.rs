@@ -1,0 +1,75 @@
+//! One file a family of calls: from the wire's types to the broker's own, and back. Only these files and `dispatch`
+//! name the protocol crate.
+
+pub mod configs;
+pub mod coordinator;
+pub mod fetch;
+pub mod groups;
+pub mod list_offsets;
+pub mod metadata;
+pub mod produce;
+pub mod producer_id;
+pub mod refusals;
+pub mod shape;
+pub mod topics;
+pub mod versions;
+
+use std::net::IpAddr;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::BrokerId;
+use kafka_protocol::protocol::StrBytes;
+
+use super::Error;
+use super::batch::LEADER_EPOCH;
+use super::topics::TopicError;
+
+/// The id of the only node.
+pub const NODE: BrokerId = BrokerId(1);
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Caller {
+    /// As the client calls itself; may be empty.
+    pub client_id: String,
+    /// Where it connects from.
+    pub host: IpAddr,
+}
+
+/// A string as the protocol crate wants it.
+pub fn text(text: impl Into<String>) -> StrBytes {
+    StrBytes::from_string(text.into())
+}
+
+/// Judges the leader epoch that a client believes in; -1 means that it does not say.
+pub fn check_leader_epoch(claimed: i32) -> Result<(), ResponseError> {
+    match claimed {
+        ..0 | LEADER_EPOCH => Ok(()),
+        _ => Err(ResponseError::UnknownLeaderEpoch),
+    }
+}
+
+/// The protocol's code for a fault of the disk, which is logged here with its cause.
+pub fn storage_error(error: &(dyn std::error::Error + 'static)) -> ResponseError {
+    let cause = error.source().map(ToString::to_string);
+    tracing::error!(%error, cause, "storage error");
+    ResponseError::KafkaStorageError
+}
+
+impl From<&TopicError> for ResponseError {
+    fn from(error: &TopicError) -> ResponseError {
+        match error {
+            TopicError::Name { .. } => ResponseError::InvalidTopicException,
+            TopicError::Exists(_) => ResponseError::TopicAlreadyExists,
+            TopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition,
+            TopicError::Partitions { .. } => ResponseError::InvalidPartitions,
+            TopicError::Storage(error) => storage_error(error),
+        }
+    }
+}
+
+impl From<&Error> for ResponseError {
+    fn from(error: &Error) -> ResponseError {
+        storage_error(error)
+    }
+}

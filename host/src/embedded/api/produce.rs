@@ -1,0 +1,157 @@
+//! `Produce`: one batch a partition, checked, and stored as it came.
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::produce_request::PartitionProduceData;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+
+use super::{storage_error, text};
+use crate::embedded::Shared;
+use crate::embedded::batch::{self, Header, Invalid};
+use crate::embedded::ids::PartitionId;
+use crate::embedded::log::{AppendError, Appended, Partition, Refusal};
+
+/// The largest batch: a message of 8 MiB, its key and headers.
+pub const MAX_BATCH: usize = 10 << 20;
+
+const NO_ACKS: i16 = 0;
+const LAST_CODEC: i16 = 4;
+const ZSTD: i16 = 4;
+const FIRST_VERSION_OF_ZSTD: i16 = 7;
+
+/// A refusal with its reason, which clients since version 8 show.
+type Refused = (ResponseError, String);
+
+/// Appends every batch. With acks=0 nobody waits for the answer, so there is none.
+///
+/// acks=1 and acks=all are the same on a single node: answered once the operating system has the batch.
+pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<ProduceResponse> {
+    let acks = request.acks;
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        let mut partitions = Vec::with_capacity(topic.partition_data.len());
+        for data in topic.partition_data {
+            let index = data.index;
+            let log = shared.topics.partition(&topic.name, PartitionId(index));
+            let result = check_acks(acks).and_then(|()| store(log.as_deref(), data, version));
+            if let Err((error, reason)) = &result {
+                tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
+            }
+            partitions.push(respond(index, result));
+        }
+        responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.name)
+                .with_partition_responses(partitions),
+        );
+    }
+    (acks != NO_ACKS).then(|| ProduceResponse::default().with_responses(responses))
+}
+
+fn check_acks(acks: i16) -> Result<(), Refused> {
+    match acks {
+        -1..=1 => Ok(()),
+        _ => Err((
+            ResponseError::InvalidRequiredAcks,
+            format!("acks={acks}: choose 0, 1 or -1"),
+        )),
+    }
+}
+
+fn store(
+    log: Option<&Partition>,
+    data: PartitionProduceData,
+    version: i16,
+) -> Result<Appended, Refused> {
+    let log = log.ok_or_else(|| {
+        let reason = "there is no such partition".to_owned();
+        (ResponseError::UnknownTopicOrPartition, reason)
+    })?;
+    let batch = data.records.unwrap_or_default();
+    let header = check(&batch, version)?;
+    log.append(&header, &batch).map_err(|error| {
+        let code = match &error {
+            AppendError::Refused(Refusal::StaleEpoch { .. }) => ResponseError::InvalidProducerEpoch,
+            AppendError::Refused(Refusal::OutOfOrder { .. }) => {
+                ResponseError::OutOfOrderSequenceNumber
+            }
+            AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
+            AppendError::Storage(_) => storage_error(&error),
+        };
+        (code, error.to_string())
+    })
+}
+
+/// What Kafka checks (`ProduceRequest.validateRecords`, `LogValidator`), short of opening the batch.
+fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
+    if batch.len() > MAX_BATCH {
+        let reason = format!("a batch of {} bytes; the most is {MAX_BATCH}", batch.len());
+        return Err((ResponseError::MessageTooLarge, reason));
+    }
+    let header = batch::verify(batch).map_err(|invalid| match &invalid {
+        Invalid::Magic(_) | Invalid::Count { .. } => {
+            (ResponseError::InvalidRecord, invalid.to_string())
+        }
+        // More bytes than the batch says: a second batch.
+        Invalid::Truncated { have, need } if have > need => {
+            let reason = "more than one batch for a partition".to_owned();
+            (ResponseError::InvalidRecord, reason)
+        }
+        _ => (ResponseError::CorruptMessage, invalid.to_string()),
+    })?;
+    let refuse = |error, reason: &str| Err((error, reason.to_owned()));
+    if header.count == 0 || header.last_offset_delta != header.count - 1 {
+        return refuse(
+            ResponseError::InvalidRecord,
+            "the record count does not fit the offsets",
+        );
+    }
+    if header.is_control() {
+        return refuse(
+            ResponseError::InvalidRecord,
+            "control batches come from coordinators only",
+        );
+    }
+    if header.is_transactional() {
+        return refuse(
+            ResponseError::InvalidTxnState,
+            "the partition is in no transaction",
+        );
+    }
+    if header.is_log_append_time() {
+        return refuse(
+            ResponseError::InvalidTimestamp,
+            "a producer cannot set LogAppendTime",
+        );
+    }
+    if header.codec() > LAST_CODEC || header.codec() == ZSTD && version < FIRST_VERSION_OF_ZSTD {
+        return refuse(
+            ResponseError::UnsupportedCompressionType,
+            "the codec is not one of this version",
+        );
+    }
+    if header.producer_id.is_some() && (header.base_sequence < 0 || header.producer_epoch < 0) {
+        return refuse(
+            ResponseError::InvalidRecord,
+            "an idempotent batch needs epoch and sequence",
+        );
+    }
+    Ok(header)
+}
+
+fn respond(index: i32, result: Result<Appended, Refused>) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse::default()
+        .with_index(index)
+        .with_log_append_time_ms(-1);
+    match result {
+        Ok(stored) => response
+            .with_base_offset(stored.base_offset.0)
+            .with_log_start_offset(stored.log_start.0),
+        Err((error, reason)) => response
+            .with_error_code(error.code())
+            .with_error_message(Some(text(reason)))
+            .with_base_offset(-1)
+            .with_log_start_offset(-1),
+    }
+}

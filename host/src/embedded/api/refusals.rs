@@ -1,0 +1,150 @@
+//! An error in the form of each API's own response, for what is not supported or cannot be read.
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
+};
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::Decodable;
+
+use super::shape;
+
+/// A response that says `error`: for each item of the request where that is the schema's only place for it and the
+/// request can be read, else at its head.
+///
+/// A response with a place at neither is empty. `None` for APIs between the nodes of a cluster and other rarities,
+/// which get a bare error code.
+pub fn refuse(
+    api: ApiKey,
+    version: i16,
+    body: &Bytes,
+    error: ResponseError,
+) -> Option<ResponseKind> {
+    if let Some(response) = for_each_item(api, version, body, error) {
+        return Some(response);
+    }
+    macro_rules! by_api {
+        (head { $($key:ident => $head:ident,)* } empty { $($other:ident => $empty:ident,)* }) => {
+            match api {
+                $(ApiKey::$key => Some($head::default().with_error_code(error.code()).into()),)*
+                $(ApiKey::$other => Some($empty::default().into()),)*
+                _ => None,
+            }
+        };
+    }
+    by_api! {
+        head {
+        AddOffsetsToTxn => AddOffsetsToTxnResponse,
+        ConsumerGroupHeartbeat => ConsumerGroupHeartbeatResponse,
+        DescribeAcls => DescribeAclsResponse,
+        DescribeClientQuotas => DescribeClientQuotasResponse,
+        DescribeCluster => DescribeClusterResponse,
+        DescribeLogDirs => DescribeLogDirsResponse,
+        DescribeUserScramCredentials => DescribeUserScramCredentialsResponse,
+        ElectLeaders => ElectLeadersResponse,
+        EndTxn => EndTxnResponse,
+        Fetch => FetchResponse,
+        FindCoordinator => FindCoordinatorResponse,
+        GetTelemetrySubscriptions => GetTelemetrySubscriptionsResponse,
+        Heartbeat => HeartbeatResponse,
+        InitProducerId => InitProducerIdResponse,
+        JoinGroup => JoinGroupResponse,
+        LeaveGroup => LeaveGroupResponse,
+        ListConfigResources => ListConfigResourcesResponse,
+        ListGroups => ListGroupsResponse,
+        ListPartitionReassignments => ListPartitionReassignmentsResponse,
+        ListTransactions => ListTransactionsResponse,
+        OffsetDelete => OffsetDeleteResponse,
+        OffsetFetch => OffsetFetchResponse,
+        PushTelemetry => PushTelemetryResponse,
+        SaslAuthenticate => SaslAuthenticateResponse,
+        SaslHandshake => SaslHandshakeResponse,
+        ShareAcknowledge => ShareAcknowledgeResponse,
+        ShareFetch => ShareFetchResponse,
+        ShareGroupHeartbeat => ShareGroupHeartbeatResponse,
+        SyncGroup => SyncGroupResponse,
+        UpdateFeatures => UpdateFeaturesResponse,
+        } empty {
+        AddPartitionsToTxn => AddPartitionsToTxnResponse,
+        AlterConfigs => AlterConfigsResponse,
+        ConsumerGroupDescribe => ConsumerGroupDescribeResponse,
+        CreatePartitions => CreatePartitionsResponse,
+        CreateTopics => CreateTopicsResponse,
+        DeleteGroups => DeleteGroupsResponse,
+        DeleteRecords => DeleteRecordsResponse,
+        DeleteTopics => DeleteTopicsResponse,
+        DescribeConfigs => DescribeConfigsResponse,
+        DescribeGroups => DescribeGroupsResponse,
+        DescribeProducers => DescribeProducersResponse,
+        DescribeTopicPartitions => DescribeTopicPartitionsResponse,
+        DescribeTransactions => DescribeTransactionsResponse,
+        IncrementalAlterConfigs => IncrementalAlterConfigsResponse,
+        ListOffsets => ListOffsetsResponse,
+        Metadata => MetadataResponse,
+        OffsetCommit => OffsetCommitResponse,
+        OffsetForLeaderEpoch => OffsetForLeaderEpochResponse,
+        Produce => ProduceResponse,
+        TxnOffsetCommit => TxnOffsetCommitResponse,
+        }
+    }
+}
+
+/// Those unsupported APIs whose clients look for the error with each partition or resource.
+fn for_each_item(
+    api: ApiKey,
+    version: i16,
+    body: &Bytes,
+    error: ResponseError,
+) -> Option<ResponseKind> {
+    shape::check(api, version, body).ok()?;
+    let mut body = body.clone();
+    let code = error.code();
+    match api {
+        ApiKey::AddPartitionsToTxn => {
+            let request = AddPartitionsToTxnRequest::decode(&mut body, version).ok()?;
+            let topics = request.v3_and_below_topics.into_iter().map(|topic| {
+                let partition = |index: i32| {
+                    AddPartitionsToTxnPartitionResult::default()
+                        .with_partition_index(index)
+                        .with_partition_error_code(code)
+                };
+                AddPartitionsToTxnTopicResult::default()
+                    .with_name(topic.name)
+                    .with_results_by_partition(
+                        topic.partitions.into_iter().map(partition).collect(),
+                    )
+            });
+            let response = AddPartitionsToTxnResponse::default();
+            Some(
+                match version {
+                    ..4 => response.with_results_by_topic_v3_and_below(topics.collect()),
+                    _ => response.with_error_code(code),
+                }
+                .into(),
+            )
+        }
+        ApiKey::TxnOffsetCommit => {
+            let request = TxnOffsetCommitRequest::decode(&mut body, version).ok()?;
+            let topics = request.topics.into_iter().map(|topic| {
+                let partitions = topic.partitions.into_iter().map(|partition| {
+                    TxnOffsetCommitResponsePartition::default()
+                        .with_partition_index(partition.partition_index)
+                        .with_error_code(code)
+                });
+                TxnOffsetCommitResponseTopic::default()
+                    .with_name(topic.name)
+                    .with_partitions(partitions.collect())
+            });
+            Some(
+                TxnOffsetCommitResponse::default()
+                    .with_topics(topics.collect())
+                    .into(),
+            )
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,317 @@
+//! From a frame to an answer: the request's header, the table of what is supported, and the way to each API.
+//!
+//! Every request whose header can be read is answered. Kafka closes the connection where it lacks an API or a version;
+//! here it gets the error in the form of that API's response, so that a client can say what is missing.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind, ResponseHeader, ResponseKind};
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use super::Shared;
+use super::api::{self, Caller};
+use super::server::invalid;
+
+/// Each API that is supported, with its first and last version. `ApiVersions` tells clients exactly this.
+pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
+    (ApiKey::Produce, 3, 11),
+    (ApiKey::Fetch, 4, 16),
+    (ApiKey::ListOffsets, 1, 7),
+    (ApiKey::Metadata, 0, 12),
+    (ApiKey::OffsetCommit, 2, 8),
+    (ApiKey::OffsetFetch, 1, 8),
+    (ApiKey::FindCoordinator, 0, 4),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
+    (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::DescribeGroups, 0, 5),
+    (ApiKey::ListGroups, 0, 4),
+    (ApiKey::ApiVersions, 0, 3),
+    (ApiKey::CreateTopics, 2, 7),
+    (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::InitProducerId, 0, 4),
+    (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::CreatePartitions, 0, 3),
+    (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::DescribeCluster, 0, 1),
+];
+
+/// A request whose header has been read.
+#[derive(Debug)]
+pub struct Call {
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    caller: Caller,
+    body: Bytes,
+}
+
+impl Call {
+    /// Reads the header at the start of a frame.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a supported request whose header cannot be read.
+    pub fn parse(mut frame: Bytes, peer: SocketAddr) -> io::Result<Call> {
+        // Key, version and correlation id stand at the same place in every version of the header.
+        let Some(fixed) = frame.first_chunk::<8>() else {
+            return Err(invalid(format!("a frame of {} bytes", frame.len())));
+        };
+        let key = i16::from_be_bytes([fixed[0], fixed[1]]);
+        let version = i16::from_be_bytes([fixed[2], fixed[3]]);
+        let correlation_id = i32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+        let mut client_id = None;
+        if let Ok(api) = ApiKey::try_from(key) {
+            match RequestHeader::decode(&mut frame, api.request_header_version(version)) {
+                Ok(header) => client_id = header.client_id,
+                Err(error) if is_supported(api, version) => {
+                    return Err(invalid(format!("a header that cannot be read: {error:#}")));
+                }
+                // A version to come may have another header, but will be refused by its correlation id.
+                Err(_) => {}
+            }
+        }
+        Ok(Call {
+            key,
+            version,
+            correlation_id,
+            caller: Caller {
+                client_id: client_id.map(|id| id.to_string()).unwrap_or_default(),
+                host: peer.ip(),
+            },
+            body: frame,
+        })
+    }
+}
+
+fn is_supported(api: ApiKey, version: i16) -> bool {
+    let covers = |(key, first, last): &(ApiKey, i16, i16)| {
+        *key == api && (*first..=*last).contains(&version)
+    };
+    SUPPORTED.iter().any(covers)
+}
+
+/// Works on a request; `None` where the protocol wants no answer (produce with acks=0).
+///
+/// # Errors
+///
+/// `InvalidData` if the answer cannot be put into the protocol's form, a fault of ours.
+pub async fn answer(shared: &Shared, call: Call) -> io::Result<Option<BytesMut>> {
+    let Ok(api) = ApiKey::try_from(call.key) else {
+        tracing::warn!(key = call.key, "an api that is not known");
+        return Ok(Some(bare_refusal(&call, ResponseError::UnsupportedVersion)));
+    };
+    if !is_supported(api, call.version) {
+        tracing::debug!(
+            ?api,
+            call.version,
+            client = call.caller.client_id,
+            "not supported"
+        );
+        return refusal(api, &call, ResponseError::UnsupportedVersion).map(Some);
+    }
+    if let Err(fault) = api::shape::check(api, call.version, &call.body) {
+        tracing::warn!(?api, call.version, client = call.caller.client_id, %fault, "malformed request");
+        return refusal(api, &call, ResponseError::InvalidRequest).map(Some);
+    }
+    let request = match RequestKind::decode(api, &mut call.body.clone(), call.version) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::warn!(
+                ?api,
+                call.version,
+                client = call.caller.client_id,
+                error = format!("{error:#}"),
+                "malformed request"
+            );
+            return refusal(api, &call, ResponseError::InvalidRequest).map(Some);
+        }
+    };
+    match handle(shared, &call, request).await {
+        Some(response) => frame(&call, api, call.version, &response).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// One line an API.
+async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<ResponseKind> {
+    let version = call.version;
+    Some(match request {
+        RequestKind::ApiVersions(_) => api::versions::handle(None).into(),
+        RequestKind::Metadata(r) => api::metadata::handle(shared, r, version).into(),
+        RequestKind::DescribeCluster(r) => api::metadata::describe_cluster(shared, &r).into(),
+        RequestKind::FindCoordinator(r) => api::coordinator::handle(shared, r, version).into(),
+        RequestKind::Produce(r) => return api::produce::handle(shared, r, version).map(Into::into),
+        RequestKind::InitProducerId(r) => api::producer_id::handle(shared, &r).into(),
+        RequestKind::Fetch(r) => api::fetch::handle(shared, r, version).await.into(),
+        RequestKind::ListOffsets(r) => api::list_offsets::handle(shared, r, version).into(),
+        RequestKind::OffsetForLeaderEpoch(r) => {
+            api::list_offsets::for_leader_epoch(shared, r).into()
+        }
+        RequestKind::CreateTopics(r) => api::topics::create(shared, r).into(),
+        RequestKind::CreatePartitions(r) => api::topics::grow(shared, r).into(),
+        RequestKind::DeleteTopics(r) => api::topics::delete(shared, r, version).into(),
+        RequestKind::DescribeConfigs(r) => api::configs::describe(shared, r).into(),
+        RequestKind::JoinGroup(r) => {
+            api::groups::membership::join(shared, &call.caller, r, version)
+                .await
+                .into()
+        }
+        RequestKind::SyncGroup(r) => api::groups::membership::sync(shared, r).await.into(),
+        RequestKind::Heartbeat(r) => api::groups::membership::heartbeat(shared, &r).into(),
+        RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
+        RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
+        RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),
+        RequestKind::DescribeGroups(r) => api::groups::describe::describe(shared, r).into(),
+        RequestKind::ListGroups(r) => api::groups::describe::list(shared, &r).into(),
+        RequestKind::DeleteGroups(r) => api::groups::describe::delete(shared, r).into(),
+        // Not reached while this match covers the table; an answer without content is better than none.
+        _ => return None,
+    })
+}
+
+/// The error in the form of the API's own response, if the crate knows that version of it.
+fn refusal(api: ApiKey, call: &Call, error: ResponseError) -> io::Result<BytesMut> {
+    if api == ApiKey::ApiVersions {
+        // Version 0, whatever was asked, for that one every client can read (KIP-511).
+        return frame(call, api, 0, &api::versions::handle(Some(error)).into());
+    }
+    let versions = api.valid_versions();
+    let known = (versions.min..=versions.max).contains(&call.version);
+    let response = known
+        .then(|| api::refusals::refuse(api, call.version, &call.body, error))
+        .flatten();
+    let response = response.and_then(|r| frame(call, api, call.version, &r).ok());
+    Ok(response.unwrap_or_else(|| bare_refusal(call, error)))
+}
+
+/// For what has no form that we know: the correlation id, so that the client can tell which request, and the error.
+fn bare_refusal(call: &Call, error: ResponseError) -> BytesMut {
+    let mut out = BytesMut::with_capacity(10);
+    out.put_i32(6);
+    out.put_i32(call.correlation_id);
+    out.put_i16(error.code());
+    out
+}
+
+/// Length, header and body of a response.
+fn frame(call: &Call, api: ApiKey, version: i16, response: &ResponseKind) -> io::Result<BytesMut> {
+    const PREFIX: usize = 4;
+    let mut out = BytesMut::with_capacity(256 + api::fetch::records_len(response));
+    out.put_i32(0);
+    ResponseHeader::default()
+        .with_correlation_id(call.correlation_id)
+        .encode(&mut out, api.response_header_version(version))
+        .and_then(|()| response.encode(&mut out, version))
+        .map_err(|error| invalid(format!("{api:?} v{version} cannot be encoded: {error:#}")))?;
+    let length = (out.len() - PREFIX) as i32;
+    out[..PREFIX].copy_from_slice(&length.to_be_bytes());
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::api::shape::tests::sample;
+    use crate::embedded::batch::{self, tests::Sample};
+    use crate::embedded::ids::{Offset, PartitionId};
+    use crate::embedded::offsets::Committed;
+    use crate::embedded::{Broker, Config};
+
+    const CORRELATION: i32 = 77;
+
+    fn call(key: i16, version: i16, body: &[u8]) -> Call {
+        let mut frame = BytesMut::new();
+        frame.put_i16(key);
+        frame.put_i16(version);
+        frame.put_i32(CORRELATION);
+        frame.put_i16(-1);
+        if ApiKey::try_from(key).is_ok_and(|api| api.request_header_version(version) >= 2) {
+            frame.put_u8(0);
+        }
+        frame.put_slice(body);
+        Call::parse(frame.freeze(), ([127, 0, 0, 1], 1).into()).unwrap()
+    }
+
+    async fn broker() -> (tempfile::TempDir, Broker) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            dir: dir.path().to_owned(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            ..Config::default()
+        };
+        let broker = Broker::bind(&config).await.unwrap();
+        (dir, broker)
+    }
+
+    /// A topic "ab" with records, on which a group "ab" has committed.
+    fn fill(shared: &Shared) {
+        let topic = shared.topics.get_or_create("ab").unwrap();
+        let bytes = batch::tests::sample(&Sample::default());
+        let header = batch::verify(&bytes).unwrap();
+        topic.partitions[0].append(&header, &bytes).unwrap();
+        let committed = Committed {
+            offset: Offset(1),
+            leader_epoch: 0,
+            metadata: "m".to_owned(),
+            time: 0,
+        };
+        let commits = vec![(("ab".to_owned(), PartitionId(0)), committed)];
+        shared.offsets.commit("ab", commits).unwrap();
+    }
+
+    fn assert_answers(answer: &[u8], what: &str) {
+        let length = i32::from_be_bytes(answer[..4].try_into().unwrap());
+        assert_eq!(length as usize, answer.len() - 4, "{what}");
+        assert_eq!(answer[4..8], CORRELATION.to_be_bytes(), "{what}");
+    }
+
+    #[tokio::test]
+    async fn every_supported_version_of_every_api_is_answered_in_its_own_form() {
+        let (_dir, broker) = broker().await;
+        for (api, first, last) in SUPPORTED {
+            for version in *first..=*last {
+                for each in 0..3 {
+                    fill(&broker.shared);
+                    let what = format!("{api:?} v{version}, {each} elements");
+                    let call = call(*api as i16, version, &sample(*api, version, each));
+                    match answer(&broker.shared, call).await.expect(&what) {
+                        Some(answer) => assert_answers(&answer, &what),
+                        None => assert_eq!(*api, ApiKey::Produce, "acks=0"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_is_not_supported_is_answered_too() {
+        let (_dir, broker) = broker().await;
+        for key in -1..200 {
+            for version in [-1, 0, 1, 2, 3, 4, 9, 15, 99, i16::MAX] {
+                let what = format!("api {key} v{version}");
+                if let Some(answer) = answer(&broker.shared, call(key, version, b""))
+                    .await
+                    .expect(&what)
+                {
+                    assert_answers(&answer, &what);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
+        let (_dir, broker) = broker().await;
+        let call = call(ApiKey::ApiVersions as i16, 99, b"");
+        let answer = answer(&broker.shared, call).await.unwrap().unwrap();
+        assert_eq!(answer[8..10], 35i16.to_be_bytes());
+        assert_eq!(answer[10..14], (SUPPORTED.len() as i32).to_be_bytes());
+        assert_eq!(answer.len(), 14 + SUPPORTED.len() * 6);
+    }
+}

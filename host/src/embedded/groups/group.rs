@@ -1,0 +1,570 @@
+//! One group: the state machine of the classic group protocol, as Kafka's `GroupCoordinator` has it.
+//!
+//! ```text
+//!          join                      all joined, or time is up          the leader's sync
+//! Empty ────────> PreparingRebalance ─────────────────────────> CompletingRebalance ─────> Stable
+//!   ^                   │     ^                                          │                   │
+//!   └── nobody joined ──┘     └────── a member comes, goes or changes ───┴───────────────────┘
+//! ```
+//!
+//! Time is passed in, and answers go into channels, so every transition can be tested without a socket or a clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::member::{Join, Joined, JoinedMember, Member, Sender, Sync, Synced};
+use super::{GroupError, Reply};
+use crate::embedded::ids::random_name;
+
+/// The session timeouts that are accepted. Kafka's lower end is 6 s by default; tests and laptops like it shorter.
+const SESSION_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(30 * 60);
+
+/// The state of one group; a new one is empty.
+#[derive(Debug, Default)]
+pub struct Group {
+    phase: Phase,
+    generation: i32,
+    protocol_type: String,
+    protocol: String,
+    leader: Option<String>,
+    members: BTreeMap<String, Member>,
+    /// The member that each static instance is.
+    instances: HashMap<String, String>,
+    /// Ids told to members that are yet to join with them, and how long that may take.
+    pending: HashMap<String, Instant>,
+    /// When the rebalance goes on without those that are late.
+    rebalance_ends: Option<Instant>,
+}
+
+/// Where in the protocol a group is. The names are Kafka's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// No members.
+    #[default]
+    Empty,
+    /// Waiting for all members to join.
+    PreparingRebalance,
+    /// Waiting for the leader's assignments.
+    CompletingRebalance,
+    /// Everybody has an assignment.
+    Stable,
+}
+
+/// A group as it shows itself to an administrator.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Where it is.
+    pub phase: Phase,
+    /// As all members said.
+    pub protocol_type: String,
+    /// The strategy chosen; empty while rebalancing.
+    pub protocol: String,
+    /// Its members.
+    pub members: Vec<DescribedMember>,
+}
+
+/// A member as it shows itself to an administrator.
+#[derive(Clone, Debug)]
+pub struct DescribedMember {
+    /// Its id.
+    pub member_id: String,
+    /// Set for a static member.
+    pub instance_id: Option<String>,
+    /// As the client calls itself.
+    pub client_id: String,
+    /// Where it connects from.
+    pub client_host: String,
+    /// What it said under the chosen strategy.
+    pub metadata: Bytes,
+    /// What it was assigned.
+    pub assignment: Bytes,
+}
+
+impl Group {
+    /// A member joins, or joins again. The reply comes when the rebalance is over.
+    pub fn join(&mut self, join: Join, now: Instant) -> Reply<Joined> {
+        let (sender, reply) = oneshot::channel();
+        match self.admit(&join, now) {
+            Err(error) => {
+                let _ = sender.send(Err(error));
+            }
+            Ok(Admitted::New(id)) => self.add(id, join, sender, now),
+            Ok(Admitted::Known(id)) => self.rejoin(&id, join, sender, now),
+            Ok(Admitted::Replacing(old)) => self.replace(&old, join, sender, now),
+        }
+        reply
+    }
+
+    /// Who is at the door; what this changes is the list of pending ids only.
+    fn admit(&mut self, join: &Join, now: Instant) -> Result<Admitted, GroupError> {
+        if !SESSION_TIMEOUTS.contains(&join.session_timeout) {
+            return Err(GroupError::InvalidSessionTimeout);
+        }
+        if !self.fits(join) {
+            return Err(GroupError::InconsistentProtocol);
+        }
+        let id = &join.member_id;
+        let instance_holder = join.instance_id.as_ref().map(|i| self.instances.get(i));
+        match instance_holder {
+            _ if id.is_empty() => {}
+            None => {
+                return if self.members.contains_key(id) {
+                    Ok(Admitted::Known(id.clone()))
+                } else if self.pending.remove(id).is_some() {
+                    Ok(Admitted::New(id.clone()))
+                } else {
+                    Err(GroupError::UnknownMember)
+                };
+            }
+            Some(Some(holder)) if holder == id => return Ok(Admitted::Known(id.clone())),
+            Some(Some(_)) => return Err(GroupError::FencedInstance),
+            Some(None) => return Err(GroupError::UnknownMember),
+        }
+        if let Some(Some(old)) = instance_holder {
+            return Ok(Admitted::Replacing(old.clone()));
+        }
+        let name = join.instance_id.as_ref().unwrap_or(&join.client_id);
+        let id = format!("{name}-{}", random_name());
+        if join.instance_id.is_none() && join.id_required {
+            self.pending.insert(id.clone(), now + join.session_timeout);
+            return Err(GroupError::MemberIdRequired(id));
+        }
+        Ok(Admitted::New(id))
+    }
+
+    /// Whether the member has a protocol that every other one has too.
+    fn fits(&self, join: &Join) -> bool {
+        if join.protocol_type.is_empty() || join.protocols.is_empty() {
+            return false;
+        }
+        let by_all = |(name, _): &(String, Bytes)| self.members.values().all(|m| m.supports(name));
+        self.members.is_empty()
+            || join.protocol_type == self.protocol_type && join.protocols.iter().any(by_all)
+    }
+
+    fn add(&mut self, id: String, join: Join, sender: Sender<Joined>, now: Instant) {
+        if self.members.is_empty() {
+            self.protocol_type = join.protocol_type.clone();
+        }
+        if let Some(instance) = &join.instance_id {
+            self.instances.insert(instance.clone(), id.clone());
+        }
+        let mut member = Member::new(join, now);
+        member.joining = Some(sender);
+        self.members.insert(id, member);
+        self.rebalance(now);
+    }
+
+    fn rejoin(&mut self, id: &str, join: Join, sender: Sender<Joined>, now: Instant) {
+        let is_leader = self.leader.as_deref() == Some(id);
+        let Some(member) = self.members.get_mut(id) else {
+            let _ = sender.send(Err(GroupError::UnknownMember));
+            return;
+        };
+        let same = member.protocols == join.protocols;
+        member.update(join, now);
+        let unchanged = match self.phase {
+            Phase::Empty | Phase::PreparingRebalance => false,
+            // The answer to its first join was lost.
+            Phase::CompletingRebalance => same,
+            // A leader that joins again wants to assign anew.
+            Phase::Stable => same && !is_leader,
+        };
+        if unchanged {
+            let _ = sender.send(Ok(self.joined(id)));
+            return;
+        }
+        if let Some(before) = member.joining.replace(sender) {
+            let _ = before.send(Err(GroupError::RebalanceInProgress));
+        }
+        self.rebalance(now);
+    }
+
+    /// A static member has restarted: it takes the place of its old self, without a rebalance if the group is at rest.
+    fn replace(&mut self, old: &str, join: Join, sender: Sender<Joined>, now: Instant) {
+        let id = format!(
+            "{}-{}",
+            join.instance_id.as_deref().unwrap_or_default(),
+            random_name()
+        );
+        let old_leader = self.leader.clone();
+        if let Some(mut member) = self.members.remove(old) {
+            member.refuse(&GroupError::FencedInstance);
+            if let Some(instance) = &join.instance_id {
+                self.instances.insert(instance.clone(), id.clone());
+            }
+            member.update(join, now);
+            self.members.insert(id.clone(), member);
+        }
+        if self.leader.as_deref() == Some(old) {
+            self.leader = Some(id.clone());
+        }
+        if self.phase == Phase::Stable && self.choose_protocol() == self.protocol {
+            // Under its old name as the leader, the member does not take itself for one and assign again.
+            let _ = sender.send(Ok(Joined {
+                leader: old_leader.unwrap_or_default(),
+                members: Vec::new(),
+                ..self.joined(&id)
+            }));
+            return;
+        }
+        if let Some(member) = self.members.get_mut(&id) {
+            member.joining = Some(sender);
+        }
+        self.rebalance(now);
+    }
+
+    /// A member asks for its assignment; the leader brings everybody's.
+    pub fn sync(&mut self, sync: Sync, now: Instant) -> Reply<Synced> {
+        let (sender, reply) = oneshot::channel();
+        if let Err(error) = self.try_sync(&sync, now) {
+            let _ = sender.send(Err(error));
+            return reply;
+        }
+        if let Some(member) = self.members.get_mut(&sync.member_id)
+            && let Some(before) = member.syncing.replace(sender)
+        {
+            let _ = before.send(Err(GroupError::RebalanceInProgress));
+        }
+        let is_leader = self.leader.as_ref() == Some(&sync.member_id);
+        if self.phase == Phase::CompletingRebalance && is_leader {
+            for (id, assignment) in sync.assignments {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.assignment = assignment;
+                }
+            }
+            self.phase = Phase::Stable;
+            self.rebalance_ends = None;
+        }
+        if self.phase == Phase::Stable {
+            self.answer_syncs(now);
+        }
+        reply
+    }
+
+    fn try_sync(&mut self, sync: &Sync, now: Instant) -> Result<(), GroupError> {
+        let other =
+            |given: &Option<String>, ours: &str| given.as_deref().is_some_and(|g| g != ours);
+        self.check(
+            &sync.member_id,
+            sync.instance_id.as_deref(),
+            sync.generation,
+        )?;
+        if other(&sync.protocol_type, &self.protocol_type) || other(&sync.protocol, &self.protocol)
+        {
+            return Err(GroupError::InconsistentProtocol);
+        }
+        self.touch(&sync.member_id, now);
+        match self.phase {
+            Phase::Empty => Err(GroupError::UnknownMember),
+            Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            Phase::CompletingRebalance | Phase::Stable => Ok(()),
+        }
+    }
+
+    fn answer_syncs(&mut self, now: Instant) {
+        for member in self.members.values_mut() {
+            if let Some(sender) = member.syncing.take() {
+                member.touch(now);
+                let _ = sender.send(Ok(Synced {
+                    protocol_type: self.protocol_type.clone(),
+                    protocol: self.protocol.clone(),
+                    assignment: member.assignment.clone(),
+                }));
+            }
+        }
+    }
+
+    /// A sign of life; an error tells the member to join again.
+    pub fn heartbeat(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        self.check(member, instance, generation)?;
+        self.touch(member, now);
+        match self.phase {
+            Phase::Empty => Err(GroupError::UnknownMember),
+            Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            Phase::CompletingRebalance | Phase::Stable => Ok(()),
+        }
+    }
+
+    /// A member goes. A static one is named by its instance, its id may be empty.
+    pub fn leave(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        if self.pending.remove(member).is_some() {
+            self.finish_if_all_joined(now);
+            return Ok(());
+        }
+        let id = match instance.map(|instance| self.instances.get(instance)) {
+            None => member,
+            Some(None) => return Err(GroupError::UnknownMember),
+            Some(Some(holder)) if !member.is_empty() && holder != member => {
+                return Err(GroupError::FencedInstance);
+            }
+            Some(Some(holder)) => holder,
+        }
+        .to_owned();
+        if !self.members.contains_key(&id) {
+            return Err(GroupError::UnknownMember);
+        }
+        self.remove(&id);
+        self.after_removal(now);
+        Ok(())
+    }
+
+    /// Whether the member may commit offsets now.
+    pub fn check_commit(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        if self.phase == Phase::Empty && generation < 0 {
+            return Ok(());
+        }
+        self.check(member, instance, generation)?;
+        self.touch(member, now);
+        match self.phase {
+            Phase::CompletingRebalance => Err(GroupError::RebalanceInProgress),
+            Phase::Empty | Phase::PreparingRebalance | Phase::Stable => Ok(()),
+        }
+    }
+
+    /// Ends what has run out of time. Returns the ids of the members that this cost.
+    pub fn expire(&mut self, now: Instant) -> Vec<String> {
+        self.pending.retain(|_, until| *until > now);
+        let rebalance_over = self.rebalance_ends.is_some_and(|ends| ends <= now);
+        let late = |member: &Member| match self.phase {
+            _ if !rebalance_over => false,
+            // A static member that is late keeps its place until its session ends.
+            Phase::PreparingRebalance => member.joining.is_none() && member.instance_id.is_none(),
+            Phase::CompletingRebalance => member.syncing.is_none(),
+            Phase::Empty | Phase::Stable => false,
+        };
+        let lost: Vec<String> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.is_expired(now) || late(member))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &lost {
+            self.remove(id);
+        }
+        if rebalance_over && self.phase == Phase::PreparingRebalance {
+            self.finish_join(now);
+        } else if rebalance_over || !lost.is_empty() {
+            self.after_removal(now);
+        } else {
+            self.finish_if_all_joined(now);
+        }
+        lost
+    }
+
+    /// Whether nothing would be lost by forgetting the group.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Empty && self.pending.is_empty()
+    }
+
+    /// The group as it is now.
+    pub fn describe(&self) -> Description {
+        let settled = matches!(self.phase, Phase::CompletingRebalance | Phase::Stable);
+        let describe = |(id, member): (&String, &Member)| DescribedMember {
+            member_id: id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            metadata: member.metadata(&self.protocol),
+            assignment: member.assignment.clone(),
+        };
+        Description {
+            phase: self.phase,
+            protocol_type: self.protocol_type.clone(),
+            protocol: if settled {
+                self.protocol.clone()
+            } else {
+                String::new()
+            },
+            members: self.members.iter().map(describe).collect(),
+        }
+    }
+
+    /// The fencing of every call: the member is known, is the one of its instance, and is of this generation.
+    fn check(
+        &self,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        if let Some(instance) = instance {
+            match self.instances.get(instance) {
+                None => return Err(GroupError::UnknownMember),
+                Some(holder) if holder != member => return Err(GroupError::FencedInstance),
+                Some(_) => {}
+            }
+        }
+        if !self.members.contains_key(member) {
+            return Err(GroupError::UnknownMember);
+        }
+        if generation != self.generation {
+            return Err(GroupError::IllegalGeneration);
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, member: &str, now: Instant) {
+        if let Some(member) = self.members.get_mut(member) {
+            member.touch(now);
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some(mut member) = self.members.remove(id) else {
+            return;
+        };
+        member.refuse(&GroupError::UnknownMember);
+        if let Some(instance) = &member.instance_id {
+            self.instances.remove(instance);
+        }
+        if self.leader.as_deref() == Some(id) {
+            self.leader = None;
+        }
+    }
+
+    fn after_removal(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Empty => {}
+            Phase::PreparingRebalance => self.finish_if_all_joined(now),
+            Phase::CompletingRebalance | Phase::Stable => self.rebalance(now),
+        }
+    }
+
+    /// Calls everybody to join again, unless that is going on already.
+    fn rebalance(&mut self, now: Instant) {
+        if self.phase != Phase::PreparingRebalance {
+            for member in self.members.values_mut() {
+                if let Some(sender) = member.syncing.take() {
+                    let _ = sender.send(Err(GroupError::RebalanceInProgress));
+                }
+            }
+            self.phase = Phase::PreparingRebalance;
+            self.rebalance_ends = Some(now + self.rebalance_timeout());
+        }
+        self.finish_if_all_joined(now);
+    }
+
+    fn rebalance_timeout(&self) -> Duration {
+        let timeouts = self.members.values().map(|m| m.rebalance_timeout);
+        timeouts.max().unwrap_or_default()
+    }
+
+    fn finish_if_all_joined(&mut self, now: Instant) {
+        let all_joined = self.members.values().all(|member| member.joining.is_some());
+        if self.phase == Phase::PreparingRebalance && all_joined && self.pending.is_empty() {
+            self.finish_join(now);
+        }
+    }
+
+    /// Begins the next generation with those that have joined.
+    fn finish_join(&mut self, now: Instant) {
+        self.rebalance_ends = Some(now + self.rebalance_timeout());
+        let joined = |member: &Member| member.joining.is_some();
+        if self.members.is_empty() {
+            self.phase = Phase::Empty;
+            self.protocol.clear();
+            self.leader = None;
+            self.rebalance_ends = None;
+            self.generation = next_generation(self.generation);
+            return;
+        }
+        if !self.members.values().any(joined) {
+            // Only static members, all of them away: wait on, their sessions will end.
+            return;
+        }
+        self.generation = next_generation(self.generation);
+        self.phase = Phase::CompletingRebalance;
+        self.protocol = self.choose_protocol();
+        let leads = |id: &String| self.members.get(id).is_some_and(joined);
+        if !self.leader.as_ref().is_some_and(leads) {
+            let mut candidates = self.members.iter().filter(|(_, member)| joined(member));
+            self.leader = candidates.next().map(|(id, _)| id.clone());
+        }
+        let answers: Vec<_> = self
+            .members
+            .iter_mut()
+            .filter_map(|(id, member)| {
+                member.assignment = Bytes::new();
+                let sender = member.joining.take()?;
+                member.touch(now);
+                Some((id.clone(), sender))
+            })
+            .collect();
+        for (id, sender) in answers {
+            let _ = sender.send(Ok(self.joined(&id)));
+        }
+    }
+
+    /// What a member of the current generation is told.
+    fn joined(&self, id: &str) -> Joined {
+        let leader = self.leader.clone().unwrap_or_default();
+        let for_leader = |(id, member): (&String, &Member)| JoinedMember {
+            member_id: id.clone(),
+            instance_id: member.instance_id.clone(),
+            metadata: member.metadata(&self.protocol),
+        };
+        Joined {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            members: if leader == id {
+                self.members.iter().map(for_leader).collect()
+            } else {
+                Vec::new()
+            },
+            leader,
+            member_id: id.to_owned(),
+        }
+    }
+
+    /// Of the strategies that all have, the one that most members prefer.
+    fn choose_protocol(&self) -> String {
+        let by_all = |name: &str| self.members.values().all(|member| member.supports(name));
+        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            let mut names = member.protocols.iter().map(|(name, _)| name.as_str());
+            if let Some(preferred) = names.find(|name| by_all(name)) {
+                *votes.entry(preferred).or_default() += 1;
+            }
+        }
+        let winner = votes.into_iter().max_by_key(|(_, count)| *count);
+        winner.map(|(name, _)| name.to_owned()).unwrap_or_default()
+    }
+}
+
+enum Admitted {
+    New(String),
+    Known(String),
+    /// A static member in place of the one with this id.
+    Replacing(String),
+}
+
+/// Generations are positive; -1 means "none" in the protocol.
+fn next_generation(generation: i32) -> i32 {
+    generation.checked_add(1).unwrap_or(1)
+}
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

@@ -1,0 +1,17 @@
+//! The segmented files of a partition, and what is known about them in memory.
+//!
+//! [`Partition`] is the whole of it to the outside: append, read, find by time. A `Segment` is one file and its sparse
+//! index, a `View` reads one without holding the partition's lock, `recovery` opens a folder, `Producers` remembers
+//! the sequence numbers of idempotent producers. Nothing here knows the protocol crate or topics.
+
+mod partition;
+mod producers;
+mod recovery;
+mod segment;
+mod view;
+
+pub use partition::{AppendError, Appended, Partition, ReadError};
+pub use producers::Refusal;
+
+/// A segment that holds this much is closed and a new one begun.
+pub const SEGMENT_BYTES: u64 = 64 << 20;

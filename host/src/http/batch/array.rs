@@ -1,0 +1,134 @@
+//! A JSON array: a text an element, as serde_json finds them. That reads from a blocking reader, so it has a
+//! thread of the blocking pool, with a bounded channel behind it: when that is full, the thread waits.
+
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, BufReader, Read},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream, stream::BoxStream};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::{
+    super::problem::{MALFORMED_JSON, Problem},
+    Item,
+    body::MAX_EVENTO,
+};
+
+/// How many elements wait in the channel.
+const WAITING: usize = 64;
+
+/// How much is read ahead.
+const BUFFER: usize = 64 << 10;
+
+/// The elements of a body that is one array. One that is much longer than an Evento may be
+/// breaks the array, since its end cannot be found without keeping it.
+pub(super) fn items(
+    chunks: BoxStream<'static, io::Result<Bytes>>,
+) -> impl Stream<Item = io::Result<Item>> {
+    let (to, mut from) = mpsc::channel(WAITING);
+    let reader = SyncIoBridge::new(StreamReader::new(chunks));
+    // It ends with the body, or when nobody listens: it need not be joined.
+    tokio::task::spawn_blocking(move || read(reader, &to));
+    stream::poll_fn(move |context| from.poll_recv(context))
+}
+
+fn read(mut reader: impl Read, to: &mpsc::Sender<io::Result<Item>>) {
+    let left = Cell::new(0);
+    let elements = Elements { to, left: &left };
+    elements.refill();
+    let limited = Limited {
+        reader: &mut reader,
+        left: &left,
+    };
+    let limited = BufReader::with_capacity(BUFFER, limited);
+    let mut json = serde_json::Deserializer::from_reader(limited);
+    let done = elements.deserialize(&mut json).and_then(|()| json.end());
+    let Err(error) = done else {
+        return;
+    };
+    let item = if left.get() == 0 {
+        let detail = format!("an element is longer than {MAX_EVENTO} bytes");
+        Ok(broken(&detail))
+    } else if error.is_io() {
+        Err(io::Error::other(error))
+    } else {
+        Ok(broken(&error.to_string()))
+    };
+    // Who sends everything before reading anything has to come to the end, to read the answer.
+    if to.blocking_send(item).is_ok() {
+        let _ = io::copy(&mut reader, &mut io::sink());
+    }
+}
+
+fn broken(detail: &str) -> Item {
+    let detail = format!("malformed array: {detail}; nothing from here on was sent");
+    Item::Broken(Problem::new(MALFORMED_JSON, detail))
+}
+
+/// Sends each element on as it is found.
+#[derive(Clone, Copy)]
+struct Elements<'a> {
+    to: &'a mpsc::Sender<io::Result<Item>>,
+    left: &'a Cell<usize>,
+}
+
+impl Elements<'_> {
+    /// Allows for one more element, and what is read ahead of it.
+    fn refill(self) {
+        self.left.set(MAX_EVENTO + 2 * BUFFER);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element::<Box<RawValue>>()? {
+            self.refill();
+            let text = Bytes::from(Box::<str>::from(element).into_boxed_bytes());
+            let item = match text.len() {
+                0..=MAX_EVENTO => Item::Text(text),
+                _ => Item::TooLong,
+            };
+            let sent = self.to.blocking_send(Ok(item));
+            sent.map_err(|_| A::Error::custom("nobody listens"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads until there is nothing left to be read.
+struct Limited<'a, R> {
+    reader: R,
+    left: &'a Cell<usize>,
+}
+
+impl<R: Read> Read for Limited<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(self.left.get());
+        if length == 0 {
+            return Err(io::Error::other("too long"));
+        }
+        let read = self.reader.read(&mut buffer[..length])?;
+        self.left.set(self.left.get() - read);
+        Ok(read)
+    }
+}

@@ -1,0 +1,75 @@
+//! NDJSON: a text a line. Blank lines are passed over, and so is the rest of a line that is too long.
+
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use tokio_util::{
+    codec::{Decoder, FramedRead},
+    io::StreamReader,
+};
+
+use super::{Item, body::MAX_EVENTO};
+
+/// How much is read at a time.
+const BUFFER: usize = 64 << 10;
+
+/// The lines of a body.
+pub(super) fn items(
+    chunks: BoxStream<'static, io::Result<Bytes>>,
+) -> impl Stream<Item = io::Result<Item>> {
+    let lines = Lines::default();
+    FramedRead::with_capacity(StreamReader::new(chunks), lines, BUFFER).boxed()
+}
+
+#[derive(Default)]
+struct Lines {
+    /// How many bytes of the buffer are known to have no line feed.
+    searched: usize,
+    /// Whether what comes is the rest of a line that is too long.
+    too_long: bool,
+}
+
+impl Lines {
+    /// A line, ended or the last; none if it is blank.
+    fn line(&mut self, line: BytesMut) -> Option<Item> {
+        if std::mem::take(&mut self.too_long) || line.len() > MAX_EVENTO {
+            return Some(Item::TooLong);
+        }
+        let line = line.freeze();
+        let text = line.slice_ref(line.trim_ascii());
+        (!text.is_empty()).then_some(Item::Text(text))
+    }
+}
+
+impl Decoder for Lines {
+    type Item = Item;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Item>> {
+        while let Some(found) = memchr::memchr(b'\n', &buffer[self.searched..]) {
+            let mut line = buffer.split_to(self.searched + found + 1);
+            line.truncate(line.len() - 1);
+            self.searched = 0;
+            if let Some(item) = self.line(line) {
+                return Ok(Some(item));
+            }
+        }
+        self.searched = buffer.len();
+        // One byte more than an Evento may have: a carriage return at the end is none of it.
+        if buffer.len() > MAX_EVENTO + 1 {
+            self.too_long = true;
+            buffer.advance(buffer.len());
+            self.searched = 0;
+        }
+        Ok(None)
+    }
+
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Item>> {
+        if let Some(item) = self.decode(buffer)? {
+            return Ok(Some(item));
+        }
+        self.searched = 0;
+        Ok(self.line(buffer.split()))
+    }
+}

@@ -1,0 +1,274 @@
+//! Batches through a real socket; what would be the broker is a function.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    super::body::MAX_EVENTO,
+    super::tests::{Server, acknowledging},
+    pump::IN_FLIGHT,
+};
+use crate::{
+    event::{Offset, Partition},
+    kafka::{Delivered, ProduceError},
+};
+
+async fn post(server: &Server, content_type: &str, body: impl Into<reqwest::Body>) -> Vec<Value> {
+    let request = server.client.post(server.url("/send/batch")).body(body);
+    let response = request.header("content-type", content_type).send().await;
+    let response = response.expect("it answers");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    lines(&response.text().await.expect("whole"))
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    let parse = |line| serde_json::from_str(line).expect("a line is JSON");
+    text.lines().map(parse).collect()
+}
+
+/// `index status` of each line.
+fn outline(lines: &[Value]) -> Vec<String> {
+    let one = |line: &Value| {
+        let status = line["status"].as_str().expect("a status");
+        let kind = line["problem"]["status"]
+            .as_u64()
+            .map(|status| format!(" {status}"));
+        format!("{} {status}{}", line["index"], kind.unwrap_or_default())
+    };
+    lines.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn each_line_is_answered_in_its_place() {
+    let server = Server::start(acknowledging()).await;
+    let long = format!(r#"{{"id":1,"tipo":"t","x":"{}"}}"#, "x".repeat(3_000_000));
+    let start = r#"{"id":1,"tipo":"t","x":""#;
+    let exact = format!("{start}{}\"}}", "x".repeat(MAX_EVENTO - start.len() - 2));
+    let body = [
+        r#"{"id":1,"tipo":"t"}"#,
+        "",
+        "  \r",
+        "nonsense",
+        &long,
+        &exact,
+        "\u{e9} {\"id\":2}\r",
+        r#"{"id":2}"#,
+        r#"{"id":3,"tipo":"t"}"#,
+    ];
+    let answers = post(&server, "application/x-ndjson", body.join("\n")).await;
+    let expected = [
+        "0 message sent",
+        "1 refused 400",
+        "2 refused 413",
+        "3 message sent",
+        "4 refused 400",
+        "5 refused 422",
+        "6 message sent",
+    ];
+    assert_eq!(outline(&answers), expected);
+    assert_eq!(answers[5]["problem"]["errors"][0]["pointer"], "/tipo");
+    assert_eq!(
+        (&answers[6]["partition"], &answers[6]["offset"]),
+        (&0.into(), &2.into())
+    );
+    assert!(
+        post(&server, "application/x-ndjson", " \n \n")
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn an_array_is_answered_element_by_element_up_to_where_it_breaks() {
+    let server = Server::start(acknowledging()).await;
+    let one = r#"{"id":1,"tipo":"t","x":["]",{"y":"\"["}]}"#;
+    let array = format!(" \n[{one}, 7 ,\n{one}]\n");
+    let answers = post(&server, "application/json", array).await;
+    assert_eq!(
+        outline(&answers),
+        ["0 message sent", "1 refused 422", "2 message sent"]
+    );
+    assert!(post(&server, "application/json", "[]").await.is_empty());
+    for (broken, sent) in [
+        (format!("[{one},{one} oops {one}]"), 2),
+        (format!("[{one},"), 1),
+        (format!("[{one}] {one}"), 1),
+        (format!("[{one},\"{}\"]", "x".repeat(20_000_000)), 1),
+    ] {
+        let answers = post(&server, "application/json", broken.clone()).await;
+        let mut expected: Vec<_> = (0..sent).map(|i| format!("{i} message sent")).collect();
+        expected.push(format!("{sent} stopped 400"));
+        assert_eq!(outline(&answers), expected, "{:.80}", broken);
+        let detail = answers[sent]["problem"]["detail"].to_string();
+        assert!(detail.contains("nothing from here on was sent"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_is_waited_for_and_the_order_is_kept() {
+    let (seen, calls) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
+    let sees = Arc::clone(&seen);
+    let server = Server::start(move |_, value: &[u8]| {
+        if calls.fetch_add(1, SeqCst) % 7 == 3 {
+            return Err(ProduceError::QueueFull);
+        }
+        let mut seen = sees.lock().expect("not poisoned");
+        seen.push(String::from_utf8(value.to_vec()).expect("UTF-8"));
+        let delivered = Delivered {
+            partition: Partition(0),
+            offset: Offset(seen.len() as i64),
+        };
+        // The later, the sooner it is acknowledged.
+        let pause = Duration::from_millis(50_u64.saturating_sub(seen.len() as u64));
+        let slow = tokio::time::sleep(pause).map(move |()| Ok(delivered));
+        Ok(slow.boxed())
+    })
+    .await;
+    let body: Vec<_> = (0..100)
+        .map(|i| format!(r#"{{"id":{i},"tipo":"t"}}"#))
+        .collect();
+    let answers = post(&server, "application/x-ndjson", body.join("\n")).await;
+    assert_eq!(*seen.lock().expect("not poisoned"), body);
+    let offsets: Vec<_> = answers
+        .iter()
+        .map(|answer| answer["offset"].as_i64())
+        .collect();
+    assert_eq!(offsets, (1..=100).map(Some).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn no_more_than_a_bounded_number_waits_for_the_broker() {
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counts, highest) = (Arc::clone(&under_way), Arc::clone(&most));
+    let server = Server::start(move |_, _| {
+        highest.fetch_max(counts.fetch_add(1, SeqCst) + 1, SeqCst);
+        let counts = Arc::clone(&counts);
+        let slow = tokio::time::sleep(Duration::from_millis(5)).map(move |()| {
+            counts.fetch_sub(1, SeqCst);
+            Err(ProduceError::Unavailable("gone".into()))
+        });
+        Ok(slow.boxed())
+    })
+    .await;
+    let body = "{\"id\":1,\"tipo\":\"t\"}\n".repeat(5_000);
+    let answers = post(&server, "application/x-ndjson", body).await;
+    assert_eq!(answers.len(), 5_000);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer["problem"]["status"] == 503)
+    );
+    assert!(most.load(SeqCst) <= IN_FLIGHT, "{most:?}");
+}
+
+/// Writes everything before it reads anything, as most clients do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_all_before_reading_is_answered() {
+    let server = Server::start(acknowledging()).await;
+    let one = format!(r#"{{"id":1,"tipo":"t","x":"{}"}}"#, "x".repeat(70));
+    for (body, kind) in [
+        (format!("{one}\n").repeat(200_000), "message sent"),
+        ("nonsense\n".repeat(200_000), "refused"),
+        (
+            format!("[{}{one}]", format!("{one},").repeat(199_999)),
+            "message sent",
+        ),
+    ] {
+        let text = send_all_then_read(&server, &body).await;
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with('{')).collect();
+        assert_eq!(lines.len(), 200_000);
+        let last: Value = serde_json::from_str(lines[199_999]).expect("JSON");
+        assert_eq!(
+            (&last["index"], &last["status"]),
+            (&199_999.into(), &kind.into())
+        );
+    }
+}
+
+/// The answer's chunks one after the other, without what frames them.
+async fn send_all_then_read(server: &Server, body: &str) -> String {
+    let mut connection = TcpStream::connect(server.address)
+        .await
+        .expect("it listens");
+    let length = body.len();
+    let head = format!(
+        "POST /send/batch HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {length}\r\n\r\n"
+    );
+    connection
+        .write_all(head.as_bytes())
+        .await
+        .expect("written");
+    let written = tokio::time::timeout(
+        Duration::from_secs(60),
+        connection.write_all(body.as_bytes()),
+    );
+    written.await.expect("no deadlock").expect("written");
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.expect("read");
+    let mut rest = &answer[answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a head")
+        + 4..];
+    let mut text = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|w| w == b"\r\n").expect("a size");
+        let size = std::str::from_utf8(&rest[..end]).expect("hexadecimal");
+        let size = usize::from_str_radix(size, 16).expect("hexadecimal");
+        if size == 0 {
+            return String::from_utf8(text).expect("UTF-8");
+        }
+        text.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_stops_it() {
+    let waiting = Arc::new(());
+    let held = Arc::clone(&waiting);
+    let server = Server::start(move |_, _| {
+        let held = Arc::clone(&held);
+        let forever = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        Ok(forever.boxed())
+    })
+    .await;
+    let mut connection = TcpStream::connect(server.address)
+        .await
+        .expect("it listens");
+    let request = "POST /send/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n{\"id\":1,\"tipo\":\"t\"}\n";
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("written");
+    // Ours, the function's, and that of the one Evento that waits for the broker.
+    until(|| Arc::strong_count(&waiting) == 3).await;
+    drop(connection);
+    until(|| Arc::strong_count(&waiting) == 2).await;
+}
+
+async fn until(done: impl Fn() -> bool) {
+    let poll = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let within = tokio::time::timeout(Duration::from_secs(10), poll).await;
+    within.expect("it comes to pass");
+}

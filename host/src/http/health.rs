@@ -1,0 +1,41 @@
+//! What watches the daemon asks: `/healthz`, `/readyz`, `/metrics`.
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Views,
+    problem::{NOT_READY, Problem},
+};
+use crate::telemetry::metrics::Metrics;
+
+/// Alive: it answers.
+pub(super) async fn healthz() -> Response {
+    status("ok")
+}
+
+/// Ready: nothing is waited for.
+pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
+    let pending = views.readiness.pending();
+    if pending.is_empty() {
+        return Ok(status("ready"));
+    }
+    let detail = format!("waiting for: {}", pending.join(", "));
+    Err(Problem::new(NOT_READY, detail).pending(pending))
+}
+
+/// The store is asked now rather than at each change of it.
+pub(super) async fn metrics(State(views): State<Views>) -> Response {
+    let Views { store, metrics, .. } = views;
+    metrics.store(store.events(), store.bytes());
+    let content_type = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
+    (content_type, metrics.render()).into_response()
+}
+
+fn status(text: &str) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    (content_type, format!(r#"{{"status":"{text}"}}"#)).into_response()
+}

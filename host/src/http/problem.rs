@@ -1,0 +1,156 @@
+//! Problems as RFC 9457 has them: what the client is told. What the log is told is apart from it.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    event::{Fault, NotAnEvento},
+    kafka::ProduceError,
+};
+
+/// The kinds of problems; `type` is `urn:eventos:problem:` and the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    name: &'static str,
+    title: &'static str,
+    status: StatusCode,
+}
+
+macro_rules! kinds {
+    ($($kind:ident: $status:ident, $name:literal, $title:literal;)*) => {
+        $(pub(super) const $kind: Kind = Kind {
+            name: concat!("urn:eventos:problem:", $name),
+            title: $title,
+            status: StatusCode::$status,
+        };)*
+    };
+}
+
+kinds! {
+    MALFORMED_JSON: BAD_REQUEST, "malformed-json", "Malformed JSON";
+    INVALID_EVENTO: UNPROCESSABLE_ENTITY, "invalid-evento", "Not an Evento";
+    INVALID_QUERY: BAD_REQUEST, "invalid-query", "Invalid query";
+    UNREADABLE_BODY: BAD_REQUEST, "unreadable-body", "Unreadable body";
+    TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Too large";
+    MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type";
+    SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
+    UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
+    REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
+    NOT_READY: SERVICE_UNAVAILABLE, "not-ready", "Not ready";
+    NOT_FOUND: NOT_FOUND, "not-found", "Not found";
+    METHOD: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
+}
+
+/// A problem, as the client gets it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// What is wrong with an Evento, place by place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+    /// What the daemon waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<&'static str>,
+    /// Seconds after which it may be tried again.
+    #[serde(skip)]
+    retry_after: Option<u32>,
+    /// For the log alone.
+    #[serde(skip)]
+    cause: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: kind.name,
+            title: kind.title,
+            status: kind.status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            pending: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    pub(super) fn pending(self, pending: Vec<&'static str>) -> Self {
+        Self { pending, ..self }
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        let retry_after = Some(seconds);
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
+    /// Whether the log is to be told anything.
+    pub(super) fn has_cause(&self) -> bool {
+        self.cause.is_some()
+    }
+
+    /// Tells the log what the client is not told.
+    pub(super) fn log(&self) {
+        if let Some(cause) = &self.cause {
+            tracing::warn!(problem = self.kind, cause, "could not produce");
+        }
+    }
+}
+
+impl From<NotAnEvento> for Problem {
+    fn from(reason: NotAnEvento) -> Self {
+        let detail = reason.to_string();
+        match reason {
+            NotAnEvento::Malformed(_) => Self::new(MALFORMED_JSON, detail),
+            NotAnEvento::Invalid(errors) => Self {
+                errors,
+                ..Self::new(INVALID_EVENTO, detail)
+            },
+        }
+    }
+}
+
+impl From<ProduceError> for Problem {
+    fn from(error: ProduceError) -> Self {
+        let (problem, cause) = match error {
+            ProduceError::QueueFull => {
+                let detail =
+                    "more Eventos are on their way to the broker than it takes; send again later";
+                (Self::new(SATURATED, detail).retry_after(1), None)
+            }
+            ProduceError::TooLarge => (Self::new(TOO_LARGE, error.to_string()), None),
+            ProduceError::Unavailable(cause) => {
+                let detail = "the broker did not acknowledge the Evento, which may have arrived all the same";
+                (Self::new(UNAVAILABLE, detail).retry_after(5), Some(cause))
+            }
+            ProduceError::Refused(cause) => {
+                let detail = "the broker refused the Evento; the daemon's log has its reason";
+                (Self::new(REFUSED, detail), Some(cause))
+            }
+        };
+        Self { cause, ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.log();
+        let status = StatusCode::from_u16(self.status).expect("it was one");
+        let body = serde_json::to_vec(&self).expect("texts and numbers are JSON");
+        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, content_type, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,184 @@
+//! A broker of one's own for each test, and clients of it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eventos::embedded::{Broker, Config, Error};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// No test waits longer than this for anything.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A broker that runs in a task, on a folder that outlives it.
+pub struct TestBroker {
+    pub address: SocketAddr,
+    dir: Arc<TempDir>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl TestBroker {
+    /// A new one on an empty folder.
+    pub async fn start() -> TestBroker {
+        TestBroker::start_in(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn start_in(dir: Arc<TempDir>) -> TestBroker {
+        let broker = bind(dir.path()).await;
+        let address = broker.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(broker.run(async {
+            let _ = stopped.await;
+        }));
+        TestBroker {
+            address,
+            dir,
+            stop,
+            task,
+        }
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The file of a partition's first segment.
+    pub fn first_segment(&self, topic: &str, partition: i32) -> PathBuf {
+        let folder = self.dir().join("logs").join(format!("{topic}-{partition}"));
+        folder.join("00000000000000000000.log")
+    }
+
+    /// Shuts it down in order; gives the folder.
+    pub async fn stop(self) -> Arc<TempDir> {
+        self.stop.send(()).unwrap();
+        within(self.task).await.unwrap().unwrap();
+        self.dir
+    }
+
+    /// Ends it without a shutdown.
+    pub async fn kill(self) -> Arc<TempDir> {
+        self.task.abort();
+        let _ = within(self.task).await;
+        self.dir
+    }
+
+    /// Kills it, and starts another on its folder, changed by `meanwhile`.
+    pub async fn restart_after(self, meanwhile: impl FnOnce()) -> TestBroker {
+        let dir = self.kill().await;
+        meanwhile();
+        TestBroker::start_in(dir).await
+    }
+
+    /// A client's settings with the address.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address.to_string());
+        config
+    }
+
+    /// A producer that waits for all.
+    pub fn producer(&self) -> FutureProducer {
+        self.client().set("acks", "all").create().unwrap()
+    }
+
+    /// A consumer of a group, at the beginning of whatever it has not committed.
+    pub fn consumer(&self, group: &str, topics: &[&str]) -> StreamConsumer {
+        let consumer: StreamConsumer = self
+            .client()
+            .set("group.id", group)
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "200")
+            .create()
+            .unwrap();
+        consumer.subscribe(topics).unwrap();
+        consumer
+    }
+}
+
+/// Binds to a folder once its former broker has let go of it.
+async fn bind(dir: &Path) -> Broker {
+    let config = config(dir);
+    let start = Instant::now();
+    loop {
+        match Broker::bind(&config).await {
+            Ok(broker) => return broker,
+            Err(Error::Locked(_)) if start.elapsed() < DEADLINE => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A free port of loopback.
+pub fn config(dir: &Path) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        dir: dir.to_owned(),
+        ..Config::default()
+    }
+}
+
+/// The result of a future that must not take long.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .expect("took too long")
+}
+
+/// Sends texts to a partition; gives the offset of the last.
+pub async fn send(
+    producer: &FutureProducer,
+    topic: &str,
+    partition: i32,
+    texts: impl IntoIterator<Item = String>,
+) -> i64 {
+    let texts: Vec<String> = texts.into_iter().collect();
+    let mut acks = Vec::new();
+    for text in &texts {
+        let record = FutureRecord::<str, String>::to(topic)
+            .partition(partition)
+            .payload(text);
+        acks.push(
+            producer
+                .send_result(record)
+                .map_err(|(error, _)| error)
+                .unwrap(),
+        );
+    }
+    let mut last = -1;
+    for ack in acks {
+        last = within(ack).await.unwrap().unwrap().offset;
+    }
+    last
+}
+
+/// The next `count` messages.
+pub async fn receive(consumer: &StreamConsumer, count: usize) -> Vec<OwnedMessage> {
+    let mut messages = Vec::new();
+    while messages.len() < count {
+        messages.push(within(consumer.recv()).await.unwrap().detach());
+    }
+    messages
+}
+
+/// The payloads as texts.
+pub fn texts(messages: &[OwnedMessage]) -> Vec<String> {
+    let text =
+        |m: &OwnedMessage| String::from_utf8(m.payload().unwrap_or_default().to_vec()).unwrap();
+    messages.iter().map(text).collect()
+}
+
+/// "PREFIX 0", "PREFIX 1", …
+pub fn numbered(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|i| format!("{prefix} {i}")).collect()
+}

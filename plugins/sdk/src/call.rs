@@ -21,7 +21,7 @@ pub fn init(init: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     if cfg!(target_family = "wasm") {
         std::panic::set_hook(Box::new(|panic| {
             // Std puts the place on a line of its own; a log and a dead letter are read line by line.
-            let text = panic.to_string().replacen(":\n", ": ", 1);
+            let text = panic.to_string().replacen('\n', " ", 1);
             log::write(Level::Error, &text);
         }));
     }

@@ -20,7 +20,9 @@ pub fn init(init: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     // Natively a panic belongs to the test that runs the handler.
     if cfg!(target_family = "wasm") {
         std::panic::set_hook(Box::new(|panic| {
-            log::write(Level::Error, &panic.to_string())
+            // Std puts the place on a line of its own; a log and a dead letter are read line by line.
+            let text = panic.to_string().replacen('\n', " ", 1);
+            log::write(Level::Error, &text);
         }));
     }
     init()

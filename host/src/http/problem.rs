@@ -11,20 +11,21 @@ use crate::{
     kafka::ProduceError,
 };
 
-/// The kinds of problems; `type` is `urn:eventos:problem:` and the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A kind of problem.
+#[derive(Debug, Serialize)]
 pub(super) struct Kind {
+    #[serde(rename = "type")]
     name: &'static str,
     title: &'static str,
-    status: StatusCode,
+    status: u16,
 }
 
 macro_rules! kinds {
     ($($kind:ident: $status:ident, $name:literal, $title:literal;)*) => {
-        $(pub(super) const $kind: Kind = Kind {
+        $(pub(super) const $kind: &Kind = &Kind {
             name: concat!("urn:eventos:problem:", $name),
             title: $title,
-            status: StatusCode::$status,
+            status: StatusCode::$status.as_u16(),
         };)*
     };
 }
@@ -47,10 +48,8 @@ kinds! {
 /// A problem, as the client gets it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Problem {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
+    #[serde(flatten)]
+    kind: &'static Kind,
     detail: String,
     /// What is wrong with an Evento, place by place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,11 +66,9 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(super) fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
-            kind: kind.name,
-            title: kind.title,
-            status: kind.status.as_u16(),
+            kind,
             detail: detail.into(),
             errors: Vec::new(),
             pending: Vec::new(),
@@ -100,7 +97,7 @@ impl Problem {
     /// Tells the log what the client is not told.
     pub(super) fn log(&self) {
         if let Some(cause) = &self.cause {
-            tracing::warn!(problem = self.kind, cause, "could not produce");
+            tracing::warn!(problem = self.kind.name, cause, "could not produce");
         }
     }
 }
@@ -143,7 +140,7 @@ impl From<ProduceError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.log();
-        let status = StatusCode::from_u16(self.status).expect("it was one");
+        let status = StatusCode::from_u16(self.kind.status).expect("it was one");
         let body = serde_json::to_vec(&self).expect("texts and numbers are JSON");
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, content_type, body).into_response();

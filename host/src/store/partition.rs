@@ -38,8 +38,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// Appends one; its offset is not below the last.
-    pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape) {
+    /// Appends one; its offset is not below the last. A new segment is made of the spare one.
+    pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape, spare: &mut Option<Segment>) {
         let time = self
             .last
             .map_or(entry.timestamp, |(_, time)| time.max(entry.timestamp));
@@ -47,7 +47,7 @@ impl Partition {
             tail.len() < shape.events && tail.byte_len() + entry.value.len() <= shape.bytes
         };
         if !self.segments.back().is_some_and(room) {
-            self.start_segment(entry.offset);
+            self.start_segment(entry.offset, spare.take());
         }
         let tail = self.segments.back_mut().expect("one was started");
         tail.push(entry, time);
@@ -90,19 +90,17 @@ impl Partition {
         self.segments.front().map(|first| first.time(self.head))
     }
 
-    /// Lets the oldest entry go. A segment without entries is freed: its memory is answered.
-    pub(super) fn evict(&mut self, tipos: &mut Tipos) -> usize {
-        let Some(first) = self.segments.front() else {
-            return 0;
-        };
+    /// Lets the oldest entry go, and answers with the segment that has none left.
+    pub(super) fn evict(&mut self, tipos: &mut Tipos) -> Option<Segment> {
+        let first = self.segments.front()?;
         tipos.release(first.tipos(self.head..self.head + 1)[0]);
         self.evicted = Some((first.offset(self.head), first.time(self.head)));
         self.head += 1;
         if self.head < first.len() {
-            return 0;
+            return None;
         }
         self.head = 0;
-        self.segments.pop_front().map_or(0, |freed| freed.memory())
+        self.segments.pop_front()
     }
 
     /// The memory of the segments from this one on.
@@ -197,7 +195,8 @@ impl Partition {
         }
     }
 
-    fn start_segment(&mut self, offset: i64) {
+    fn start_segment(&mut self, offset: i64, spare: Option<Segment>) {
+        let mut next = spare.unwrap_or_default();
         let mut first_n = 0;
         if let Some(tail) = self.segments.back_mut() {
             tail.seal();
@@ -205,6 +204,10 @@ impl Partition {
                 first_n = tail.n(tail.len() - 1) + 1;
             }
         }
-        self.segments.push_back(Segment::new(first_n));
+        next.restart(first_n);
+        if let Some(tail) = self.segments.back() {
+            next.reserve_like(tail);
+        }
+        self.segments.push_back(next);
     }
 }

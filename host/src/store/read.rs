@@ -142,10 +142,12 @@ impl Scan {
     fn matcher<'a>(&'a self, state: &State) -> Option<Matcher<'a>> {
         let Filter { tipo, id } = &self.filter;
         let tipo = match tipo {
-            Some(tipo) => Some(state.tipos().get(tipo)?),
+            Some(tipo) => Some(state.tipos().get(tipo.as_bytes())?),
             None => None,
         };
-        let id = id.as_deref().map(|id| (id, state.hash(id)));
+        let id = id
+            .as_ref()
+            .map(|id| (id.as_bytes(), state.hash(id.as_bytes())));
         Some(Matcher { tipo, id })
     }
 

@@ -10,7 +10,7 @@ pub(super) struct Entry<'a> {
     pub(super) offset: i64,
     pub(super) timestamp: i64,
     pub(super) tipo: TipoId,
-    pub(super) id: &'a str,
+    pub(super) id: &'a [u8],
     pub(super) id_hash: u32,
     pub(super) value: &'a [u8],
 }
@@ -20,7 +20,7 @@ pub(super) struct Entry<'a> {
 pub(super) struct Matcher<'a> {
     pub(super) tipo: Option<TipoId>,
     /// With its hash.
-    pub(super) id: Option<(&'a str, u32)>,
+    pub(super) id: Option<(&'a [u8], u32)>,
 }
 
 /// Eventos in the order of their offsets.
@@ -41,16 +41,26 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// An empty one, after so many Eventos of the offset that its first one has.
-    pub(super) fn new(first_n: u32) -> Self {
-        Self {
-            first_n,
-            ..Self::default()
-        }
+    /// Makes it empty, to follow so many Eventos of the offset that its first one has.
+    pub(super) fn restart(&mut self, first_n: u32) {
+        self.truncate(0);
+        self.first_n = first_n;
+    }
+
+    /// Room for as much as another segment came to hold, so that the columns need not grow.
+    pub(super) fn reserve_like(&mut self, other: &Self) {
+        let (len, bytes) = (other.len(), other.byte_len());
+        self.bytes.reserve(bytes + bytes / 16);
+        self.words()
+            .into_iter()
+            .for_each(|column| column.reserve(len));
+        self.longs()
+            .into_iter()
+            .for_each(|column| column.reserve(len));
     }
 
     pub(super) fn push(&mut self, entry: Entry<'_>, time: i64) {
-        self.bytes.extend_from_slice(entry.id.as_bytes());
+        self.bytes.extend_from_slice(entry.id);
         self.id_ends.push(self.end());
         self.bytes.extend_from_slice(entry.value);
         self.value_ends.push(self.end());
@@ -79,32 +89,27 @@ impl Segment {
         size_of::<Self>() + self.bytes.capacity() + 4 * words + 8 * longs
     }
 
-    /// Gives back capacity that nothing will use: no more is appended.
+    /// Gives back capacity, if it is much, that nothing will use: no more is appended.
     pub(super) fn seal(&mut self) {
-        self.bytes.shrink_to_fit();
-        let words = [
-            &mut self.id_ends,
-            &mut self.value_ends,
-            &mut self.id_hashes,
-            &mut self.tipos,
-        ];
-        words.into_iter().for_each(Vec::shrink_to_fit);
-        let longs = [&mut self.offsets, &mut self.timestamps, &mut self.times];
-        longs.into_iter().for_each(Vec::shrink_to_fit);
+        let len = self.len();
+        if len + len / 8 < self.offsets.capacity() {
+            self.words().into_iter().for_each(Vec::shrink_to_fit);
+            self.longs().into_iter().for_each(Vec::shrink_to_fit);
+        }
+        if self.bytes.len() + self.bytes.len() / 8 < self.bytes.capacity() {
+            self.bytes.shrink_to_fit();
+        }
     }
 
     /// Keeps the first `len`.
     pub(super) fn truncate(&mut self, len: usize) {
         self.bytes.truncate(self.start(len));
-        let words = [
-            &mut self.id_ends,
-            &mut self.value_ends,
-            &mut self.id_hashes,
-            &mut self.tipos,
-        ];
-        words.into_iter().for_each(|column| column.truncate(len));
-        let longs = [&mut self.offsets, &mut self.timestamps, &mut self.times];
-        longs.into_iter().for_each(|column| column.truncate(len));
+        self.words()
+            .into_iter()
+            .for_each(|column| column.truncate(len));
+        self.longs()
+            .into_iter()
+            .for_each(|column| column.truncate(len));
     }
 
     pub(super) fn value(&self, i: usize) -> &[u8] {
@@ -185,9 +190,20 @@ impl Segment {
     fn matches(&self, i: usize, matcher: Matcher<'_>) -> bool {
         let id = || &self.bytes[self.start(i)..self.id_ends[i] as usize];
         matcher.tipo.is_none_or(|tipo| tipo == self.tipos[i])
-            && matcher
-                .id
-                .is_none_or(|(wanted, _)| wanted.as_bytes() == id())
+            && matcher.id.is_none_or(|(wanted, _)| wanted == id())
+    }
+
+    fn words(&mut self) -> [&mut Vec<u32>; 4] {
+        [
+            &mut self.id_ends,
+            &mut self.value_ends,
+            &mut self.id_hashes,
+            &mut self.tipos,
+        ]
+    }
+
+    fn longs(&mut self) -> [&mut Vec<i64>; 3] {
+        [&mut self.offsets, &mut self.timestamps, &mut self.times]
     }
 
     fn start(&self, i: usize) -> usize {

@@ -11,10 +11,10 @@ use foldhash::fast::RandomState;
 use super::{
     Config,
     partition::{Partition, Shape},
-    segment::Entry,
+    segment::{Entry, Segment},
     tipos::Tipos,
 };
-use crate::event::{self, Batch};
+use crate::event::{self, Batch, Texts};
 
 /// Everything that is stored.
 pub(super) struct State {
@@ -22,8 +22,10 @@ pub(super) struct State {
     tipos: Tipos,
     hasher: RandomState,
     events: u64,
-    /// Memory of the segments.
+    /// Memory of the segments, without the spare one.
     bytes: usize,
+    /// The segment that was emptied last. Its memory is used again, rather than given back and asked for anew.
+    spare: Option<Segment>,
     max_events: u64,
     max_bytes: usize,
 }
@@ -52,6 +54,7 @@ impl State {
             hasher: RandomState::default(),
             events: 0,
             bytes: 0,
+            spare: None,
             max_events: config.max_events,
             max_bytes: usize::try_from(config.max_bytes.as_u64()).unwrap_or(usize::MAX),
         }
@@ -69,10 +72,10 @@ impl State {
         let partition = self.partitions.entry(number).or_default();
         let tail = partition.segments.len().saturating_sub(1);
         let before = partition.memory_from(tail);
-        let (tipos, hasher) = (&mut self.tipos, &self.hasher);
+        let (tipos, hasher, spare) = (&mut self.tipos, &self.hasher, &mut self.spare);
         let mut appended = 0;
         in_order(appends, |batch, i| {
-            partition.push(entry(batch, i, tipos, hasher), shape);
+            partition.push(entry(batch, i, tipos, hasher), shape, spare);
             appended += 1;
         });
         self.events += appended;
@@ -85,19 +88,20 @@ impl State {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.tipos.memory()
+        let spare = self.spare.as_ref().map_or(0, Segment::memory);
+        self.bytes + spare + self.tipos.memory()
     }
 
     /// How many Eventos have this tipo.
     pub(super) fn count(&self, tipo: &str) -> u64 {
-        self.tipos.count(tipo)
+        self.tipos.count(tipo.as_bytes())
     }
 
     pub(super) fn tipos(&self) -> &Tipos {
         &self.tipos
     }
 
-    pub(super) fn hash(&self, id: &str) -> u32 {
+    pub(super) fn hash(&self, id: &[u8]) -> u32 {
         hash(&self.hasher, id)
     }
 
@@ -122,6 +126,9 @@ impl State {
 
     /// Lets the oldest Eventos go until both bounds hold.
     fn evict(&mut self) {
+        if self.bytes() > self.max_bytes {
+            self.spare = None;
+        }
         if !self.is_over() {
             return;
         }
@@ -136,10 +143,15 @@ impl State {
                 .partitions
                 .get_mut(&number)
                 .expect("it has an oldest Evento");
-            self.bytes -= partition.evict(&mut self.tipos);
+            let emptied = partition.evict(&mut self.tipos);
+            heap.extend(partition.oldest().map(|time| Reverse((time, number))));
             self.events -= 1;
             self.tipos.sweep();
-            heap.extend(partition.oldest().map(|time| Reverse((time, number))));
+            if let Some(emptied) = emptied {
+                let memory = emptied.memory();
+                self.bytes -= memory;
+                self.spare = (self.bytes() + memory <= self.max_bytes).then_some(emptied);
+            }
         }
     }
 
@@ -160,20 +172,26 @@ fn shape(max_events: u64, max_bytes: usize, partitions: usize) -> Shape {
 }
 
 fn entry<'a>(batch: &'a Batch, i: usize, tipos: &mut Tipos, hasher: &RandomState) -> Entry<'a> {
-    let id = batch.id(i);
+    let id = text(&batch.ids, i);
     Entry {
         offset: batch.offsets[i],
         timestamp: batch.records.timestamps[i],
-        tipo: tipos.acquire(batch.tipo(i)),
+        tipo: tipos.acquire(text(&batch.tipos, i)),
         id,
         id_hash: hash(hasher, id),
         value: batch.records.value(i).expect("checked"),
     }
 }
 
+/// Text `i` as bytes: that they are UTF-8 need not be found out again.
+fn text(of: &Texts, i: usize) -> &[u8] {
+    let start = i.checked_sub(1).map_or(0, |previous| of.ends[previous]);
+    &of.bytes[start as usize..of.ends[i] as usize]
+}
+
 /// The low half of the hash: a column of these is only there to pass over other ids.
 #[allow(clippy::cast_possible_truncation)]
-fn hash(hasher: &RandomState, id: &str) -> u32 {
+fn hash(hasher: &RandomState, id: &[u8]) -> u32 {
     hasher.hash_one(id) as u32
 }
 

@@ -13,7 +13,8 @@ const OVERHEAD: usize = 64;
 /// The tipos of stored Eventos.
 #[derive(Default)]
 pub(super) struct Tipos {
-    ids: HashMap<Box<str>, TipoId, RandomState>,
+    /// By their UTF-8.
+    ids: HashMap<Box<[u8]>, TipoId, RandomState>,
     /// By id.
     counts: Vec<Count>,
     free: Vec<TipoId>,
@@ -29,7 +30,7 @@ struct Count {
 
 impl Tipos {
     /// The number of a tipo, counted once more.
-    pub(super) fn acquire(&mut self, tipo: &str) -> TipoId {
+    pub(super) fn acquire(&mut self, tipo: &[u8]) -> TipoId {
         let id = self.get(tipo).unwrap_or_else(|| self.intern(tipo));
         let count = &mut self.counts[id as usize];
         if count.eventos == 0 {
@@ -49,12 +50,12 @@ impl Tipos {
     }
 
     /// The number of a tipo that is known.
-    pub(super) fn get(&self, tipo: &str) -> Option<TipoId> {
+    pub(super) fn get(&self, tipo: &[u8]) -> Option<TipoId> {
         self.ids.get(tipo).copied()
     }
 
     /// How many stored Eventos have it.
-    pub(super) fn count(&self, tipo: &str) -> u64 {
+    pub(super) fn count(&self, tipo: &[u8]) -> u64 {
         self.get(tipo)
             .map_or(0, |id| self.counts[id as usize].eventos)
     }
@@ -82,7 +83,7 @@ impl Tipos {
         self.unused = 0;
     }
 
-    fn intern(&mut self, tipo: &str) -> TipoId {
+    fn intern(&mut self, tipo: &[u8]) -> TipoId {
         let memory = tipo.len() + OVERHEAD;
         let count = Count { eventos: 0, memory };
         let id = match self.free.pop() {
@@ -109,20 +110,20 @@ mod tests {
     #[test]
     fn tipos_are_counted_and_forgotten() {
         let mut tipos = Tipos::default();
-        let quake = tipos.acquire("quake");
-        assert_eq!(tipos.acquire("quake"), quake);
-        assert_eq!((tipos.count("quake"), tipos.count("blast")), (2, 0));
+        let quake = tipos.acquire(b"quake");
+        assert_eq!(tipos.acquire(b"quake"), quake);
+        assert_eq!((tipos.count(b"quake"), tipos.count(b"blast")), (2, 0));
         for i in 0..10_000 {
-            let id = tipos.acquire(&format!("once {i}"));
+            let id = tipos.acquire(format!("once {i}").as_bytes());
             tipos.release(id);
             tipos.sweep();
         }
         assert!(tipos.memory() < 10_000, "{}", tipos.memory());
         assert!(tipos.counts.len() < 200, "numbers are used again");
-        assert_eq!(tipos.get("quake"), Some(quake));
+        assert_eq!(tipos.get(b"quake"), Some(quake));
         tipos.release(quake);
         tipos.release(quake);
-        assert_eq!(tipos.count("quake"), 0);
-        assert_eq!(tipos.acquire("quake"), quake);
+        assert_eq!(tipos.count(b"quake"), 0);
+        assert_eq!(tipos.acquire(b"quake"), quake);
     }
 }

@@ -5,6 +5,7 @@ pub mod configs;
 pub mod coordinator;
 pub mod fetch;
 pub mod groups;
+mod layouts;
 pub mod list_offsets;
 pub mod metadata;
 pub mod produce;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::member::{Join, Joined, JoinedMember, Member, Sender, Sync, Synced};
+use super::member::{Join, Joined, Member, Sender, Sync, Synced};
 use super::{GroupError, Reply};
 use crate::embedded::ids::random_name;
 
@@ -26,18 +26,18 @@ const SESSION_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 /// The state of one group; a new one is empty.
 #[derive(Debug, Default)]
 pub struct Group {
-    phase: Phase,
-    generation: i32,
-    protocol_type: String,
-    protocol: String,
-    leader: Option<String>,
-    members: BTreeMap<String, Member>,
+    pub(super) phase: Phase,
+    pub(super) generation: i32,
+    pub(super) protocol_type: String,
+    pub(super) protocol: String,
+    pub(super) leader: Option<String>,
+    pub(super) members: BTreeMap<String, Member>,
     /// The member that each static instance is.
-    instances: HashMap<String, String>,
+    pub(super) instances: HashMap<String, String>,
     /// Ids told to members that are yet to join with them, and how long that may take.
-    pending: HashMap<String, Instant>,
+    pub(super) pending: HashMap<String, Instant>,
     /// When the rebalance goes on without those that are late.
-    rebalance_ends: Option<Instant>,
+    pub(super) rebalance_ends: Option<Instant>,
 }
 
 /// Where in the protocol a group is. The names are Kafka's.
@@ -429,128 +429,6 @@ impl Group {
             member.touch(now);
         }
     }
-
-    fn remove(&mut self, id: &str) {
-        let Some(mut member) = self.members.remove(id) else {
-            return;
-        };
-        member.refuse(&GroupError::UnknownMember);
-        if let Some(instance) = &member.instance_id {
-            self.instances.remove(instance);
-        }
-        if self.leader.as_deref() == Some(id) {
-            self.leader = None;
-        }
-    }
-
-    fn after_removal(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Empty => {}
-            Phase::PreparingRebalance => self.finish_if_all_joined(now),
-            Phase::CompletingRebalance | Phase::Stable => self.rebalance(now),
-        }
-    }
-
-    /// Calls everybody to join again, unless that is going on already.
-    fn rebalance(&mut self, now: Instant) {
-        if self.phase != Phase::PreparingRebalance {
-            for member in self.members.values_mut() {
-                if let Some(sender) = member.syncing.take() {
-                    let _ = sender.send(Err(GroupError::RebalanceInProgress));
-                }
-            }
-            self.phase = Phase::PreparingRebalance;
-            self.rebalance_ends = Some(now + self.rebalance_timeout());
-        }
-        self.finish_if_all_joined(now);
-    }
-
-    fn rebalance_timeout(&self) -> Duration {
-        let timeouts = self.members.values().map(|m| m.rebalance_timeout);
-        timeouts.max().unwrap_or_default()
-    }
-
-    fn finish_if_all_joined(&mut self, now: Instant) {
-        let all_joined = self.members.values().all(|member| member.joining.is_some());
-        if self.phase == Phase::PreparingRebalance && all_joined && self.pending.is_empty() {
-            self.finish_join(now);
-        }
-    }
-
-    /// Begins the next generation with those that have joined.
-    fn finish_join(&mut self, now: Instant) {
-        self.rebalance_ends = Some(now + self.rebalance_timeout());
-        let joined = |member: &Member| member.joining.is_some();
-        if self.members.is_empty() {
-            self.phase = Phase::Empty;
-            self.protocol.clear();
-            self.leader = None;
-            self.rebalance_ends = None;
-            self.generation = next_generation(self.generation);
-            return;
-        }
-        if !self.members.values().any(joined) {
-            // Only static members, all of them away: wait on, their sessions will end.
-            return;
-        }
-        self.generation = next_generation(self.generation);
-        self.phase = Phase::CompletingRebalance;
-        self.protocol = self.choose_protocol();
-        let leads = |id: &String| self.members.get(id).is_some_and(joined);
-        if !self.leader.as_ref().is_some_and(leads) {
-            let mut candidates = self.members.iter().filter(|(_, member)| joined(member));
-            self.leader = candidates.next().map(|(id, _)| id.clone());
-        }
-        let answers: Vec<_> = self
-            .members
-            .iter_mut()
-            .filter_map(|(id, member)| {
-                member.assignment = Bytes::new();
-                let sender = member.joining.take()?;
-                member.touch(now);
-                Some((id.clone(), sender))
-            })
-            .collect();
-        for (id, sender) in answers {
-            let _ = sender.send(Ok(self.joined(&id)));
-        }
-    }
-
-    /// What a member of the current generation is told.
-    fn joined(&self, id: &str) -> Joined {
-        let leader = self.leader.clone().unwrap_or_default();
-        let for_leader = |(id, member): (&String, &Member)| JoinedMember {
-            member_id: id.clone(),
-            instance_id: member.instance_id.clone(),
-            metadata: member.metadata(&self.protocol),
-        };
-        Joined {
-            generation: self.generation,
-            protocol_type: self.protocol_type.clone(),
-            protocol: self.protocol.clone(),
-            members: if leader == id {
-                self.members.iter().map(for_leader).collect()
-            } else {
-                Vec::new()
-            },
-            leader,
-            member_id: id.to_owned(),
-        }
-    }
-
-    /// Of the strategies that all have, the one that most members prefer.
-    fn choose_protocol(&self) -> String {
-        let by_all = |name: &str| self.members.values().all(|member| member.supports(name));
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            let mut names = member.protocols.iter().map(|(name, _)| name.as_str());
-            if let Some(preferred) = names.find(|name| by_all(name)) {
-                *votes.entry(preferred).or_default() += 1;
-            }
-        }
-        let winner = votes.into_iter().max_by_key(|(_, count)| *count);
-        winner.map(|(name, _)| name.to_owned()).unwrap_or_default()
-    }
 }
 
 enum Admitted {
@@ -558,11 +436,6 @@ enum Admitted {
     Known(String),
     /// A static member in place of the one with this id.
     Replacing(String),
-}
-
-/// Generations are positive; -1 means "none" in the protocol.
-fn next_generation(generation: i32) -> i32 {
-    generation.checked_add(1).unwrap_or(1)
 }
 
 #[cfg(test)]

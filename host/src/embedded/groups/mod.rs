@@ -6,6 +6,7 @@
 
 mod group;
 mod member;
+mod rebalance;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -138,6 +138,10 @@ impl Partition {
     /// Wakes `fetch` at the next append. Register before looking, so that nothing falls in between.
     pub fn wake_on_append(&self, fetch: &Arc<Notify>) {
         let mut state = self.lock();
+        let known = |waiting: &Weak<Notify>| std::ptr::eq(waiting.as_ptr(), Arc::as_ptr(fetch));
+        if state.waiting.iter().any(known) {
+            return;
+        }
         // A quiet partition that is polled for long would otherwise collect the dead.
         if state.waiting.len() >= 16 {
             state.waiting.retain(|waiting| waiting.strong_count() > 0);

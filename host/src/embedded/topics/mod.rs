@@ -1,11 +1,13 @@
 //! The registry of topics: which there are, with how many partitions, and the open log of each partition.
 //!
-//! On disk it is the file `topics`, replaced as a whole at every change: a line a topic, `ID PARTITIONS NAME`, then a
-//! line `crc32c HEX` over all before. A topic exists once its line does: folders are made before it is written, and
-//! removed after it is gone; a folder without a line is what a kill in between left, and is removed at start.
+//! On disk it is the file `topics`, replaced as a whole at every change. A topic exists once its line there does:
+//! folders are made before it is written, and removed after it is gone; a folder without a line is what a kill in
+//! between left, and is removed at start.
+
+mod registry;
+mod rules;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,11 +16,11 @@ use super::Error;
 use super::ids::{PartitionId, TopicId};
 use super::log::{Partition, SEGMENT_BYTES};
 use super::storage::{read_if_exists, write_whole};
+use registry::{Line, decode, encode};
+use rules::{check_name, check_partitions};
 
 /// The most partitions a topic may have; each is an open file.
 pub const MAX_PARTITIONS: u32 = 1_000;
-/// Kafka's limit of a topic's name.
-const MAX_NAME: usize = 249;
 
 /// All topics, by name.
 #[derive(Debug)]
@@ -294,81 +296,6 @@ impl Topics {
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Topic>>> {
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Kafka's rules for names (`Topic.validate`). They also make every name a safe file name.
-fn check_name(name: &str) -> Result<(), TopicError> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let rule = if name.is_empty() {
-        "is empty"
-    } else if name == "." || name == ".." {
-        "is no name"
-    } else if name.len() > MAX_NAME {
-        "is longer than 249 characters"
-    } else if !name.chars().all(legal) {
-        "has characters other than ASCII letters, digits, '.', '_' and '-'"
-    } else {
-        return Ok(());
-    };
-    Err(TopicError::Name {
-        name: name.to_owned(),
-        rule,
-    })
-}
-
-fn check_partitions(name: &str, asked: i32, min: u32) -> Result<u32, TopicError> {
-    let possible = u32::try_from(asked).ok();
-    possible
-        .filter(|asked| (min..=MAX_PARTITIONS).contains(asked))
-        .ok_or_else(|| TopicError::Partitions {
-            name: name.to_owned(),
-            asked,
-            min,
-        })
-}
-
-/// A line of the registry.
-#[derive(Debug, PartialEq)]
-struct Line {
-    id: TopicId,
-    partitions: u32,
-    name: String,
-}
-
-fn encode<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<u8> {
-    let mut text = String::new();
-    for topic in topics {
-        let _ = writeln!(
-            text,
-            "{:032x} {} {}",
-            topic.id.0,
-            topic.partitions.len(),
-            topic.name
-        );
-    }
-    let crc = crc32c::crc32c(text.as_bytes());
-    let _ = writeln!(text, "crc32c {crc:08x}");
-    text.into_bytes()
-}
-
-fn decode(bytes: &[u8]) -> Option<Vec<Line>> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let at = text.rfind("crc32c ")?;
-    let crc = u32::from_str_radix(text[at..].strip_prefix("crc32c ")?.trim_end(), 16).ok()?;
-    let lines = &text[..at];
-    if crc32c::crc32c(lines.as_bytes()) != crc {
-        return None;
-    }
-    lines.lines().map(decode_line).collect()
-}
-
-fn decode_line(line: &str) -> Option<Line> {
-    let mut words = line.splitn(3, ' ');
-    Some(Line {
-        id: TopicId(u128::from_str_radix(words.next()?, 16).ok()?),
-        partitions: words.next()?.parse().ok()?,
-        name: words.next()?.to_owned(),
-    })
 }
 
 #[cfg(test)]

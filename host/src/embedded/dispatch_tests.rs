@@ -1,0 +1,100 @@
+//! Every version of every API, supported or not, has its answer.
+
+use super::*;
+use crate::embedded::api::shape::tests::sample;
+use crate::embedded::batch::{self, tests::Sample};
+use crate::embedded::ids::{Offset, PartitionId};
+use crate::embedded::offsets::Committed;
+use crate::embedded::{Broker, Config};
+
+const CORRELATION: i32 = 77;
+
+fn call(key: i16, version: i16, body: &[u8]) -> Call {
+    let mut frame = BytesMut::new();
+    frame.put_i16(key);
+    frame.put_i16(version);
+    frame.put_i32(CORRELATION);
+    frame.put_i16(-1);
+    if ApiKey::try_from(key).is_ok_and(|api| api.request_header_version(version) >= 2) {
+        frame.put_u8(0);
+    }
+    frame.put_slice(body);
+    Call::parse(frame.freeze(), ([127, 0, 0, 1], 1).into()).unwrap()
+}
+
+async fn broker() -> (tempfile::TempDir, Broker) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        dir: dir.path().to_owned(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..Config::default()
+    };
+    let broker = Broker::bind(&config).await.unwrap();
+    (dir, broker)
+}
+
+/// A topic "ab" with records, on which a group "ab" has committed.
+fn fill(shared: &Shared) {
+    let topic = shared.topics.get_or_create("ab").unwrap();
+    let bytes = batch::tests::sample(&Sample::default());
+    let header = batch::verify(&bytes).unwrap();
+    topic.partitions[0].append(&header, &bytes).unwrap();
+    let committed = Committed {
+        offset: Offset(1),
+        leader_epoch: 0,
+        metadata: "m".to_owned(),
+        time: 0,
+    };
+    let commits = vec![(("ab".to_owned(), PartitionId(0)), committed)];
+    shared.offsets.commit("ab", commits).unwrap();
+}
+
+fn assert_answers(answer: &[u8], what: &str) {
+    let length = i32::from_be_bytes(answer[..4].try_into().unwrap());
+    assert_eq!(length as usize, answer.len() - 4, "{what}");
+    assert_eq!(answer[4..8], CORRELATION.to_be_bytes(), "{what}");
+}
+
+#[tokio::test]
+async fn every_supported_version_of_every_api_is_answered_in_its_own_form() {
+    let (_dir, broker) = broker().await;
+    for (api, first, last) in SUPPORTED {
+        for version in *first..=*last {
+            for each in 0..3 {
+                fill(&broker.shared);
+                let what = format!("{api:?} v{version}, {each} elements");
+                let call = call(*api as i16, version, &sample(*api, version, each));
+                match answer(&broker.shared, call).await.expect(&what) {
+                    Some(answer) => assert_answers(&answer, &what),
+                    None => assert_eq!(*api, ApiKey::Produce, "acks=0"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_not_supported_is_answered_too() {
+    let (_dir, broker) = broker().await;
+    for key in -1..200 {
+        for version in [-1, 0, 1, 2, 3, 4, 9, 15, 99, i16::MAX] {
+            let what = format!("api {key} v{version}");
+            if let Some(answer) = answer(&broker.shared, call(key, version, b""))
+                .await
+                .expect(&what)
+            {
+                assert_answers(&answer, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
+    let (_dir, broker) = broker().await;
+    let call = call(ApiKey::ApiVersions as i16, 99, b"");
+    let answer = answer(&broker.shared, call).await.unwrap().unwrap();
+    assert_eq!(answer[8..10], 35i16.to_be_bytes());
+    assert_eq!(answer[10..14], (SUPPORTED.len() as i32).to_be_bytes());
+    assert_eq!(answer.len(), 14 + SUPPORTED.len() * 6);
+}

@@ -82,12 +82,24 @@ fn compare() {
     ] {
         println!("{way:28} {}", Figures::new(rounds.clone()));
     }
-    verdict("store.wasm / bare", &Figures::ratios(&wasm, &bare), GOAL_BARE);
-    verdict("store.wasm / native", &Figures::ratios(&wasm, &native), GOAL_NATIVE);
+    verdict(
+        "store.wasm / bare",
+        &Figures::ratios(&wasm, &bare),
+        GOAL_BARE,
+    );
+    verdict(
+        "store.wasm / native",
+        &Figures::ratios(&wasm, &native),
+        GOAL_NATIVE,
+    );
 }
 
 fn verdict(what: &str, ratio: &Figures, goal: f64) {
-    let met = if ratio.median() <= goal { "met" } else { "MISSED" };
+    let met = if ratio.median() <= goal {
+        "met"
+    } else {
+        "MISSED"
+    };
     println!("{what:28} {ratio}   goal: at most {goal}: {met}");
 }
 
@@ -99,7 +111,10 @@ impl Part {
         let own = env::current_exe().expect("its own path");
         let mut command = Command::new(own);
         // A part ends when its stdin does, so none outlives the parent.
-        let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let command = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         Self(command.spawn().expect("started"))
     }
 

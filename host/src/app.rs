@@ -87,9 +87,6 @@ impl App {
             readiness,
         };
 
-        if self.broker.is_some() {
-            tracing::info!("the broker inside is listening on {servers}");
-        }
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
         let mut http = Service::start("HTTP", {
             let state = state.clone();
@@ -126,7 +123,11 @@ fn load_handlers(config: &Config) -> Result<Vec<Arc<Handler>>> {
         let own = config.handler.get(&file.name);
         let own = own.map_or_else(|| HandlerConfig::default(), HandlerConfig::clone);
         let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own)?;
-        tracing::info!(handler = handler.name(), digest = handler.digest(), "handler loaded");
+        tracing::info!(
+            handler = handler.name(),
+            digest = handler.digest(),
+            "handler loaded"
+        );
         handlers.push(Arc::new(handler));
     }
     if handlers.is_empty() {

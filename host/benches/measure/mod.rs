@@ -16,7 +16,10 @@ pub fn process_seconds() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds and nanoseconds are small")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "seconds and nanoseconds are small"
+)]
 fn seconds(clock: ClockId) -> f64 {
     let now = clock_gettime(clock);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
@@ -46,6 +49,9 @@ impl fmt::Display for Figures {
         let (least, greatest) = (self.0[0], self.0[self.0.len() - 1]);
         let digits = if greatest < 10.0 { 2 } else { 1 };
         let median = self.median();
-        write!(f, "{median:8.digits$}   ({least:.digits$} to {greatest:.digits$})")
+        write!(
+            f,
+            "{median:8.digits$}   ({least:.digits$} to {greatest:.digits$})"
+        )
     }
 }

@@ -94,7 +94,12 @@ impl Findings {
         };
         let dropped_in = findings.discover(&config.handlers.dir);
         let named: Vec<_> = named.iter().map(|path| HandlerFile::at(path)).collect();
-        let known = |name: &String| dropped_in.iter().chain(&named).any(|file| file.name == *name);
+        let known = |name: &String| {
+            dropped_in
+                .iter()
+                .chain(&named)
+                .any(|file| file.name == *name)
+        };
         for name in config.handler.keys().filter(|&name| !known(name)) {
             let dir = config.handlers.dir.display();
             let message = format!("[handler.{name}]: no handler of that name in {dir}");

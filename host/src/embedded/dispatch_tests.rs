@@ -98,3 +98,20 @@ async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
     assert_eq!(answer[10..14], (SUPPORTED.len() as i32).to_be_bytes());
     assert_eq!(answer.len(), 14 + SUPPORTED.len() * 6);
 }
+
+#[tokio::test]
+async fn what_belongs_to_transactions_is_refused_partition_by_partition() {
+    let (_dir, broker) = broker().await;
+    for (api, throttle) in [
+        (ApiKey::AddPartitionsToTxn, 4),
+        (ApiKey::TxnOffsetCommit, 4),
+    ] {
+        for version in 0..=2 {
+            let call = call(api as i16, version, &sample(api, version, 1));
+            let answer = answer(&broker.shared, call).await.unwrap().unwrap();
+            // One topic "ab" with one partition 0, and its error.
+            let expected = [0, 0, 0, 1, 0, 2, b'a', b'b', 0, 0, 0, 1, 0, 0, 0, 0, 0, 35];
+            assert_eq!(answer[8 + throttle..], expected, "{api:?} v{version}");
+        }
+    }
+}

@@ -217,7 +217,10 @@ impl Batch {
             .map(|record| record.value.map(EventoRef::parse).transpose())
             .collect::<Result<Vec<_>, NotAnEvento>>()?;
         for (evento, record) in eventos.iter().zip(&by) {
-            let integer = matches!(evento.as_ref().map(|evento| &evento.id), Some(Id::Integer(_)));
+            let integer = matches!(
+                evento.as_ref().map(|evento| &evento.id),
+                Some(Id::Integer(_))
+            );
             let mut record = record.clone();
             record.flags = if integer { flag::INTEGER_ID } else { 0 };
             if record.timestamp == Timestamp::NONE {
@@ -312,11 +315,21 @@ mod tests {
     fn replacements_take_the_place_of_their_source_all_or_none() {
         let (source, _) = raw(&[Some(r#"{"id":"a","tipo":"x"}"#)]).read();
         let mut made = Records::default();
-        made.push(None, Some(br#"{"id":1,"tipo":"z"}"#), [], Timestamp::NONE, 0);
+        made.push(
+            None,
+            Some(br#"{"id":1,"tipo":"z"}"#),
+            [],
+            Timestamp::NONE,
+            0,
+        );
         made.push(None, None, [], Timestamp(5), 0);
         made.push(None, Some(b"[]"), [], Timestamp(5), 0);
         let mut batch = Batch::empty_like(&source);
-        assert!(batch.push_replacements(&source, 0, made.iter().collect()).is_err());
+        assert!(
+            batch
+                .push_replacements(&source, 0, made.iter().collect())
+                .is_err()
+        );
         assert!(batch.is_empty());
         let good = made.iter().take(2).collect();
         assert!(batch.push_replacements(&source, 0, good).is_ok());

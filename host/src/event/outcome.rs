@@ -238,7 +238,10 @@ mod tests {
             Verdict::Reject(reason) => format!("reject {reason}"),
         };
         let verdicts: Vec<_> = some.verdicts().map(read).collect();
-        assert_eq!(verdicts, ["retry later", "by", "pass", "by a b", "reject never"]);
+        assert_eq!(
+            verdicts,
+            ["retry later", "by", "pass", "by a b", "reject never"]
+        );
     }
 
     #[test]

@@ -42,7 +42,11 @@ pub async fn wait_for_broker(config: &Config, servers: &str) -> Result<(), Error
             Ok(_) => return Ok(()),
             Err(source) if attempt >= tries => {
                 let servers = servers.to_owned();
-                return Err(Error::NoBroker { servers, tries, source });
+                return Err(Error::NoBroker {
+                    servers,
+                    tries,
+                    source,
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, servers, attempt, tries, "no broker yet, trying again");
@@ -117,7 +121,10 @@ async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
     let (client, name) = (Arc::clone(client), name.to_owned());
     let metadata = blocking(move || client.fetch_metadata(Some(&name), REQUEST))
         .await
-        .map_err(|source| Error::Request { what: "describe a topic", source })?;
+        .map_err(|source| Error::Request {
+            what: "describe a topic",
+            source,
+        })?;
     let ready = metadata.topics().first().filter(|topic| {
         topic.error().is_none() && topic.partitions().iter().all(|p| p.leader() >= 0)
     });

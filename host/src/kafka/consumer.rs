@@ -108,7 +108,9 @@ impl Consumer {
     /// the partition is given up.
     pub fn store_offset(&self, partition: Partition, next: Offset) {
         // librdkafka's call takes the offset of the last record, and adds one.
-        let stored = self.inner.store_offset(&self.topic, partition.0, next.0 - 1);
+        let stored = self
+            .inner
+            .store_offset(&self.topic, partition.0, next.0 - 1);
         if let Err(error) = stored {
             // Only a partition that has been taken away meanwhile: its new owner begins before it.
             tracing::debug!(%error, %partition, %next, "offset not stored");
@@ -122,7 +124,11 @@ impl Consumer {
 
     /// Fetches from a paused partition again.
     pub fn resume(&self, partition: Partition) {
-        self.warn("resume", partition, self.inner.resume(&self.only(partition)));
+        self.warn(
+            "resume",
+            partition,
+            self.inner.resume(&self.only(partition)),
+        );
     }
 
     fn only(&self, partition: Partition) -> TopicPartitionList {

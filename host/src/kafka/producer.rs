@@ -187,14 +187,16 @@ impl Future for Delivery {
     type Output = Result<Delivered, ProduceError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|answer| match answer {
-            Ok(Ok(delivery)) => Ok(Delivered {
-                partition: Partition(delivery.partition),
-                offset: Offset(delivery.offset),
-            }),
-            Ok(Err((error, _))) => Err(error.into()),
-            Err(_) => Err(ProduceError::Unavailable("it is shutting down".to_owned())),
-        })
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|answer| match answer {
+                Ok(Ok(delivery)) => Ok(Delivered {
+                    partition: Partition(delivery.partition),
+                    offset: Offset(delivery.offset),
+                }),
+                Ok(Err((error, _))) => Err(error.into()),
+                Err(_) => Err(ProduceError::Unavailable("it is shutting down".to_owned())),
+            })
     }
 }
 
@@ -240,13 +242,20 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "producer");
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            tracing::warn!(reason, "no broker is connected; producing is refused until one is");
+            tracing::warn!(
+                reason,
+                "no broker is connected; producing is refused until one is"
+            );
             self.set_down(true);
         }
     }
 
     fn stats(&self, statistics: Statistics) {
-        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+        if statistics
+            .brokers
+            .values()
+            .any(|broker| broker.state == "UP")
+        {
             self.set_down(false);
         }
     }

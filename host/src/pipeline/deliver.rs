@@ -74,7 +74,9 @@ impl Deliverer {
             match delivery.and_then(|delivery| self.stop.wait(delivery)) {
                 Ok(_) => self.count(effects, one),
                 Err(ProduceError::QueueFull) => again.push((offset, one)),
-                Err(error) => again.push((offset, self.unacknowledged(effects, offset, one, &error))),
+                Err(error) => {
+                    again.push((offset, self.unacknowledged(effects, offset, one, &error)))
+                }
             }
         }
         again
@@ -100,7 +102,8 @@ impl Deliverer {
                     value: Some(value.as_bytes()),
                 });
                 let topic = &self.config.dead_letter_topic;
-                self.producer.enqueue_to(topic, &originals.record(offset), headers)
+                self.producer
+                    .enqueue_to(topic, &originals.record(offset), headers)
             }
         }
     }
@@ -156,7 +159,9 @@ impl Originals<'_> {
             Ok(i) => self.batch.record(i),
             Err(_) => {
                 let found = self.unreadable.offsets.binary_search(&offset);
-                self.unreadable.records.get(found.expect("it is of this batch"))
+                self.unreadable
+                    .records
+                    .get(found.expect("it is of this batch"))
             }
         }
     }

@@ -17,9 +17,15 @@ pub(super) fn dead_letter_headers(
         ("__connect.errors.partition", from.partition.to_string()),
         ("__connect.errors.offset", letter.offset.to_string()),
         ("__connect.errors.stage", letter.stage.to_owned()),
-        ("__connect.errors.exception.class.name", letter.class.to_owned()),
+        (
+            "__connect.errors.exception.class.name",
+            letter.class.to_owned(),
+        ),
         ("__connect.errors.exception.message", cut(&letter.message)),
-        ("__connect.errors.exception.stacktrace", cut(&letter.stacktrace)),
+        (
+            "__connect.errors.exception.stacktrace",
+            cut(&letter.stacktrace),
+        ),
         ("eventos.attempts", letter.attempts.to_string()),
     ];
     if let Some((name, digest)) = &letter.handler {

@@ -55,7 +55,9 @@ impl Intake {
         // What was not handed over yet is not missing: its offset was never stored.
         let partitions: Vec<Partition> = lanes.0.into_keys().collect();
         if !self.flight.drain(&partitions, DRAIN) {
-            tracing::warn!("batches are still under way; they will be handled again after a restart");
+            tracing::warn!(
+                "batches are still under way; they will be handled again after a restart"
+            );
         }
         self.workers.join();
         polled
@@ -99,7 +101,10 @@ impl Intake {
     fn take(&self, record: &Consumed<'_>, lanes: &mut Lanes) {
         let partition = record.partition();
         let topic = self.consumer.topic();
-        let lane = lanes.0.entry(partition).or_insert_with(|| Lane::new(topic, partition));
+        let lane = lanes
+            .0
+            .entry(partition)
+            .or_insert_with(|| Lane::new(topic, partition));
         if lane.is_too_full_for(record) {
             self.hand_over(partition, lane);
         }

@@ -179,7 +179,8 @@ impl Link {
                 }
             }
             Verdict::Retry(_) if attempt <= self.handler.retries() => {
-                self.stop.pause(RETRY_PAUSE * 2u32.pow((attempt - 1).min(6)))?;
+                self.stop
+                    .pause(RETRY_PAUSE * 2u32.pow((attempt - 1).min(6)))?;
                 for piece in self.isolate(Arc::new(batch.slice(i..i + 1))) {
                     self.settle(piece, attempt + 1, next, effects)?;
                 }
@@ -223,7 +224,9 @@ impl Link {
         match self.handler.on_error() {
             OnError::DeadLetter => effects.dead.push(letter),
             OnError::Skip => {
-                let DeadLetter { offset, message, .. } = letter;
+                let DeadLetter {
+                    offset, message, ..
+                } = letter;
                 tracing::warn!(handler = self.handler.name(), %offset, reason = message, "record skipped");
             }
         }

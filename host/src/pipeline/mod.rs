@@ -71,7 +71,10 @@ impl Pipeline<'_> {
             if let Notice::Revoking(partitions) = &notice
                 && !drained.drain(partitions, intake::DRAIN)
             {
-                tracing::warn!(?partitions, "given up with batches under way; their new owner handles them again");
+                tracing::warn!(
+                    ?partitions,
+                    "given up with batches under way; their new owner handles them again"
+                );
             }
             // Nobody listens any more when the consumer is being dropped.
             let _ = sender.send(notice);

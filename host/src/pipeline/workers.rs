@@ -1,10 +1,7 @@
 //! The threads that run handlers: one a core, each with instances of its own. A partition always goes to the same
 //! one, which keeps its order.
 
-use std::{
-    sync::mpsc,
-    thread,
-};
+use std::{sync::mpsc, thread};
 
 use super::worker::Worker;
 use crate::event::{Partition, RawBatch};

@@ -1,7 +1,10 @@
 //! What wasmtime makes of `wit/`, and the way between its types and ours: borrowed on the way in,
 //! so that a batch is copied once, into the guest; moved on the way out.
 
-#![allow(missing_docs, reason = "generated; the WIT files carry the documentation")]
+#![allow(
+    missing_docs,
+    reason = "generated; the WIT files carry the documentation"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, bindings::HandlerPre,
+    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings,
+    bindings::HandlerPre,
     host::{Host, Limits},
 };
 use crate::event::{Answer, Batch};
@@ -166,5 +167,7 @@ fn texts(config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
         other => other.to_string(),
     };
     let entries = config.iter();
-    entries.map(|(key, value)| (key.clone(), text(value))).collect()
+    entries
+        .map(|(key, value)| (key.clone(), text(value)))
+        .collect()
 }

@@ -106,7 +106,10 @@ impl store::Host for Host {
         self.stage(size_of_val(&records[..]))?;
         for &record in &records {
             let Some(flags) = batch.records.flags.get(record as usize) else {
-                bail!("store.append: there is no record {record} in a batch of {}", batch.len());
+                bail!(
+                    "store.append: there is no record {record} in a batch of {}",
+                    batch.len()
+                );
             };
             ensure!(
                 flags & flag::NULL_VALUE == 0,
@@ -141,8 +144,14 @@ impl emit::Host for Host {
             sources.len(),
             records.len()
         );
-        if let Some(source) = sources.iter().find(|&&source| source as usize >= batch.len()) {
-            bail!("emit.send: there is no record {source} in a batch of {}", batch.len());
+        if let Some(source) = sources
+            .iter()
+            .find(|&&source| source as usize >= batch.len())
+        {
+            bail!(
+                "emit.send: there is no record {source} in a batch of {}",
+                batch.len()
+            );
         }
         self.stage(records.byte_len() + size_of_val(&sources[..]))?;
         self.call.staged.emitted.push(Emission {

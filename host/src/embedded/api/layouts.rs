@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 /// A field, and the versions that have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// What it is.
+    /// How it is written.
     pub kind: Kind,
     /// The first version that has it.
     pub from: i16,
@@ -16,6 +16,7 @@ pub struct Field {
     pub to: i16,
 }
 
+/// What a field is.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// So many bytes.
@@ -68,145 +69,151 @@ macro_rules! structs {
 /// The fields of a request, or `None` for an API that is never decoded.
 pub fn layout(api: ApiKey) -> Option<&'static [Field]> {
     Some(match api {
-        ApiKey::Produce => const { &[TEXT, I16, I32, structs![TEXT, structs![I32, BLOB]]] },
-        ApiKey::Fetch => {
-            const {
-                &[
-                    I32.until(14),
-                    I32,
-                    I32,
-                    I32,
-                    I8,
-                    I32.since(7),
-                    I32.since(7),
-                    structs![
-                        TEXT.until(12),
-                        UUID.since(13),
-                        every(Kind::Structs(FETCH_PARTITION))
-                    ],
-                    structs![TEXT.until(12), UUID.since(13), I32S].since(7),
-                    TEXT.since(11),
-                ]
-            }
-        }
-        ApiKey::ListOffsets => {
-            const {
-                &[
-                    I32,
-                    I8.since(2),
-                    structs![TEXT, structs![I32, I32.since(4), I64]],
-                ]
-            }
-        }
-        ApiKey::Metadata => {
-            const {
-                &[
-                    structs![UUID.since(10), TEXT],
-                    I8.since(4),
-                    I8.since(8).until(10),
-                    I8.since(8),
-                ]
-            }
-        }
-        ApiKey::OffsetCommit => {
-            const {
-                &[
-                    TEXT,
-                    I32,
-                    TEXT,
-                    TEXT.since(7),
-                    I64.until(4),
-                    structs![TEXT, structs![I32, I64, I32.since(6), TEXT]],
-                ]
-            }
-        }
-        ApiKey::OffsetFetch => {
-            const {
-                &[
-                    TEXT.until(7),
-                    structs![TEXT, I32S].until(7),
-                    structs![TEXT, structs![TEXT, I32S]].since(8),
-                    I8.since(7),
-                ]
-            }
-        }
-        ApiKey::FindCoordinator => const { &[TEXT.until(3), I8.since(1), TEXTS.since(4)] },
-        ApiKey::JoinGroup => {
-            const {
-                &[
-                    TEXT,
-                    I32,
-                    I32.since(1),
-                    TEXT,
-                    TEXT.since(5),
-                    TEXT,
-                    structs![TEXT, BLOB],
-                    TEXT.since(8),
-                ]
-            }
-        }
-        ApiKey::Heartbeat => const { &[TEXT, I32, TEXT, TEXT.since(3)] },
-        ApiKey::LeaveGroup => {
-            const {
-                &[
-                    TEXT,
-                    TEXT.until(2),
-                    structs![TEXT, TEXT, TEXT.since(5)].since(3),
-                ]
-            }
-        }
-        ApiKey::SyncGroup => {
-            const {
-                &[
-                    TEXT,
-                    I32,
-                    TEXT,
-                    TEXT.since(3),
-                    TEXT.since(5),
-                    TEXT.since(5),
-                    structs![TEXT, BLOB],
-                ]
-            }
-        }
-        ApiKey::DescribeGroups => const { &[TEXTS, I8.since(3)] },
-        ApiKey::ListGroups => const { &[TEXTS.since(4)] },
-        ApiKey::ApiVersions => const { &[TEXT.since(3), TEXT.since(3)] },
-        ApiKey::CreateTopics => {
-            const {
-                &[
-                    structs![TEXT, I32, I16, structs![I32, I32S], structs![TEXT, TEXT]],
-                    I32,
-                    I8,
-                ]
-            }
-        }
-        ApiKey::DeleteTopics => const { &[structs![TEXT, UUID].since(6), TEXTS.until(5), I32] },
-        ApiKey::InitProducerId => const { &[TEXT, I32, I64.since(3), I16.since(3)] },
-        ApiKey::OffsetForLeaderEpoch => {
-            const { &[I32.since(3), structs![TEXT, structs![I32, I32, I32]]] }
-        }
-        ApiKey::DescribeConfigs => const { &[structs![I8, TEXT, TEXTS], I8, I8.since(3)] },
-        ApiKey::CreatePartitions => const { &[structs![TEXT, I32, structs![I32S]], I32, I8] },
-        ApiKey::DeleteGroups => const { &[TEXTS] },
-        ApiKey::DescribeCluster => const { &[I8, I8.since(1)] },
+        ApiKey::Produce => PRODUCE,
+        ApiKey::Fetch => FETCH,
+        ApiKey::ListOffsets => LIST_OFFSETS,
+        ApiKey::Metadata => METADATA,
+        ApiKey::OffsetCommit => OFFSET_COMMIT,
+        ApiKey::OffsetFetch => OFFSET_FETCH,
+        ApiKey::FindCoordinator => FIND_COORDINATOR,
+        ApiKey::JoinGroup => JOIN_GROUP,
+        ApiKey::Heartbeat => HEARTBEAT,
+        ApiKey::LeaveGroup => LEAVE_GROUP,
+        ApiKey::SyncGroup => SYNC_GROUP,
+        ApiKey::DescribeGroups => DESCRIBE_GROUPS,
+        ApiKey::ListGroups => LIST_GROUPS,
+        ApiKey::ApiVersions => API_VERSIONS,
+        ApiKey::CreateTopics => CREATE_TOPICS,
+        ApiKey::DeleteTopics => DELETE_TOPICS,
+        ApiKey::InitProducerId => INIT_PRODUCER_ID,
+        ApiKey::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
+        ApiKey::DescribeConfigs => DESCRIBE_CONFIGS,
+        ApiKey::CreatePartitions => CREATE_PARTITIONS,
+        ApiKey::DeleteGroups => DELETE_GROUPS,
+        ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
         // Not supported, but decoded to be refused item by item.
-        ApiKey::AddPartitionsToTxn => const { &[TEXT, I64, I16, structs![TEXT, I32S]] },
-        ApiKey::TxnOffsetCommit => {
-            const {
-                &[
-                    TEXT,
-                    TEXT,
-                    I64,
-                    I16,
-                    I32.since(3),
-                    TEXT.since(3),
-                    TEXT.since(3),
-                    structs![TEXT, structs![I32, I64, I32.since(2), TEXT]],
-                ]
-            }
-        }
+        ApiKey::AddPartitionsToTxn => ADD_PARTITIONS_TO_TXN,
+        ApiKey::TxnOffsetCommit => TXN_OFFSET_COMMIT,
         _ => return None,
     })
 }
+
+const PRODUCE: &[Field] = &[TEXT, I16, I32, structs![TEXT, structs![I32, BLOB]]];
+
+const FETCH: &[Field] = &[
+    I32.until(14),
+    I32,
+    I32,
+    I32,
+    I8,
+    I32.since(7),
+    I32.since(7),
+    structs![
+        TEXT.until(12),
+        UUID.since(13),
+        every(Kind::Structs(FETCH_PARTITION))
+    ],
+    structs![TEXT.until(12), UUID.since(13), I32S].since(7),
+    TEXT.since(11),
+];
+
+const LIST_OFFSETS: &[Field] = &[
+    I32,
+    I8.since(2),
+    structs![TEXT, structs![I32, I32.since(4), I64]],
+];
+
+const METADATA: &[Field] = &[
+    structs![UUID.since(10), TEXT],
+    I8.since(4),
+    I8.since(8).until(10),
+    I8.since(8),
+];
+
+const OFFSET_COMMIT: &[Field] = &[
+    TEXT,
+    I32,
+    TEXT,
+    TEXT.since(7),
+    I64.until(4),
+    structs![TEXT, structs![I32, I64, I32.since(6), TEXT]],
+];
+
+const OFFSET_FETCH: &[Field] = &[
+    TEXT.until(7),
+    structs![TEXT, I32S].until(7),
+    structs![TEXT, structs![TEXT, I32S]].since(8),
+    I8.since(7),
+];
+
+const FIND_COORDINATOR: &[Field] = &[TEXT.until(3), I8.since(1), TEXTS.since(4)];
+
+const JOIN_GROUP: &[Field] = &[
+    TEXT,
+    I32,
+    I32.since(1),
+    TEXT,
+    TEXT.since(5),
+    TEXT,
+    structs![TEXT, BLOB],
+    TEXT.since(8),
+];
+
+const HEARTBEAT: &[Field] = &[TEXT, I32, TEXT, TEXT.since(3)];
+
+const LEAVE_GROUP: &[Field] = &[
+    TEXT,
+    TEXT.until(2),
+    structs![TEXT, TEXT, TEXT.since(5)].since(3),
+];
+
+const SYNC_GROUP: &[Field] = &[
+    TEXT,
+    I32,
+    TEXT,
+    TEXT.since(3),
+    TEXT.since(5),
+    TEXT.since(5),
+    structs![TEXT, BLOB],
+];
+
+const DESCRIBE_GROUPS: &[Field] = &[TEXTS, I8.since(3)];
+
+const LIST_GROUPS: &[Field] = &[TEXTS.since(4)];
+
+const API_VERSIONS: &[Field] = &[TEXT.since(3), TEXT.since(3)];
+
+const CREATE_TOPICS: &[Field] = &[
+    structs![TEXT, I32, I16, structs![I32, I32S], structs![TEXT, TEXT]],
+    I32,
+    I8,
+];
+
+const DELETE_TOPICS: &[Field] = &[structs![TEXT, UUID].since(6), TEXTS.until(5), I32];
+
+const INIT_PRODUCER_ID: &[Field] = &[TEXT, I32, I64.since(3), I16.since(3)];
+
+const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[I32.since(3), structs![TEXT, structs![I32, I32, I32]]];
+
+const DESCRIBE_CONFIGS: &[Field] = &[structs![I8, TEXT, TEXTS], I8, I8.since(3)];
+
+const CREATE_PARTITIONS: &[Field] = &[structs![TEXT, I32, structs![I32S]], I32, I8];
+
+const DELETE_GROUPS: &[Field] = &[TEXTS];
+
+const DESCRIBE_CLUSTER: &[Field] = &[I8, I8.since(1)];
+
+const ADD_PARTITIONS_TO_TXN: &[Field] = &[TEXT, I64, I16, structs![TEXT, I32S]];
+
+const TXN_OFFSET_COMMIT: &[Field] = &[
+    TEXT,
+    TEXT,
+    I64,
+    I16,
+    I32.since(3),
+    TEXT.since(3),
+    TEXT.since(3),
+    structs![TEXT, structs![I32, I64, I32.since(2), TEXT]],
+];
 
 const FETCH_PARTITION: &[Field] = &[I32, I32.since(9), I64, I32.since(12), I64.since(5), I32];

@@ -93,58 +93,60 @@ pub fn refuse(
     }
 }
 
-/// Those unsupported APIs whose clients look for the error with each partition or resource.
+/// Those unsupported APIs whose clients look for the error with each partition.
 fn for_each_item(
     api: ApiKey,
     version: i16,
     body: &Bytes,
     error: ResponseError,
 ) -> Option<ResponseKind> {
-    shape::check(api, version, body).ok()?;
-    let mut body = body.clone();
-    let code = error.code();
-    match api {
-        ApiKey::AddPartitionsToTxn => {
-            let request = AddPartitionsToTxnRequest::decode(&mut body, version).ok()?;
-            let topics = request.v3_and_below_topics.into_iter().map(|topic| {
-                let partition = |index: i32| {
-                    AddPartitionsToTxnPartitionResult::default()
-                        .with_partition_index(index)
-                        .with_partition_error_code(code)
-                };
-                AddPartitionsToTxnTopicResult::default()
-                    .with_name(topic.name)
-                    .with_results_by_partition(
-                        topic.partitions.into_iter().map(partition).collect(),
-                    )
-            });
-            let response = AddPartitionsToTxnResponse::default();
-            Some(
-                match version {
-                    ..4 => response.with_results_by_topic_v3_and_below(topics.collect()),
-                    _ => response.with_error_code(code),
-                }
+    match (api, version) {
+        (ApiKey::AddPartitionsToTxn, 0..=3) => add_partitions(version, body, error.code()),
+        // From version 4 on it has a place at its head.
+        (ApiKey::AddPartitionsToTxn, _) => Some(
+            AddPartitionsToTxnResponse::default()
+                .with_error_code(error.code())
                 .into(),
-            )
-        }
-        ApiKey::TxnOffsetCommit => {
-            let request = TxnOffsetCommitRequest::decode(&mut body, version).ok()?;
-            let topics = request.topics.into_iter().map(|topic| {
-                let partitions = topic.partitions.into_iter().map(|partition| {
-                    TxnOffsetCommitResponsePartition::default()
-                        .with_partition_index(partition.partition_index)
-                        .with_error_code(code)
-                });
-                TxnOffsetCommitResponseTopic::default()
-                    .with_name(topic.name)
-                    .with_partitions(partitions.collect())
-            });
-            Some(
-                TxnOffsetCommitResponse::default()
-                    .with_topics(topics.collect())
-                    .into(),
-            )
-        }
+        ),
+        (ApiKey::TxnOffsetCommit, _) => commit_offsets(version, body, error.code()),
         _ => None,
     }
+}
+
+fn add_partitions(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {
+    shape::check(ApiKey::AddPartitionsToTxn, version, body).ok()?;
+    let request = AddPartitionsToTxnRequest::decode(&mut body.clone(), version).ok()?;
+    let partition = |index: i32| {
+        AddPartitionsToTxnPartitionResult::default()
+            .with_partition_index(index)
+            .with_partition_error_code(code)
+    };
+    let topics = request.v3_and_below_topics.into_iter().map(|topic| {
+        AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name)
+            .with_results_by_partition(topic.partitions.into_iter().map(partition).collect())
+    });
+    let response = AddPartitionsToTxnResponse::default();
+    Some(
+        response
+            .with_results_by_topic_v3_and_below(topics.collect())
+            .into(),
+    )
+}
+
+fn commit_offsets(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {
+    shape::check(ApiKey::TxnOffsetCommit, version, body).ok()?;
+    let request = TxnOffsetCommitRequest::decode(&mut body.clone(), version).ok()?;
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            TxnOffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code)
+        });
+        TxnOffsetCommitResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(partitions.collect())
+    });
+    let response = TxnOffsetCommitResponse::default();
+    Some(response.with_topics(topics.collect()).into())
 }

@@ -107,33 +107,38 @@ impl Group {
         if !self.fits(join) {
             return Err(GroupError::InconsistentProtocol);
         }
-        let id = &join.member_id;
-        let instance_holder = join.instance_id.as_ref().map(|i| self.instances.get(i));
-        match instance_holder {
-            _ if id.is_empty() => {}
-            None => {
-                return if self.members.contains_key(id) {
-                    Ok(Admitted::Known(id.clone()))
-                } else if self.pending.remove(id).is_some() {
-                    Ok(Admitted::New(id.clone()))
-                } else {
-                    Err(GroupError::UnknownMember)
-                };
-            }
-            Some(Some(holder)) if holder == id => return Ok(Admitted::Known(id.clone())),
-            Some(Some(_)) => return Err(GroupError::FencedInstance),
-            Some(None) => return Err(GroupError::UnknownMember),
+        match (join.member_id.is_empty(), &join.instance_id) {
+            (true, None) => self.admit_new(join, now),
+            (true, Some(instance)) => Ok(match self.instances.get(instance) {
+                Some(old) => Admitted::Replacing(old.clone()),
+                None => Admitted::New(new_id(instance)),
+            }),
+            (false, None) => self.admit_again(&join.member_id),
+            (false, Some(instance)) => match self.instances.get(instance) {
+                Some(holder) if *holder == join.member_id => Ok(Admitted::Known(holder.clone())),
+                Some(_) => Err(GroupError::FencedInstance),
+                None => Err(GroupError::UnknownMember),
+            },
         }
-        if let Some(Some(old)) = instance_holder {
-            return Ok(Admitted::Replacing(old.clone()));
-        }
-        let name = join.instance_id.as_ref().unwrap_or(&join.client_id);
-        let id = format!("{name}-{}", random_name());
-        if join.instance_id.is_none() && join.id_required {
+    }
+
+    fn admit_new(&mut self, join: &Join, now: Instant) -> Result<Admitted, GroupError> {
+        let id = new_id(&join.client_id);
+        if join.id_required {
             self.pending.insert(id.clone(), now + join.session_timeout);
             return Err(GroupError::MemberIdRequired(id));
         }
         Ok(Admitted::New(id))
+    }
+
+    fn admit_again(&mut self, id: &str) -> Result<Admitted, GroupError> {
+        if self.members.contains_key(id) {
+            Ok(Admitted::Known(id.to_owned()))
+        } else if self.pending.remove(id).is_some() {
+            Ok(Admitted::New(id.to_owned()))
+        } else {
+            Err(GroupError::UnknownMember)
+        }
     }
 
     /// Whether the member has a protocol that every other one has too.
@@ -186,11 +191,7 @@ impl Group {
 
     /// A static member has restarted: it takes the place of its old self, without a rebalance if the group is at rest.
     fn replace(&mut self, old: &str, join: Join, sender: Sender<Joined>, now: Instant) {
-        let id = format!(
-            "{}-{}",
-            join.instance_id.as_deref().unwrap_or_default(),
-            random_name()
-        );
+        let id = new_id(join.instance_id.as_deref().unwrap_or_default());
         let old_leader = self.leader.clone();
         if let Some(mut member) = self.members.remove(old) {
             member.refuse(&GroupError::FencedInstance);
@@ -436,6 +437,10 @@ enum Admitted {
     Known(String),
     /// A static member in place of the one with this id.
     Replacing(String),
+}
+
+fn new_id(name: &str) -> String {
+    format!("{name}-{}", random_name())
 }
 
 #[cfg(test)]

@@ -1,0 +1,9 @@
+//! Through the front door: a real socket, a real `.wasm`, a real broker. One binary, so that it
+//! links once; each module is a suite that can be run alone: `cargo xtask test SUITE::`.
+//!
+//! Run by `cargo xtask test`, which starts an Apache Kafka, installs the clients and builds the
+//! handlers that these tests need. What is missing is a failure that says so, never a skip.
+
+mod embedded;
+mod main_job;
+mod support;

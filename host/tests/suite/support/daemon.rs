@@ -1,0 +1,227 @@
+//! A daemon in a process of its own, with a folder, ports and a configuration of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Broker, eventually, handler};
+
+/// A daemon's folder, which outlives it: what is started on it again finds what was there.
+pub struct Setup {
+    pub dir: TempDir,
+    /// Topics and group are named after it, so that suites share one Kafka.
+    pub name: String,
+    broker: Broker,
+    more: String,
+}
+
+/// A running daemon. It is killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    http: String,
+    broker: String,
+    client: reqwest::blocking::Client,
+}
+
+impl Setup {
+    /// On this broker, with these handlers in this order, and more configuration (TOML).
+    pub fn new(broker: Broker, handlers: &[&str], more: &str) -> Self {
+        let dir = TempDir::with_prefix("eventos-").expect("a folder");
+        let plugins = dir.path().join("plugins");
+        fs::create_dir(&plugins).expect("made");
+        for (i, name) in handlers.iter().enumerate() {
+            let to = plugins.join(format!("{i}0-{name}.wasm"));
+            fs::copy(handler(name), to).expect("copied");
+        }
+        let name = dir.path().file_name().expect("a name");
+        Self {
+            name: name.to_string_lossy().into_owned(),
+            dir,
+            broker,
+            more: more.to_owned(),
+        }
+    }
+
+    /// The topic of Eventos.
+    pub fn topic(&self) -> String {
+        format!("{}-eventos", self.name)
+    }
+
+    /// The topic of dead letters.
+    pub fn dead_letters(&self) -> String {
+        format!("{}-dead", self.name)
+    }
+
+    /// Writes the configuration; answers where.
+    pub fn config(&self) -> PathBuf {
+        let path = self.dir.path().join("eventos.toml");
+        let [plugins, data] = ["plugins", "broker"].map(|name| self.dir.path().join(name));
+        let config = format!(
+            "[kafka]\nbootstrap_servers = {:?}\ntopic = {:?}\ngroup_id = {:?}\n\
+             [embedded]\nlisten = \"127.0.0.1:0\"\ndir = {data:?}\n\
+             [delivery]\ndead_letter_topic = {:?}\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n\
+             [handlers]\ndir = {plugins:?}\n{}\n",
+            self.broker.servers(),
+            self.topic(),
+            self.name,
+            self.dead_letters(),
+            self.more,
+        );
+        fs::write(&path, config).expect("written");
+        path
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub fn start(&self) -> Daemon {
+        let daemon = self.spawn();
+        eventually("the daemon to be ready", || {
+            let ready = daemon.client.get(daemon.url("/readyz")).send();
+            ready.ok().filter(|answer| answer.status() == 200)
+        });
+        daemon
+    }
+
+    /// Starts the daemon and waits until it listens.
+    pub fn spawn(&self) -> Daemon {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_eventos"))
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, lines) = (child.stderr.take().expect("piped"), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().expect("no panic").push(line);
+            }
+        });
+        let mut daemon = Daemon {
+            child,
+            log,
+            http: String::new(),
+            broker: self.broker.servers(),
+            client: reqwest::blocking::Client::new(),
+        };
+        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
+        if self.broker == Broker::Embedded {
+            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
+        }
+        daemon
+    }
+}
+
+impl Daemon {
+    /// The address of one of its pages.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.http)
+    }
+
+    /// Where its broker listens, inside or not.
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// An HTTP client.
+    pub fn client(&self) -> &reqwest::blocking::Client {
+        &self.client
+    }
+
+    /// Sends one Evento; answers with the parsed body.
+    pub fn send(&self, evento: &str) -> Value {
+        let request = self.client.post(self.url("/send"));
+        let request = request.header("content-type", "application/json");
+        let answer = request.body(evento.to_owned()).send().expect("answered");
+        let (status, text) = (answer.status(), answer.text().expect("a body"));
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// What `GET /messages` with this query shows, as raw text.
+    pub fn messages(&self, query: &str) -> String {
+        let url = self.url(&format!("/messages{query}"));
+        let answer = self.client.get(url).send().expect("answered");
+        assert_eq!(answer.status(), 200);
+        answer.text().expect("a body")
+    }
+
+    /// Waits until so many Eventos are stored, no fewer and no more; answers them, oldest first.
+    pub fn wait_for_messages(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} stored Eventos"), || {
+            let text = self.messages(&format!("?limit={}", count + 1));
+            let stored: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+            assert!(stored.len() <= count, "{} are stored", stored.len());
+            (stored.len() == count).then_some(stored)
+        })
+    }
+
+    /// The value of a metric's line, given as it stands before the space.
+    pub fn metric(&self, line: &str) -> Option<f64> {
+        let answer = self
+            .client
+            .get(self.url("/metrics"))
+            .send()
+            .expect("answered");
+        let text = answer.text().expect("a body");
+        let found = text
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
+        found.map(|value| value.parse().expect("a number"))
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no panic").join("\n")
+    }
+
+    /// Waits for a line of the log that holds `text`; answers the word after `before` in it.
+    pub fn wait_for_log(&self, text: &str, before: &str) -> String {
+        eventually(&format!("{text:?} in the log"), || {
+            let log = self.log.lock().expect("no panic");
+            let line = log.iter().find(|line| line.contains(text))?;
+            let (_, after) = line.split_once(before)?;
+            after.split_whitespace().next().map(str::to_owned)
+        })
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        eventually("the daemon to end", || {
+            self.child.try_wait().expect("waited")
+        })
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = eventually("the daemon to end", || {
+            self.child.try_wait().expect("waited")
+        });
+        (status, self.log())
+    }
+
+    /// kill -9.
+    pub fn kill(self) {}
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
+        }
+    }
+}

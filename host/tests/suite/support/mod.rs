@@ -1,0 +1,64 @@
+//! What every suite uses: a daemon as its users run it, and waiting for a condition.
+
+mod daemon;
+mod kafka;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+pub use daemon::{Daemon, Setup};
+pub use kafka::{Broker, create_topic, produce, read_topic};
+
+/// Far beyond what anything takes, even on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {DEADLINE:?} for {what}");
+        // Between two looks, not for a time.
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The 1,707 earthquakes of the example data, a line each.
+pub fn sismos() -> Vec<String> {
+    let text = fs::read_to_string(root().join("examples/sismos.ndjson")).expect("example data");
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 1_707);
+    lines
+}
+
+/// A variable that `cargo xtask test` sets.
+pub fn provided(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run the tests with `cargo xtask test`, which provides it")
+    })
+}
+
+/// A component that `cargo xtask handlers` has built: `store`, or one that is for tests only.
+pub fn handler(name: &str) -> PathBuf {
+    let built = match name {
+        "store" => root().join("plugins/store.wasm"),
+        other => root().join(format!("target/handlers/{other}.wasm")),
+    };
+    let shown = built.display();
+    assert!(
+        built.is_file(),
+        "{shown} is missing: run `cargo xtask handlers`"
+    );
+    built
+}

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::event;
 
+/// To take a value costs about as much as to look at this many.
+const LOOKS_A_VALUE: usize = 32;
+
 /// Takes from the reader whose next match comes first, until something runs out.
 pub(super) fn merge(
     readers: &mut [Reader<'_>],
@@ -39,6 +42,7 @@ pub(super) fn merge(
         let value = reader.take();
         take(value);
         quota.values -= 1;
+        *looks = looks.saturating_sub(LOOKS_A_VALUE);
         quota.bytes = quota.bytes.saturating_sub(value.len());
         if quota.is_spent() {
             continue;

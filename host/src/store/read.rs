@@ -10,7 +10,7 @@ use super::{
 };
 use crate::event;
 
-/// How many Eventos are looked at while the lock is held: some 50 microseconds.
+/// How many Eventos are looked at while the lock is held: some 50 microseconds, 150 if many are taken.
 const SLICE: usize = if cfg!(test) { 7 } else { 50_000 };
 
 /// Which Eventos are asked for; the default is all of them.

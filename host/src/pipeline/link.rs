@@ -23,6 +23,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Link {
     handler: Arc<Handler>,
     instance: Option<Instance>,
+    /// Bytes of linear memory that the metrics count for this instance.
+    counted_memory: usize,
     metrics: HandlerMetrics,
     stop: Stop,
 }
@@ -39,6 +41,7 @@ impl Link {
         Self {
             handler,
             instance: None,
+            counted_memory: 0,
             metrics,
             stop,
         }
@@ -90,11 +93,13 @@ impl Link {
         self.metrics.called(began.elapsed());
         match called {
             Ok((instance, answer)) => {
+                self.count_memory(instance.memory());
                 self.instance = Some(instance);
                 self.count(&answer.outcomes);
                 Ok(answer)
             }
             Err(failure) => {
+                self.count_memory(0);
                 let (handler, kind) = (self.handler.name(), failure.kind.name());
                 self.metrics.failed(kind);
                 tracing::debug!(handler, kind, records = batch.len(), %failure, "the call failed");
@@ -116,6 +121,15 @@ impl Link {
                 backtrace: String::new(),
             },
         })
+    }
+
+    fn count_memory(&mut self, now: usize) {
+        if now != self.counted_memory {
+            // An instance has far less than 2^63 bytes.
+            self.metrics
+                .memory_changed(now as i64 - self.counted_memory as i64);
+            self.counted_memory = now;
+        }
     }
 
     fn count(&self, outcomes: &Outcomes) {

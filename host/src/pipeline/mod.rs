@@ -98,6 +98,7 @@ impl Pipeline<'_> {
     fn worker(&self, consumer: &Arc<Consumer>, flight: &Arc<Flight>, stop: &Stop) -> Worker {
         let link = |handler: &Arc<Handler>| {
             let metrics = self.metrics.handler(handler.name());
+            metrics.running();
             Link::new(Arc::clone(handler), metrics, stop.clone())
         };
         Worker {

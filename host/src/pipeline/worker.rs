@@ -57,11 +57,11 @@ impl Worker {
             unreadable: &unreadable,
         };
         self.deliverer.deliver(&originals, &mut effects)?;
-        let stored: Vec<_> = effects
-            .stored
-            .iter()
-            .map(|(batch, records)| (&**batch, &records[..]))
-            .collect();
+        // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.
+        let whole = (!batch.is_empty()).then_some((&*batch, &[][..]));
+        let pieces = effects.stored.iter();
+        let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
+        let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
         self.store.append(&stored);
         Ok(())
     }

@@ -25,6 +25,8 @@ pub(super) struct Limits {
 /// The host's side of one instance.
 pub struct Host {
     limits: Arc<Limits>,
+    /// Bytes of linear memory.
+    memory: usize,
     call: Call,
 }
 
@@ -50,12 +52,17 @@ impl Host {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
             limits,
+            memory: 0,
             call: Call::default(),
         }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Forgets the call before, and what it staged.
@@ -201,10 +208,13 @@ impl log::Host for Host {
 }
 
 impl ResourceLimiter for Host {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let fits = desired <= self.limits.memory;
-        if !fits {
-            self.call.refused_memory = Some(desired);
+    fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        // A component may have several memories: together they are held to the limit.
+        let together = self.memory.saturating_add(desired.saturating_sub(now));
+        let fits = together <= self.limits.memory;
+        match fits {
+            true => self.memory = together,
+            false => self.call.refused_memory = Some(together),
         }
         Ok(fits)
     }

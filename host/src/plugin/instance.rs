@@ -64,6 +64,15 @@ impl Instance {
             Running::Native(handle) => Ok(handle(batch)),
         }
     }
+
+    /// Bytes of linear memory that it has now.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.0 {
+            Running::Component(component) => component.store.data().memory(),
+            Running::Native(_) => 0,
+        }
+    }
 }
 
 impl Component {

@@ -9,6 +9,7 @@
 
 mod config;
 mod cursor;
+mod merge;
 mod partition;
 mod read;
 mod segment;

@@ -1,17 +1,16 @@
 //! Reading in the order, or against it, a part at a time.
 
-use std::collections::{BinaryHeap, binary_heap::PeekMut};
-
 use super::{
     Store,
-    cursor::{Cursor, Position},
-    partition::{At, Partition},
+    cursor::Cursor,
+    merge::{Reader, merge},
+    partition::Partition,
     segment::Matcher,
     state::State,
 };
 use crate::event;
 
-/// How many Eventos are looked at while the lock is held: some 50 microseconds.
+/// How many Eventos are looked at while the lock is held: some 50 microseconds, 150 if many are taken.
 const SLICE: usize = if cfg!(test) { 7 } else { 50_000 };
 
 /// Which Eventos are asked for; the default is all of them.
@@ -79,7 +78,7 @@ impl Quota {
         }
     }
 
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.values == 0 || self.bytes == 0
     }
 }
@@ -172,175 +171,5 @@ impl Scan {
             }
         };
         state.partitions().map(reader).collect()
-    }
-}
-
-/// Takes from the reader whose next match comes first, until something runs out.
-fn merge(
-    readers: &mut [Reader<'_>],
-    matcher: Matcher<'_>,
-    quota: &mut Quota,
-    looks: &mut usize,
-    take: &mut impl FnMut(&[u8]),
-) -> Progress {
-    let mut heap = BinaryHeap::with_capacity(readers.len());
-    for (i, reader) in readers.iter_mut().enumerate() {
-        match reader.seek(matcher, looks) {
-            Seek::Found(rank) => heap.push((rank, i)),
-            Seek::End => {}
-            Seek::Paused => return Progress::Paused,
-        }
-    }
-    while let Some(mut top) = heap.peek_mut() {
-        if quota.is_spent() {
-            // The next match is not searched for: it may be far.
-            return if readers.iter().any(|reader| reader.from < reader.to) {
-                Progress::Enough
-            } else {
-                Progress::End
-            };
-        }
-        let reader = &mut readers[top.1];
-        let value = reader.take();
-        take(value);
-        quota.values -= 1;
-        quota.bytes = quota.bytes.saturating_sub(value.len());
-        if quota.is_spent() {
-            continue;
-        }
-        match reader.seek(matcher, looks) {
-            Seek::Found(rank) => top.0 = rank,
-            Seek::End => {
-                PeekMut::pop(top);
-            }
-            Seek::Paused => return Progress::Paused,
-        }
-    }
-    Progress::End
-}
-
-/// What is still to be read of one partition: upwards from the front, downwards from the back.
-struct Reader<'s> {
-    number: event::Partition,
-    partition: &'s Partition,
-    order: Order,
-    from: At,
-    to: At,
-}
-
-/// Where the next match comes in the order; the largest is next.
-type Rank = (i64, i32);
-
-enum Seek {
-    Found(Rank),
-    End,
-    Paused,
-}
-
-impl Reader<'_> {
-    /// Goes to the next match, if it is not there already.
-    fn seek(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Seek {
-        while self.from < self.to {
-            if *looks == 0 {
-                return Seek::Paused;
-            }
-            let at = match self.order {
-                Order::Asc => self.seek_up(matcher, looks),
-                Order::Desc => self.seek_down(matcher, looks),
-            };
-            if let Some(at) = at {
-                return Seek::Found(self.rank(at));
-            }
-        }
-        Seek::End
-    }
-
-    /// Looks through the rest of the front segment.
-    fn seek_up(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Option<At> {
-        let At { segment, entry } = self.from;
-        let within = &self.partition.segments[segment];
-        let end = if segment == self.to.segment {
-            self.to.entry
-        } else {
-            within.len()
-        };
-        let end = end.min(entry.saturating_add(*looks));
-        let found = within.find(entry..end, matcher);
-        *looks -= found.map_or(end, |found| found + 1) - entry;
-        self.from = match found {
-            Some(entry) => At { segment, entry },
-            None => self.partition.next(At {
-                segment,
-                entry: end - 1,
-            }),
-        };
-        found.map(|_| self.from)
-    }
-
-    /// Looks through the rest of the back segment.
-    fn seek_down(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Option<At> {
-        let At {
-            segment,
-            entry: end,
-        } = self.partition.upper(self.to);
-        let start = if segment == self.from.segment {
-            self.from.entry
-        } else {
-            0
-        };
-        let start = start.max(end.saturating_sub(*looks));
-        let found = self.partition.segments[segment].rfind(start..end, matcher);
-        *looks -= end - found.unwrap_or(start);
-        self.to = match found {
-            Some(entry) => self.partition.next(At { segment, entry }),
-            None => At {
-                segment,
-                entry: start,
-            },
-        };
-        found.map(|entry| At { segment, entry })
-    }
-
-    /// The value that [`Reader::seek`] found, which is passed now.
-    fn take(&mut self) -> &[u8] {
-        let at = match self.order {
-            Order::Asc => {
-                let at = self.from;
-                self.from = self.partition.next(at);
-                at
-            }
-            Order::Desc => {
-                let At { segment, entry } = self.partition.upper(self.to);
-                self.to = At {
-                    segment,
-                    entry: entry - 1,
-                };
-                self.to
-            }
-        };
-        self.partition.segments[at.segment].value(at.entry)
-    }
-
-    fn rank(&self, at: At) -> Rank {
-        let time = self.partition.segments[at.segment].time(at.entry);
-        match self.order {
-            // `!` turns the order of integers around.
-            Order::Asc => (!time, !self.number.0),
-            Order::Desc => (time, self.number.0),
-        }
-    }
-
-    fn skip_all(&mut self) {
-        match self.order {
-            Order::Asc => self.from = self.to,
-            Order::Desc => self.to = self.from,
-        }
-    }
-
-    fn position(&self) -> Position {
-        self.partition.position(match self.order {
-            Order::Asc => self.from,
-            Order::Desc => self.to,
-        })
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Labels are partitions, handlers and words from short lists; never an id, of which there is no end.
 
+mod handler;
+
 use std::{
     fmt::Write,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
 use prometheus_client::{
@@ -19,7 +20,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::event::{Outcome, Partition};
+pub use self::handler::HandlerMetrics;
+use crate::event::Partition;
 
 /// Every metric of the daemon. Cheap to clone; all clones count together.
 #[derive(Clone)]
@@ -32,42 +34,13 @@ pub struct Metrics {
     events: Family<OfOutcome, Counter>,
     duration: Family<OfHandler, Histogram, fn() -> Histogram>,
     errors: Family<OfKind, Counter>,
-    memory: Family<OfHandler, Gauge<u64, AtomicU64>>,
+    memory: Family<OfHandler, Gauge>,
     state: Family<OfState, Gauge>,
     dead_letters: Family<OfHandler, Counter>,
     store_events: Gauge<u64, AtomicU64>,
     store_bytes: Gauge<u64, AtomicU64>,
     rebalances: Counter,
 }
-
-/// The metrics of one handler, looked up once. Cheap to clone; make one a worker, not one a call.
-#[derive(Clone)]
-pub struct HandlerMetrics {
-    metrics: Metrics,
-    handler: String,
-    calls: Counter,
-    duration: Histogram,
-    outcomes: [Counter; Outcome::ALL.len()],
-    memory: Gauge<u64, AtomicU64>,
-    dead_letters: Counter,
-}
-
-/// What a handler is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandlerState {
-    /// It gets every batch.
-    Running,
-    /// It gets none until it is resumed.
-    Paused,
-    /// It cannot run.
-    Failed,
-}
-
-const STATES: [HandlerState; 3] = [
-    HandlerState::Running,
-    HandlerState::Paused,
-    HandlerState::Failed,
-];
 
 /// The label `handler` of records that were dead-lettered before any handler saw them.
 const NO_HANDLER: &str = "none";
@@ -241,21 +214,7 @@ impl Metrics {
     /// The metrics of one handler, which begin to be shown with this.
     #[must_use]
     pub fn handler(&self, name: &str) -> HandlerMetrics {
-        let handler = || name.to_owned();
-        let label = OfHandler { handler: handler() };
-        let outcome = |outcome: Outcome| OfOutcome {
-            handler: handler(),
-            outcome: outcome.name(),
-        };
-        HandlerMetrics {
-            metrics: self.clone(),
-            handler: handler(),
-            calls: self.calls.get_or_create_owned(&label),
-            duration: self.duration.get_or_create_owned(&label),
-            outcomes: Outcome::ALL.map(|of| self.events.get_or_create_owned(&outcome(of))),
-            memory: self.memory.get_or_create_owned(&label),
-            dead_letters: self.dead_letters.get_or_create_owned(&label),
-        }
+        HandlerMetrics::new(self, name)
     }
 
     /// All of it in the OpenMetrics text format, version 1.0.0, which Prometheus reads.
@@ -276,63 +235,6 @@ impl Default for Metrics {
     }
 }
 
-impl HandlerMetrics {
-    /// One call, which took this long.
-    pub fn called(&self, duration: Duration) {
-        self.calls.inc();
-        self.duration.observe(duration.as_secs_f64());
-    }
-
-    /// It answered this for so many records.
-    pub fn answered(&self, outcome: Outcome, records: u64) {
-        self.outcomes[outcome as usize].inc_by(records);
-    }
-
-    /// It failed: `trap`, `timeout`, `memory`, `invalid` or `reject`.
-    pub fn failed(&self, kind: &'static str) {
-        let handler = self.handler.clone();
-        self.metrics
-            .errors
-            .get_or_create(&OfKind { handler, kind })
-            .inc();
-    }
-
-    /// So many of its records were dead-lettered.
-    pub fn dead_lettered(&self, records: u64) {
-        self.dead_letters.inc_by(records);
-    }
-
-    /// Its instances have this much linear memory together.
-    pub fn memory(&self, bytes: u64) {
-        self.memory.set(bytes);
-    }
-
-    /// It is in this state from now on.
-    pub fn state(&self, now: HandlerState) {
-        for state in STATES {
-            let handler = self.handler.clone();
-            let label = OfState {
-                handler,
-                state: state.name(),
-            };
-            let is = i64::from(state == now);
-            self.metrics.state.get_or_create(&label).set(is);
-        }
-    }
-}
-
-impl HandlerState {
-    /// As it is called in metrics and logs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 fn of(partition: Partition) -> OfPartition {
     let partition = partition.0;
     OfPartition { partition }
@@ -345,7 +247,10 @@ fn durations() -> Histogram {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::event::Outcome;
 
     #[test]
     fn the_names_are_those_of_the_contract() {
@@ -363,8 +268,8 @@ mod tests {
         handler.answered(Outcome::Reject, 1);
         handler.failed("trap");
         handler.dead_lettered(1);
-        handler.memory(65_536);
-        handler.state(HandlerState::Running);
+        handler.memory_changed(65_536);
+        handler.running();
         let text = metrics.render();
         for line in [
             r#"eventos_consumed_total{partition="3"} 2"#,
@@ -377,7 +282,6 @@ mod tests {
             r#"eventos_handler_errors_total{handler="store",kind="trap"} 1"#,
             r#"eventos_handler_memory_bytes{handler="store"} 65536"#,
             r#"eventos_handler_state{handler="store",state="running"} 1"#,
-            r#"eventos_handler_state{handler="store",state="paused"} 0"#,
             r#"eventos_dead_letters_total{handler="none"} 1"#,
             r#"eventos_dead_letters_total{handler="store"} 1"#,
             "eventos_store_events 5",

@@ -236,3 +236,51 @@ impl From<Answer> for What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Offset, Partition};
+
+    fn sent(partition: i32, offset: i64) -> What {
+        let (partition, offset) = (Partition(partition), Offset(offset));
+        What::Sent {
+            next: Delivered { partition, offset },
+        }
+    }
+
+    #[test]
+    fn what_follows_on_costs_nothing() {
+        let mut queue = Queue::default();
+        (0..1_000_000).for_each(|offset| queue.push(sent(0, offset)));
+        (5..7).for_each(|offset| queue.push(sent(1, offset)));
+        let refused = || What::Not("refused", "{}".into());
+        (0..1_000_000).for_each(|_| queue.push(refused()));
+        assert_eq!(
+            (queue.runs.len(), queue.bytes),
+            (3, 3 * size_of::<Run>() + 2)
+        );
+        let (mut lines, mut index) = (Vec::new(), 0);
+        while !queue.runs.is_empty() {
+            lines.clear();
+            queue.take(&mut lines, &mut index);
+            assert!(lines.len() <= PIECE + 200);
+        }
+        assert_eq!((index, queue.bytes), (2_000_002, 0));
+        assert!(lines.ends_with(b"{\"status\":\"refused\",\"index\":2000001,\"problem\":{}}\n"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_finished_is_cut_off() {
+        for finished in [true, false] {
+            let (writer, mut reader) = channel();
+            if finished {
+                writer.finish();
+            } else {
+                drop(writer);
+            }
+            let end = reader.next().await.map(|piece| piece.is_err());
+            assert_eq!(end, (!finished).then_some(true));
+        }
+    }
+}

@@ -33,11 +33,11 @@ struct Lines {
 impl Lines {
     /// A line, ended or the last; none if it is blank.
     fn line(&mut self, line: BytesMut) -> Option<Item> {
-        if std::mem::take(&mut self.too_long) || line.len() > MAX_EVENTO {
-            return Some(Item::TooLong);
-        }
         let line = line.freeze();
         let text = line.slice_ref(line.trim_ascii());
+        if std::mem::take(&mut self.too_long) || text.len() > MAX_EVENTO {
+            return Some(Item::TooLong);
+        }
         (!text.is_empty()).then_some(Item::Text(text))
     }
 }

@@ -56,7 +56,7 @@ async fn each_line_is_answered_in_its_place() {
     let server = Server::start(acknowledging()).await;
     let long = format!(r#"{{"id":1,"tipo":"t","x":"{}"}}"#, "x".repeat(3_000_000));
     let start = r#"{"id":1,"tipo":"t","x":""#;
-    let exact = format!("{start}{}\"}}", "x".repeat(MAX_EVENTO - start.len() - 2));
+    let exact = format!("{start}{}\"}}\r", "x".repeat(MAX_EVENTO - start.len() - 2));
     let body = [
         r#"{"id":1,"tipo":"t"}"#,
         "",
@@ -233,6 +233,38 @@ async fn send_all_then_read(server: &Server, body: &str) -> String {
         }
         text.extend_from_slice(&rest[end + 2..end + 2 + size]);
         rest = &rest[end + 2 + size + 2..];
+    }
+}
+
+/// One Evento at a time, each answered before the next is sent.
+#[tokio::test]
+async fn it_answers_while_it_reads() {
+    let server = Server::start(acknowledging()).await;
+    let mut connection = TcpStream::connect(server.address)
+        .await
+        .expect("it listens");
+    let head = "POST /send/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    connection
+        .write_all(head.as_bytes())
+        .await
+        .expect("written");
+    let mut answer = String::new();
+    for i in 0..3 {
+        let line = format!("{{\"id\":{i},\"tipo\":\"t\"}}\n");
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        connection
+            .write_all(chunk.as_bytes())
+            .await
+            .expect("written");
+        let read = async {
+            while !answer.contains(&format!("\"index\":{i},")) {
+                let mut buffer = [0; 1024];
+                let length = connection.read(&mut buffer).await.expect("read");
+                answer.push_str(std::str::from_utf8(&buffer[..length]).expect("UTF-8"));
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(10), read).await;
+        within.expect("answered before the body ends");
     }
 }
 

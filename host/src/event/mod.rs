@@ -5,10 +5,12 @@ mod batch;
 mod columns;
 mod evento;
 mod outcome;
+mod raw;
 mod record;
 
-pub use batch::{Batch, RawBatch, Unreadable};
+pub use batch::Batch;
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
 pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
+pub use raw::{RawBatch, Unreadable};
 pub use record::{Header, Offset, Partition, Timestamp, TopicPartition};

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::{Header, Timestamp};
 
 /// A record as anyone would write it down.
 #[derive(Clone, Debug, PartialEq)]

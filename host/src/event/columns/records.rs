@@ -1,7 +1,7 @@
-//! Records as a struct of arrays: the shape in which they cross into a handler and back
-//! (`wit/types.wit`), and in which they wait in between, so that no record is ever allocated alone.
+//! Kafka records in columns, and one of them, borrowed.
 
-use super::{Header, Timestamp};
+use super::{before, end};
+use crate::event::{Header, Timestamp};
 
 /// The bits of [`Records`]' flags column.
 pub mod flag {
@@ -13,13 +13,6 @@ pub mod flag {
     pub const LOG_APPEND_TIME: u8 = 4;
     /// The Evento's `id` is a JSON integer, not a string.
     pub const INTEGER_ID: u8 = 8;
-}
-
-/// Texts in one buffer; text `i` ends at `ends[i]` and begins where the one before it ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Texts {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) ends: Vec<u32>,
 }
 
 /// Kafka records in columns; see `records` in `wit/types.wit` for the layout of the bytes.
@@ -58,89 +51,6 @@ pub struct Headers<'a> {
     start: usize,
     next: usize,
     end: usize,
-}
-
-/// Why columns that a handler made are not records.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ColumnFault {
-    /// Columns that describe the same things differ in length.
-    #[error("column {column} has {found} entries instead of {expected}")]
-    Length {
-        /// The column's name in the WIT.
-        column: &'static str,
-        /// What it should have had.
-        expected: usize,
-        /// What it had.
-        found: usize,
-    },
-    /// An end lies before the one before it, or past the end of what it divides.
-    #[error("column {column} is out of order or out of range at entry {entry}")]
-    Range {
-        /// The column's name in the WIT.
-        column: &'static str,
-        /// The index in it.
-        entry: usize,
-    },
-    /// A text is not UTF-8.
-    #[error("text {entry} of {column} is not UTF-8")]
-    Utf8 {
-        /// The column's name in the WIT.
-        column: &'static str,
-        /// The index in it.
-        entry: usize,
-    },
-}
-
-impl Texts {
-    /// Appends a text.
-    pub fn push(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(end(&self.bytes));
-    }
-
-    /// No texts, with room for as many as these.
-    #[must_use]
-    pub fn empty_like(&self) -> Self {
-        Self {
-            bytes: Vec::with_capacity(self.bytes.len()),
-            ends: Vec::with_capacity(self.len()),
-        }
-    }
-
-    /// The number of texts.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Text `i`.
-    ///
-    /// # Panics
-    /// If there is no text `i`.
-    #[must_use]
-    pub fn get(&self, i: usize) -> &str {
-        let bytes = &self.bytes[before(&self.ends, i)..self.ends[i] as usize];
-        std::str::from_utf8(bytes).expect("pushed as str, or checked")
-    }
-
-    /// Checks what a handler made: `expected` texts, in order, UTF-8.
-    ///
-    /// # Errors
-    /// The first fault found, with `column` as its place.
-    pub fn check(&self, column: &'static str, expected: usize) -> Result<(), ColumnFault> {
-        check_ends(column, &self.ends, expected, self.bytes.len())?;
-        for entry in 0..expected {
-            let bytes = &self.bytes[before(&self.ends, entry)..self.ends[entry] as usize];
-            std::str::from_utf8(bytes).map_err(|_| ColumnFault::Utf8 { column, entry })?;
-        }
-        Ok(())
-    }
 }
 
 impl Records {
@@ -278,36 +188,6 @@ impl Records {
             self.value_ends[previous] as usize
         }
     }
-
-    /// Checks what a handler made, so that [`Records::get`] can be trusted not to panic.
-    ///
-    /// # Errors
-    /// The first fault found.
-    pub fn check(&self) -> Result<(), ColumnFault> {
-        let (n, headers) = (self.len(), self.header_nulls.len());
-        length("key-ends", self.key_ends.len(), n)?;
-        length("flags", self.flags.len(), n)?;
-        length("timestamps", self.timestamps.len(), n)?;
-        length("header-name-ends", self.header_name_ends.len(), headers)?;
-        length("header-value-ends", self.header_value_ends.len(), headers)?;
-        check_ends("header-ends", &self.header_ends, n, headers)?;
-        let mut cursor = 0;
-        for i in 0..n {
-            cursor = advance("key-ends", i, cursor, self.key_ends[i])?;
-            cursor = advance("value-ends", i, cursor, self.value_ends[i])?;
-            for h in before(&self.header_ends, i)..self.header_ends[i] as usize {
-                let start = cursor as usize;
-                cursor = advance("header-name-ends", h, cursor, self.header_name_ends[h])?;
-                let name = self.bytes.get(start..cursor as usize);
-                if name.is_none_or(|name| std::str::from_utf8(name).is_err()) {
-                    let column = "header-name-ends";
-                    return Err(ColumnFault::Utf8 { column, entry: h });
-                }
-                cursor = advance("header-value-ends", h, cursor, self.header_value_ends[h])?;
-            }
-        }
-        length("bytes", self.bytes.len(), cursor as usize)
-    }
 }
 
 impl<'a> Iterator for Headers<'a> {
@@ -335,53 +215,3 @@ impl<'a> Iterator for Headers<'a> {
 }
 
 impl ExactSizeIterator for Headers<'_> {}
-
-/// Columns hold 32-bit ends: a batch stays far below 4 GiB, since the broker's largest record does.
-fn end<T>(of: &[T]) -> u32 {
-    u32::try_from(of.len()).expect("a batch is smaller than 4 GiB")
-}
-
-fn before(ends: &[u32], i: usize) -> usize {
-    i.checked_sub(1)
-        .map_or(0, |previous| ends[previous] as usize)
-}
-
-fn length(column: &'static str, found: usize, expected: usize) -> Result<(), ColumnFault> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(ColumnFault::Length {
-        column,
-        expected,
-        found,
-    })
-}
-
-/// `ends` has `n` entries, never decreases, and its last entry is `total`.
-pub(super) fn check_ends(
-    column: &'static str,
-    ends: &[u32],
-    n: usize,
-    total: usize,
-) -> Result<(), ColumnFault> {
-    length(column, ends.len(), n)?;
-    let mut cursor = 0;
-    for (entry, &end) in ends.iter().enumerate() {
-        cursor = advance(column, entry, cursor, end)?;
-    }
-    if cursor as usize == total {
-        return Ok(());
-    }
-    let entry = ends.len().saturating_sub(1);
-    Err(ColumnFault::Range { column, entry })
-}
-
-fn advance(column: &'static str, entry: usize, from: u32, to: u32) -> Result<u32, ColumnFault> {
-    if to < from {
-        return Err(ColumnFault::Range { column, entry });
-    }
-    Ok(to)
-}
-
-#[cfg(test)]
-mod tests;

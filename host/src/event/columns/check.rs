@@ -1,0 +1,119 @@
+//! Whether columns that a handler made are what they should be: after this, they can be read
+//! without fear of a panic.
+
+use super::{Records, Texts, before};
+
+/// Why columns that a handler made are not records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnFault {
+    /// Columns that describe the same things differ in length.
+    #[error("column {column} has {found} entries instead of {expected}")]
+    Length {
+        /// The column's name in the WIT.
+        column: &'static str,
+        /// What it should have had.
+        expected: usize,
+        /// What it had.
+        found: usize,
+    },
+    /// An end lies before the one before it, or past the end of what it divides.
+    #[error("column {column} is out of order or out of range at entry {entry}")]
+    Range {
+        /// The column's name in the WIT.
+        column: &'static str,
+        /// The index in it.
+        entry: usize,
+    },
+    /// A text is not UTF-8.
+    #[error("text {entry} of {column} is not UTF-8")]
+    Utf8 {
+        /// The column's name in the WIT.
+        column: &'static str,
+        /// The index in it.
+        entry: usize,
+    },
+}
+
+impl Texts {
+    /// Checks what a handler made: `expected` texts, in order, UTF-8.
+    ///
+    /// # Errors
+    /// The first fault found, with `column` as its place.
+    pub fn check(&self, column: &'static str, expected: usize) -> Result<(), ColumnFault> {
+        check_ends(column, &self.ends, expected, self.bytes.len())?;
+        for entry in 0..expected {
+            let bytes = &self.bytes[before(&self.ends, entry)..self.ends[entry] as usize];
+            std::str::from_utf8(bytes).map_err(|_| ColumnFault::Utf8 { column, entry })?;
+        }
+        Ok(())
+    }
+}
+
+impl Records {
+    /// Checks what a handler made, so that [`Records::get`] can be trusted not to panic.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn check(&self) -> Result<(), ColumnFault> {
+        let (n, headers) = (self.len(), self.header_nulls.len());
+        length("key-ends", self.key_ends.len(), n)?;
+        length("flags", self.flags.len(), n)?;
+        length("timestamps", self.timestamps.len(), n)?;
+        length("header-name-ends", self.header_name_ends.len(), headers)?;
+        length("header-value-ends", self.header_value_ends.len(), headers)?;
+        check_ends("header-ends", &self.header_ends, n, headers)?;
+        let mut cursor = 0;
+        for i in 0..n {
+            cursor = advance("key-ends", i, cursor, self.key_ends[i])?;
+            cursor = advance("value-ends", i, cursor, self.value_ends[i])?;
+            for h in before(&self.header_ends, i)..self.header_ends[i] as usize {
+                let start = cursor as usize;
+                cursor = advance("header-name-ends", h, cursor, self.header_name_ends[h])?;
+                let name = self.bytes.get(start..cursor as usize);
+                if name.is_none_or(|name| std::str::from_utf8(name).is_err()) {
+                    let column = "header-name-ends";
+                    return Err(ColumnFault::Utf8 { column, entry: h });
+                }
+                cursor = advance("header-value-ends", h, cursor, self.header_value_ends[h])?;
+            }
+        }
+        length("bytes", self.bytes.len(), cursor as usize)
+    }
+}
+
+fn length(column: &'static str, found: usize, expected: usize) -> Result<(), ColumnFault> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ColumnFault::Length {
+        column,
+        expected,
+        found,
+    })
+}
+
+/// `ends` has `n` entries, never decreases, and its last entry is `total`.
+pub(in crate::event) fn check_ends(
+    column: &'static str,
+    ends: &[u32],
+    n: usize,
+    total: usize,
+) -> Result<(), ColumnFault> {
+    length(column, ends.len(), n)?;
+    let mut cursor = 0;
+    for (entry, &end) in ends.iter().enumerate() {
+        cursor = advance(column, entry, cursor, end)?;
+    }
+    if cursor as usize == total {
+        return Ok(());
+    }
+    let entry = ends.len().saturating_sub(1);
+    Err(ColumnFault::Range { column, entry })
+}
+
+fn advance(column: &'static str, entry: usize, from: u32, to: u32) -> Result<u32, ColumnFault> {
+    if to < from {
+        return Err(ColumnFault::Range { column, entry });
+    }
+    Ok(to)
+}

@@ -1,0 +1,49 @@
+//! Texts in one buffer.
+
+use super::{before, end};
+
+/// Texts in one buffer; text `i` ends at `ends[i]` and begins where the one before it ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<u32>,
+}
+
+impl Texts {
+    /// Appends a text.
+    pub fn push(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(end(&self.bytes));
+    }
+
+    /// No texts, with room for as many as these.
+    #[must_use]
+    pub fn empty_like(&self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            ends: Vec::with_capacity(self.len()),
+        }
+    }
+
+    /// The number of texts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Text `i`.
+    ///
+    /// # Panics
+    /// If there is no text `i`.
+    #[must_use]
+    pub fn get(&self, i: usize) -> &str {
+        let bytes = &self.bytes[before(&self.ends, i)..self.ends[i] as usize];
+        std::str::from_utf8(bytes).expect("pushed as str, or checked")
+    }
+}

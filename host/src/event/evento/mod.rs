@@ -1,0 +1,119 @@
+//! What makes a JSON text an Evento: an object with an `id` (a non-empty string or an integer)
+//! and a `tipo` (a non-empty string). Everything else in it is its own business, and is kept as it came.
+
+mod faults;
+mod quick;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, de::Visitor};
+
+/// What the host knows of an Evento: parsed once, never again by a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventoRef<'a> {
+    /// Which one it is.
+    pub id: Id<'a>,
+    /// What kind it is; not empty.
+    pub tipo: Cow<'a, str>,
+}
+
+/// The `id` of an Evento.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Id<'a> {
+    /// A JSON string, escapes resolved; not empty.
+    Text(Cow<'a, str>),
+    /// A JSON integer, in its own digits, however many.
+    Integer(Cow<'a, str>),
+}
+
+/// Why a value is not an Evento.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnEvento {
+    /// Not JSON in UTF-8; the text says what is wrong and where.
+    #[error("malformed JSON: {0}")]
+    Malformed(String),
+    /// JSON, with every fault that keeps it from being an Evento.
+    #[error("not an Evento: {}", display(.0))]
+    Invalid(Vec<Fault>),
+}
+
+/// One thing that is wrong with an otherwise well-formed JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901), empty for the whole.
+    pub pointer: &'static str,
+    /// What: a clause without its subject, such as "is missing".
+    pub detail: String,
+}
+
+impl<'a> EventoRef<'a> {
+    /// Reads `id` and `tipo`, and checks that the rest is JSON.
+    ///
+    /// # Errors
+    /// [`NotAnEvento`], with every fault at once.
+    pub fn parse(value: &'a [u8]) -> Result<Self, NotAnEvento> {
+        let text = std::str::from_utf8(value)
+            .map_err(|error| NotAnEvento::Malformed(error.to_string()))?;
+        match serde_json::from_str::<quick::Quick<'a>>(text) {
+            Ok(quick::Quick(Some(evento))) => Ok(evento),
+            _ => faults::parse(text),
+        }
+    }
+}
+
+impl Id<'_> {
+    /// The text that identifies the Evento, whichever way it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Integer(text) => text,
+        }
+    }
+}
+
+/// A member's name, as far as it matters here.
+enum Name {
+    Id,
+    Tipo,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name {
+                    "id" => Name::Id,
+                    "tipo" => Name::Tipo,
+                    _ => Name::Other,
+                })
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = if self.pointer.is_empty() {
+            "it"
+        } else {
+            self.pointer
+        };
+        write!(f, "{subject} {}", self.detail)
+    }
+}
+
+fn display(faults: &[Fault]) -> String {
+    let each: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    each.join(", ")
+}

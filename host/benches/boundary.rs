@@ -7,7 +7,7 @@ mod measure;
 use std::{hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
-    event::{Batch, Header, Offset, Partition, RawBatch, Timestamp},
+    event::{Batch, EventoRef, Header, Id, Offset, Partition, RawBatch, Timestamp},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
 };
 use measure::{Figures, thread_seconds};
@@ -22,11 +22,14 @@ const EVENTOS: usize = 1 << 18;
 /// At most so many nanoseconds an Evento at a batch of 256.
 const GOAL: f64 = 50.0;
 
-wasmtime::component::bindgen!({
-    path: "../plugins/bench-records/wit",
-    world: "per-record",
-    ownership: Borrowing { duplicate_if_necessary: true },
-});
+/// The contract that eventos does not have.
+mod per_record {
+    wasmtime::component::bindgen!({
+        path: "../plugins/bench-records/wit",
+        world: "per-record",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
 
 fn main() {
     let mut columns = columns();
@@ -35,12 +38,12 @@ fn main() {
     println!("100-byte values, a key, two headers; filling the batch included\n");
     println!("batch  way                  ns an Evento");
     for size in [1, 16, 256, 1_024] {
-        let template = template(size);
+        let source = Source::new(size);
         let mut rounds = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            rounds[0].push(time(size, || by_columns(&mut columns, &template)));
-            rounds[1].push(time(size, || by_records(&mut records, &template)));
-            rounds[2].push(time(size, || natively(&template)));
+            rounds[0].push(time(size, || by_columns(&mut columns, &source)));
+            rounds[1].push(time(size, || by_records(&mut records, &source)));
+            rounds[2].push(time(size, || natively(&source)));
         }
         let ways = ["columns (eventos)", "list<record>", "native Rust"];
         for (way, rounds) in ways.iter().zip(&rounds) {
@@ -67,45 +70,73 @@ fn time(size: usize, mut batch: impl FnMut()) -> f64 {
     (thread_seconds() - began) * 1e9 / (batches * size) as f64
 }
 
-/// A batch to fill others from, record by record, as the intake fills them.
-fn template(size: usize) -> Batch {
-    let mut raw = RawBatch::new("eventos".into(), Partition(0));
-    for i in 0..size {
-        let value = format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
-        assert_eq!(value.len(), 100);
-        let header = |name| Header {
-            name,
-            value: Some(b"0123456789abcdef"),
+/// Records as they lie in the consumer's memory, each for itself.
+struct Source {
+    values: Vec<String>,
+    /// With the capacity that a lane's next batch has.
+    room: RawBatch,
+}
+
+const KEY: &[u8] = b"the-key";
+
+const HEADERS: [Header<'static>; 2] = {
+    let value: Option<&[u8]> = Some(b"0123456789abcdef");
+    let [id, source] = ["trace-id", "source"];
+    [
+        Header { name: id, value },
+        Header {
+            name: source,
+            value,
+        },
+    ]
+};
+
+const TIMESTAMP: Timestamp = Timestamp(1_700_000_000_000);
+
+impl Source {
+    fn new(size: usize) -> Self {
+        let value = |i| format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
+        let mut source = Self {
+            values: (0..size).map(value).collect(),
+            room: RawBatch::new("eventos".into(), Partition(0)),
         };
-        let offset = Offset(i as i64);
-        raw.push(
-            offset,
-            Some(b"the-key"),
-            Some(value.as_bytes()),
-            [header("trace-id"), header("source")],
-            Timestamp(1_700_000_000_000),
-            0,
-        );
+        assert!(source.values.iter().all(|value| value.len() == 100));
+        source.room = source.raw();
+        source
     }
-    raw.read().0
+
+    /// As the intake fills a batch.
+    fn raw(&self) -> RawBatch {
+        let mut raw = self.room.empty_like();
+        for (i, value) in self.values.iter().enumerate() {
+            let (offset, value) = (Offset(i as i64), Some(value.as_bytes()));
+            raw.push(offset, Some(KEY), value, HEADERS, TIMESTAMP, 0);
+        }
+        raw
+    }
+
+    /// As a worker reads it, but for the parsing: where id and tipo are is known.
+    fn batch(&self) -> Batch {
+        let read = self.raw().read_by(|value| {
+            let (id, tipo) = (Id::Text(id_in(value).into()), "sismo".into());
+            Ok(EventoRef { id, tipo })
+        });
+        read.0
+    }
 }
 
-fn fill(template: &Batch) -> Batch {
-    let mut batch = Batch::empty_like(template);
-    for i in 0..template.len() {
-        batch.push_from(template, i);
-    }
-    batch
+fn id_in(value: &[u8]) -> &str {
+    std::str::from_utf8(&value[7..15]).expect("digits")
 }
 
-fn by_columns(instance: &mut Instance, template: &Batch) {
-    let answer = instance.call(&Arc::new(fill(template)));
+fn by_columns(instance: &mut Instance, source: &Source) {
+    let answer = instance.call(&Arc::new(source.batch()));
     let answer = answer.expect("the guest answers");
-    assert_eq!(answer.outcomes.iter().len(), template.len());
+    assert_eq!(answer.outcomes.iter().len(), source.values.len());
 }
 
-fn natively(template: &Batch) {
-    let batch = black_box(fill(template));
+fn natively(source: &Source) {
+    let batch = black_box(source.batch());
     let look = |i| {
         let mut record = batch.record(i);
         let header = record.headers.next().and_then(|header| header.value);
@@ -117,33 +148,27 @@ fn natively(template: &Batch) {
     black_box(outcomes);
 }
 
-fn by_records((store, bindings): &mut (Store<()>, PerRecord), template: &Batch) {
-    let headers: Vec<Vec<HeaderParam<'_>>> = (0..template.len())
-        .map(|i| {
-            let headers = template.record(i).headers;
-            let each = headers.map(|header| HeaderParam {
-                name: header.name,
-                value: header.value.unwrap_or_default(),
-            });
-            each.collect()
-        })
-        .collect();
-    let eventos: Vec<EventoParam<'_>> = (0..template.len())
-        .map(|i| {
-            let record = template.record(i);
-            EventoParam {
-                id: template.id(i),
-                tipo: template.tipo(i),
-                key: record.key.unwrap_or_default(),
-                value: record.value.unwrap_or_default(),
-                headers: &headers[i],
-                timestamp: record.timestamp.0,
-                offset: template.offset(i).0,
-            }
+fn by_records((store, bindings): &mut (Store<()>, per_record::PerRecord), source: &Source) {
+    let headers = HEADERS.map(|header| per_record::Header {
+        name: header.name,
+        value: header.value.unwrap_or_default(),
+    });
+    let eventos: Vec<_> = source
+        .values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| per_record::Evento {
+            id: id_in(value.as_bytes()),
+            tipo: "sismo",
+            key: KEY,
+            value: value.as_bytes(),
+            headers: &headers,
+            timestamp: TIMESTAMP.0,
+            offset: i as i64,
         })
         .collect();
     let outcomes = bindings.call_handle(store, &eventos);
-    assert_eq!(outcomes.expect("the guest answers").len(), template.len());
+    assert_eq!(outcomes.expect("the guest answers").len(), eventos.len());
 }
 
 fn columns() -> Instance {
@@ -159,7 +184,7 @@ fn columns() -> Instance {
     handler.instance().expect("it starts")
 }
 
-fn records() -> (Store<()>, PerRecord) {
+fn records() -> (Store<()>, per_record::PerRecord) {
     let mut config = wasmtime::Config::new();
     config.epoch_interruption(true);
     let engine = wasmtime::Engine::new(&config).expect("an engine");
@@ -168,7 +193,7 @@ fn records() -> (Store<()>, PerRecord) {
     let mut store = Store::new(&engine, ());
     store.set_epoch_deadline(u64::MAX / 2);
     let linker = Linker::new(&engine);
-    let bindings = PerRecord::instantiate(&mut store, &component, &linker);
+    let bindings = per_record::PerRecord::instantiate(&mut store, &component, &linker);
     (store, bindings.expect("it starts"))
 }
 

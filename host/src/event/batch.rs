@@ -72,9 +72,9 @@ impl Batch {
     /// Appends record `i` of `other`.
     pub fn push_from(&mut self, other: &Self, i: usize) {
         self.offsets.push(other.offsets[i]);
-        self.ids.push(other.id(i));
-        self.tipos.push(other.tipo(i));
-        self.records.push_ref(other.record(i));
+        self.ids.push_from(&other.ids, i);
+        self.tipos.push_from(&other.tipos, i);
+        self.records.push_from(&other.records, i);
     }
 
     /// Appends records that stand in for record `i` of `other`: they get its offset and, where

@@ -93,11 +93,20 @@ impl RawBatch {
     /// Reads each value as an Evento. A tombstone stays, with an empty id and tipo.
     #[must_use]
     pub fn read(self) -> (Batch, Unreadable) {
-        let (mut ids, mut tipos) = (Texts::default(), Texts::default());
+        self.read_by(|value| EventoRef::parse(value))
+    }
+
+    /// Like [`RawBatch::read`], with another way to read a value.
+    #[must_use]
+    pub fn read_by(
+        self,
+        parse: impl Fn(&[u8]) -> Result<EventoRef<'_>, NotAnEvento>,
+    ) -> (Batch, Unreadable) {
+        let [mut ids, mut tipos] = [(); 2].map(|()| Texts::with_room(self.len()));
         let mut faulty = Vec::new();
         let mut integers = Vec::new();
         for i in 0..self.records.len() {
-            match self.records.value(i).map(EventoRef::parse) {
+            match self.records.value(i).map(&parse) {
                 None => push_names(&mut ids, &mut tipos, None),
                 Some(Ok(evento)) => {
                     if matches!(evento.id, Id::Integer(_)) {

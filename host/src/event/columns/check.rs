@@ -42,8 +42,8 @@ impl Texts {
     pub fn check(&self, column: &'static str, expected: usize) -> Result<(), ColumnFault> {
         check_ends(column, &self.ends, expected, self.bytes.len())?;
         for entry in 0..expected {
-            let bytes = &self.bytes[before(&self.ends, entry)..self.ends[entry] as usize];
-            std::str::from_utf8(bytes).map_err(|_| ColumnFault::Utf8 { column, entry })?;
+            std::str::from_utf8(self.bytes(entry))
+                .map_err(|_| ColumnFault::Utf8 { column, entry })?;
         }
         Ok(())
     }

@@ -65,15 +65,17 @@ impl Records {
         mut flags: u8,
     ) {
         flags &= !(flag::NULL_KEY | flag::NULL_VALUE);
-        match key {
-            Some(key) => self.bytes.extend_from_slice(key),
-            None => flags |= flag::NULL_KEY,
+        if key.is_none() {
+            flags |= flag::NULL_KEY;
         }
+        if value.is_none() {
+            flags |= flag::NULL_VALUE;
+        }
+        let (key, value) = (key.unwrap_or_default(), value.unwrap_or_default());
+        self.bytes.reserve(key.len() + value.len());
+        self.bytes.extend_from_slice(key);
         self.key_ends.push(end(&self.bytes));
-        match value {
-            Some(value) => self.bytes.extend_from_slice(value),
-            None => flags |= flag::NULL_VALUE,
-        }
+        self.bytes.extend_from_slice(value);
         self.value_ends.push(end(&self.bytes));
         self.flags.push(flags);
         self.timestamps.push(timestamp.0);
@@ -83,16 +85,38 @@ impl Records {
         self.header_ends.push(end(&self.header_nulls));
     }
 
+    #[inline]
     fn push_header(&mut self, header: Header<'_>) {
-        self.bytes.extend_from_slice(header.name.as_bytes());
+        let (name, value) = (header.name.as_bytes(), header.value.unwrap_or_default());
+        self.bytes.reserve(name.len() + value.len());
+        self.bytes.extend_from_slice(name);
         self.header_name_ends.push(end(&self.bytes));
-        self.bytes
-            .extend_from_slice(header.value.unwrap_or_default());
+        self.bytes.extend_from_slice(value);
         self.header_value_ends.push(end(&self.bytes));
         self.header_nulls.push(u8::from(header.value.is_none()));
     }
 
-    /// Appends a record of other columns as it is.
+    /// Appends record `i` of `other` as it is: its bytes in one piece.
+    pub(in crate::event) fn push_from(&mut self, other: &Self, i: usize) {
+        let headers = before(&other.header_ends, i)..other.header_ends[i] as usize;
+        let (from, to) = (other.start(i), other.end(i));
+        let base = end(&self.bytes);
+        let moved = |at: &u32| at - from as u32 + base;
+        self.bytes.extend_from_slice(&other.bytes[from..to]);
+        self.key_ends.push(moved(&other.key_ends[i]));
+        self.value_ends.push(moved(&other.value_ends[i]));
+        self.flags.push(other.flags[i]);
+        self.timestamps.push(other.timestamps[i]);
+        let names = &other.header_name_ends[headers.clone()];
+        self.header_name_ends.extend(names.iter().map(moved));
+        let values = &other.header_value_ends[headers.clone()];
+        self.header_value_ends.extend(values.iter().map(moved));
+        self.header_nulls
+            .extend_from_slice(&other.header_nulls[headers]);
+        self.header_ends.push(end(&self.header_nulls));
+    }
+
+    /// Appends a record of other columns, borrowed, as it is.
     pub fn push_ref(&mut self, record: RecordRef<'_>) {
         let RecordRef {
             key,
@@ -178,14 +202,16 @@ impl Records {
 
     /// Where record `i` begins: where the one before it ended.
     fn start(&self, i: usize) -> usize {
-        let Some(previous) = i.checked_sub(1) else {
-            return 0;
-        };
-        let headers = self.header_ends[previous] as usize;
-        if headers > before(&self.header_ends, previous) {
+        i.checked_sub(1).map_or(0, |previous| self.end(previous))
+    }
+
+    /// Where record `i` ends: with the value of its last header, if it has one.
+    fn end(&self, i: usize) -> usize {
+        let headers = self.header_ends[i] as usize;
+        if headers > before(&self.header_ends, i) {
             self.header_value_ends[headers - 1] as usize
         } else {
-            self.value_ends[previous] as usize
+            self.value_ends[i] as usize
         }
     }
 }

@@ -16,6 +16,20 @@ impl Texts {
         self.ends.push(end(&self.bytes));
     }
 
+    /// No texts, with room for `n` of some 16 bytes.
+    pub(in crate::event) fn with_room(n: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(16 * n),
+            ends: Vec::with_capacity(n),
+        }
+    }
+
+    /// Appends text `i` of `other`.
+    pub(in crate::event) fn push_from(&mut self, other: &Self, i: usize) {
+        self.bytes.extend_from_slice(other.bytes(i));
+        self.ends.push(end(&self.bytes));
+    }
+
     /// No texts, with room for as many as these.
     #[must_use]
     pub fn empty_like(&self) -> Self {
@@ -43,7 +57,11 @@ impl Texts {
     /// If there is no text `i`.
     #[must_use]
     pub fn get(&self, i: usize) -> &str {
-        let bytes = &self.bytes[before(&self.ends, i)..self.ends[i] as usize];
-        std::str::from_utf8(bytes).expect("pushed as str, or checked")
+        std::str::from_utf8(self.bytes(i)).expect("pushed as str, or checked")
+    }
+
+    /// The bytes of text `i`.
+    pub(in crate::event) fn bytes(&self, i: usize) -> &[u8] {
+        &self.bytes[before(&self.ends, i)..self.ends[i] as usize]
     }
 }

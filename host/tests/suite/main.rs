@@ -6,5 +6,6 @@
 
 mod clients;
 mod embedded;
+mod lifecycle;
 mod main_job;
 mod support;

@@ -11,8 +11,7 @@ const TOPIC: &str = "eventos";
 /// A daemon with the broker inside, on their topic.
 fn daemon() -> (Setup, Daemon) {
     let mut setup = Setup::new(Broker::Embedded, &["store"], "");
-    let topic = ("EVENTOS__KAFKA__TOPIC".to_owned(), TOPIC.to_owned());
-    setup.environment.push(topic);
+    setup.set("EVENTOS__KAFKA__TOPIC", TOPIC);
     let daemon = setup.start();
     (setup, daemon)
 }

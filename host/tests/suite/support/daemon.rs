@@ -23,8 +23,8 @@ pub struct Setup {
     pub servers: String,
     /// Where the broker inside listens: on a free port, unless a test needs the same one again.
     pub broker_listen: String,
-    /// Variables that are set for the daemon.
-    pub environment: Vec<(String, String)>,
+    /// Variables that are set for the daemon, see [`Setup::set`].
+    environment: Vec<(String, String)>,
     more: String,
 }
 
@@ -68,6 +68,11 @@ impl Setup {
     /// The topic of dead letters.
     pub fn dead_letters(&self) -> String {
         format!("{}-dead", self.name)
+    }
+
+    /// Sets a variable for the daemon.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Writes the configuration; answers where.
@@ -229,11 +234,16 @@ impl Daemon {
         })
     }
 
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("kill").args([signal, pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.expect("kill runs").success());
+        self.signal("TERM");
         eventually("the daemon to end", || {
             self.child.try_wait().expect("waited")
         })

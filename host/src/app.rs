@@ -174,7 +174,8 @@ async fn run_pipeline(
 /// Waits for the broker, and makes the topics that are missing.
 async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<()> {
     kafka::wait_for_broker(&config.kafka, servers).await?;
-    state.readiness.set("broker", true);
+    // Not ready for a broker that the producer has yet to find again.
+    state.producer.tell_connected();
     let topics = [&config.kafka.topic, &config.delivery.dead_letter_topic];
     let topics = topics.map(|name| TopicSpec { name });
     let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering::Relaxed},
     },
     task::{self, Poll},
@@ -78,8 +78,7 @@ pub struct Producer {
     partitions: Arc<AtomicI32>,
     /// The stamp of the last record.
     clock: Arc<AtomicI64>,
-    /// No broker is connected.
-    down: Arc<AtomicBool>,
+    connection: Arc<Connection>,
 }
 
 impl Producer {
@@ -91,13 +90,13 @@ impl Producer {
     pub fn new(
         config: &Config,
         servers: &str,
-        connected: impl Fn(bool) + Send + Sync + 'static,
+        connected: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
-        let down = Arc::new(AtomicBool::new(false));
-        let context = Context {
-            down: Arc::clone(&down),
-            connected: Box::new(connected),
-        };
+        let connection = Arc::new(Connection {
+            down: AtomicBool::new(false),
+            tell: Mutex::new(Box::new(connected)),
+        });
+        let context = Context(Arc::clone(&connection));
         let inner = properties(config, servers, OURS)
             .create_with_context(context)
             .map_err(Error::Properties)?;
@@ -106,7 +105,7 @@ impl Producer {
             topic: config.topic.as_str().into(),
             partitions: Arc::default(),
             clock: Arc::default(),
-            down,
+            connection,
         })
     }
 
@@ -114,6 +113,12 @@ impl Producer {
     /// records without a key.
     pub fn set_partitions(&self, partitions: i32) {
         self.partitions.store(partitions, Relaxed);
+    }
+
+    /// Tells `connected`, as [`Producer::new`] got it, how it is now: another client has reached a
+    /// broker, and this one has too unless it said that it lost the last one.
+    pub fn tell_connected(&self) {
+        self.connection.tell();
     }
 
     /// Puts a record for the topic of Eventos on its way.
@@ -125,7 +130,7 @@ impl Producer {
     /// # Errors
     /// [`ProduceError`] at once, if it could not even be queued.
     pub fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Delivery, ProduceError> {
-        if self.down.load(Relaxed) {
+        if self.connection.down.load(Relaxed) {
             let reason = "no broker is connected".to_owned();
             return Err(ProduceError::Unavailable(reason));
         }
@@ -219,20 +224,34 @@ impl From<KafkaError> for ProduceError {
     }
 }
 
-/// Knows whether any broker is connected: librdkafka says when the last one is lost, and its
-/// statistics show when one is back (it tries for one every second).
-struct Context {
-    down: Arc<AtomicBool>,
-    connected: Box<dyn Fn(bool) + Send + Sync>,
+/// Whether any broker is connected.
+struct Connection {
+    down: AtomicBool,
+    // Held while it is told, so that what it is told last is how it is.
+    tell: Mutex<Box<dyn Fn(bool) + Send>>,
 }
 
-impl Context {
+impl Connection {
     fn set_down(&self, down: bool) {
+        let tell = self.lock();
         if self.down.swap(down, Relaxed) != down {
-            (self.connected)(!down);
+            tell(!down);
         }
     }
+
+    fn tell(&self) {
+        let tell = self.lock();
+        tell(!self.down.load(Relaxed));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Fn(bool) + Send>> {
+        self.tell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
+
+/// Hears of the connection: librdkafka says when the last broker is lost, and its statistics show
+/// when one is back (it tries for one every second).
+struct Context(Arc<Connection>);
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -246,7 +265,7 @@ impl ClientContext for Context {
                 reason,
                 "no broker is connected; producing is refused until one is"
             );
-            self.set_down(true);
+            self.0.set_down(true);
         }
     }
 
@@ -256,7 +275,7 @@ impl ClientContext for Context {
             .values()
             .any(|broker| broker.state == "UP")
         {
-            self.set_down(false);
+            self.0.set_down(false);
         }
     }
 }

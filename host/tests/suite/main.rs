@@ -4,6 +4,8 @@
 //! Run by `cargo xtask test`, which starts an Apache Kafka, installs the clients and builds the
 //! handlers that these tests need. What is missing is a failure that says so, never a skip.
 
+mod clients;
 mod embedded;
+mod lifecycle;
 mod main_job;
 mod support;

@@ -19,7 +19,12 @@ pub struct Setup {
     pub dir: TempDir,
     /// Topics and group are named after it, so that suites share one Kafka.
     pub name: String,
-    broker: Broker,
+    /// As `kafka.bootstrap_servers` has it; another daemon's broker, for one.
+    pub servers: String,
+    /// Where the broker inside listens: on a free port, unless a test needs the same one again.
+    pub broker_listen: String,
+    /// Variables that are set for the daemon, see [`Setup::set`].
+    environment: Vec<(String, String)>,
     more: String,
 }
 
@@ -27,6 +32,8 @@ pub struct Setup {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Fills the log until the daemon ends.
+    reader: Option<thread::JoinHandle<()>>,
     http: String,
     broker: String,
     client: reqwest::blocking::Client,
@@ -46,7 +53,9 @@ impl Setup {
         Self {
             name: name.to_string_lossy().into_owned(),
             dir,
-            broker,
+            servers: broker.servers(),
+            broker_listen: "127.0.0.1:0".to_owned(),
+            environment: Vec::new(),
             more: more.to_owned(),
         }
     }
@@ -61,19 +70,25 @@ impl Setup {
         format!("{}-dead", self.name)
     }
 
+    /// Sets a variable for the daemon.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Writes the configuration; answers where.
     pub fn config(&self) -> PathBuf {
         let path = self.dir.path().join("eventos.toml");
         let [plugins, data] = ["plugins", "broker"].map(|name| self.dir.path().join(name));
         let config = format!(
             "[kafka]\nbootstrap_servers = {:?}\ntopic = {:?}\ngroup_id = {:?}\n\
-             [embedded]\nlisten = \"127.0.0.1:0\"\ndir = {data:?}\n\
+             [embedded]\nlisten = {:?}\ndir = {data:?}\n\
              [delivery]\ndead_letter_topic = {:?}\n\
              [http]\nlisten = \"127.0.0.1:0\"\n\
              [handlers]\ndir = {plugins:?}\n{}\n",
-            self.broker.servers(),
+            self.servers,
             self.topic(),
             self.name,
+            self.broker_listen,
             self.dead_letters(),
             self.more,
         );
@@ -84,44 +99,56 @@ impl Setup {
     /// Starts the daemon and waits until it is ready.
     pub fn start(&self) -> Daemon {
         let daemon = self.spawn();
-        eventually("the daemon to be ready", || {
-            let ready = daemon.client.get(daemon.url("/readyz")).send();
-            ready.ok().filter(|answer| answer.status() == 200)
-        });
+        daemon.wait_until_ready();
         daemon
     }
 
     /// Starts the daemon and waits until it listens.
     pub fn spawn(&self) -> Daemon {
+        let mut daemon = self.launch();
+        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
+        if daemon.broker == "embedded" {
+            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
+        }
+        daemon
+    }
+
+    /// Starts the daemon and waits for nothing: it may well fail.
+    pub fn launch(&self) -> Daemon {
         let mut child = Command::new(env!("CARGO_BIN_EXE_eventos"))
             .args(["serve", "--config"])
             .arg(self.config())
+            .envs(self.environment.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .expect("started");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, lines) = (child.stderr.take().expect("piped"), Arc::clone(&log));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 lines.lock().expect("no panic").push(line);
             }
         });
-        let mut daemon = Daemon {
+        Daemon {
             child,
             log,
+            reader: Some(reader),
             http: String::new(),
-            broker: self.broker.servers(),
+            broker: self.servers.clone(),
             client: reqwest::blocking::Client::new(),
-        };
-        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
-        if self.broker == Broker::Embedded {
-            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
         }
-        daemon
     }
 }
 
 impl Daemon {
+    /// Waits until `/readyz` says so.
+    pub fn wait_until_ready(&self) {
+        eventually("the daemon to be ready", || {
+            let ready = self.client.get(self.url("/readyz")).send();
+            ready.ok().filter(|answer| answer.status() == 200)
+        });
+    }
+
     /// The address of one of its pages.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.http)
@@ -179,6 +206,19 @@ impl Daemon {
         found.map(|value| value.parse().expect("a number"))
     }
 
+    /// A counter or gauge of this name, over all its labels.
+    pub fn sum(&self, name: &str) -> f64 {
+        let answer = self.client.get(self.url("/metrics")).send();
+        let text = answer.expect("answered").text().expect("a body");
+        let line = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            let whole = labels.is_empty() || labels.starts_with('{');
+            whole.then(|| value.parse::<f64>().expect("a number"))
+        };
+        text.lines().filter_map(line).sum()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").join("\n")
@@ -194,11 +234,16 @@ impl Daemon {
         })
     }
 
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("kill").args([signal, pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.expect("kill runs").success());
+        self.signal("TERM");
         eventually("the daemon to end", || {
             self.child.try_wait().expect("waited")
         })
@@ -209,6 +254,8 @@ impl Daemon {
         let status = eventually("the daemon to end", || {
             self.child.try_wait().expect("waited")
         });
+        let reader = self.reader.take().expect("it is taken once");
+        reader.join().expect("no panic");
         (status, self.log())
     }
 

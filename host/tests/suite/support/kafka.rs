@@ -90,6 +90,54 @@ pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     messages
 }
 
+/// The next offset of each partition of a topic.
+pub fn ends(servers: &str, topic: &str) -> Vec<i64> {
+    let consumer: BaseConsumer = client(servers).create().expect("a client");
+    partitions(&consumer, topic)
+        .map(|partition| {
+            let watermarks = consumer.fetch_watermarks(topic, partition, super::DEADLINE);
+            watermarks.expect("answered").1
+        })
+        .collect()
+}
+
+/// What a group has committed of each partition of a topic; 0 where it has not.
+pub fn committed(servers: &str, group: &str, topic: &str) -> Vec<i64> {
+    let consumer: BaseConsumer = client(servers)
+        .set("group.id", group)
+        .create()
+        .expect("a client");
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions(&consumer, topic) {
+        asked.add_partition(topic, partition);
+    }
+    let answer = consumer.committed_offsets(asked, super::DEADLINE);
+    let answer = answer.expect("answered");
+    let offset = |offset: rdkafka::Offset| offset.to_raw().expect("an offset").max(0);
+    answer
+        .elements()
+        .iter()
+        .map(|one| offset(one.offset()))
+        .collect()
+}
+
+/// What a group's coordinator tells: its state, and how many members it has.
+pub fn group(servers: &str, name: &str) -> (String, usize) {
+    let consumer: BaseConsumer = client(servers).create().expect("a client");
+    let groups = consumer.fetch_group_list(Some(name), super::DEADLINE);
+    let groups = groups.expect("answered");
+    let group = groups.groups().first();
+    group.map_or_else(Default::default, |group| {
+        (group.state().to_owned(), group.members().len())
+    })
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> impl Iterator<Item = i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), super::DEADLINE);
+    let count = metadata.expect("answered").topics()[0].partitions().len();
+    0..i32::try_from(count).expect("few")
+}
+
 fn client(servers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers);

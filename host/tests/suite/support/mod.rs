@@ -2,6 +2,8 @@
 
 mod daemon;
 mod kafka;
+mod ports;
+mod program;
 
 use std::{
     env, fs,
@@ -11,7 +13,9 @@ use std::{
 };
 
 pub use daemon::{Daemon, Setup};
-pub use kafka::{Broker, create_topic, produce, read_topic};
+pub use kafka::{Broker, committed, create_topic, ends, group, produce, read_topic};
+pub use ports::free_port;
+pub use program::{Program, json_lines, python};
 
 /// Far beyond what anything takes, even on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -4,6 +4,9 @@
 //! Run by `cargo xtask test`, which starts an Apache Kafka, installs the clients and builds the
 //! handlers that these tests need. What is missing is a failure that says so, never a skip.
 
+mod dead_letters;
 mod embedded;
+mod handlers;
 mod main_job;
+mod sending;
 mod support;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Broker, eventually, handler};
+use super::{Broker, Received, eventually, handler, read_topic};
 
 /// A daemon's folder, which outlives it: what is started on it again finds what was there.
 pub struct Setup {
@@ -27,6 +27,8 @@ pub struct Setup {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Reads the log; ends with the process.
+    logging: Option<thread::JoinHandle<()>>,
     http: String,
     broker: String,
     client: reqwest::blocking::Client,
@@ -91,8 +93,37 @@ impl Setup {
         daemon
     }
 
+    /// Starts the daemon, which must not come to listen but end with 1; answers with what it said.
+    pub fn refused(&self) -> String {
+        let (status, said) = self.launch().wait();
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(!said.contains("listening on"), "{said}");
+        said
+    }
+
+    /// What is in the topic of dead letters now, in the order of what is dead.
+    pub fn read_dead_letters(&self, daemon: &Daemon) -> Vec<Received> {
+        let letters = read_topic(daemon.broker(), &self.dead_letters());
+        let mut letters: Vec<_> = letters.into_iter().map(Received::from).collect();
+        letters.sort_by_key(|letter| {
+            let number = |name| letter.header(name).parse::<i64>().expect("a number");
+            let names = ["__connect.errors.partition", "__connect.errors.offset"];
+            names.map(number)
+        });
+        letters
+    }
+
     /// Starts the daemon and waits until it listens.
     pub fn spawn(&self) -> Daemon {
+        let mut daemon = self.launch();
+        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
+        if self.broker == Broker::Embedded {
+            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
+        }
+        daemon
+    }
+
+    fn launch(&self) -> Daemon {
         let mut child = Command::new(env!("CARGO_BIN_EXE_eventos"))
             .args(["serve", "--config"])
             .arg(self.config())
@@ -101,23 +132,19 @@ impl Setup {
             .expect("started");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, lines) = (child.stderr.take().expect("piped"), Arc::clone(&log));
-        thread::spawn(move || {
+        let logging = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 lines.lock().expect("no panic").push(line);
             }
         });
-        let mut daemon = Daemon {
+        Daemon {
             child,
             log,
+            logging: Some(logging),
             http: String::new(),
             broker: self.broker.servers(),
             client: reqwest::blocking::Client::new(),
-        };
-        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
-        if self.broker == Broker::Embedded {
-            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
         }
-        daemon
     }
 }
 
@@ -165,6 +192,17 @@ impl Daemon {
         })
     }
 
+    /// Waits until so many records are consumed, no fewer and no more: all that they bring about has
+    /// happened then, so what has not is not going to.
+    pub fn wait_for_consumed(&self, count: u32) {
+        eventually(&format!("{count} consumed records"), || {
+            let of = |p| self.metric(&format!("eventos_consumed_total{{partition=\"{p}\"}}"));
+            let consumed: f64 = (0..4).filter_map(of).sum();
+            assert!(consumed <= f64::from(count), "{consumed} are consumed");
+            (consumed >= f64::from(count)).then_some(())
+        });
+    }
+
     /// The value of a metric's line, given as it stands before the space.
     pub fn metric(&self, line: &str) -> Option<f64> {
         let answer = self
@@ -209,6 +247,9 @@ impl Daemon {
         let status = eventually("the daemon to end", || {
             self.child.try_wait().expect("waited")
         });
+        // Its last words may still be in the pipe.
+        let logging = self.logging.take().expect("waited for once");
+        logging.join().expect("no panic");
         (status, self.log())
     }
 

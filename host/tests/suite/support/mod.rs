@@ -2,6 +2,7 @@
 
 mod daemon;
 mod kafka;
+mod received;
 
 use std::{
     env, fs,
@@ -12,6 +13,7 @@ use std::{
 
 pub use daemon::{Daemon, Setup};
 pub use kafka::{Broker, create_topic, produce, read_topic};
+pub use received::{Received, header_list, headers};
 
 /// Far beyond what anything takes, even on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);

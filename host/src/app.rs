@@ -12,7 +12,7 @@ use crate::{
     http,
     kafka::{self, Producer, TopicSpec},
     pipeline::Pipeline,
-    plugin::{self, Engine, Handler, HandlerConfig},
+    plugin::{self, Engine, Handler},
     readiness::Readiness,
     service::Service,
     store::Store,
@@ -120,8 +120,7 @@ fn load_handlers(config: &Config) -> Result<Vec<Arc<Handler>>> {
     let dir = &config.handlers.dir;
     let mut handlers = Vec::new();
     for file in plugin::discover(dir)? {
-        let own = config.handler.get(&file.name);
-        let own = own.map_or_else(|| HandlerConfig::default(), HandlerConfig::clone);
+        let own = config.handler.get(&file.name).cloned().unwrap_or_default();
         let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own)?;
         tracing::info!(
             handler = handler.name(),
@@ -140,7 +139,10 @@ fn load_handlers(config: &Config) -> Result<Vec<Arc<Handler>>> {
 async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<()> {
     match broker {
         Some(broker) => Ok(broker.run(stop.cancelled_owned()).await?),
-        None => Ok(stop.cancelled_owned().await),
+        None => {
+            stop.cancelled_owned().await;
+            Ok(())
+        }
     }
 }
 

@@ -31,7 +31,8 @@ const OURS: &[(&str, &str)] = &[
     ("acks", "all"),
     ("partitioner", "murmur2_random"),
     ("message.timeout.ms", "15000"),
-    ("message.max.bytes", "8388608"),
+    // The broker and the topic say how large a record may be.
+    ("message.max.bytes", "1000000000"),
     ("linger.ms", "1"),
     ("statistics.interval.ms", "1000"),
 ];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Config,
-    effects::{DeadLetter, Effects},
+    effects::{DeadLetter, Effects, Kept},
     headers::dead_letter_headers,
     stop::{Stop, Stopped},
 };
@@ -96,14 +96,15 @@ impl Deliverer {
                 self.producer.enqueue_to(&emitted.topic, &record, [])
             }
             Outgoing::Dead(letter) => {
-                let headers = dead_letter_headers(originals.batch, &effects.dead[letter]);
+                let letter = &effects.dead[letter];
+                let headers = dead_letter_headers(originals.batch, letter);
                 let headers = headers.iter().map(|(name, value)| Header {
                     name,
                     value: Some(value.as_bytes()),
                 });
                 let topic = &self.config.dead_letter_topic;
-                self.producer
-                    .enqueue_to(topic, &originals.record(offset), headers)
+                let record = letter.kept.of(originals.record(offset));
+                self.producer.enqueue_to(topic, &record, headers)
             }
         }
     }
@@ -128,8 +129,19 @@ impl Deliverer {
                     stacktrace: String::new(),
                     handler: None,
                     attempts: 1,
+                    kept: Kept::Whole,
                 });
                 Outgoing::Dead(effects.dead.len() - 1)
+            }
+            // A partition does not wait for a topic to take larger records.
+            Outgoing::Dead(letter)
+                if matches!(error, ProduceError::TooLarge)
+                    && let Some(less) = effects.dead[letter].kept.less() =>
+            {
+                let topic = &self.config.dead_letter_topic;
+                tracing::warn!(topic, %offset, kept = ?less, "a dead letter is larger than its topic takes; leaving something out");
+                effects.dead[letter].kept = less;
+                one
             }
             Outgoing::Dead(_) if for_good => {
                 let topic = &self.config.dead_letter_topic;

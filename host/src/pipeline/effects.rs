@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Batch, Emission, NotAnEvento, Offset, Records, Unreadable};
+use crate::event::{Batch, Emission, NotAnEvento, Offset, RecordRef, Records, Unreadable};
 
 /// The effects of one batch.
 #[derive(Default)]
@@ -38,6 +38,50 @@ pub(super) struct DeadLetter {
     pub handler: Option<(String, String)>,
     /// How often it was handed in.
     pub attempts: u32,
+    /// How much of the record it holds.
+    pub kept: Kept,
+}
+
+/// How much of its record a dead letter holds: as much as its topic takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Whole,
+    /// Key and headers; the value is null.
+    NoValue,
+    /// Only its timestamp: where the record is, the letter's own headers tell.
+    Nothing,
+}
+
+impl Kept {
+    /// What to try where this is too large.
+    pub(super) fn less(self) -> Option<Self> {
+        match self {
+            Self::Whole => Some(Self::NoValue),
+            Self::NoValue => Some(Self::Nothing),
+            Self::Nothing => None,
+        }
+    }
+
+    /// What is left out, for people.
+    pub(super) fn left_out(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::NoValue => Some("value"),
+            Self::Nothing => Some("key, value, headers"),
+        }
+    }
+
+    /// The record with what is kept of it.
+    pub(super) fn of(self, mut record: RecordRef<'_>) -> RecordRef<'_> {
+        if self != Self::Whole {
+            record.value = None;
+        }
+        if self == Self::Nothing {
+            record.key = None;
+            record.headers.by_ref().for_each(drop);
+        }
+        record
+    }
 }
 
 impl DeadLetter {
@@ -53,6 +97,7 @@ impl DeadLetter {
             stacktrace: String::new(),
             handler: None,
             attempts: 0,
+            kept: Kept::Whole,
         }
     }
 }

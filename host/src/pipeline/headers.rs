@@ -32,6 +32,9 @@ pub(super) fn dead_letter_headers(
         headers.push(("eventos.handler", name.clone()));
         headers.push(("eventos.handler.digest", digest.clone()));
     }
+    if let Some(parts) = letter.kept.left_out() {
+        headers.push(("eventos.left_out", parts.to_owned()));
+    }
     headers
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    effects::{DeadLetter, Effects},
+    effects::{DeadLetter, Effects, Kept},
     stop::{Stop, Stopped},
 };
 use crate::{
@@ -231,6 +231,7 @@ impl Link {
             stacktrace: String::new(),
             handler: Some((self.handler.name().into(), self.handler.digest().into())),
             attempts,
+            kept: Kept::Whole,
         }
     }
 

@@ -5,7 +5,10 @@
 //! handlers that these tests need. What is missing is a failure that says so, never a skip.
 
 mod clients;
+mod dead_letters;
 mod embedded;
+mod handlers;
 mod lifecycle;
 mod main_job;
+mod sending;
 mod support;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Broker, eventually, handler};
+use super::{Broker, Received, eventually, handler, read_topic};
 
 /// A daemon's folder, which outlives it: what is started on it again finds what was there.
 pub struct Setup {
@@ -103,6 +103,26 @@ impl Setup {
         daemon
     }
 
+    /// Starts the daemon, which must not come to listen but end with 1; answers with what it said.
+    pub fn refused(&self) -> String {
+        let (status, said) = self.launch().wait();
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(!said.contains("listening on"), "{said}");
+        said
+    }
+
+    /// What is in the topic of dead letters now, in the order of what is dead.
+    pub fn read_dead_letters(&self, daemon: &Daemon) -> Vec<Received> {
+        let letters = read_topic(daemon.broker(), &self.dead_letters());
+        let mut letters: Vec<_> = letters.into_iter().map(Received::from).collect();
+        letters.sort_by_key(|letter| {
+            let number = |name| letter.header(name).parse::<i64>().expect("a number");
+            let names = ["__connect.errors.partition", "__connect.errors.offset"];
+            names.map(number)
+        });
+        letters
+    }
+
     /// Starts the daemon and waits until it listens.
     pub fn spawn(&self) -> Daemon {
         let mut daemon = self.launch();
@@ -190,6 +210,17 @@ impl Daemon {
             assert!(stored.len() <= count, "{} are stored", stored.len());
             (stored.len() == count).then_some(stored)
         })
+    }
+
+    /// Waits until so many records are consumed, no fewer and no more: all that they bring about has
+    /// happened then, so what has not is not going to.
+    pub fn wait_for_consumed(&self, count: u32) {
+        eventually(&format!("{count} consumed records"), || {
+            let of = |p| self.metric(&format!("eventos_consumed_total{{partition=\"{p}\"}}"));
+            let consumed: f64 = (0..4).filter_map(of).sum();
+            assert!(consumed <= f64::from(count), "{consumed} are consumed");
+            (consumed >= f64::from(count)).then_some(())
+        });
     }
 
     /// The value of a metric's line, given as it stands before the space.

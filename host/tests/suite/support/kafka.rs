@@ -44,8 +44,10 @@ pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
 
 /// Produces records and waits until all of them are acknowledged.
 pub fn produce<'a>(servers: &str, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        client(servers).create().expect("a client");
+    let producer: ThreadedProducer<DefaultProducerContext> = client(servers)
+        .set("message.max.bytes", "20000000")
+        .create()
+        .expect("a client");
     for record in records {
         producer
             .send(record)

@@ -4,6 +4,7 @@ mod daemon;
 mod kafka;
 mod ports;
 mod program;
+mod received;
 
 use std::{
     env, fs,
@@ -16,6 +17,7 @@ pub use daemon::{Daemon, Setup};
 pub use kafka::{Broker, committed, create_topic, ends, group, produce, read_topic};
 pub use ports::free_port;
 pub use program::{Program, json_lines, python};
+pub use received::{Received, header_list, headers};
 
 /// Far beyond what anything takes, even on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,0 +1,69 @@
+//! A file in the folder that does not become a handler stops the start, and is named.
+
+use std::fs;
+
+use crate::support::{Broker, Setup};
+
+fn refused(more: &str) -> String {
+    Setup::new(Broker::Embedded, &["probe", "store"], more).refused()
+}
+
+#[test]
+fn an_init_that_refuses_is_quoted() {
+    let said = refused("[handler.probe.config]\nfail_init = \"not today\"\n");
+    assert!(said.contains("plugins/00-probe.wasm"), "{said}");
+    assert!(
+        said.contains("init refuses to start: fail_init is set: not today"),
+        "{said}"
+    );
+    assert!(
+        said.lines().any(|line| line.starts_with("error: ")),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_init_that_fails_tells_how() {
+    for (start, reason) in [
+        ("panic", "asked to panic"),
+        ("spin", "ran longer than its limit of 100ms"),
+        ("grow", "its limit is 16777216"),
+    ] {
+        let said = refused(&format!(
+            "[handler.probe]\nmemory = \"16MiB\"\ntimeout = \"100ms\"\nconfig = {{ start = {start:?} }}\n"
+        ));
+        assert!(said.contains("plugins/00-probe.wasm"), "{said}");
+        assert!(said.contains("it does not start: "), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_component_is_named() {
+    for (name, bytes) in [
+        ("50-text.wasm", &b"not WebAssembly"[..]),
+        ("50-empty.wasm", b""),
+        // A core module, as toolchains make it before it is made a component.
+        ("50-module.wasm", b"\0asm\x01\0\0\0"),
+    ] {
+        let said = refused_file(name, bytes);
+        assert!(said.contains("it is not a WebAssembly component"), "{said}");
+    }
+}
+
+#[test]
+fn a_component_of_another_world_is_named() {
+    let said = refused_file("50-nothing.wasm", b"\0asm\x0d\0\x01\0");
+    assert!(
+        said.contains("does not fit the world eventos:handler/handler"),
+        "{said}"
+    );
+}
+
+fn refused_file(name: &str, bytes: &[u8]) -> String {
+    let setup = Setup::new(Broker::Embedded, &["store"], "");
+    fs::write(setup.dir.path().join("plugins").join(name), bytes).expect("written");
+    let said = setup.refused();
+    assert!(said.contains(&format!("plugins/{name}")), "{said}");
+    said
+}

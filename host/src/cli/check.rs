@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -92,8 +92,18 @@ impl Findings {
             warnings: Vec::new(),
             handlers: Vec::new(),
         };
-        let dropped_in = findings.discover(&config.handlers.dir);
         let named: Vec<_> = named.iter().map(|path| HandlerFile::at(path)).collect();
+        // Whoever names handlers may be anywhere; their names are of interest, the folder is not.
+        let dropped_in = match plugin::discover(&config.handlers.dir) {
+            Ok(files) => files,
+            Err(error) => {
+                if named.is_empty() {
+                    let dir = config.handlers.dir.display().to_string();
+                    findings.problem(&dir, "handlers.dir", &error);
+                }
+                Vec::new()
+            }
+        };
         let known = |name: &String| {
             dropped_in
                 .iter()
@@ -115,13 +125,6 @@ impl Findings {
         }
         findings.ok = findings.problems.is_empty();
         findings
-    }
-
-    fn discover(&mut self, dir: &Path) -> Vec<HandlerFile> {
-        plugin::discover(dir).unwrap_or_else(|error| {
-            self.problem(&dir.display().to_string(), "handlers.dir", &error);
-            Vec::new()
-        })
     }
 
     fn load(&mut self, engine: &Engine, file: HandlerFile, config: &Config) {

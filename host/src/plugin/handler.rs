@@ -46,7 +46,15 @@ pub enum LoadFault {
     /// It cannot be read.
     #[error("it cannot be read")]
     Read(#[from] io::Error),
-    /// It is no component.
+    /// It is not WebAssembly at all.
+    #[error("it is not WebAssembly")]
+    NotWasm,
+    /// It is what a compiler makes before it is wrapped into a component.
+    #[error(
+        "it is a core WebAssembly module, not a component; make one of it: `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It is no component that the engine can compile.
     #[error("it is not a WebAssembly component that this engine takes")]
     Compile(#[source] wasmtime::Error),
     /// It asks for what the host does not offer, or lacks what it must export.
@@ -73,6 +81,7 @@ impl Handler {
     ) -> Result<Self, LoadError> {
         let load = || {
             let bytes = fs::read(&file.path)?;
+            recognize(&bytes)?;
             let component =
                 Component::from_binary(&engine.inner, &bytes).map_err(LoadFault::Compile)?;
             let pre = engine.linker.instantiate_pre(&component);
@@ -148,6 +157,16 @@ impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, digest) = (&self.name, &self.digest);
         write!(f, "Handler({name}, {digest})")
+    }
+}
+
+/// Tells by the first eight bytes what is no component, better than a parser that stumbles over
+/// them can: the magic number, then version 1 of a module, or else a component's version and layer.
+fn recognize(bytes: &[u8]) -> Result<(), LoadFault> {
+    match bytes.strip_prefix(b"\0asm") {
+        None => Err(LoadFault::NotWasm),
+        Some([1, 0, 0, 0, ..]) => Err(LoadFault::CoreModule),
+        Some(_) => Ok(()),
     }
 }
 

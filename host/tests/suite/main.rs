@@ -5,6 +5,7 @@
 //! handlers that these tests need. What is missing is a failure that says so, never a skip.
 
 mod clients;
+mod command_line;
 mod dead_letters;
 mod embedded;
 mod handlers;

@@ -1,0 +1,164 @@
+//! `eventos check` on configurations.
+
+use serde_json::{Value, json};
+
+use super::{Ran, Shell};
+use crate::support::handler;
+
+const BAD: &str = "\
+[kafka]
+topik = \"a\"
+connect_retries = \"many\"
+[embedded]
+listen = \"0.0.0.0:9092\"
+partitions = 0
+[htpp]
+listen = \"127.0.0.1:0\"
+[handler.ghost]
+timeout = \"1s\"
+";
+
+/// A folder with the default handler in its plugins.
+fn shell() -> Shell {
+    let shell = Shell::new();
+    let store = std::fs::read(handler("store")).expect("built");
+    shell.write("plugins/10-store.wasm", store);
+    shell
+}
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.err, "", "all of it is in the JSON");
+    serde_json::from_str(&ran.out).expect("JSON")
+}
+
+#[test]
+fn what_is_right_is_ok() {
+    let shell = shell();
+    let ran = shell.run(&["check"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(ran.out, "plugins/10-store.wasm: handler store is ok\nok\n");
+
+    shell.write("config/eventos.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
+    let told = json(&shell.run(&["check", "--json"]));
+    let digest = &told["handlers"][0]["digest"];
+    assert_eq!(digest.as_str().map(str::len), Some(64));
+    let store =
+        json!({"name": "store", "path": "plugins/10-store.wasm", "ok": true, "digest": digest});
+    assert_eq!(
+        told,
+        json!({"ok": true, "problems": [], "warnings": [], "handlers": [store]})
+    );
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place() {
+    let shell = shell();
+    let ran = shell
+        .write("bad.toml", BAD)
+        .run(&["check", "--config", "bad.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.ends_with("\n5 problems\n"), "{}", ran.out);
+    let (warnings, errors): (Vec<_>, Vec<_>) = ran
+        .err
+        .lines()
+        .partition(|line| line.starts_with("warning: "));
+    assert_eq!(
+        warnings,
+        ["warning: bad.toml:9: [handler.ghost]: no handler of that name in plugins"]
+    );
+    let expected = [
+        (2, "unknown key kafka.topik; did you mean kafka.topic?"),
+        (3, "kafka.connect_retries = \"many\": "),
+        (
+            5,
+            "embedded.listen = \"0.0.0.0:9092\": expected a loopback address",
+        ),
+        (6, "embedded.partitions = 0: expected 1 to 1000"),
+        (7, "unknown key htpp; did you mean http?"),
+    ];
+    assert_eq!(errors.len(), expected.len(), "{errors:?}");
+    for (error, (line, text)) in errors.iter().zip(expected) {
+        let expected = format!("error: bad.toml:{line}: {text}");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn for_programs_the_same_is_json() {
+    let shell = shell();
+    let ran = shell
+        .write("bad.toml", BAD)
+        .run(&["check", "--config", "bad.toml", "--json"]);
+    assert_eq!(ran.code, Some(1));
+    let told = json(&ran);
+    assert_eq!(told["ok"], false);
+    let problems = told["problems"].as_array().expect("a list");
+    let keys: Vec<_> = problems.iter().map(|problem| &problem["key"]).collect();
+    assert_eq!(
+        keys,
+        [
+            "kafka.topik",
+            "kafka.connect_retries",
+            "embedded.listen",
+            "embedded.partitions",
+            "htpp"
+        ]
+    );
+    assert_eq!(
+        problems[0],
+        json!({
+            "place": "bad.toml:2",
+            "key": "kafka.topik",
+            "message": "unknown key kafka.topik; did you mean kafka.topic?"
+        })
+    );
+    assert_eq!(told["warnings"][0]["place"], "bad.toml:9");
+    assert_eq!(
+        told["handlers"][0]["name"], "store",
+        "looked at all the same"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let shell = shell();
+    let ran = shell.run(&["check", "--config", "none.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.errors().len(), 1, "{}", ran.err);
+    assert!(
+        ran.errors()[0].starts_with("none.toml: cannot be read: "),
+        "{}",
+        ran.err
+    );
+
+    let ran =
+        shell
+            .write("torn.toml", "[kafka]\ntopic = \"a\n")
+            .run(&["check", "--config", "torn.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.starts_with("error: torn.toml:2:"), "{}", ran.err);
+    assert!(ran.err.contains("invalid TOML"), "{}", ran.err);
+
+    let ran = Shell::new().run(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    let no_folder =
+        "plugins: the handlers' folder plugins cannot be read; make it, or set handlers.dir";
+    assert!(ran.errors()[0].starts_with(no_folder), "{}", ran.err);
+}
+
+/// The daemon refuses what the check refuses, with the same words, before it does anything.
+#[test]
+fn serve_does_not_start_on_it() {
+    let shell = shell();
+    let ran = shell
+        .write("bad.toml", BAD)
+        .run(&["serve", "--config", "bad.toml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    let check = shell.run(&["check", "--config", "bad.toml"]);
+    let errors = check.err.lines().filter(|line| line.starts_with("error: "));
+    let (hint, same): (Vec<_>, Vec<_>) =
+        ran.err.lines().partition(|line| line.starts_with("hint: "));
+    assert_eq!(same, errors.collect::<Vec<_>>());
+    assert_eq!(hint.len(), 1, "{}", ran.err);
+    assert!(!shell.dir.path().join("data").exists());
+}

@@ -1,0 +1,146 @@
+//! Files that are no handlers: `check` and `serve` say what is wrong with each.
+
+use super::Shell;
+use crate::support::handler;
+
+/// A component that would read files.
+const READS_FILES: &str = r#"
+(component
+  (import "wasi:filesystem/types@0.2.6" (instance
+    (export "descriptor" (type (sub resource)))
+    (export "filesystem-error-code" (func (result u32))))))
+"#;
+
+/// A component that asks for nothing, and offers nothing.
+const EMPTY: &str = "(component)";
+
+/// What a compiler makes without the last step.
+const CORE_MODULE: &str = "(module)";
+
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("valid")
+}
+
+/// Checks a file by its name, in a folder without any plugins; answers its one problem.
+fn problem(content: &[u8]) -> String {
+    let shell = Shell::new();
+    shell.write("mine.wasm", content);
+    let ran = shell.run(&["check", "mine.wasm"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(1), "1 problem\n"),
+        "{}",
+        ran.err
+    );
+    let [error] = ran.errors()[..] else {
+        panic!("{}", ran.err);
+    };
+    let (place, message) = error.split_once(": ").expect("a place");
+    assert_eq!(place, "mine.wasm");
+    message.to_owned()
+}
+
+#[test]
+fn a_handler_is_checked_wherever_it_is() {
+    let shell = Shell::new();
+    let store = std::fs::read(handler("store")).expect("built");
+    let ran = shell
+        .write("target/20-mine.wasm", store)
+        .run(&["check", "target/20-mine.wasm"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(ran.out, "target/20-mine.wasm: handler mine is ok\nok\n");
+}
+
+#[test]
+fn junk_and_core_modules_are_told_apart() {
+    assert_eq!(problem(b"junk"), "it is not WebAssembly");
+    assert_eq!(problem(b""), "it is not WebAssembly");
+    let core = problem(&wasm(CORE_MODULE));
+    assert!(
+        core.starts_with("it is a core WebAssembly module, not a component"),
+        "{core}"
+    );
+    let torn = std::fs::read(handler("store")).expect("built");
+    let torn = problem(&torn[..1_000]);
+    assert!(
+        torn.starts_with("it is not a WebAssembly component that this engine takes: "),
+        "{torn}"
+    );
+}
+
+#[test]
+fn an_import_that_the_host_does_not_offer_is_named() {
+    let message = problem(&wasm(READS_FILES));
+    assert!(
+        message.starts_with("it does not fit the world "),
+        "{message}"
+    );
+    assert!(message.contains("wasi:filesystem/types@0.2.6"), "{message}");
+}
+
+#[test]
+fn a_component_that_exports_no_handler_does_not_fit_the_world() {
+    let message = problem(&wasm(EMPTY));
+    assert!(
+        message.starts_with("it does not fit the world "),
+        "{message}"
+    );
+    assert!(message.contains("export"), "{message}");
+}
+
+/// In the folder they are all looked at, and the good one is still good.
+#[test]
+fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_one() {
+    let shell = Shell::new();
+    shell.write(
+        "plugins/10-store.wasm",
+        std::fs::read(handler("store")).expect("built"),
+    );
+    shell.write("plugins/20-files.wasm", wasm(READS_FILES));
+    shell.write("plugins/30-junk.wasm", "junk");
+    shell.write("plugins/notes.txt", "no handler, and not meant to be one");
+    let ran = shell.run(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.out,
+        "plugins/10-store.wasm: handler store is ok\n2 problems\n"
+    );
+    let errors = ran.errors();
+    assert_eq!(errors.len(), 2, "{}", ran.err);
+    assert!(
+        errors[0].starts_with("plugins/20-files.wasm: "),
+        "{}",
+        ran.err
+    );
+    assert!(
+        errors[1].starts_with("plugins/30-junk.wasm: "),
+        "{}",
+        ran.err
+    );
+
+    let ran = shell.run(&["serve"]);
+    assert_eq!(ran.code, Some(1));
+    let error = ran
+        .err
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .expect("an error");
+    assert!(error.contains("plugins/20-files.wasm"), "{}", ran.err);
+    assert!(
+        ran.err.contains("wasi:filesystem/types@0.2.6"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn two_files_of_one_name_are_refused() {
+    let shell = Shell::new();
+    let store = std::fs::read(handler("store")).expect("built");
+    shell.write("plugins/10-store.wasm", &store);
+    shell.write("plugins/20-store.wasm", &store);
+    let ran = shell.run(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    let error = "plugins/10-store.wasm and plugins/20-store.wasm are both the handler store";
+    assert!(ran.errors()[0].contains(error), "{}", ran.err);
+}

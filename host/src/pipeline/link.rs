@@ -31,7 +31,7 @@ pub(super) struct Link {
 
 /// What came of a piece of a batch. Pieces follow one another in the order of their records.
 enum Piece {
-    Answered(Arc<Batch>, Answer),
+    Answered(Arc<Batch>, Box<Answer>),
     /// One record, which the handler fails on even alone.
     Failed(Arc<Batch>, Failure),
 }
@@ -73,7 +73,7 @@ impl Link {
     /// Calls the handler; a batch that fails is halved until the guilty record is alone.
     fn isolate(&mut self, batch: Arc<Batch>) -> Vec<Piece> {
         match self.call(&batch) {
-            Ok(answer) => vec![Piece::Answered(batch, answer)],
+            Ok(answer) => vec![Piece::Answered(batch, Box::new(answer))],
             Err(failure) if batch.len() == 1 => vec![Piece::Failed(batch, failure)],
             Err(_) => {
                 let half = batch.len() / 2;

@@ -47,7 +47,7 @@ fn a_file_that_is_no_component_is_named() {
         ("50-module.wasm", b"\0asm\x01\0\0\0"),
     ] {
         let said = refused_file(name, bytes);
-        assert!(said.contains("it is not a WebAssembly component"), "{said}");
+        assert!(said.contains("it is not WebAssembly"), "{said}");
     }
 }
 

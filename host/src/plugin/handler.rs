@@ -31,7 +31,7 @@ enum Code {
 
 /// Why a file does not become a handler.
 #[derive(Debug, thiserror::Error)]
-#[error("the handler {} cannot be loaded: {reason}", path.display())]
+#[error("the handler {} cannot be loaded", path.display())]
 pub struct LoadError {
     /// The file.
     pub path: PathBuf,

@@ -120,17 +120,19 @@ impl Deliverer {
         let for_good = matches!(error, ProduceError::TooLarge | ProduceError::Refused(_));
         match one {
             Outgoing::Emitted(emission, _) if for_good => {
-                let topic = &effects.emitted[emission].topic;
-                effects.dead.push(DeadLetter {
+                let emitted = &effects.emitted[emission];
+                let topic = &emitted.topic;
+                let letter = DeadLetter {
                     offset,
                     stage: "emit",
                     class: "eventos.Emit",
                     message: format!("a record for the topic {topic} cannot be produced: {error}"),
                     stacktrace: String::new(),
-                    handler: None,
+                    handler: Some(emitted.handler.clone()),
                     attempts: 1,
                     kept: Kept::Whole,
-                });
+                };
+                effects.dead.push(letter);
                 Outgoing::Dead(effects.dead.len() - 1)
             }
             // A partition does not wait for a topic to take larger records.

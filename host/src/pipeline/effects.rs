@@ -17,6 +17,8 @@ pub(super) struct Effects {
 
 /// An emission whose sources are known by their offsets.
 pub(super) struct Emitted {
+    /// Name and digest of the handler that emitted it.
+    pub handler: (String, String),
     pub topic: String,
     /// One a record.
     pub sources: Vec<Offset>,
@@ -113,9 +115,11 @@ impl Effects {
         }
     }
 
-    /// Takes the effects of one call, but for those of the records that `counts` leaves out.
+    /// Takes the effects of one call of this handler (name and digest), but for those of the
+    /// records that `counts` leaves out.
     pub(super) fn add(
         &mut self,
+        handler: (&str, &str),
         batch: &Arc<Batch>,
         mut stored: Vec<u32>,
         emitted: Vec<Emission>,
@@ -127,6 +131,7 @@ impl Effects {
         }
         for emission in emitted {
             let mut kept = Emitted {
+                handler: (handler.0.to_owned(), handler.1.to_owned()),
                 topic: emission.topic,
                 sources: Vec::new(),
                 records: Records::default(),

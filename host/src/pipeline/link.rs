@@ -61,7 +61,8 @@ impl Link {
             && answer.outcomes.all_pass()
             && let Some(Piece::Answered(batch, answer)) = pieces.pop()
         {
-            effects.add(&batch, answer.stored, answer.emitted, |_| true);
+            let handler = (self.handler.name(), self.handler.digest());
+            effects.add(handler, &batch, answer.stored, answer.emitted, |_| true);
             return Ok(batch);
         }
         for piece in pieces {
@@ -166,7 +167,10 @@ impl Link {
         for (i, verdict) in answer.outcomes.verdicts().enumerate() {
             counts.push(self.judge(verdict, &batch, i, attempt, next, effects)?);
         }
-        effects.add(&batch, answer.stored, answer.emitted, |i| counts[i]);
+        let handler = (self.handler.name(), self.handler.digest());
+        effects.add(handler, &batch, answer.stored, answer.emitted, |i| {
+            counts[i]
+        });
         Ok(())
     }
 
@@ -202,6 +206,7 @@ impl Link {
             }
             Verdict::Retry(reason) => {
                 let letter = self.letter(batch, i, "eventos.Retry", reason.to_owned(), attempt);
+                self.metrics.failed("retry");
                 self.give_up(letter, effects);
                 return Ok(false);
             }

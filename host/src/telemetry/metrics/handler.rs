@@ -49,7 +49,8 @@ impl HandlerMetrics {
         self.outcomes[outcome as usize].inc_by(records);
     }
 
-    /// It failed: `trap`, `timeout`, `memory`, `invalid` or `reject`.
+    /// A call failed (`trap`, `timeout`, `memory`, `invalid`), or a record was refused (`reject`),
+    /// or retried in vain (`retry`).
     pub fn failed(&self, kind: &'static str) {
         let handler = self.handler.clone();
         let label = OfKind { handler, kind };

@@ -61,6 +61,8 @@ pub(super) fn properties(config: &Config, servers: &str, ours: &[(&str, &str)]) 
     properties
         .set("bootstrap.servers", servers)
         .set("client.id", "eventos")
+        // Its default of 10 s is as long as a client may idle after the broker is back.
+        .set("reconnect.backoff.max.ms", "1000")
         .set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in ours {
         properties.set(*name, *value);

@@ -33,9 +33,10 @@ impl Service {
         let ended = task.await;
         self.task = None;
         let name = self.name;
+        // The error itself says what to do, so it comes first; whose it is, the log tells.
         ended
             .with_context(|| format!("{name} panicked"))?
-            .with_context(|| format!("{name} cannot go on"))?;
+            .inspect_err(|_| tracing::error!("{name} cannot go on"))?;
         bail!("{name} ended by itself")
     }
 

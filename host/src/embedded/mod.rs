@@ -16,6 +16,7 @@ mod batch;
 mod dispatch;
 mod groups;
 mod ids;
+mod journal;
 mod log;
 mod offsets;
 mod producer_ids;

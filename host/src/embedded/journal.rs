@@ -65,9 +65,7 @@ impl Journal {
 
     /// Waits until the disk has everything.
     pub fn sync(&self) -> Result<(), Error> {
-        self.file
-            .sync_data()
-            .map_err(Error::io("sync", &self.path))
+        self.file.sync_data().map_err(Error::io("sync", &self.path))
     }
 }
 

@@ -18,6 +18,7 @@ mod groups;
 mod ids;
 mod journal;
 mod log;
+mod marker;
 mod offsets;
 mod producer_ids;
 mod records;

@@ -10,7 +10,7 @@ use super::{storage_error, text};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
 use crate::embedded::ids::PartitionId;
-use crate::embedded::log::{AppendError, Appended, Partition, Refusal};
+use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
 
 /// The largest batch: a message of 8 MiB, its key and headers.
 pub const MAX_BATCH: usize = 10 << 20;
@@ -19,6 +19,7 @@ const NO_ACKS: i16 = 0;
 const LAST_CODEC: i16 = 4;
 const ZSTD: i16 = 4;
 const FIRST_VERSION_OF_ZSTD: i16 = 7;
+const FIRST_VERSION_OF_ABORTABLE: i16 = 11;
 
 /// A refusal with its reason, which clients since version 8 show.
 type Refused = (ResponseError, String);
@@ -72,9 +73,20 @@ fn store(
     let header = check(&batch, version)?;
     log.append(&header, &batch).map_err(|error| {
         let code = match &error {
-            AppendError::Refused(Refusal::StaleEpoch { .. }) => ResponseError::InvalidProducerEpoch,
+            AppendError::Refused(
+                Refusal::StaleEpoch { .. } | Refusal::Outside(Outside::StaleEpoch { .. }),
+            ) => ResponseError::InvalidProducerEpoch,
             AppendError::Refused(Refusal::OutOfOrder { .. }) => {
                 ResponseError::OutOfOrderSequenceNumber
+            }
+            // Newer clients know that they can abort and go on (KIP-890).
+            AppendError::Refused(Refusal::Outside(Outside::NotOpen))
+                if version >= FIRST_VERSION_OF_ABORTABLE =>
+            {
+                ResponseError::TransactionAbortable
+            }
+            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => {
+                ResponseError::InvalidTxnState
             }
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
@@ -113,10 +125,10 @@ fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
             "control batches come from coordinators only",
         );
     }
-    if header.is_transactional() {
+    if header.is_transactional() && header.producer_id.is_none() {
         return refuse(
-            ResponseError::InvalidTxnState,
-            "the partition is in no transaction",
+            ResponseError::InvalidRecord,
+            "a transactional batch needs a producer id",
         );
     }
     if header.is_log_append_time() {

@@ -91,9 +91,11 @@ pub fn layout(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::CreatePartitions => CREATE_PARTITIONS,
         ApiKey::DeleteGroups => DELETE_GROUPS,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
-        // Not supported, but decoded to be refused item by item.
         ApiKey::AddPartitionsToTxn => ADD_PARTITIONS_TO_TXN,
+        ApiKey::AddOffsetsToTxn => ADD_OFFSETS_TO_TXN,
+        ApiKey::EndTxn => END_TXN,
         ApiKey::TxnOffsetCommit => TXN_OFFSET_COMMIT,
+        ApiKey::OffsetDelete => OFFSET_DELETE,
         _ => return None,
     })
 }
@@ -204,6 +206,12 @@ const DELETE_GROUPS: &[Field] = &[TEXTS];
 const DESCRIBE_CLUSTER: &[Field] = &[I8, I8.since(1)];
 
 const ADD_PARTITIONS_TO_TXN: &[Field] = &[TEXT, I64, I16, structs![TEXT, I32S]];
+
+const ADD_OFFSETS_TO_TXN: &[Field] = &[TEXT, I64, I16, TEXT];
+
+const END_TXN: &[Field] = &[TEXT, I64, I16, I8];
+
+const OFFSET_DELETE: &[Field] = &[TEXT, structs![TEXT, structs![I32]]];
 
 const TXN_OFFSET_COMMIT: &[Field] = &[
     TEXT,

@@ -2,6 +2,7 @@
 
 pub mod describe;
 pub mod membership;
+pub mod offset_delete;
 pub mod offsets;
 
 use kafka_protocol::error::ResponseError;

@@ -44,6 +44,9 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DeleteGroups, 0, 2),
     (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    (ApiKey::DescribeTransactions, 0, 0),
+    (ApiKey::ListTransactions, 0, 1),
 ];
 
 /// A request whose header has been read.
@@ -161,6 +164,10 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         }
         RequestKind::TxnOffsetCommit(r) => api::transactions::commit_offsets(shared, r).into(),
         RequestKind::EndTxn(r) => api::transactions::end(shared, &r, version).into(),
+        RequestKind::ListTransactions(r) => api::describe_transactions::list(shared, r).into(),
+        RequestKind::DescribeTransactions(r) => {
+            api::describe_transactions::describe(shared, r).into()
+        }
         RequestKind::Fetch(r) => api::fetch::handle(shared, r, version).await.into(),
         RequestKind::ListOffsets(r) => api::list_offsets::handle(shared, r, version).into(),
         RequestKind::OffsetForLeaderEpoch(r) => {
@@ -177,6 +184,7 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         }
         RequestKind::SyncGroup(r) => api::groups::membership::sync(shared, r).await.into(),
         RequestKind::Heartbeat(r) => api::groups::membership::heartbeat(shared, &r).into(),
+        RequestKind::ConsumerGroupHeartbeat(_) => api::groups::newer_protocol().into(),
         RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
         RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
         RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),

@@ -3,6 +3,7 @@
 
 pub mod configs;
 pub mod coordinator;
+pub mod describe_transactions;
 pub mod fetch;
 pub mod groups;
 mod layouts;

@@ -6,10 +6,10 @@ use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{storage_error, text};
+use super::{storage_error, text, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
-use crate::embedded::ids::PartitionId;
+use crate::embedded::ids::{PartitionId, Producer};
 use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
 
 /// The largest batch: a message of 8 MiB, its key and headers.
@@ -19,7 +19,6 @@ const NO_ACKS: i16 = 0;
 const LAST_CODEC: i16 = 4;
 const ZSTD: i16 = 4;
 const FIRST_VERSION_OF_ZSTD: i16 = 7;
-const FIRST_VERSION_OF_ABORTABLE: i16 = 11;
 
 /// A refusal with its reason, which clients since version 8 show.
 type Refused = (ResponseError, String);
@@ -29,13 +28,16 @@ type Refused = (ResponseError, String);
 /// acks=1 and acks=all are the same on a single node: answered once the operating system has the batch.
 pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<ProduceResponse> {
     let acks = request.acks;
+    let id = request.transactional_id.as_ref().map(|id| id.as_str());
+    let why_outside = |producer| transactions::why_outside(shared, id, producer, version);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let index = data.index;
             let log = shared.topics.partition(&topic.name, PartitionId(index));
-            let result = check_acks(acks).and_then(|()| store(log.as_deref(), data, version));
+            let result =
+                check_acks(acks).and_then(|()| store(log.as_deref(), data, version, why_outside));
             if let Err((error, reason)) = &result {
                 tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
             }
@@ -64,6 +66,7 @@ fn store(
     log: Option<&Partition>,
     data: PartitionProduceData,
     version: i16,
+    why_outside: impl Fn(Producer) -> ResponseError,
 ) -> Result<Appended, Refused> {
     let log = log.ok_or_else(|| {
         let reason = "there is no such partition".to_owned();
@@ -79,15 +82,9 @@ fn store(
             AppendError::Refused(Refusal::OutOfOrder { .. }) => {
                 ResponseError::OutOfOrderSequenceNumber
             }
-            // Newer clients know that they can abort and go on (KIP-890).
-            AppendError::Refused(Refusal::Outside(Outside::NotOpen))
-                if version >= FIRST_VERSION_OF_ABORTABLE =>
-            {
-                ResponseError::TransactionAbortable
-            }
-            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => {
-                ResponseError::InvalidTxnState
-            }
+            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => header
+                .producer()
+                .map_or(ResponseError::InvalidTxnState, why_outside),
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };

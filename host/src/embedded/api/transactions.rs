@@ -25,6 +25,8 @@ use crate::embedded::transactions::TransactionError;
 
 /// Before this version of each call here, a fenced producer is told that its epoch is invalid (KIP-588).
 const FIRST_VERSION_OF_FENCED: i16 = 2;
+/// From this version of `Produce` on, clients know that they can abort and go on (KIP-890).
+const FIRST_PRODUCE_VERSION_OF_ABORTABLE: i16 = 11;
 
 impl From<&TransactionError> for ResponseError {
     fn from(error: &TransactionError) -> ResponseError {
@@ -55,6 +57,24 @@ fn producer(id: ProducerId, epoch: i16) -> Producer {
     Producer {
         id: ids::ProducerId(id.0),
         epoch,
+    }
+}
+
+/// Why a partition has no transaction of this producer open, as a produce request of that version is told.
+pub fn why_outside(
+    shared: &Shared,
+    transactional_id: Option<&str>,
+    producer: Producer,
+    produce_version: i16,
+) -> ResponseError {
+    let check = |id| shared.transactions.check(id, producer);
+    match transactional_id.map_or(Ok(()), check) {
+        Err(TransactionError::Fenced) => ResponseError::InvalidProducerEpoch,
+        Err(error) => ResponseError::from(&error),
+        Ok(()) if produce_version < FIRST_PRODUCE_VERSION_OF_ABORTABLE => {
+            ResponseError::InvalidTxnState
+        }
+        Ok(()) => ResponseError::TransactionAbortable,
     }
 }
 

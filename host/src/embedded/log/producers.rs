@@ -78,39 +78,22 @@ impl Producers {
     ///
     /// A producer that the partition has not seen may begin at any sequence, since its earlier batches may have been
     /// removed with an old segment.
+    ///
+    /// Whoever is fenced hears that first, then whoever is outside a transaction, even of a batch that is stored.
     pub fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
-        let verdict = self.judge_sequence(batch)?;
-        if verdict == Verdict::New {
-            self.transactions.judge(batch)?;
-        }
-        Ok(verdict)
-    }
-
-    fn judge_sequence(&self, batch: &Header) -> Result<Verdict, Refusal> {
-        let Some(state) = batch.producer_id.and_then(|id| self.states.get(&id)) else {
-            return Ok(Verdict::New);
-        };
-        if batch.producer_epoch < state.epoch {
+        let state = batch.producer_id.and_then(|id| self.states.get(&id));
+        if let Some(state) = state
+            && batch.producer_epoch < state.epoch
+        {
             return Err(Refusal::StaleEpoch {
                 got: batch.producer_epoch,
                 current: state.epoch,
             });
         }
-        let expected = if batch.producer_epoch > state.epoch {
-            0
-        } else {
-            if let Some(offset) = state.duplicate_of(batch) {
-                return Ok(Verdict::Duplicate(offset));
-            }
-            state.expected()
-        };
-        if batch.base_sequence == expected {
-            Ok(Verdict::New)
-        } else {
-            Err(Refusal::OutOfOrder {
-                got: batch.base_sequence,
-                expected,
-            })
+        self.transactions.judge(batch)?;
+        match state {
+            Some(state) => state.judge(batch),
+            None => Ok(Verdict::New),
         }
     }
 
@@ -156,6 +139,26 @@ impl Producers {
 }
 
 impl State {
+    /// By its sequence alone.
+    fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
+        let expected = if batch.producer_epoch > self.epoch {
+            0
+        } else {
+            if let Some(offset) = self.duplicate_of(batch) {
+                return Ok(Verdict::Duplicate(offset));
+            }
+            self.expected()
+        };
+        if batch.base_sequence == expected {
+            Ok(Verdict::New)
+        } else {
+            Err(Refusal::OutOfOrder {
+                got: batch.base_sequence,
+                expected,
+            })
+        }
+    }
+
     fn duplicate_of(&self, batch: &Header) -> Option<Offset> {
         let last = sequence_after(batch.base_sequence, batch.last_offset_delta);
         self.batches

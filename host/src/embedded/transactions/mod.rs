@@ -222,6 +222,13 @@ impl Transactions {
         Ok(())
     }
 
+    /// Whether the id is still this producer's; no more than that.
+    pub fn check(&self, id: &str, producer: Producer) -> Result<(), TransactionError> {
+        let state = self.lock();
+        let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
+        transaction.check(producer)
+    }
+
     /// Whether an open transaction will commit something for that partition of the group (KIP-447).
     pub fn is_unstable(&self, group: &str, partition: &TopicPartition) -> bool {
         let state = self.lock();

@@ -162,7 +162,8 @@ impl Transaction {
         matches!(self.phase, Phase::Empty | Phase::Completed(_)) && self.updated <= deadline
     }
 
-    fn check(&self, producer: Producer) -> Result<(), TransactionError> {
+    /// Whether it is this producer's.
+    pub fn check(&self, producer: Producer) -> Result<(), TransactionError> {
         if producer.id != self.producer.id {
             Err(TransactionError::Mapping)
         } else if producer.epoch != self.producer.epoch {

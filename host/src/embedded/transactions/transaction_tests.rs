@@ -56,7 +56,13 @@ fn each_phase_allows_what_kafka_allows() {
     let committed = [open.clone(), prepared(Commit), Change::Completed];
     for (changes, add, commit, abort, begin) in [
         (&[][..], "()", "State", "State", "Anew"),
-        (&[open.clone()], "()", "Prepare", "Prepare", "Anew"),
+        (
+            std::slice::from_ref(&open),
+            "()",
+            "Prepare",
+            "Prepare",
+            "Anew",
+        ),
         (
             &[open.clone(), prepared(Commit)],
             "Concurrent",

@@ -21,7 +21,7 @@
 //! Because the CRC starts at byte 21, a batch can be stored as it came with offset and epoch patched. This file knows
 //! neither files nor connections.
 
-use super::ids::{Offset, ProducerId};
+use super::ids::{Offset, Producer, ProducerId};
 
 /// The bytes of a header; no batch is shorter.
 pub const HEADER_LEN: usize = 61;
@@ -34,7 +34,8 @@ pub const MAGIC: i8 = 2;
 /// The leader epoch of a node that never changes its leader.
 pub const LEADER_EPOCH: i32 = 0;
 
-const CRC_START: usize = 21;
+/// Where the bytes begin that the CRC covers.
+pub const CRC_START: usize = 21;
 
 /// The header of one batch, decoded. Fields as in the table of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,14 @@ impl Header {
         Offset(self.last_offset().0 + 1)
     }
 
+    /// The incarnation of the idempotent producer, if it is one.
+    pub fn producer(&self) -> Option<Producer> {
+        self.producer_id.map(|id| Producer {
+            id,
+            epoch: self.producer_epoch,
+        })
+    }
+
     /// The codec: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; 5 to 7 mean nothing.
     pub fn codec(&self) -> i16 {
         self.attributes & 0b111
@@ -217,6 +226,7 @@ pub(crate) mod tests {
         pub count: i32,
         pub base_timestamp: i64,
         pub producer: (i64, i16, i32),
+        pub transactional: bool,
         pub value_len: usize,
     }
 
@@ -227,6 +237,7 @@ pub(crate) mod tests {
                 count: 1,
                 base_timestamp: 1_000,
                 producer: (-1, -1, -1),
+                transactional: false,
                 value_len: 10,
             }
         }
@@ -252,7 +263,7 @@ pub(crate) mod tests {
         batch.extend((-1i32).to_be_bytes());
         batch.push(MAGIC as u8);
         batch.extend([0; 4]);
-        batch.extend(0i16.to_be_bytes());
+        batch.extend((i16::from(sample.transactional) << 4).to_be_bytes());
         batch.extend((sample.count - 1).to_be_bytes());
         batch.extend(sample.base_timestamp.to_be_bytes());
         batch.extend((sample.base_timestamp + i64::from(sample.count) - 1).to_be_bytes());

@@ -35,10 +35,18 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 4),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::AddPartitionsToTxn, 0, 3),
+    (ApiKey::AddOffsetsToTxn, 0, 3),
+    (ApiKey::EndTxn, 0, 3),
+    (ApiKey::TxnOffsetCommit, 0, 3),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    (ApiKey::DescribeTransactions, 0, 0),
+    (ApiKey::ListTransactions, 0, 1),
 ];
 
 /// A request whose header has been read.
@@ -147,7 +155,19 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         RequestKind::DescribeCluster(r) => api::metadata::describe_cluster(shared, &r).into(),
         RequestKind::FindCoordinator(r) => api::coordinator::handle(shared, r, version).into(),
         RequestKind::Produce(r) => return api::produce::handle(shared, r, version).map(Into::into),
-        RequestKind::InitProducerId(r) => api::producer_id::handle(shared, &r).into(),
+        RequestKind::InitProducerId(r) => api::producer_id::handle(shared, &r, version).into(),
+        RequestKind::AddPartitionsToTxn(r) => {
+            api::transactions::add_partitions(shared, r, version).into()
+        }
+        RequestKind::AddOffsetsToTxn(r) => {
+            api::transactions::add_offsets(shared, &r, version).into()
+        }
+        RequestKind::TxnOffsetCommit(r) => api::transactions::commit_offsets(shared, r).into(),
+        RequestKind::EndTxn(r) => api::transactions::end(shared, &r, version).into(),
+        RequestKind::ListTransactions(r) => api::describe_transactions::list(shared, r).into(),
+        RequestKind::DescribeTransactions(r) => {
+            api::describe_transactions::describe(shared, r).into()
+        }
         RequestKind::Fetch(r) => api::fetch::handle(shared, r, version).await.into(),
         RequestKind::ListOffsets(r) => api::list_offsets::handle(shared, r, version).into(),
         RequestKind::OffsetForLeaderEpoch(r) => {
@@ -164,11 +184,13 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         }
         RequestKind::SyncGroup(r) => api::groups::membership::sync(shared, r).await.into(),
         RequestKind::Heartbeat(r) => api::groups::membership::heartbeat(shared, &r).into(),
+        RequestKind::ConsumerGroupHeartbeat(_) => api::groups::newer_protocol().into(),
         RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
         RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
         RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),
         RequestKind::DescribeGroups(r) => api::groups::describe::describe(shared, r).into(),
         RequestKind::ListGroups(r) => api::groups::describe::list(shared, &r).into(),
+        RequestKind::OffsetDelete(r) => api::groups::offset_delete::handle(shared, r).into(),
         RequestKind::DeleteGroups(r) => api::groups::describe::delete(shared, r).into(),
         // Not reached while this match covers the table; an answer without content is better than none.
         _ => return None,

@@ -16,6 +16,15 @@ pub struct PartitionId(pub i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProducerId(pub i64);
 
+/// One incarnation of an idempotent producer: a higher epoch of the same id has taken over from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Producer {
+    /// As handed out.
+    pub id: ProducerId,
+    /// Counted from 0.
+    pub epoch: i16,
+}
+
 /// The identity of a topic, which a topic of the same name created later does not share.
 ///
 /// It prints as a UUID in its hyphenated form.

@@ -9,20 +9,25 @@
 //! operating system may lose what was not yet on the disk, for nothing is synced before [`Broker::run`] ends.
 //!
 //! Where to look: `server` has connections and frames, `dispatch` the table of supported versions, `api/` one file
-//! for each family of calls, `log/` the segmented files, `groups/` the coordinator, `offsets` what groups committed.
+//! for each family of calls, `log/` the segmented files, `groups/` and `transactions/` the coordinators,
+//! `offsets` what groups committed.
 
 mod api;
 mod batch;
+mod chores;
 mod dispatch;
 mod groups;
 mod ids;
+mod journal;
 mod log;
+mod marker;
 mod offsets;
 mod producer_ids;
 mod records;
 mod server;
 mod storage;
 mod topics;
+mod transactions;
 
 use std::future::Future;
 use std::io;
@@ -38,6 +43,7 @@ use offsets::CommittedOffsets;
 use producer_ids::ProducerIds;
 use storage::Folder;
 use topics::Topics;
+use transactions::{Stores, Transactions};
 
 /// Where the broker listens and keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,8 +174,19 @@ struct Shared {
     groups: Coordinator,
     offsets: CommittedOffsets,
     producer_ids: ProducerIds,
+    transactions: Transactions,
     /// Last, so that the lock outlives every file.
     folder: Folder,
+}
+
+impl Shared {
+    /// Where transactions have their effects.
+    fn stores(&self) -> Stores<'_> {
+        Stores {
+            topics: &self.topics,
+            offsets: &self.offsets,
+        }
+    }
 }
 
 impl Broker {
@@ -189,6 +206,11 @@ impl Broker {
         let topics = Topics::open(folder.path(), config.partitions)?;
         let offsets = CommittedOffsets::open(folder.path())?;
         let producer_ids = ProducerIds::open(folder.path())?;
+        let stores = Stores {
+            topics: &topics,
+            offsets: &offsets,
+        };
+        let transactions = Transactions::open(folder.path(), stores)?;
         let bind_error = |source| Error::Bind {
             listen: config.listen,
             source,
@@ -202,6 +224,7 @@ impl Broker {
             groups: Coordinator::default(),
             offsets,
             producer_ids,
+            transactions,
             folder,
         });
         tracing::info!(%address, dir = %config.dir.display(), topics = shared.topics.len(), "broker inside listens");
@@ -225,6 +248,7 @@ impl Broker {
         server::serve(listener, &shared, shutdown).await;
         shared.topics.sync()?;
         shared.offsets.sync()?;
+        shared.transactions.sync()?;
         tracing::info!(dir = %shared.folder.path().display(), "broker inside stopped");
         Ok(())
     }

@@ -14,12 +14,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::chores;
 use super::dispatch::{Call, answer};
-use super::groups::TICK;
 
 /// The largest request, as `socket.request.max.bytes` of Kafka.
 const MAX_FRAME: usize = 100 << 20;
@@ -38,13 +37,13 @@ pub async fn serve(
 ) {
     let stop = CancellationToken::new();
     let mut connections = JoinSet::new();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let chores = chores::run(shared);
+    tokio::pin!(chores);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            _ = ticks.tick() => shared.groups.tick(),
+            () = &mut chores => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a connection ended in a bug");

@@ -5,7 +5,8 @@
 //! lock                 held while a broker runs
 //! meta                 "eventos-broker 1", then the cluster's id
 //! topics               the registry of topics
-//! offsets              what the groups committed
+//! offsets              what the groups committed, a journal
+//! transactions         what producers have open or ended, a journal
 //! producer-ids         the next producer id never handed out
 //! logs/TOPIC-N/        the segments of one partition
 //! ```

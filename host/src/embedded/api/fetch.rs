@@ -8,22 +8,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ResponseKind};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, FetchableTopicResponse, PartitionData,
+};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId, ResponseKind};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{check_leader_epoch, storage_error};
+use super::{check_leader_epoch, isolation, storage_error};
 use crate::embedded::Shared;
 use crate::embedded::ids::{Offset, PartitionId, TopicId};
-use crate::embedded::log::{Partition, ReadError};
+use crate::embedded::log::{Aborted, Isolation, Partition, ReadError};
 use crate::embedded::topics::Topic;
 
 /// The most that one answer holds, but for a single larger batch; `fetch.max.bytes` of Kafka's brokers.
 const MAX_BYTES: usize = 55 << 20;
 /// From this version on topics are named by their ids.
 const FIRST_VERSION_OF_IDS: i16 = 13;
-const READ_COMMITTED: i8 = 1;
 
 /// Answers once `min_bytes` are there, or `max_wait_ms` are over, or a partition has an error to tell.
 pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> FetchResponse {
@@ -37,7 +38,8 @@ pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> Fet
         .iter()
         .map(|t| Wanted::find(shared, t, by_id))
         .collect();
-    wait_until_ready(&wanted, &request).await;
+    let isolation = isolation(request.isolation_level);
+    wait_until_ready(&wanted, &request, isolation).await;
 
     let mut left = usize::try_from(request.max_bytes)
         .unwrap_or(0)
@@ -47,7 +49,7 @@ pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> Fet
     for topic in &wanted {
         let mut partitions = Vec::with_capacity(topic.request.partitions.len());
         for partition in &topic.request.partitions {
-            let data = read(topic, partition, left, nothing_yet, request.isolation_level);
+            let data = read(topic, partition, left, nothing_yet, isolation);
             let length = data.records.as_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(length);
             nothing_yet &= length == 0;
@@ -105,10 +107,10 @@ impl<'a> Wanted<'a> {
     }
 }
 
-async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest) {
+async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest, isolation: Isolation) {
     let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0);
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    if is_ready(wanted, min_bytes) || max_wait.is_zero() {
+    if is_ready(wanted, min_bytes, isolation) || max_wait.is_zero() {
         return;
     }
     let deadline = Instant::now() + max_wait;
@@ -121,7 +123,7 @@ async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest) {
                 }
             }
         }
-        if is_ready(wanted, min_bytes) {
+        if is_ready(wanted, min_bytes, isolation) {
             return;
         }
         if tokio::time::timeout_at(deadline, append.notified())
@@ -133,7 +135,7 @@ async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest) {
     }
 }
 
-fn is_ready(wanted: &[Wanted<'_>], min_bytes: u64) -> bool {
+fn is_ready(wanted: &[Wanted<'_>], min_bytes: u64, isolation: Isolation) -> bool {
     let mut bytes = 0;
     if min_bytes == 0 {
         return true;
@@ -145,13 +147,14 @@ fn is_ready(wanted: &[Wanted<'_>], min_bytes: u64) -> bool {
             };
             let from = Offset(partition.fetch_offset);
             let bounds = log.bounds();
-            if from == bounds.end {
+            // What lies between, a committed reader may not have yet.
+            if (bounds.end_for(isolation)..=bounds.end).contains(&from) {
                 continue;
             }
             if min_bytes == 1 {
                 return true;
             }
-            match log.bytes_since(from) {
+            match log.bytes_for(isolation, from) {
                 Ok(more) => bytes += more,
                 Err(_) => return true,
             }
@@ -168,12 +171,11 @@ fn read(
     request: &FetchPartition,
     left: usize,
     nothing_yet: bool,
-    isolation_level: i8,
+    isolation: Isolation,
 ) -> PartitionData {
     let data = PartitionData::default()
         .with_partition_index(request.partition)
         .with_preferred_read_replica(BrokerId(-1))
-        .with_aborted_transactions((isolation_level == READ_COMMITTED).then(Vec::new))
         .with_records(Some(Bytes::new()));
     let refuse = |data: PartitionData, error: ResponseError| {
         data.with_error_code(error.code())
@@ -188,13 +190,34 @@ fn read(
     let max_bytes = usize::try_from(request.partition_max_bytes)
         .unwrap_or(0)
         .min(left);
-    match log.read(Offset(request.fetch_offset), max_bytes, nothing_yet) {
-        Ok((records, bounds)) => data
+    let from = Offset(request.fetch_offset);
+    let read = match isolation {
+        Isolation::Uncommitted => log
+            .read(from, max_bytes, nothing_yet)
+            .map(|(records, bounds)| (records, None, bounds)),
+        Isolation::Committed => log
+            .read_committed(from, max_bytes, nothing_yet)
+            .map(|(records, aborted, bounds)| (records, Some(aborted), bounds)),
+    };
+    match read {
+        Ok((records, aborted, bounds)) => data
             .with_high_watermark(bounds.end.0)
-            .with_last_stable_offset(bounds.end.0)
+            .with_last_stable_offset(bounds.stable.0)
             .with_log_start_offset(bounds.start.0)
+            .with_aborted_transactions(aborted.map(listed))
             .with_records(Some(records)),
         Err(ReadError::OutOfRange(_)) => refuse(data, ResponseError::OffsetOutOfRange),
         Err(error @ ReadError::Storage(_)) => refuse(data, storage_error(&error)),
     }
+}
+
+/// In the order of their first records, as consumers walk them.
+fn listed(mut aborted: Vec<Aborted>) -> Vec<AbortedTransaction> {
+    aborted.sort_unstable_by_key(|aborted| aborted.first);
+    let listed = aborted.into_iter().map(|aborted| {
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(aborted.producer.0))
+            .with_first_offset(aborted.first.0)
+    });
+    listed.collect()
 }

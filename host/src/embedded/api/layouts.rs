@@ -58,6 +58,7 @@ const TEXT: Field = every(Kind::Text);
 const BLOB: Field = every(Kind::Blob);
 const TEXTS: Field = every(Kind::List(&TEXT));
 const I32S: Field = every(Kind::List(&I32));
+const I64S: Field = every(Kind::List(&I64));
 
 /// An array of structures of these fields.
 macro_rules! structs {
@@ -91,9 +92,14 @@ pub fn layout(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::CreatePartitions => CREATE_PARTITIONS,
         ApiKey::DeleteGroups => DELETE_GROUPS,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
-        // Not supported, but decoded to be refused item by item.
         ApiKey::AddPartitionsToTxn => ADD_PARTITIONS_TO_TXN,
+        ApiKey::AddOffsetsToTxn => ADD_OFFSETS_TO_TXN,
+        ApiKey::EndTxn => END_TXN,
         ApiKey::TxnOffsetCommit => TXN_OFFSET_COMMIT,
+        ApiKey::OffsetDelete => OFFSET_DELETE,
+        ApiKey::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
+        ApiKey::ListTransactions => LIST_TRANSACTIONS,
+        ApiKey::DescribeTransactions => DESCRIBE_TRANSACTIONS,
         _ => return None,
     })
 }
@@ -204,6 +210,29 @@ const DELETE_GROUPS: &[Field] = &[TEXTS];
 const DESCRIBE_CLUSTER: &[Field] = &[I8, I8.since(1)];
 
 const ADD_PARTITIONS_TO_TXN: &[Field] = &[TEXT, I64, I16, structs![TEXT, I32S]];
+
+const ADD_OFFSETS_TO_TXN: &[Field] = &[TEXT, I64, I16, TEXT];
+
+const END_TXN: &[Field] = &[TEXT, I64, I16, I8];
+
+const OFFSET_DELETE: &[Field] = &[TEXT, structs![TEXT, structs![I32]]];
+
+const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
+    TEXT,
+    TEXT,
+    I32,
+    TEXT,
+    TEXT,
+    I32,
+    TEXTS,
+    TEXT.since(1),
+    TEXT,
+    structs![UUID, I32S],
+];
+
+const LIST_TRANSACTIONS: &[Field] = &[TEXTS, I64S, I64.since(1)];
+
+const DESCRIBE_TRANSACTIONS: &[Field] = &[TEXTS];
 
 const TXN_OFFSET_COMMIT: &[Field] = &[
     TEXT,

@@ -13,10 +13,11 @@ use kafka_protocol::messages::{
     OffsetForLeaderEpochResponse, TopicName,
 };
 
-use super::{check_leader_epoch, storage_error};
+use super::{check_leader_epoch, isolation, storage_error};
 use crate::embedded::Shared;
 use crate::embedded::batch::LEADER_EPOCH;
 use crate::embedded::ids::{Offset, PartitionId};
+use crate::embedded::log::Isolation;
 
 /// Timestamps with a meaning of their own (Kafka's `ListOffsetsRequest`).
 const LATEST: i64 = -1;
@@ -35,6 +36,7 @@ pub fn handle(shared: &Shared, request: ListOffsetsRequest, version: i16) -> Lis
     } else {
         LEADER_EPOCH
     };
+    let isolation = isolation(request.isolation_level);
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             let response = ListOffsetsPartitionResponse::default()
@@ -42,7 +44,7 @@ pub fn handle(shared: &Shared, request: ListOffsetsRequest, version: i16) -> Lis
                 .with_timestamp(-1)
                 .with_offset(-1)
                 .with_leader_epoch(-1);
-            match find(shared, &topic.name, partition) {
+            match find(shared, &topic.name, partition, isolation) {
                 Ok(Some((timestamp, offset))) => response
                     .with_timestamp(timestamp)
                     .with_offset(offset.0)
@@ -62,6 +64,7 @@ fn find(
     shared: &Shared,
     topic: &TopicName,
     request: &ListOffsetsPartition,
+    isolation: Isolation,
 ) -> Result<Found, ResponseError> {
     let partition = PartitionId(request.partition_index);
     let log = shared
@@ -69,14 +72,17 @@ fn find(
         .partition(topic, partition)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
     check_leader_epoch(request.current_leader_epoch)?;
+    let end = log.bounds().end_for(isolation);
     let found = match request.timestamp {
-        LATEST => Ok(Some((-1, log.bounds().end))),
-        EARLIEST => Ok(Some((-1, log.bounds().start))),
+        LATEST => return Ok(Some((-1, end))),
+        EARLIEST => return Ok(Some((-1, log.bounds().start))),
         MAX_TIMESTAMP => log.find_newest(),
         timestamp @ 0.. => log.find_by_time(timestamp),
         _ => return Err(ResponseError::UnsupportedVersion),
     };
-    found.map_err(|error| storage_error(&error))
+    // Nobody is sent where they could not read.
+    let readable = |found: Found| found.filter(|(_, offset)| *offset < end);
+    found.map(readable).map_err(|error| storage_error(&error))
 }
 
 /// Where the records of a leader epoch end. There is one epoch only, so it is the end of the log.

@@ -3,6 +3,7 @@
 
 pub mod configs;
 pub mod coordinator;
+pub mod describe_transactions;
 pub mod fetch;
 pub mod groups;
 mod layouts;
@@ -13,6 +14,7 @@ pub mod producer_id;
 pub mod refusals;
 pub mod shape;
 pub mod topics;
+pub mod transactions;
 pub mod versions;
 
 use std::net::IpAddr;
@@ -23,6 +25,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::Error;
 use super::batch::LEADER_EPOCH;
+use super::log::Isolation;
 use super::topics::TopicError;
 
 /// The id of the only node.
@@ -47,6 +50,14 @@ pub fn check_leader_epoch(claimed: i32) -> Result<(), ResponseError> {
     match claimed {
         ..0 | LEADER_EPOCH => Ok(()),
         _ => Err(ResponseError::UnknownLeaderEpoch),
+    }
+}
+
+/// `IsolationLevel` of Kafka: 1 is read_committed.
+pub fn isolation(level: i8) -> Isolation {
+    match level {
+        1 => Isolation::Committed,
+        _ => Isolation::Uncommitted,
     }
 }
 

@@ -6,11 +6,11 @@ use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{storage_error, text};
+use super::{storage_error, text, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
-use crate::embedded::ids::PartitionId;
-use crate::embedded::log::{AppendError, Appended, Partition, Refusal};
+use crate::embedded::ids::{PartitionId, Producer};
+use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
 
 /// The largest batch: a message of 8 MiB, its key and headers.
 pub const MAX_BATCH: usize = 10 << 20;
@@ -28,13 +28,16 @@ type Refused = (ResponseError, String);
 /// acks=1 and acks=all are the same on a single node: answered once the operating system has the batch.
 pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<ProduceResponse> {
     let acks = request.acks;
+    let id = request.transactional_id.as_ref().map(|id| id.as_str());
+    let why_outside = |producer| transactions::why_outside(shared, id, producer, version);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let index = data.index;
             let log = shared.topics.partition(&topic.name, PartitionId(index));
-            let result = check_acks(acks).and_then(|()| store(log.as_deref(), data, version));
+            let result =
+                check_acks(acks).and_then(|()| store(log.as_deref(), data, version, why_outside));
             if let Err((error, reason)) = &result {
                 tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
             }
@@ -63,6 +66,7 @@ fn store(
     log: Option<&Partition>,
     data: PartitionProduceData,
     version: i16,
+    why_outside: impl Fn(Producer) -> ResponseError,
 ) -> Result<Appended, Refused> {
     let log = log.ok_or_else(|| {
         let reason = "there is no such partition".to_owned();
@@ -72,10 +76,15 @@ fn store(
     let header = check(&batch, version)?;
     log.append(&header, &batch).map_err(|error| {
         let code = match &error {
-            AppendError::Refused(Refusal::StaleEpoch { .. }) => ResponseError::InvalidProducerEpoch,
+            AppendError::Refused(
+                Refusal::StaleEpoch { .. } | Refusal::Outside(Outside::StaleEpoch { .. }),
+            ) => ResponseError::InvalidProducerEpoch,
             AppendError::Refused(Refusal::OutOfOrder { .. }) => {
                 ResponseError::OutOfOrderSequenceNumber
             }
+            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => header
+                .producer()
+                .map_or(ResponseError::InvalidTxnState, why_outside),
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };
@@ -113,10 +122,10 @@ fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
             "control batches come from coordinators only",
         );
     }
-    if header.is_transactional() {
+    if header.is_transactional() && header.producer_id.is_none() {
         return refuse(
-            ResponseError::InvalidTxnState,
-            "the partition is in no transaction",
+            ResponseError::InvalidRecord,
+            "a transactional batch needs a producer id",
         );
     }
     if header.is_log_append_time() {

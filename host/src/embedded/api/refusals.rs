@@ -2,9 +2,6 @@
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::add_partitions_to_txn_response::{
-    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
-};
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -93,7 +90,7 @@ pub fn refuse(
     }
 }
 
-/// Those unsupported APIs whose clients look for the error with each partition.
+/// Those whose clients look for the error with each partition, and the one whose head changed.
 fn for_each_item(
     api: ApiKey,
     version: i16,
@@ -101,9 +98,8 @@ fn for_each_item(
     error: ResponseError,
 ) -> Option<ResponseKind> {
     match (api, version) {
-        (ApiKey::AddPartitionsToTxn, 0..=3) => add_partitions(version, body, error.code()),
-        // From version 4 on it has a place at its head.
-        (ApiKey::AddPartitionsToTxn, _) => Some(
+        // It has a place at its head, but not before version 4.
+        (ApiKey::AddPartitionsToTxn, 4..) => Some(
             AddPartitionsToTxnResponse::default()
                 .with_error_code(error.code())
                 .into(),
@@ -111,27 +107,6 @@ fn for_each_item(
         (ApiKey::TxnOffsetCommit, _) => commit_offsets(version, body, error.code()),
         _ => None,
     }
-}
-
-fn add_partitions(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {
-    shape::check(ApiKey::AddPartitionsToTxn, version, body).ok()?;
-    let request = AddPartitionsToTxnRequest::decode(&mut body.clone(), version).ok()?;
-    let partition = |index: i32| {
-        AddPartitionsToTxnPartitionResult::default()
-            .with_partition_index(index)
-            .with_partition_error_code(code)
-    };
-    let topics = request.v3_and_below_topics.into_iter().map(|topic| {
-        AddPartitionsToTxnTopicResult::default()
-            .with_name(topic.name)
-            .with_results_by_partition(topic.partitions.into_iter().map(partition).collect())
-    });
-    let response = AddPartitionsToTxnResponse::default();
-    Some(
-        response
-            .with_results_by_topic_v3_and_below(topics.collect())
-            .into(),
-    )
 }
 
 fn commit_offsets(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {

@@ -218,11 +218,7 @@ pub(crate) mod tests {
     }
 
     fn each_supported(mut test: impl FnMut(ApiKey, i16, &[Field], bool)) {
-        let refused = [
-            (ApiKey::AddPartitionsToTxn, 0, 3),
-            (ApiKey::TxnOffsetCommit, 0, 3),
-        ];
-        for (api, first, last) in SUPPORTED.iter().chain(&refused) {
+        for (api, first, last) in SUPPORTED {
             for version in *first..=*last {
                 let flexible = api.request_header_version(version) >= FLEXIBLE_HEADER;
                 test(*api, version, layout(*api).unwrap(), flexible);

@@ -336,12 +336,24 @@ impl Group {
         if self.phase == Phase::Empty && generation < 0 {
             return Ok(());
         }
-        self.check(member, instance, generation)?;
-        self.touch(member, now);
+        self.check_member(member, instance, generation, now)?;
         match self.phase {
             Phase::CompletingRebalance => Err(GroupError::RebalanceInProgress),
             Phase::Empty | Phase::PreparingRebalance | Phase::Stable => Ok(()),
         }
+    }
+
+    /// Whether the member is one of this generation, which counts as a sign of life.
+    pub fn check_member(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        self.check(member, instance, generation)?;
+        self.touch(member, now);
+        Ok(())
     }
 
     /// Ends what has run out of time. Returns the ids of the members that this cost.

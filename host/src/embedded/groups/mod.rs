@@ -125,6 +125,29 @@ impl Coordinator {
         }
     }
 
+    /// Whether this member may commit offsets with a transaction, as [`check_commit`](Coordinator::check_commit); a
+    /// producer that says nothing of the member may always.
+    pub fn check_transactional_commit(
+        &self,
+        group: &str,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        if generation < 0 && member.is_empty() && instance.is_none() {
+            return match group.is_empty() {
+                true => Err(GroupError::InvalidGroup),
+                false => Ok(()),
+            };
+        }
+        match self.lock().get_mut(group) {
+            // While the group completes a rebalance too: the generation is the member's own.
+            Some(group) => group.check_member(member, instance, generation, Instant::now()),
+            None if generation < 0 => Ok(()),
+            None => Err(GroupError::IllegalGeneration),
+        }
+    }
+
     /// What is known of a group; `None` if it has no members and had none lately.
     pub fn describe(&self, group: &str) -> Option<Description> {
         self.lock().get(group).map(Group::describe)

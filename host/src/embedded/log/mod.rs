@@ -2,16 +2,20 @@
 //!
 //! [`Partition`] is the whole of it to the outside: append, read, find by time. A `Segment` is one file and its sparse
 //! index, a `View` reads one without holding the partition's lock, `recovery` opens a folder, `Producers` remembers
-//! the sequence numbers of idempotent producers. Nothing here knows the protocol crate or topics.
+//! the sequence numbers of idempotent producers, and in `Transactions` what is open and what was aborted. Nothing here knows the protocol crate or topics.
 
+mod isolation;
 mod partition;
 mod producers;
 mod recovery;
 mod segment;
+mod transactions;
 mod view;
 
+pub use isolation::Isolation;
 pub use partition::{AppendError, Appended, Partition, ReadError};
 pub use producers::Refusal;
+pub use transactions::{Aborted, Outside};
 
 /// A segment that holds this much is closed and a new one begun.
 pub const SEGMENT_BYTES: u64 = 64 << 20;

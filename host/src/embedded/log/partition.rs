@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::producers::{Producers, Refusal, Verdict};
 use super::recovery::{Recovered, recover};
 use super::segment::Segment;
+use super::transactions::Transactions;
 use super::view::View;
 use crate::embedded::Error;
 use crate::embedded::batch::Header;
@@ -43,6 +44,8 @@ pub struct Bounds {
     pub start: Offset,
     /// The log end offset; on a single node also the high watermark.
     pub end: Offset,
+    /// The last stable offset: the first record of an open transaction, or else the end.
+    pub stable: Offset,
 }
 
 /// Where a batch is stored now.
@@ -100,7 +103,7 @@ impl Partition {
 
     /// Stores one verified batch at the end of the log; a retry of an idempotent producer is not stored again.
     pub fn append(&self, header: &Header, batch: &[u8]) -> Result<Appended, AppendError> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.deleted {
             return Err(AppendError::Deleted);
         }
@@ -111,6 +114,29 @@ impl Partition {
                 log_start,
             });
         }
+        let base_offset = self.store(state, header, batch)?;
+        Ok(Appended {
+            base_offset,
+            log_start,
+        })
+    }
+
+    /// Stores a coordinator's marker, which no rule for producers holds up.
+    pub(super) fn append_marker(&self, header: &Header, batch: &[u8]) -> Result<(), AppendError> {
+        let state = self.lock();
+        if state.deleted {
+            return Err(AppendError::Deleted);
+        }
+        self.store(state, header, batch)?;
+        Ok(())
+    }
+
+    fn store(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        header: &Header,
+        batch: &[u8],
+    ) -> io::Result<Offset> {
         let base_offset = state.bounds().end;
         let active = state.active();
         if active.size() > 0 && active.size() + header.size as u64 > self.segment_bytes {
@@ -118,16 +144,13 @@ impl Partition {
             state.segments.push(segment);
         }
         state.active().append(header, batch, base_offset)?;
-        state.producers.remember(header, base_offset);
+        state.producers.remember(header, batch, base_offset);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         for fetch in waiting.iter().filter_map(Weak::upgrade) {
             fetch.notify_one();
         }
-        Ok(Appended {
-            base_offset,
-            log_start,
-        })
+        Ok(base_offset)
     }
 
     /// The offsets that can be read now.
@@ -204,6 +227,11 @@ impl Partition {
         first_since(Some(view), timestamp)
     }
 
+    /// Looks at what is known of transactions, or changes it.
+    pub(super) fn with_transactions<T>(&self, f: impl FnOnce(&mut Transactions) -> T) -> T {
+        f(&mut self.lock().producers.transactions)
+    }
+
     /// Takes the partition out of service and removes its files.
     pub fn delete(&self) -> io::Result<()> {
         let mut state = self.lock();
@@ -258,9 +286,12 @@ impl State {
 
     fn bounds(&self) -> Bounds {
         let last = self.segments.len() - 1;
+        let (start, end) = (self.segments[0].base(), self.segments[last].next());
+        let first_open = self.producers.transactions.first_open();
         Bounds {
-            start: self.segments[0].base(),
-            end: self.segments[last].next(),
+            start,
+            end,
+            stable: first_open.map_or(end, |first| first.max(start)),
         }
     }
 }

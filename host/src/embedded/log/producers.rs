@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::transactions::{Outside, Transactions};
 use crate::embedded::batch::Header;
 use crate::embedded::ids::{Offset, ProducerId};
 
@@ -17,6 +18,8 @@ const MAX_PRODUCERS: usize = 5_000;
 #[derive(Debug, Default)]
 pub struct Producers {
     states: HashMap<ProducerId, State>,
+    /// What of it belongs to transactions.
+    pub transactions: Transactions,
     /// Counts the batches remembered, as a clock for `State::used`.
     clock: u64,
 }
@@ -26,7 +29,7 @@ struct State {
     epoch: i16,
     /// When it last came, on the clock of `Producers`.
     used: u64,
-    /// Oldest first; never empty.
+    /// Oldest first; empty where a marker brought the epoch and nothing came since.
     batches: VecDeque<Remembered>,
 }
 
@@ -65,6 +68,9 @@ pub enum Refusal {
         /// What would be in order.
         expected: i32,
     },
+    /// It is transactional where there is no transaction, or the other way round.
+    #[error(transparent)]
+    Outside(#[from] Outside),
 }
 
 impl Producers {
@@ -72,36 +78,30 @@ impl Producers {
     ///
     /// A producer that the partition has not seen may begin at any sequence, since its earlier batches may have been
     /// removed with an old segment.
+    ///
+    /// Whoever is fenced hears that first, then whoever is outside a transaction, even of a batch that is stored.
     pub fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
-        let Some(state) = batch.producer_id.and_then(|id| self.states.get(&id)) else {
-            return Ok(Verdict::New);
-        };
-        if batch.producer_epoch < state.epoch {
+        let state = batch.producer_id.and_then(|id| self.states.get(&id));
+        if let Some(state) = state
+            && batch.producer_epoch < state.epoch
+        {
             return Err(Refusal::StaleEpoch {
                 got: batch.producer_epoch,
                 current: state.epoch,
             });
         }
-        let expected = if batch.producer_epoch > state.epoch {
-            0
-        } else {
-            if let Some(offset) = state.duplicate_of(batch) {
-                return Ok(Verdict::Duplicate(offset));
-            }
-            state.expected()
-        };
-        if batch.base_sequence == expected {
-            Ok(Verdict::New)
-        } else {
-            Err(Refusal::OutOfOrder {
-                got: batch.base_sequence,
-                expected,
-            })
+        self.transactions.judge(batch)?;
+        match state {
+            Some(state) => state.judge(batch),
+            None => Ok(Verdict::New),
         }
     }
 
-    /// Remembers a batch that was appended at `base_offset`.
-    pub fn remember(&mut self, batch: &Header, base_offset: Offset) {
+    /// Remembers a batch that was appended at `base_offset`; `bytes` are needed of a control batch only.
+    ///
+    /// A marker has no sequence number, but the epoch that fences whoever was cut off by it.
+    pub fn remember(&mut self, batch: &Header, bytes: &[u8], base_offset: Offset) {
+        self.transactions.remember(batch, bytes, base_offset);
         let Some(id) = batch.producer_id else { return };
         self.clock += 1;
         if self.states.len() >= MAX_PRODUCERS && !self.states.contains_key(&id) {
@@ -116,6 +116,9 @@ impl Producers {
         if state.epoch != batch.producer_epoch {
             state.epoch = batch.producer_epoch;
             state.batches.clear();
+        }
+        if batch.is_control() {
+            return;
         }
         if state.batches.len() == REMEMBERED {
             state.batches.pop_front();
@@ -136,6 +139,26 @@ impl Producers {
 }
 
 impl State {
+    /// By its sequence alone.
+    fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
+        let expected = if batch.producer_epoch > self.epoch {
+            0
+        } else {
+            if let Some(offset) = self.duplicate_of(batch) {
+                return Ok(Verdict::Duplicate(offset));
+            }
+            self.expected()
+        };
+        if batch.base_sequence == expected {
+            Ok(Verdict::New)
+        } else {
+            Err(Refusal::OutOfOrder {
+                got: batch.base_sequence,
+                expected,
+            })
+        }
+    }
+
     fn duplicate_of(&self, batch: &Header) -> Option<Offset> {
         let last = sequence_after(batch.base_sequence, batch.last_offset_delta);
         self.batches
@@ -160,6 +183,8 @@ fn sequence_after(sequence: i32, steps: i32) -> i32 {
 mod tests {
     use super::*;
     use crate::embedded::batch::tests::{Sample, sample};
+    use crate::embedded::ids::Producer;
+    use crate::embedded::marker::{self, Outcome};
 
     fn batch(epoch: i16, base_sequence: i32, count: i32) -> Header {
         let bytes = sample(&Sample {
@@ -174,7 +199,7 @@ mod tests {
         let mut producers = Producers::default();
         for (i, batch) in batches.iter().enumerate() {
             assert_eq!(producers.judge(batch), Ok(Verdict::New));
-            producers.remember(batch, Offset(i as i64 * 100));
+            producers.remember(batch, &[], Offset(i as i64 * 100));
         }
         producers
     }
@@ -222,11 +247,29 @@ mod tests {
         assert!(producers.judge(&batch(1, 3, 1)).is_err());
         let fresh = batch(1, 0, 1);
         assert_eq!(producers.judge(&fresh), Ok(Verdict::New));
-        producers.remember(&fresh, Offset(9));
+        producers.remember(&fresh, &[], Offset(9));
         assert_eq!(
             producers.judge(&batch(0, 3, 1)),
             Err(Refusal::StaleEpoch { got: 0, current: 1 })
         );
+    }
+
+    #[test]
+    fn a_marker_leaves_the_sequence_and_brings_its_epoch() {
+        let mut producers = after(&[batch(0, 0, 3)]);
+        let mut end = |epoch| {
+            let producer = Producer {
+                id: ProducerId(7),
+                epoch,
+            };
+            let bytes = marker::encode(producer, Outcome::Abort, 0);
+            producers.remember(&Header::parse(&bytes).unwrap(), &bytes, Offset(3));
+            let judge = |epoch, sequence| producers.judge(&batch(epoch, sequence, 1));
+            [judge(0, 3), judge(1, 0)]
+        };
+        assert_eq!(end(0), [Ok(Verdict::New), Ok(Verdict::New)]);
+        let stale = Refusal::StaleEpoch { got: 0, current: 1 };
+        assert_eq!(end(1), [Err(stale), Ok(Verdict::New)]);
     }
 
     #[test]

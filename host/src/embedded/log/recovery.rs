@@ -108,8 +108,13 @@ fn walk(
         {
             return Ok(Some(invalid.to_string()));
         }
+        // Of a control batch its record says what it ends.
+        let bytes = match header.is_control() {
+            true => reader.bytes(segment.size(), header.size)?,
+            false => &[],
+        };
+        producers.remember(&header, bytes, header.base_offset);
         segment.note(&header);
-        producers.remember(&header, header.base_offset);
     }
 }
 

@@ -32,7 +32,11 @@ impl TestBroker {
     }
 
     async fn start_in(dir: Arc<TempDir>) -> TestBroker {
-        let broker = bind(dir.path()).await;
+        TestBroker::start_at(dir, ([127, 0, 0, 1], 0).into()).await
+    }
+
+    async fn start_at(dir: Arc<TempDir>, listen: SocketAddr) -> TestBroker {
+        let broker = bind(dir.path(), listen).await;
         let address = broker.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(broker.run(async {
@@ -78,6 +82,13 @@ impl TestBroker {
         TestBroker::start_in(dir).await
     }
 
+    /// Kills it, and starts another at the same address, so that its clients can go on.
+    pub async fn restart_in_place(self) -> TestBroker {
+        let address = self.address;
+        let dir = self.kill().await;
+        TestBroker::start_at(dir, address).await
+    }
+
     /// A client's settings with the address.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -107,13 +118,18 @@ impl TestBroker {
 }
 
 /// Binds to a folder once its former broker has let go of it.
-async fn bind(dir: &Path) -> Broker {
-    let config = config(dir);
+async fn bind(dir: &Path, listen: SocketAddr) -> Broker {
+    let config = Config {
+        listen,
+        ..config(dir)
+    };
     let start = Instant::now();
     loop {
         match Broker::bind(&config).await {
             Ok(broker) => return broker,
-            Err(Error::Locked(_)) if start.elapsed() < DEADLINE => tokio::task::yield_now().await,
+            Err(Error::Locked(_) | Error::Bind { .. }) if start.elapsed() < DEADLINE => {
+                tokio::task::yield_now().await
+            }
             Err(error) => panic!("{error}"),
         }
     }

@@ -70,7 +70,8 @@ pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResp
     OffsetCommitResponse::default().with_topics(topics)
 }
 
-fn checked(
+/// What is to be stored for a partition, if it can be.
+pub fn checked(
     shared: &Shared,
     topic: &TopicName,
     request: OffsetCommitRequestPartition,
@@ -98,9 +99,10 @@ fn checked(
 
 /// What was committed; -1 where nothing was. All topics of a group if none is named.
 pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+    let require_stable = request.require_stable;
     if version >= FIRST_VERSION_OF_MANY_GROUPS {
         let groups = request.groups.into_iter().map(|group| {
-            let topics = group_topics(shared, &group.group_id, group.topics);
+            let topics = group_topics(shared, &group.group_id, group.topics, require_stable);
             OffsetFetchResponseGroup::default()
                 .with_group_id(group.group_id)
                 .with_topics(topics)
@@ -115,7 +117,7 @@ pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> Offs
         });
         topics.collect()
     });
-    let topics = group_topics(shared, &request.group_id, asked);
+    let topics = group_topics(shared, &request.group_id, asked, require_stable);
     OffsetFetchResponse::default().with_topics(topics.into_iter().map(before_version_8).collect())
 }
 
@@ -123,14 +125,15 @@ fn group_topics(
     shared: &Shared,
     group: &GroupId,
     asked: Option<Vec<OffsetFetchRequestTopics>>,
+    require_stable: bool,
 ) -> Vec<OffsetFetchResponseTopics> {
     let Some(asked) = asked else {
-        return all_topics(shared, group);
+        return all_topics(shared, group, require_stable);
     };
     let topics = asked.into_iter().map(|topic| {
         let partitions = topic.partition_indexes.iter().map(|index| {
             let key = (topic.name.to_string(), PartitionId(*index));
-            found(*index, shared.offsets.get(group, &key))
+            find(shared, group, &key, require_stable)
         });
         OffsetFetchResponseTopics::default()
             .with_partitions(partitions.collect())
@@ -139,11 +142,15 @@ fn group_topics(
     topics.collect()
 }
 
-fn all_topics(shared: &Shared, group: &GroupId) -> Vec<OffsetFetchResponseTopics> {
+fn all_topics(
+    shared: &Shared,
+    group: &GroupId,
+    require_stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: BTreeMap<String, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
-    for ((topic, partition), committed) in shared.offsets.all(group) {
-        let partitions = topics.entry(topic).or_default();
-        partitions.push(found(partition.0, Some(committed)));
+    for key in shared.offsets.all(group).into_keys() {
+        let found = find(shared, group, &key, require_stable);
+        topics.entry(key.0).or_default().push(found);
     }
     let topic = |(name, partitions)| {
         OffsetFetchResponseTopics::default()
@@ -151,6 +158,21 @@ fn all_topics(shared: &Shared, group: &GroupId) -> Vec<OffsetFetchResponseTopics
             .with_partitions(partitions)
     };
     topics.into_iter().map(topic).collect()
+}
+
+/// What was committed for one partition. Whoever wants it stable has to wait for the transaction that is about to change
+/// it (KIP-447).
+fn find(
+    shared: &Shared,
+    group: &GroupId,
+    partition: &TopicPartition,
+    require_stable: bool,
+) -> OffsetFetchResponsePartitions {
+    if require_stable && shared.transactions.is_unstable(group, partition) {
+        let error = ResponseError::UnstableOffsetCommit.code();
+        return found(partition.1.0, None).with_error_code(error);
+    }
+    found(partition.1.0, shared.offsets.get(group, partition))
 }
 
 fn found(index: i32, committed: Option<Committed>) -> OffsetFetchResponsePartitions {

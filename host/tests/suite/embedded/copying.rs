@@ -1,0 +1,232 @@
+//! Consume, transform, produce: what transactions are for. Nothing may be doubled or lost, whenever the broker is killed.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use eventos::embedded::{Broker, Config};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, Producer};
+
+use super::support::*;
+
+const MESSAGES: usize = 4_000;
+const STEP: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn client(address: SocketAddr) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", address.to_string());
+    config.set("reconnect.backoff.max.ms", "100");
+    config
+}
+
+/// Copies "in" to "out" with a transaction a handful of messages, until told to stop; an error means to begin anew.
+fn copy(address: SocketAddr, stop: &AtomicBool, commits: &AtomicUsize) {
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = copy_until_error(address, stop, commits) {
+            eprintln!("copier begins anew: {error}");
+        }
+    }
+}
+
+fn copy_until_error(
+    address: SocketAddr,
+    stop: &AtomicBool,
+    commits: &AtomicUsize,
+) -> Result<(), KafkaError> {
+    let producer: BaseProducer = client(address).set("transactional.id", "copier").create()?;
+    producer.init_transactions(STEP)?;
+    let consumer: BaseConsumer = client(address)
+        .set("group.id", "copiers")
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "200")
+        .create()?;
+    consumer.subscribe(&["in"])?;
+    while !stop.load(Ordering::Relaxed) {
+        let mut batch = Vec::new();
+        let until = Instant::now() + Duration::from_millis(10);
+        while batch.len() < 20 {
+            match consumer.poll(Duration::from_millis(5)) {
+                Some(message) => batch.push(message?.detach()),
+                None if Instant::now() > until => break,
+                None => {}
+            }
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        producer.begin_transaction()?;
+        for message in &batch {
+            let record = BaseRecord::<(), _>::to("out")
+                .partition(message.partition())
+                .payload(message.payload().unwrap_or_default());
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        let group = consumer.group_metadata().ok_or(KafkaError::Canceled)?;
+        producer.send_offsets_to_transaction(&consumer.position()?, &group, STEP)?;
+        producer.commit_transaction(STEP)?;
+        commits.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// How often each text is in "out", as soon as each is there once, and after what had to be waited for longest.
+fn copied(address: SocketAddr) -> BTreeMap<String, usize> {
+    let consumer: BaseConsumer = client(address)
+        .set("group.id", "judge")
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&["out"]).unwrap();
+    let mut counts = BTreeMap::new();
+    let start = Instant::now();
+    let mut quiet = Instant::now();
+    // A doubled message may come behind the last one.
+    while counts.len() < MESSAGES || quiet.elapsed() < Duration::from_secs(2) {
+        assert!(start.elapsed() < PATIENCE, "{} of {MESSAGES}", counts.len());
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            let text = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+            *counts.entry(text).or_default() += 1;
+            quiet = Instant::now();
+        }
+    }
+    counts
+}
+
+/// Waits until the copier has got a bit further, so that kills fall into its work.
+fn until_more(commits: &AtomicUsize, start: Instant) {
+    let seen = commits.load(Ordering::Relaxed);
+    while commits.load(Ordering::Relaxed) < seen + 3 {
+        assert!(start.elapsed() < PATIENCE, "the copier is stuck");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+fn assert_once_each(counts: &BTreeMap<String, usize>) {
+    let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+}
+
+async fn fill(address: SocketAddr) {
+    let producer: FutureProducer = client(address).create().unwrap();
+    for partition in 0..4 {
+        let part = partition as usize * MESSAGES / 4;
+        let texts = numbered("m", part..part + MESSAGES / 4);
+        send(&producer, "in", partition, texts).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_exact_over_restarts_without_a_shutdown() {
+    let mut broker = TestBroker::start().await;
+    let address = broker.address;
+    fill(address).await;
+    let (stop, commits) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let start = Instant::now();
+    let (stop, commits) = (std::sync::Arc::new(stop), std::sync::Arc::new(commits));
+    let copier = {
+        let (stop, commits) = (stop.clone(), commits.clone());
+        std::thread::spawn(move || copy(address, &stop, &commits))
+    };
+    for _ in 0..10 {
+        let commits = commits.clone();
+        tokio::task::spawn_blocking(move || until_more(&commits, start))
+            .await
+            .unwrap();
+        broker = broker.restart_in_place().await;
+    }
+    let counts = tokio::task::spawn_blocking(move || copied(address))
+        .await
+        .unwrap();
+    stop.store(true, Ordering::Relaxed);
+    copier.join().unwrap();
+    assert_once_each(&counts);
+    drop(broker);
+}
+
+/// A broker in a process of its own: this test binary again, told to run only [`serve_for_the_parent`].
+struct ChildBroker {
+    child: Child,
+}
+
+impl ChildBroker {
+    fn start(dir: &std::path::Path, address: SocketAddr) -> ChildBroker {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "embedded::copying::serve_for_the_parent",
+                "--ignored",
+            ])
+            .env("EVENTOS_CHILD_DIR", dir)
+            .env("EVENTOS_CHILD_LISTEN", address.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(start.elapsed() < DEADLINE, "the child does not serve");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        ChildBroker { child }
+    }
+}
+
+/// `kill -9`.
+impl Drop for ChildBroker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of the test below"]
+async fn serve_for_the_parent() {
+    let dir = std::env::var("EVENTOS_CHILD_DIR").unwrap();
+    let listen = std::env::var("EVENTOS_CHILD_LISTEN").unwrap();
+    let config = Config {
+        dir: dir.into(),
+        listen: listen.parse().unwrap(),
+        ..Config::default()
+    };
+    let broker = Broker::bind(&config).await.unwrap();
+    broker.run(std::future::pending()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_exact_over_twenty_kills_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .unwrap();
+    let mut broker = ChildBroker::start(dir.path(), address);
+    fill(address).await;
+    let counts = tokio::task::spawn_blocking(move || {
+        let (stop, commits) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| copy(address, &stop, &commits));
+            for i in 0..20 {
+                until_more(&commits, start);
+                // Somewhere within a transaction.
+                std::thread::sleep(Duration::from_micros(700 * i));
+                drop(broker);
+                broker = ChildBroker::start(dir.path(), address);
+            }
+            let counts = copied(address);
+            stop.store(true, Ordering::Relaxed);
+            counts
+        })
+    });
+    assert_once_each(&counts.await.unwrap());
+}

@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use eventos::embedded::{Broker, Config};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -154,22 +153,25 @@ async fn a_copy_is_exact_over_restarts_without_a_shutdown() {
     drop(broker);
 }
 
-/// A broker in a process of its own: this test binary again, told to run only [`serve_for_the_parent`].
+/// A broker in a process of its own, which a kill ends at any instruction: that of a daemon.
 struct ChildBroker {
     child: Child,
 }
 
 impl ChildBroker {
     fn start(dir: &std::path::Path, address: SocketAddr) -> ChildBroker {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "embedded::copying::serve_for_the_parent",
-                "--ignored",
-            ])
-            .env("EVENTOS_CHILD_DIR", dir)
-            .env("EVENTOS_CHILD_LISTEN", address.to_string())
-            .stdout(Stdio::null())
+        let [plugins, data, config] =
+            ["plugins", "data", "eventos.toml"].map(|name| dir.join(name));
+        std::fs::create_dir_all(&plugins).unwrap();
+        let text = format!(
+            "[embedded]\nlisten = \"{address}\"\ndir = {data:?}\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[handlers]\ndir = {plugins:?}\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_eventos"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let start = Instant::now();
@@ -187,20 +189,6 @@ impl Drop for ChildBroker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-#[tokio::test]
-#[ignore = "the child of the test below"]
-async fn serve_for_the_parent() {
-    let dir = std::env::var("EVENTOS_CHILD_DIR").unwrap();
-    let listen = std::env::var("EVENTOS_CHILD_LISTEN").unwrap();
-    let config = Config {
-        dir: dir.into(),
-        listen: listen.parse().unwrap(),
-        ..Config::default()
-    };
-    let broker = Broker::bind(&config).await.unwrap();
-    broker.run(std::future::pending()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,72 @@ async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
 }
 
 #[tokio::test]
+async fn a_group_loses_single_offsets_and_only_those_of_topics_that_there_are() {
+    use kafka_protocol::messages::offset_delete_request::*;
+    use kafka_protocol::messages::{GroupId, OffsetDeleteRequest, TopicName};
+    let (_dir, broker) = broker().await;
+    let delete = |group: &str, topic: &str| {
+        let partition = OffsetDeleteRequestPartition::default();
+        let topic = OffsetDeleteRequestTopic::default()
+            .with_name(TopicName(api::text(topic)))
+            .with_partitions(vec![partition]);
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(GroupId(api::text(group)))
+            .with_topics(vec![topic]);
+        let response = api::groups::offset_delete::handle(&broker.shared, request);
+        let of_partition = response.topics.first().map(|t| t.partitions[0].error_code);
+        (response.error_code, of_partition)
+    };
+    let unknown = ResponseError::GroupIdNotFound.code();
+    assert_eq!(delete("ab", "ab"), (unknown, None));
+    fill(&broker.shared);
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    assert_eq!(delete("ab", "none"), (0, Some(unknown)));
+    assert!(broker.shared.offsets.has_group("ab"));
+    assert_eq!(delete("ab", "ab"), (0, Some(0)));
+    assert!(!broker.shared.offsets.has_group("ab"));
+}
+
+#[tokio::test]
+async fn open_transactions_are_listed_and_described() {
+    use kafka_protocol::messages::*;
+    let (_dir, broker) = broker().await;
+    fill(&broker.shared);
+    let shared = &broker.shared;
+    let (stores, ids) = (shared.stores(), &shared.producer_ids);
+    let begin = |id| shared.transactions.begin(stores, ids, id, 1_000, None);
+    begin("idle").unwrap();
+    let producer = begin("open").unwrap();
+    let partitions = vec![("ab".to_owned(), PartitionId(0))];
+    let added = shared
+        .transactions
+        .add_partitions(stores, "open", producer, partitions);
+    added.unwrap();
+
+    let listed = |states: &[&'static str]| {
+        let states = states.iter().map(|state| api::text(*state)).collect();
+        let request = ListTransactionsRequest::default()
+            .with_duration_filter(-1)
+            .with_state_filters(states);
+        let listed = api::describe_transactions::list(shared, request);
+        (
+            listed.transaction_states.len(),
+            listed.unknown_state_filters.len(),
+        )
+    };
+    assert_eq!(listed(&[]), (2, 0));
+    assert_eq!(listed(&["Ongoing"]), (1, 0));
+    assert_eq!(listed(&["Dreaming"]), (0, 1));
+    let names = ["open", "none"].map(|id| TransactionalId(api::text(id)));
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(names.into());
+    let described = api::describe_transactions::describe(shared, request).transaction_states;
+    assert_eq!(described[0].transaction_state.as_str(), "Ongoing");
+    assert_eq!(described[0].topics[0].partitions, [0]);
+    let unknown = ResponseError::TransactionalIdNotFound.code();
+    assert_eq!(described[1].error_code, unknown);
+}
+
+#[tokio::test]
 async fn a_version_to_come_is_refused_partition_by_partition_where_that_is_its_only_place() {
     let (_dir, broker) = broker().await;
     for version in 4..=5 {

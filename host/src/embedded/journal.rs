@@ -3,14 +3,14 @@
 //! An entry: length u32, CRC-32C u32 over the payload, payload; all integers little-endian, strings with a u32 length
 //! in front. What a payload says is its writer's affair. A torn entry at the end is cut when the file is read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::storage::{read_if_exists, write_whole};
+use super::storage::read_if_exists;
 
-/// The file is due for compaction once it is larger than this and than twice what it was after the last time.
+/// The file is compacted once it is larger than this and than twice what it was after the last time.
 const COMPACT_ABOVE: u64 = 4 << 20;
 const ENTRY_HEAD: usize = 8;
 
@@ -24,21 +24,45 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Replaces the file by these entries, whole or not at all, and opens it at its end.
+    /// Replaces the file by these entries, whole or not at all, and goes on at its end.
     pub fn rewrite(path: &Path, entries: &[u8]) -> Result<Journal, Error> {
-        write_whole(path, entries)?;
-        let open = || -> io::Result<File> {
-            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-            file.seek(SeekFrom::End(0))?;
+        let new = path.with_extension("new");
+        // The handle stays good over the rename: nothing can fail between the new file and writing to it.
+        let replace = || -> io::Result<File> {
+            let mut file = File::create(&new)?;
+            file.write_all(entries)?;
+            file.sync_all()?;
+            fs::rename(&new, path)?;
             Ok(file)
         };
+        let file = replace().map_err(Error::io("write", path))?;
+        let folder = path
+            .parent()
+            .map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+        if let Err(error) = folder {
+            tracing::warn!(path = %path.display(), %error, "a power cut may bring back the old file");
+        }
         let size = entries.len() as u64;
         Ok(Journal {
             path: path.to_owned(),
-            file: open().map_err(Error::io("open", path))?,
+            file,
             size,
             compacted_size: size,
         })
+    }
+
+    /// Rewrites the file if it has grown so much that it pays. A failure costs space and no more.
+    pub fn compact_if_due(&mut self, entries: impl FnOnce() -> Vec<u8>) {
+        if self.size <= COMPACT_ABOVE.max(self.compacted_size * 2) {
+            return;
+        }
+        match Journal::rewrite(&self.path, &entries()) {
+            Ok(journal) => *self = journal,
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "a journal is not compacted");
+                self.compacted_size = self.size;
+            }
+        }
     }
 
     /// Writes entries at the end.
@@ -56,11 +80,6 @@ impl Journal {
         }
         self.size += entries.len() as u64;
         Ok(())
-    }
-
-    /// Whether it has grown so much that a rewrite pays.
-    pub fn is_due(&self) -> bool {
-        self.size > COMPACT_ABOVE.max(self.compacted_size * 2)
     }
 
     /// Waits until the disk has everything.
@@ -152,5 +171,62 @@ impl Fields<'_> {
         let (head, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(path: &Path) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        let read = replay(path, |payload| {
+            numbers.push(Fields(payload).u32()?);
+            Some(())
+        });
+        read.unwrap();
+        numbers
+    }
+
+    fn of(number: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_entry(&mut bytes, |payload| payload.extend(number.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn it_is_compacted_as_it_grows_and_goes_on_behind_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        assert!(numbers(&path).is_empty());
+        let mut journal = Journal::rewrite(&path, &[]).unwrap();
+        let mut compactions = 0;
+        for number in 0..400_000 {
+            journal.append(&of(number)).unwrap();
+            journal.compact_if_due(|| {
+                compactions += 1;
+                of(number)
+            });
+        }
+        assert_eq!(compactions, 1);
+        let kept = numbers(&path);
+        assert_eq!(
+            (kept.len() as u64 * 12, kept.last()),
+            (journal.size, Some(&399_999))
+        );
+        assert!(kept.is_sorted_by(|a, b| a + 1 == *b));
+    }
+
+    #[test]
+    fn a_failed_compaction_costs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut journal = Journal::rewrite(&path, &of(1)).unwrap();
+        // The place of the new file is taken.
+        fs::create_dir(path.with_extension("new")).unwrap();
+        journal.size = COMPACT_ABOVE + 1;
+        journal.compact_if_due(Vec::new);
+        journal.append(&of(2)).unwrap();
+        assert_eq!(numbers(&path), [1, 2]);
     }
 }

@@ -176,6 +176,7 @@ fn read(
     let data = PartitionData::default()
         .with_partition_index(request.partition)
         .with_preferred_read_replica(BrokerId(-1))
+        .with_aborted_transactions(None)
         .with_records(Some(Bytes::new()));
     let refuse = |data: PartitionData, error: ResponseError| {
         data.with_error_code(error.code())

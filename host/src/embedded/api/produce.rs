@@ -9,7 +9,7 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use super::{storage_error, text, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
-use crate::embedded::ids::{PartitionId, Producer};
+use crate::embedded::ids::PartitionId;
 use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
 
 /// The largest batch: a message of 8 MiB, its key and headers.
@@ -29,7 +29,7 @@ type Refused = (ResponseError, String);
 pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<ProduceResponse> {
     let acks = request.acks;
     let id = request.transactional_id.as_ref().map(|id| id.as_str());
-    let why_outside = |producer| transactions::why_outside(shared, id, producer, version);
+    let why_outside = |batch: &Header| transactions::why_outside(shared, id, batch, version);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
@@ -66,7 +66,7 @@ fn store(
     log: Option<&Partition>,
     data: PartitionProduceData,
     version: i16,
-    why_outside: impl Fn(Producer) -> ResponseError,
+    why_outside: impl Fn(&Header) -> ResponseError,
 ) -> Result<Appended, Refused> {
     let log = log.ok_or_else(|| {
         let reason = "there is no such partition".to_owned();
@@ -82,9 +82,7 @@ fn store(
             AppendError::Refused(Refusal::OutOfOrder { .. }) => {
                 ResponseError::OutOfOrderSequenceNumber
             }
-            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => header
-                .producer()
-                .map_or(ResponseError::InvalidTxnState, why_outside),
+            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => why_outside(&header),
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };

@@ -19,6 +19,7 @@ use kafka_protocol::messages::{
 
 use super::groups::offsets::checked;
 use crate::embedded::Shared;
+use crate::embedded::batch::Header;
 use crate::embedded::ids::{self, PartitionId, Producer};
 use crate::embedded::marker::Outcome;
 use crate::embedded::transactions::TransactionError;
@@ -60,15 +61,22 @@ fn producer(id: ProducerId, epoch: i16) -> Producer {
     }
 }
 
-/// Why a partition has no transaction of this producer open, as a produce request of that version is told.
+/// Why a partition has no transaction of this batch's producer open, as a produce request of that version is told.
 pub fn why_outside(
     shared: &Shared,
     transactional_id: Option<&str>,
-    producer: Producer,
+    batch: &Header,
     produce_version: i16,
 ) -> ResponseError {
-    let check = |id| shared.transactions.check(id, producer);
-    match transactional_id.map_or(Ok(()), check) {
+    let checked = match (transactional_id, batch.producer()) {
+        // Without authorization too, it is Kafka's word for an id that is missing.
+        (None, _) if batch.is_transactional() => {
+            return ResponseError::TransactionalIdAuthorizationFailed;
+        }
+        (Some(id), Some(producer)) => shared.transactions.check(id, producer),
+        _ => Ok(()),
+    };
+    match checked {
         Err(TransactionError::Fenced) => ResponseError::InvalidProducerEpoch,
         Err(error) => ResponseError::from(&error),
         Ok(()) if produce_version < FIRST_PRODUCE_VERSION_OF_ABORTABLE => {

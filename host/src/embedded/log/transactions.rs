@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::embedded::batch::Header;
 use crate::embedded::ids::{Offset, Producer, ProducerId};
+use crate::embedded::journal::Fields;
 use crate::embedded::marker::{self, Outcome};
 
 /// The transactions of one partition.
@@ -136,6 +137,66 @@ impl Transactions {
     }
 }
 
+/// For a snapshot beside the log, so that a start need not walk it: integers little-endian, each list behind its length
+/// u32. Admissions are no part of it, for they come from the coordinator.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the snapshot of the producers is being written elsewhere"
+    )
+)]
+impl Transactions {
+    /// Adds what is open and has records, and what was aborted at or behind `log_start`.
+    pub fn put(&self, log_start: Offset, out: &mut Vec<u8>) {
+        let open = self.open.iter();
+        let open: Vec<_> = open
+            .filter_map(|(id, open)| Some((id.0, open.epoch, open.first?.0)))
+            .collect();
+        out.extend((open.len() as u32).to_le_bytes());
+        for (id, epoch, first) in open {
+            out.extend(id.to_le_bytes());
+            out.extend(epoch.to_le_bytes());
+            out.extend(first.to_le_bytes());
+        }
+        let after = self.aborted.partition_point(|a| a.last < log_start);
+        let aborted = &self.aborted[after..];
+        out.extend((aborted.len() as u32).to_le_bytes());
+        for Aborted {
+            producer,
+            first,
+            last,
+        } in aborted
+        {
+            for field in [producer.0, first.0, last.0] {
+                out.extend(field.to_le_bytes());
+            }
+        }
+    }
+
+    /// What [`put`](Transactions::put) added, taken from the front; `None` if it is something else.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Transactions> {
+        let mut transactions = Transactions::default();
+        for _ in 0..fields.u32()? {
+            let id = ProducerId(fields.i64()?);
+            let open = Open {
+                epoch: fields.i16()?,
+                admitted: false,
+                first: Some(Offset(fields.i64()?)),
+            };
+            transactions.open.insert(id, open);
+        }
+        for _ in 0..fields.u32()? {
+            transactions.aborted.push(Aborted {
+                producer: ProducerId(fields.i64()?),
+                first: Offset(fields.i64()?),
+                last: Offset(fields.i64()?),
+            });
+        }
+        Some(transactions)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +264,30 @@ mod tests {
         transactions.admit(P);
         end(&mut transactions, Outcome::Abort, 0);
         assert!(transactions.aborted_in(Offset(0), Offset(9)).is_empty());
+    }
+
+    #[test]
+    fn a_snapshot_has_all_but_the_admissions() {
+        let mut transactions = Transactions::default();
+        transactions.admit(P);
+        transactions.remember(&batch(2, true), &[], Offset(1));
+        end(&mut transactions, Outcome::Abort, 2);
+        transactions.admit(P);
+        transactions.remember(&batch(2, true), &[], Offset(3));
+        let mut bytes = Vec::new();
+        transactions.put(Offset(2), &mut bytes);
+        let again = Transactions::read(&mut Fields(&bytes)).unwrap();
+        assert_eq!(again.first_open(), Some(Offset(3)));
+        assert_eq!(again.orphans(), [P]);
+        let all = |t: &Transactions| t.aborted_in(Offset(0), Offset(9));
+        assert_eq!(all(&again), all(&transactions));
+        for cut in 0..bytes.len() {
+            assert!(Transactions::read(&mut Fields(&bytes[..cut])).is_none());
+        }
+        bytes.clear();
+        transactions.put(Offset(3), &mut bytes);
+        let trimmed = Transactions::read(&mut Fields(&bytes)).unwrap();
+        assert_eq!(all(&trimmed), []);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod entry;
 mod expiry;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,7 +40,6 @@ pub type TopicPartition = (String, PartitionId);
 /// The committed offsets of every group.
 #[derive(Debug)]
 pub struct CommittedOffsets {
-    path: PathBuf,
     state: Mutex<State>,
 }
 
@@ -71,7 +70,7 @@ impl CommittedOffsets {
         })?;
         let journal = Journal::rewrite(&path, &snapshot(&groups))?;
         let state = Mutex::new(State { groups, journal });
-        Ok(CommittedOffsets { path, state })
+        Ok(CommittedOffsets { state })
     }
 
     /// Stores commits of one group before it returns; after an error none of them counts.
@@ -145,9 +144,7 @@ impl CommittedOffsets {
         for entry in entries {
             entry.apply(&mut state.groups);
         }
-        if state.journal.is_due() {
-            state.journal = Journal::rewrite(&self.path, &snapshot(&state.groups))?;
-        }
+        state.journal.compact_if_due(|| snapshot(&state.groups));
         Ok(())
     }
 

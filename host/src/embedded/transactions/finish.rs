@@ -1,8 +1,6 @@
 //! What follows a decision: the markers, the offsets, and the note that all of it is done. Every step may be repeated,
 //! so that it can be taken up again after a kill between any two of them.
 
-use std::path::Path;
-
 use super::change::Change;
 use super::transaction::{Phase, Transaction};
 use super::{ById, ID_EXPIRATION_MS, State, Stores, TransactionError, Transactions, record};
@@ -29,14 +27,14 @@ impl Transactions {
             let result = match phase {
                 Phase::Ongoing => {
                     tracing::info!(transactional_id = id, "transaction timed out");
-                    self.fence(&mut state, stores, &id)
+                    fence(&mut state, stores, &id)
                 }
                 Phase::Prepared(_) => {
-                    self.finish(&mut state, stores, &id);
+                    try_finish(&mut state, stores, &id);
                     Ok(())
                 }
                 Phase::Empty | Phase::Completed(_) => {
-                    record(&self.path, &mut state, &id, None).map_err(Into::into)
+                    record(&mut state, &id, None).map_err(Into::into)
                 }
             };
             if let Err(error) = result {
@@ -44,55 +42,52 @@ impl Transactions {
             }
         }
     }
+}
 
-    /// Aborts an open transaction under an epoch that its producer does not have.
-    pub(super) fn fence(
-        &self,
-        state: &mut State,
-        stores: Stores<'_>,
-        id: &str,
-    ) -> Result<(), TransactionError> {
-        let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
-        let epoch = transaction.fenced().epoch;
-        self.prepare(state, id, Outcome::Abort, epoch)?;
-        match self.finish(state, stores, id) {
-            true => Ok(()),
-            false => Err(TransactionError::Concurrent),
-        }
-    }
-
-    /// Decides.
-    pub(super) fn prepare(
-        &self,
-        state: &mut State,
-        id: &str,
-        outcome: Outcome,
-        epoch: i16,
-    ) -> Result<(), Error> {
-        let time = now_ms();
-        let prepared = Change::Prepared {
-            outcome,
-            epoch,
-            time,
-        };
-        self.record(state, id, prepared)
-    }
-
-    /// Does what was decided; whether the disk let it. If not, the outcome stands, and it is tried again later.
-    pub(super) fn finish(&self, state: &mut State, stores: Stores<'_>, id: &str) -> bool {
-        let result = finish(&self.path, state, stores, id);
-        if let Err(error) = &result {
-            tracing::error!(transactional_id = id, %error, "a transaction is decided but not ended");
-        }
-        result.is_ok()
+/// Aborts an open transaction under an epoch that its producer does not have.
+pub(super) fn fence(
+    state: &mut State,
+    stores: Stores<'_>,
+    id: &str,
+) -> Result<(), TransactionError> {
+    let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
+    let epoch = transaction.fenced().epoch;
+    prepare(state, id, Outcome::Abort, epoch)?;
+    match try_finish(state, stores, id) {
+        true => Ok(()),
+        false => Err(TransactionError::Concurrent),
     }
 }
 
+/// Decides.
+pub(super) fn prepare(
+    state: &mut State,
+    id: &str,
+    outcome: Outcome,
+    epoch: i16,
+) -> Result<(), Error> {
+    let prepared = Change::Prepared {
+        outcome,
+        epoch,
+        time: now_ms(),
+    };
+    record(state, id, Some(prepared))
+}
+
+/// Does what was decided; whether the disk let it. If not, the outcome stands, and it is tried again later.
+pub(super) fn try_finish(state: &mut State, stores: Stores<'_>, id: &str) -> bool {
+    let result = finish(state, stores, id);
+    if let Err(error) = &result {
+        tracing::error!(transactional_id = id, %error, "a transaction is decided but not ended");
+    }
+    result.is_ok()
+}
+
 /// Ends what was decided, admits what is open, and aborts what only the logs know.
-pub(super) fn recover(path: &Path, state: &mut State, stores: Stores<'_>) -> Result<(), Error> {
+pub(super) fn recover(state: &mut State, stores: Stores<'_>) -> Result<(), Error> {
     let ids: Vec<String> = state.by_id.keys().cloned().collect();
     for id in &ids {
-        finish(path, state, stores, id)?;
+        finish(state, stores, id)?;
     }
     for transaction in state.by_id.values().filter(|t| t.phase == Phase::Ongoing) {
         let partitions: Vec<_> = transaction.partitions.iter().cloned().collect();
@@ -110,7 +105,7 @@ pub(super) fn recover(path: &Path, state: &mut State, stores: Stores<'_>) -> Res
                     "ended a transaction without a journal"
                 );
                 ignore_deleted(log.end_transaction(producer, outcome))
-                    .map_err(Error::io("write a marker to", path))?;
+                    .map_err(Error::io("write a marker to", &topic.name))?;
             }
         }
     }
@@ -127,7 +122,7 @@ pub(super) fn admit(stores: Stores<'_>, producer: Producer, partitions: &[TopicP
 }
 
 /// A marker to each partition, then the offsets, then the note that it is done; nothing unless it is prepared.
-fn finish(path: &Path, state: &mut State, stores: Stores<'_>, id: &str) -> Result<(), Error> {
+fn finish(state: &mut State, stores: Stores<'_>, id: &str) -> Result<(), Error> {
     let Some(transaction) = state.by_id.get(id) else {
         return Ok(());
     };
@@ -151,7 +146,7 @@ fn finish(path: &Path, state: &mut State, stores: Stores<'_>, id: &str) -> Resul
             stores.offsets.commit(group, commits)?;
         }
     }
-    record(path, state, id, Some(Change::Completed))
+    record(state, id, Some(Change::Completed))
 }
 
 /// How the last transaction of a producer ended, as far as it is known; what is not known is aborted.

@@ -14,7 +14,7 @@ mod finish;
 mod transaction;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Error;
@@ -62,7 +62,6 @@ pub enum TransactionError {
 /// All transactional ids.
 #[derive(Debug)]
 pub struct Transactions {
-    path: PathBuf,
     /// One lock for all, held while a transaction is ended too, so that nobody meets one half ended.
     state: Mutex<State>,
 }
@@ -96,9 +95,9 @@ impl Transactions {
         })?;
         let journal = Journal::rewrite(&path, &snapshot(&by_id))?;
         let mut state = State { by_id, journal };
-        finish::recover(&path, &mut state, stores)?;
+        finish::recover(&mut state, stores)?;
         let state = Mutex::new(state);
-        Ok(Transactions { path, state })
+        Ok(Transactions { state })
     }
 
     /// Gives a producer the transactional id, fencing and aborting whoever had it (`InitProducerId`).
@@ -130,7 +129,7 @@ impl Transactions {
                     return Ok(transaction.producer);
                 }
                 if transaction.phase == Phase::Ongoing {
-                    self.fence(&mut state, stores, id)?;
+                    finish::fence(&mut state, stores, id)?;
                 }
                 let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
                 previous = expected;
@@ -143,7 +142,7 @@ impl Transactions {
             timeout_ms,
             time: now_ms(),
         };
-        self.record(&mut state, id, began)?;
+        record(&mut state, id, Some(began))?;
         Ok(producer)
     }
 
@@ -164,7 +163,11 @@ impl Transactions {
         }
         let time = now_ms();
         let added = partitions.clone();
-        self.record(&mut state, id, Change::Partitions { partitions, time })?;
+        record(
+            &mut state,
+            id,
+            Some(Change::Partitions { partitions, time }),
+        )?;
         finish::admit(stores, producer, &added);
         Ok(())
     }
@@ -184,7 +187,7 @@ impl Transactions {
         }
         let group = group.to_owned();
         let time = now_ms();
-        Ok(self.record(&mut state, id, Change::Group { group, time })?)
+        Ok(record(&mut state, id, Some(Change::Group { group, time }))?)
     }
 
     /// Keeps offsets of a group until the transaction ends (`TxnOffsetCommit`).
@@ -202,7 +205,11 @@ impl Transactions {
             return Ok(());
         }
         let group = group.to_owned();
-        Ok(self.record(&mut state, id, Change::Offsets { group, commits })?)
+        Ok(record(
+            &mut state,
+            id,
+            Some(Change::Offsets { group, commits }),
+        )?)
     }
 
     /// Ends the transaction (`EndTxn`): once it is answered, nothing can change the outcome.
@@ -216,8 +223,8 @@ impl Transactions {
         let mut state = self.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
         if transaction.may_end(producer, outcome)? == End::Prepare {
-            self.prepare(&mut state, id, outcome, producer.epoch)?;
-            self.finish(&mut state, stores, id);
+            finish::prepare(&mut state, id, outcome, producer.epoch)?;
+            finish::try_finish(&mut state, stores, id);
         }
         Ok(())
     }
@@ -254,24 +261,18 @@ impl Transactions {
         self.lock().journal.sync()
     }
 
-    /// To the disk first, then to memory.
-    fn record(&self, state: &mut State, id: &str, change: Change) -> Result<(), Error> {
-        record(&self.path, state, id, Some(change))
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn record(path: &Path, state: &mut State, id: &str, change: Option<Change>) -> Result<(), Error> {
+/// To the disk first, then to memory; `None` forgets the id.
+fn record(state: &mut State, id: &str, change: Option<Change>) -> Result<(), Error> {
     let mut bytes = Vec::new();
     change::put(&mut bytes, id, change.as_ref());
     state.journal.append(&bytes)?;
     apply(&mut state.by_id, id.to_owned(), change);
-    if state.journal.is_due() {
-        state.journal = Journal::rewrite(path, &snapshot(&state.by_id))?;
-    }
+    state.journal.compact_if_due(|| snapshot(&state.by_id));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{body, outbox::Outbox, problem::Problem, query::Parameters};
@@ -53,7 +53,11 @@ pub(super) async fn send_batch(
     Parameters::parse(request.uri().query(), &[])?;
     body::accept(request.headers(), &TYPES)?;
     let chunks = request.into_body().into_data_stream();
-    let chunks = chunks.map(|chunk| chunk.map_err(std::io::Error::other));
+    let mut chunks = chunks.map(|chunk| chunk.map_err(std::io::Error::other));
+    // The body is read from before the answer begins: a client that expects "100 Continue", as
+    // curl does with a large body, would else wait a second for it, since it comes with the first read.
+    let first = chunks.next().await;
+    let chunks = stream::iter(first).chain(chunks);
     let (writer, reader) = answers::channel();
     // A client that goes away takes the answer with it, and the task with that.
     let task = tokio::spawn(pump::run(chunks.boxed(), outbox, writer));

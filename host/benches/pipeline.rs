@@ -19,7 +19,7 @@ use std::{
 use eventos::{
     embedded::{self, Broker},
     event::{Answer, Batch, Outcomes},
-    kafka::{self, Producer, TopicSpec},
+    kafka::{self, Producer},
     pipeline::{self, Pipeline},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Settings},
     readiness::Readiness,
@@ -159,9 +159,7 @@ fn broker(dir: &Path) {
 fn preload(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
-        let name = &config.topic;
-        let topics = [TopicSpec { name }];
-        let partitions = kafka::ensure_topics(&config, servers, &topics).await;
+        let partitions = kafka::ensure_topics(&config, servers, &[&config.topic]).await;
         let producer = Producer::new(&config, servers, |_| {}).expect("a producer");
         producer.set_partitions(partitions.expect("created")[0]);
         let mut sent = Vec::new();

@@ -1,6 +1,6 @@
 //! The daemon: binds its sockets, builds its parts, starts them, and takes them down in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     embedded::Broker,
     http,
-    kafka::{self, Producer, TopicSpec},
+    kafka::{self, Producer},
     pipeline::Pipeline,
     plugin::{self, Engine, Handler},
     readiness::Readiness,
@@ -56,20 +56,12 @@ impl App {
         })
     }
 
-    /// Where HTTP is served.
-    ///
-    /// # Errors
-    /// If the socket is gone.
-    pub fn http_address(&self) -> Result<SocketAddr> {
-        Ok(self.http.local_addr()?)
-    }
-
     /// Runs until `shutdown` completes or a part cannot go on, then drains and takes down.
     ///
     /// # Errors
     /// Of the part that could not go on.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let address = self.http_address()?;
+        let address = self.http.local_addr()?;
         let servers = match &self.broker {
             Some(broker) => broker.local_addr().to_string(),
             None => self.config.kafka.bootstrap_servers.clone(),
@@ -178,8 +170,10 @@ async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<
     kafka::wait_for_broker(&config.kafka, servers).await?;
     // Not ready for a broker that the producer has yet to find again.
     state.producer.tell_connected();
-    let topics = [&config.kafka.topic, &config.delivery.dead_letter_topic];
-    let topics = topics.map(|name| TopicSpec { name });
+    let topics = [
+        config.kafka.topic.as_str(),
+        config.delivery.dead_letter_topic.as_str(),
+    ];
     let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;
     state.producer.set_partitions(partitions[0]);
     Ok(())

@@ -13,4 +13,4 @@ pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
 pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use raw::{RawBatch, Unreadable};
-pub use record::{Header, Offset, Partition, Timestamp, TopicPartition};
+pub use record::{Header, Offset, Partition, Timestamp};

@@ -10,7 +10,7 @@
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
 //! | `GET /metrics` | `OpenMetrics` text |
 //!
-//! **`POST /send/batch`** answers 200 at once; each line has the `index` of its Evento, from 0, blank lines not counted:
+//! **`POST /send/batch`** answers 200 with the first bytes of the body; each line has the `index` of its Evento, from 0, blank lines not counted:
 //! `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
 //! `{"status":"refused","index":1,"problem":{…}}`, after which the others go on, or
 //! `{"status":"stopped","index":2,"problem":{…}}`, the last line of an array that is malformed from there

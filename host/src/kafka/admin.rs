@@ -21,13 +21,6 @@ const REQUEST: Duration = Duration::from_secs(5);
 const LOOKUPS: u32 = 100;
 const LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 
-/// A topic that has to be there.
-#[derive(Clone, Copy, Debug)]
-pub struct TopicSpec<'a> {
-    /// Its name. Partitions and replication are the broker's defaults.
-    pub name: &'a str,
-}
-
 /// Waits until a broker answers, `connect_retries` times with `connect_retry_delay` between.
 ///
 /// # Errors
@@ -57,26 +50,27 @@ pub async fn wait_for_broker(config: &Config, servers: &str) -> Result<(), Error
     unreachable!("the loop ends by returning")
 }
 
-/// Creates the topics that are missing, and answers how many partitions each has.
+/// Creates the topics that are missing, with as many partitions and replicas as the broker gives by
+/// default, and answers how many partitions each has.
 ///
 /// # Errors
 /// [`Error::CreateTopic`] if the broker refuses one, [`Error::NoTopic`] if one does not appear.
 pub async fn ensure_topics(
     config: &Config,
     servers: &str,
-    topics: &[TopicSpec<'_>],
+    topics: &[&str],
 ) -> Result<Vec<i32>, Error> {
     let client = probe(config, servers)?;
     let mut missing = Vec::new();
-    for topic in topics {
-        if partitions(&client, topic.name).await? == 0 {
-            missing.push(topic.name);
+    for &topic in topics {
+        if partitions(&client, topic).await? == 0 {
+            missing.push(topic);
         }
     }
     create(config, servers, &missing).await?;
     let mut counts = Vec::with_capacity(topics.len());
     for topic in topics {
-        counts.push(wait_for_topic(&client, topic.name).await?);
+        counts.push(wait_for_topic(&client, topic).await?);
     }
     Ok(counts)
 }

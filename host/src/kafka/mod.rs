@@ -7,7 +7,7 @@ mod config;
 mod consumer;
 mod producer;
 
-pub use admin::{TopicSpec, ensure_topics, wait_for_broker};
+pub use admin::{ensure_topics, wait_for_broker};
 pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
 pub use consumer::{Consumed, Consumer, Notice};

@@ -129,20 +129,35 @@ impl Effects {
         if !stored.is_empty() {
             self.stored.push((Arc::clone(batch), stored));
         }
-        for emission in emitted {
-            let mut kept = Emitted {
-                handler: (handler.0.to_owned(), handler.1.to_owned()),
-                topic: emission.topic,
-                sources: Vec::new(),
-                records: Records::default(),
+        let counts = |source: &u32| counts(*source as usize);
+        for Emission {
+            topic,
+            sources,
+            records,
+        } in emitted
+        {
+            let records = match sources.iter().all(counts) {
+                true => records,
+                false => kept(&records, sources.iter().map(counts)),
             };
-            for (i, &source) in emission.sources.iter().enumerate() {
-                if counts(source as usize) {
-                    kept.sources.push(batch.offset(source as usize));
-                    kept.records.push_ref(emission.records.get(i));
-                }
-            }
-            self.emitted.push(kept);
+            let sources = sources.into_iter().filter(counts);
+            self.emitted.push(Emitted {
+                handler: (handler.0.to_owned(), handler.1.to_owned()),
+                topic,
+                sources: sources
+                    .map(|source| batch.offset(source as usize))
+                    .collect(),
+                records,
+            });
         }
     }
+}
+
+/// Those records for which `keep` says so.
+fn kept(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
+    let mut kept = Records::default();
+    for (record, _) in records.iter().zip(keep).filter(|(_, keep)| *keep) {
+        kept.push_ref(record);
+    }
+    kept
 }

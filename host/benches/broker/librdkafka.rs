@@ -14,7 +14,7 @@ use rdkafka::{
 };
 
 use crate::{
-    Row, Took,
+    Load, Took,
     target::{DEADLINE, Target},
 };
 
@@ -24,15 +24,16 @@ const LINGER: &str = "5";
 const NO_LINGER: &str = "0";
 
 /// From the first message handed to the client to the last acknowledgement.
-pub fn produce(target: &Target, topic: &str, row: Row, messages: usize) -> Took {
-    let producer = producer(target, topic, LINGER);
-    let value = vec![b'x'; row.bytes];
+pub fn produce(target: &Target, load: &Load) -> Took {
+    let producer = producer(target, load.topic, LINGER);
+    let value = vec![b'x'; load.row.bytes];
     target.time(|| {
-        for i in 0..messages {
-            send(&producer, topic, (i % row.partitions) as i32, &value);
+        for i in 0..load.messages {
+            let partition = (i % load.row.partitions) as i32;
+            send(&producer, load.topic, partition, &value);
         }
         let began = Instant::now();
-        while producer.context().delivered() < messages {
+        while producer.context().delivered() < load.messages {
             producer.poll(Duration::from_millis(10));
             assert!(began.elapsed() < DEADLINE, "not acknowledged");
         }
@@ -40,36 +41,35 @@ pub fn produce(target: &Target, topic: &str, row: Row, messages: usize) -> Took 
 }
 
 /// From the assignment of all partitions to the last message.
-pub fn consume(target: &Target, topic: &str, row: Row, messages: usize) -> Took {
-    let consumer = consumer(target, topic);
+pub fn consume(target: &Target, load: &Load) -> Took {
+    let consumer = consumer(target, load.topic);
     target.time(|| {
-        assign(&consumer, topic, row.partitions);
-        for _ in 0..messages {
+        assign(&consumer, load);
+        for _ in 0..load.messages {
             let message = consumer.poll(DEADLINE).expect("a message in time");
             let message = message.expect("no error");
-            assert_eq!(message.payload_len(), row.bytes);
+            assert_eq!(message.payload_len(), load.row.bytes);
         }
     })
 }
 
 /// With one message in flight: microseconds from the call that sends each to the consumer having
-/// it.
-pub fn latencies(target: &Target, topic: &str, messages: usize) -> Vec<f64> {
-    let producer = producer(target, topic, NO_LINGER);
-    let consumer = consumer(target, topic);
-    assign(&consumer, topic, 1);
+/// it. The first one waits for the fetch to begin, too.
+pub fn latencies(target: &Target, load: &Load) -> Vec<f64> {
+    let producer = producer(target, load.topic, NO_LINGER);
+    let consumer = consumer(target, load.topic);
+    let value = vec![b'x'; load.row.bytes];
+    assign(&consumer, load);
     let one = |_| {
         let began = Instant::now();
-        send(&producer, topic, 0, &[b'x'; 100]);
+        send(&producer, load.topic, 0, &value);
         let message = consumer.poll(DEADLINE).expect("a message in time");
         message.expect("no error");
         let latency = began.elapsed();
         producer.poll(Duration::ZERO);
         latency.as_secs_f64() * 1e6
     };
-    // The first waits for the consumer's first fetch.
-    one(0);
-    (0..messages).map(one).collect()
+    (0..load.messages).map(one).collect()
 }
 
 /// Counts acknowledgements.
@@ -133,10 +133,12 @@ fn consumer(target: &Target, topic: &str) -> BaseConsumer {
     consumer
 }
 
-fn assign(consumer: &BaseConsumer, topic: &str, partitions: usize) {
+/// From where the load begins.
+fn assign(consumer: &BaseConsumer, load: &Load) {
     let mut list = TopicPartitionList::new();
-    for partition in 0..partitions {
-        let added = list.add_partition_offset(topic, partition as i32, Offset::Offset(0));
+    for partition in 0..load.row.partitions {
+        let from = Offset::Offset(load.from);
+        let added = list.add_partition_offset(load.topic, partition as i32, from);
         added.expect("an offset");
     }
     consumer.assign(&list).expect("assigned");

@@ -8,7 +8,7 @@
 //!
 //! The broker inside is a process of its own that does nothing else, as Kafka is: within the daemon
 //! its CPU time could not be told from that of the pipeline. The folders of both are temporary
-//! ones on the same disk.
+//! ones on the same disk, and grow to 8 GB each.
 
 mod librdkafka;
 #[path = "../measure/mod.rs"]
@@ -25,8 +25,8 @@ use report::{Results, print_latencies, print_rows};
 use target::Target;
 
 /// Rounds that count, and those before them, in which the JVM compiles what is hot.
-const ROUNDS: usize = 5;
-const WARM_UP: usize = 2;
+const ROUNDS: usize = 7;
+const WARM_UP: usize = 3;
 
 /// Messages of one latency round, one in flight, and before the first round to either broker.
 const LATENCY_MESSAGES: usize = 1_000;
@@ -49,6 +49,8 @@ const ROWS: [Row; 6] = [
     row(1_000, 64),
 ];
 
+const LATENCY: Row = row(100, 1);
+
 const fn row(bytes: usize, partitions: usize) -> Row {
     Row { bytes, partitions }
 }
@@ -63,14 +65,23 @@ pub enum Client {
 impl Client {
     const ALL: [Client; 2] = [Client::Librdkafka, Client::Prepared];
 
-    /// How many messages make a phase of some tenths of a second.
+    /// How many messages make a phase of some tenths of a second: as many for every partition.
     fn messages(self, row: Row) -> usize {
         match self {
-            Client::Librdkafka if row.bytes < 1_000 => 500_000,
-            Client::Librdkafka => 100_000,
+            Client::Librdkafka if row.bytes < 1_000 => 1 << 19,
+            Client::Librdkafka => 1 << 16,
             Client::Prepared => prepared::messages(row),
         }
     }
+}
+
+/// Messages that are produced to the end of a topic's partitions in turn, and then consumed.
+pub struct Load<'a> {
+    pub topic: &'a str,
+    pub row: Row,
+    pub messages: usize,
+    /// The offset of the first one, in every partition.
+    pub from: i64,
 }
 
 /// What one way through a row took, in seconds.
@@ -96,12 +107,12 @@ fn compare() {
     let began = Instant::now();
     let dir = tempfile::tempdir().expect("a folder");
     let (_part, ours) = Target::ours(dir.path());
-    let targets = [ours, Target::kafka()];
+    let mut sides = [Side::new(ours), Side::new(Target::kafka())];
     println!("load average at the start: {}", target::load_average());
     eprintln!("warming up: {LATENCY_WARM_UP} messages one by one, {WARM_UP} rounds");
-    for target in &targets {
+    for side in &mut sides {
         for client in Client::ALL {
-            latencies(client, target, LATENCY_WARM_UP);
+            side.latencies(client, LATENCY_WARM_UP);
         }
     }
     let mut results = Results::default();
@@ -109,7 +120,7 @@ fn compare() {
         if round == WARM_UP {
             results = Results::default();
         }
-        measure_round(round, &targets, &mut results);
+        measure_round(round, &mut sides, &mut results);
         let seconds = began.elapsed().as_secs();
         eprintln!(
             "round {} of {} done after {seconds} s",
@@ -125,47 +136,85 @@ fn compare() {
 }
 
 /// Everything once, each thing on both brokers before the next; every other round Kafka is first.
-fn measure_round(round: usize, targets: &[Target; 2], results: &mut Results) {
+fn measure_round(round: usize, sides: &mut [Side; 2], results: &mut Results) {
     let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
     for client in Client::ALL {
-        for (i, row) in ROWS.into_iter().enumerate() {
+        for i in 0..ROWS.len() {
             for which in order {
-                let took = throughput(client, &targets[which], row);
+                let took = sides[which].throughput(client, i);
                 results.add(client, i, which, took);
             }
         }
         for which in order {
-            let latencies = latencies(client, &targets[which], LATENCY_MESSAGES);
+            let latencies = sides[which].latencies(client, LATENCY_MESSAGES);
             results.add_latencies(client, which, latencies);
         }
     }
 }
 
-/// Producing into a new topic, then consuming it.
-fn throughput(client: Client, target: &Target, row: Row) -> [Took; 2] {
-    let topic = target.create_topic(row.partitions);
-    let messages = client.messages(row);
-    let took = match client {
-        Client::Librdkafka => [
-            librdkafka::produce(target, &topic, row, messages),
-            librdkafka::consume(target, &topic, row, messages),
-        ],
-        Client::Prepared => [
-            prepared::produce(target, &topic, row, messages),
-            prepared::consume(target, &topic, row, messages),
-        ],
-    };
-    target.delete_topic(&topic);
-    took
+/// A broker and its topics, which stay for the whole run: what a broker does once in the life of a
+/// partition is done in the first round of the warm-up.
+struct Side {
+    target: Target,
+    /// One a row, and one for latencies.
+    topics: Vec<Topic>,
 }
 
-/// Microseconds from produce to consume, of each message.
-fn latencies(client: Client, target: &Target, messages: usize) -> Vec<f64> {
-    let topic = target.create_topic(1);
-    let latencies = match client {
-        Client::Librdkafka => librdkafka::latencies(target, &topic, messages),
-        Client::Prepared => prepared::latencies(target, &topic, messages),
-    };
-    target.delete_topic(&topic);
-    latencies
+struct Topic {
+    name: String,
+    row: Row,
+    /// The offset that the next message of every partition gets.
+    next: i64,
+}
+
+impl Side {
+    fn new(target: Target) -> Self {
+        let rows = ROWS.into_iter().chain([LATENCY]);
+        let topic = |(i, row): (usize, Row)| Topic {
+            name: target.create_topic(i, row.partitions),
+            row,
+            next: 0,
+        };
+        let topics = rows.enumerate().map(topic).collect();
+        Self { target, topics }
+    }
+
+    /// Producing, then consuming what that was.
+    fn throughput(&mut self, client: Client, row: usize) -> [Took; 2] {
+        let topic = &mut self.topics[row];
+        let load = topic.load(client.messages(topic.row));
+        match client {
+            Client::Librdkafka => [
+                librdkafka::produce(&self.target, &load),
+                librdkafka::consume(&self.target, &load),
+            ],
+            Client::Prepared => [
+                prepared::produce(&self.target, &load),
+                prepared::consume(&self.target, &load),
+            ],
+        }
+    }
+
+    /// Microseconds from produce to consume, of each message.
+    fn latencies(&mut self, client: Client, messages: usize) -> Vec<f64> {
+        let load = self.topics[ROWS.len()].load(messages);
+        match client {
+            Client::Librdkafka => librdkafka::latencies(&self.target, &load),
+            Client::Prepared => prepared::latencies(&self.target, &load),
+        }
+    }
+}
+
+impl Topic {
+    /// Which must be produced before the next.
+    fn load(&mut self, messages: usize) -> Load<'_> {
+        let from = self.next;
+        self.next += (messages / self.row.partitions) as i64;
+        Load {
+            topic: &self.name,
+            row: self.row,
+            messages,
+            from,
+        }
+    }
 }

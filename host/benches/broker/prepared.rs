@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::{
-    Row, Took,
+    Load, Row, Took,
     target::Target,
     wire::{Connection, batch, fetch_request, produce_request},
 };
@@ -13,7 +13,7 @@ use crate::{
 const BATCH_BYTES: usize = 64_000;
 
 /// Batches of one phase, a multiple of the most partitions.
-const BATCHES: usize = 64 * 32;
+const BATCHES: usize = 64 * 16;
 
 /// Unanswered produce requests at a time, librdkafka's default with acks=all and idempotence.
 const IN_FLIGHT: usize = 5;
@@ -24,20 +24,20 @@ pub fn messages(row: Row) -> usize {
 }
 
 /// From the first request to the last acknowledgement, on one connection.
-pub fn produce(target: &Target, topic: &str, row: Row, messages: usize) -> Took {
+pub fn produce(target: &Target, load: &Load) -> Took {
+    let row = load.row;
     let batch = batch(BATCH_BYTES / row.bytes, row.bytes);
-    let request = |partition| produce_request(topic, partition, &batch);
+    let request = |partition| produce_request(load.topic, partition, &batch);
     let requests: Vec<_> = (0..row.partitions).map(request).collect();
-    let batches = messages / (BATCH_BYTES / row.bytes);
     let mut connection = Connection::open(target);
     target.time(|| {
-        for (sent, request) in requests.iter().cycle().take(batches).enumerate() {
+        for (sent, request) in requests.iter().cycle().take(BATCHES).enumerate() {
             if sent >= IN_FLIGHT {
                 connection.acknowledged();
             }
             connection.send(request);
         }
-        for _ in 0..IN_FLIGHT.min(batches) {
+        for _ in 0..IN_FLIGHT {
             connection.acknowledged();
         }
     })
@@ -45,14 +45,14 @@ pub fn produce(target: &Target, topic: &str, row: Row, messages: usize) -> Took 
 
 /// From the first request to the last message: one request at a time, for all partitions that are
 /// not yet read to their ends.
-pub fn consume(target: &Target, topic: &str, row: Row, messages: usize) -> Took {
+pub fn consume(target: &Target, load: &Load) -> Took {
     let mut connection = Connection::open(target);
-    let mut next = vec![0; row.partitions];
-    let end = (messages / row.partitions) as i64;
+    let mut next = vec![load.from; load.row.partitions];
+    let end = load.from + (load.messages / load.row.partitions) as i64;
     let mut consumed = 0;
     target.time(|| {
-        while consumed < messages {
-            connection.send(&fetch_request(topic, &next, end));
+        while consumed < load.messages {
+            connection.send(&fetch_request(load.topic, &next, end));
             consumed += connection.fetched(&mut next);
         }
     })
@@ -60,20 +60,20 @@ pub fn consume(target: &Target, topic: &str, row: Row, messages: usize) -> Took 
 
 /// With one message in flight: microseconds from the request that sends each to the answer that
 /// has it, to a fetch that has been waiting.
-pub fn latencies(target: &Target, topic: &str, messages: usize) -> Vec<f64> {
-    let request = produce_request(topic, 0, &batch(1, 100));
+pub fn latencies(target: &Target, load: &Load) -> Vec<f64> {
+    let request = produce_request(load.topic, 0, &batch(1, load.row.bytes));
     let (mut producer, mut consumer) = (Connection::open(target), Connection::open(target));
-    let mut next = [0];
+    let mut next = [load.from];
     let mut one = |_| {
-        consumer.send(&fetch_request(topic, &next, i64::MAX));
+        consumer.send(&fetch_request(load.topic, &next, i64::MAX));
         let began = Instant::now();
         producer.send(&request);
         while consumer.fetched(&mut next) == 0 {
-            consumer.send(&fetch_request(topic, &next, i64::MAX));
+            consumer.send(&fetch_request(load.topic, &next, i64::MAX));
         }
         let latency = began.elapsed();
         producer.acknowledged();
         latency.as_secs_f64() * 1e6
     };
-    (0..messages).map(&mut one).collect()
+    (0..load.messages).map(&mut one).collect()
 }

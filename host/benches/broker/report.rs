@@ -46,7 +46,11 @@ pub fn print_rows(client: Client, results: &Results) {
     );
     for (row, results) in ROWS.iter().zip(&results.rows[client as usize]) {
         for (way, brokers) in WAYS.iter().zip(results) {
-            println!("{way}, {} bytes, {} partitions", row.bytes, row.partitions);
+            let plural = if row.partitions == 1 { "" } else { "s" };
+            println!(
+                "{way}, {} bytes, {} partition{plural}",
+                row.bytes, row.partitions
+            );
             print_row(*row, client.messages(*row) as f64, brokers);
         }
     }
@@ -65,7 +69,7 @@ fn print_row(row: Row, messages: f64, brokers: &[Vec<Took>; 2]) {
             |seconds: &[f64]| Figures::new(seconds.iter().map(|s| s * 1e6 / messages).collect());
         let (broker, client) = (us(&broker[i]), us(&client[i]).median());
         let rate = rate.to_string();
-        println!("  {name:16} {rate:32} {megabytes:9.1}   {broker:.3}   {client:9.2}");
+        println!("  {name:16} {rate:32} {megabytes:9.1}   {broker}   {client:9.2}");
     }
     // A rate is the inverse of its time.
     let rate = Figures::ratios(&wall[1], &wall[0]);

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use super::produce::MAX_BATCH;
 use super::{NODE, text};
 use crate::embedded::Shared;
-use crate::embedded::log::SEGMENT_BYTES;
+use crate::embedded::log::Settings;
 
 /// Kinds of resources (`ConfigResource.Type`).
 const TOPIC: i8 = 2;
@@ -38,7 +38,11 @@ fn topic_configs() -> Vec<Entry> {
         ("min.insync.replicas", "1".to_owned(), INT),
         ("retention.bytes", "-1".to_owned(), LONG),
         ("retention.ms", "-1".to_owned(), LONG),
-        ("segment.bytes", SEGMENT_BYTES.to_string(), INT),
+        (
+            "segment.bytes",
+            Settings::default().segment_bytes.to_string(),
+            INT,
+        ),
     ]
 }
 

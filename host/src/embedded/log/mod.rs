@@ -9,13 +9,12 @@ mod partition;
 mod producers;
 mod recovery;
 mod segment;
+mod settings;
 mod transactions;
 mod view;
 
 pub use isolation::Isolation;
 pub use partition::{AppendError, Appended, Partition, ReadError};
 pub use producers::Refusal;
+pub use settings::{Settings, Timestamps};
 pub use transactions::{Aborted, Outside};
-
-/// A segment that holds this much is closed and a new one begun.
-pub const SEGMENT_BYTES: u64 = 64 << 20;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::producers::{Producers, Refusal, Verdict};
 use super::recovery::{Recovered, recover};
 use super::segment::Segment;
+use super::settings::Settings;
 use super::transactions::Transactions;
 use super::view::View;
 use crate::embedded::Error;
@@ -22,12 +23,12 @@ use crate::embedded::records;
 #[derive(Debug)]
 pub struct Partition {
     folder: PathBuf,
-    segment_bytes: u64,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    settings: Settings,
     /// In the order of their offsets; never empty; the last one is appended to.
     segments: Vec<Segment>,
     producers: Producers,
@@ -84,15 +85,15 @@ pub enum ReadError {
 
 impl Partition {
     /// Opens the log in `folder`, making it when missing; a torn tail is cut.
-    pub fn open(folder: &Path, segment_bytes: u64) -> Result<Partition, Error> {
+    pub fn open(folder: &Path, settings: Settings) -> Result<Partition, Error> {
         let Recovered {
             segments,
             producers,
         } = recover(folder)?;
         Ok(Partition {
             folder: folder.to_owned(),
-            segment_bytes,
             state: Mutex::new(State {
+                settings,
                 segments,
                 producers,
                 waiting: Vec::new(),
@@ -138,8 +139,9 @@ impl Partition {
         batch: &[u8],
     ) -> io::Result<Offset> {
         let base_offset = state.bounds().end;
+        let segment_bytes = state.settings.segment_bytes;
         let active = state.active();
-        if active.size() > 0 && active.size() + header.size as u64 > self.segment_bytes {
+        if active.size() > 0 && active.size() + header.size as u64 > segment_bytes {
             let segment = Segment::create(&self.folder, base_offset)?;
             state.segments.push(segment);
         }
@@ -151,6 +153,16 @@ impl Partition {
             fetch.notify_one();
         }
         Ok(base_offset)
+    }
+
+    /// From now on these settings hold.
+    pub fn configure(&self, settings: Settings) {
+        self.lock().settings = settings;
+    }
+
+    /// Bytes of all its batches.
+    pub fn size(&self) -> u64 {
+        self.lock().segments.iter().map(Segment::size).sum()
     }
 
     /// The offsets that can be read now.
@@ -313,10 +325,12 @@ mod tests {
     use super::*;
     use crate::embedded::batch::{self, tests::Sample, tests::sample};
 
-    const SEGMENT: u64 = 4 << 10;
-
     fn open(folder: &Path) -> Partition {
-        Partition::open(folder, SEGMENT).unwrap()
+        let settings = Settings {
+            segment_bytes: 4 << 10,
+            ..Settings::default()
+        };
+        Partition::open(folder, settings).unwrap()
     }
 
     fn append(partition: &Partition, count: i32, base_timestamp: i64) -> Offset {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Error;
 use super::ids::{PartitionId, TopicId};
-use super::log::{Partition, SEGMENT_BYTES};
+use super::log::{Partition, Settings};
 use super::storage::{read_if_exists, write_whole};
 use registry::{Line, decode, encode};
 use rules::{check_name, check_partitions};
@@ -254,7 +254,7 @@ impl Topics {
     ) -> Result<Vec<Arc<Partition>>, Error> {
         ids.map(|id| {
             let folder = self.logs.join(format!("{name}-{id}"));
-            Partition::open(&folder, SEGMENT_BYTES).map(Arc::new)
+            Partition::open(&folder, Settings::default()).map(Arc::new)
         })
         .collect()
     }

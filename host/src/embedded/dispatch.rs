@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
@@ -13,6 +14,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::Shared;
 use super::api::{self, Caller};
+use super::flush::{Flush, flush};
 use super::server::invalid;
 
 /// Each API that is supported, with its first and last version. `ApiVersions` tells clients exactly this.
@@ -109,7 +111,7 @@ fn is_supported(api: ApiKey, version: i16) -> bool {
 /// # Errors
 ///
 /// `InvalidData` if the answer cannot be put into the protocol's form, a fault of ours.
-pub async fn answer(shared: &Shared, call: Call) -> io::Result<Option<BytesMut>> {
+pub async fn answer(shared: &Arc<Shared>, call: Call) -> io::Result<Option<BytesMut>> {
     let Ok(api) = ApiKey::try_from(call.key) else {
         tracing::warn!(key = call.key, "an api that is not known");
         return Ok(Some(bare_refusal(&call, ResponseError::UnsupportedVersion)));
@@ -140,10 +142,31 @@ pub async fn answer(shared: &Shared, call: Call) -> io::Result<Option<BytesMut>>
             return refusal(api, &call, ResponseError::InvalidRequest).map(Some);
         }
     };
-    match handle(shared, &call, request).await {
+    let answered = handle(shared, &call, request).await;
+    if shared.flush == Flush::Each && lasts(api) {
+        // Without an answer the client asks again, and hears then what became of it.
+        flush(shared).await.map_err(io::Error::other)?;
+    }
+    match answered {
         Some(response) => frame(&call, api, call.version, &response).map(Some),
         None => Ok(None),
     }
+}
+
+/// Whether an answer promises that something is kept.
+fn lasts(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::Produce
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetDelete
+            | ApiKey::DeleteGroups
+            | ApiKey::InitProducerId
+            | ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::TxnOffsetCommit
+            | ApiKey::EndTxn
+    )
 }
 
 /// One line an API.

@@ -83,6 +83,10 @@ fn store(
                 ResponseError::OutOfOrderSequenceNumber
             }
             AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => why_outside(&header),
+            AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
+            AppendError::Timestamp { .. } => ResponseError::InvalidTimestamp,
+            AppendError::NoKey => ResponseError::InvalidRecord,
+            AppendError::Unreadable(_) => ResponseError::CorruptMessage,
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };
@@ -92,10 +96,6 @@ fn store(
 
 /// What Kafka checks (`ProduceRequest.validateRecords`, `LogValidator`), short of opening the batch.
 fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
-    if batch.len() > MAX_BATCH {
-        let reason = format!("a batch of {} bytes; the most is {MAX_BATCH}", batch.len());
-        return Err((ResponseError::MessageTooLarge, reason));
-    }
     let header = batch::verify(batch).map_err(|invalid| match &invalid {
         Invalid::Magic(_) | Invalid::Count { .. } => {
             (ResponseError::InvalidRecord, invalid.to_string())
@@ -154,7 +154,8 @@ fn respond(index: i32, result: Result<Appended, Refused>) -> PartitionProduceRes
     match result {
         Ok(stored) => response
             .with_base_offset(stored.base_offset.0)
-            .with_log_start_offset(stored.log_start.0),
+            .with_log_start_offset(stored.log_start.0)
+            .with_log_append_time_ms(stored.append_time.unwrap_or(-1)),
         Err((error, reason)) => response
             .with_error_code(error.code())
             .with_error_message(Some(text(reason)))

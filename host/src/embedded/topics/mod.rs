@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::Error;
 use super::ids::{PartitionId, TopicId};
 use super::log::{Partition, Settings};
-use super::storage::{read_if_exists, write_whole};
+use super::storage::{Trust, read_if_exists, write_whole};
 use registry::{Line, decode, encode};
 use rules::{check_name, check_partitions};
 
@@ -28,6 +28,7 @@ pub struct Topics {
     registry: PathBuf,
     logs: PathBuf,
     default_partitions: u32,
+    trust: Trust,
     /// Held for a whole change, disk included; readers only ever wait for `map`.
     changing: Mutex<()>,
     map: RwLock<BTreeMap<String, Arc<Topic>>>,
@@ -85,11 +86,12 @@ impl Topic {
 
 impl Topics {
     /// Opens the registry and every log that it names.
-    pub fn open(folder: &Path, default_partitions: u32) -> Result<Topics, Error> {
+    pub fn open(folder: &Path, default_partitions: u32, trust: Trust) -> Result<Topics, Error> {
         let topics = Topics {
             registry: folder.join("topics"),
             logs: folder.join("logs"),
             default_partitions,
+            trust,
             changing: Mutex::default(),
             map: RwLock::default(),
         };
@@ -228,11 +230,11 @@ impl Topics {
         Ok(())
     }
 
-    /// Waits until the disk has every log.
-    pub fn sync(&self) -> Result<(), Error> {
-        let topics = self.all();
-        let mut partitions = topics.iter().flat_map(|topic| &topic.partitions);
-        partitions.try_for_each(|partition| partition.sync())
+    /// Every log there is.
+    pub fn logs(&self) -> Vec<Arc<Partition>> {
+        let topics = self.read();
+        let logs = topics.values().flat_map(|topic| &topic.partitions);
+        logs.cloned().collect()
     }
 
     /// Writes the registry as `change` makes it, then shows it to the readers.
@@ -254,7 +256,7 @@ impl Topics {
     ) -> Result<Vec<Arc<Partition>>, Error> {
         ids.map(|id| {
             let folder = self.logs.join(format!("{name}-{id}"));
-            Partition::open(&folder, Settings::default()).map(Arc::new)
+            Partition::open(&folder, Settings::default(), self.trust).map(Arc::new)
         })
         .collect()
     }
@@ -305,7 +307,7 @@ mod tests {
     #[test]
     fn topics_survive_a_reopening_and_deleted_ones_do_not() {
         let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 4).unwrap();
+        let topics = Topics::open(dir.path(), 4, Trust::All).unwrap();
         let kept = topics.create("kept.one", Some(2)).unwrap();
         topics.create("gone", None).unwrap();
         topics.grow("kept.one", 3).unwrap();
@@ -313,7 +315,7 @@ mod tests {
         drop(topics);
         fs::create_dir(dir.path().join("logs/left-0")).unwrap();
 
-        let topics = Topics::open(dir.path(), 4).unwrap();
+        let topics = Topics::open(dir.path(), 4, Trust::All).unwrap();
         assert_eq!(topics.len(), 1);
         let again = topics.get("kept.one").unwrap();
         assert_eq!((again.id, again.partitions.len()), (kept.id, 3));
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn names_and_numbers_are_checked() {
         let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 4).unwrap();
+        let topics = Topics::open(dir.path(), 4, Trust::All).unwrap();
         for name in ["", ".", "..", "a b", "../x", "é", &"x".repeat(250)] {
             let refused = topics.create(name, None).unwrap_err();
             assert!(matches!(refused, TopicError::Name { .. }), "{name}");
@@ -343,12 +345,12 @@ mod tests {
     #[test]
     fn logs_without_a_registry_are_not_thrown_away() {
         let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 1).unwrap();
+        let topics = Topics::open(dir.path(), 1, Trust::All).unwrap();
         topics.create("t", None).unwrap();
         drop(topics);
         fs::remove_file(dir.path().join("topics")).unwrap();
         assert!(matches!(
-            Topics::open(dir.path(), 1),
+            Topics::open(dir.path(), 1, Trust::All),
             Err(Error::Damaged { .. })
         ));
         assert!(dir.path().join("logs/t-0").exists());
@@ -357,7 +359,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_in_the_registry_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        Topics::open(dir.path(), 1)
+        Topics::open(dir.path(), 1, Trust::All)
             .unwrap()
             .create("t", None)
             .unwrap();
@@ -366,7 +368,7 @@ mod tests {
         bytes[3] ^= 1;
         fs::write(&path, bytes).unwrap();
         assert!(matches!(
-            Topics::open(dir.path(), 1),
+            Topics::open(dir.path(), 1, Trust::All),
             Err(Error::Damaged { .. })
         ));
     }

@@ -14,7 +14,7 @@ mod transactions;
 mod view;
 
 pub use isolation::Isolation;
-pub use partition::{AppendError, Appended, Partition, ReadError};
+pub use partition::{AppendError, Appended, DeleteError, Partition, ReadError};
 pub use producers::Refusal;
 pub use settings::{Settings, Timestamps};
 pub use transactions::{Aborted, Outside};

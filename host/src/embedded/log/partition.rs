@@ -34,6 +34,8 @@ struct State {
     producers: Producers,
     /// Fetches to wake at the next append. Those whose fetch was answered meanwhile are dead.
     waiting: Vec<Weak<Notify>>,
+    /// Where reading begins, if that is not the first segment's beginning.
+    start: Offset,
     /// Set when the topic is deleted, so that a request still holding the partition writes nothing any more.
     deleted: bool,
 }
@@ -72,6 +74,20 @@ pub enum AppendError {
     Storage(#[from] io::Error),
 }
 
+/// Why records cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The offset lies beyond the high watermark.
+    #[error("the offset is beyond the end")]
+    OutOfRange,
+    /// The topic was deleted meanwhile.
+    #[error("the topic was deleted")]
+    Deleted,
+    /// The disk refused; the log is as before.
+    #[error("cannot delete records")]
+    Storage(#[from] io::Error),
+}
+
 /// Why an offset cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -97,6 +113,7 @@ impl Partition {
                 segments,
                 producers,
                 waiting: Vec::new(),
+                start: Offset(0),
                 deleted: false,
             }),
         })
@@ -244,6 +261,21 @@ impl Partition {
         f(&mut self.lock().producers.transactions)
     }
 
+    /// Deletes the records before an offset, before the high watermark where none is given; the first one left.
+    pub fn delete_records(&self, before: Option<Offset>) -> Result<Offset, DeleteError> {
+        let mut state = self.lock();
+        if state.deleted {
+            return Err(DeleteError::Deleted);
+        }
+        let bounds = state.bounds();
+        let before = before.unwrap_or(bounds.end);
+        if before > bounds.end {
+            return Err(DeleteError::OutOfRange);
+        }
+        state.start = bounds.start.max(before);
+        Ok(state.start)
+    }
+
     /// Takes the partition out of service and removes its files.
     pub fn delete(&self) -> io::Result<()> {
         let mut state = self.lock();
@@ -298,7 +330,8 @@ impl State {
 
     fn bounds(&self) -> Bounds {
         let last = self.segments.len() - 1;
-        let (start, end) = (self.segments[0].base(), self.segments[last].next());
+        let start = self.segments[0].base().max(self.start);
+        let end = self.segments[last].next();
         let first_open = self.producers.transactions.first_open();
         Bounds {
             start,

@@ -252,4 +252,4 @@ fn frame(call: &Call, api: ApiKey, version: i16, response: &ResponseKind) -> io:
 
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -61,3 +61,75 @@ fn delete(topic: Option<&Topic>, asked: &DeleteRecordsPartition) -> Result<Offse
         DeleteError::Storage(_) => storage_error(&error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::batch::{self, tests::Sample};
+    use crate::embedded::dispatch::tests::broker;
+    use crate::embedded::topics::TopicSettings;
+
+    /// A topic "t" of one partition with ten records.
+    fn topic(shared: &Shared, policy: &str) {
+        let settings = TopicSettings::parse([("cleanup.policy", policy)]).unwrap();
+        let topic = shared.topics.create("t", Some(1), settings).unwrap();
+        let bytes = batch::tests::sample(&Sample {
+            count: 10,
+            ..Sample::default()
+        });
+        let header = batch::verify(&bytes).unwrap();
+        topic.partitions[0].append(&header, &bytes).unwrap();
+    }
+
+    /// The low watermark and the code.
+    fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> (i64, i16) {
+        use kafka_protocol::messages::TopicName;
+        use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
+        let partition = DeleteRecordsPartition::default()
+            .with_partition_index(partition)
+            .with_offset(offset);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(TopicName(crate::embedded::api::text(topic)))
+            .with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+        let result = handle(shared, request)
+            .topics
+            .remove(0)
+            .partitions
+            .remove(0);
+        (result.low_watermark, result.error_code)
+    }
+
+    #[tokio::test]
+    async fn the_beginning_moves_ahead_and_never_back() {
+        let (_dir, broker) = broker().await;
+        let shared = &broker.shared;
+        topic(shared, "delete");
+        let (beyond, unknown) = (
+            ResponseError::OffsetOutOfRange.code(),
+            ResponseError::UnknownTopicOrPartition.code(),
+        );
+        assert_eq!(delete(shared, "t", 0, 3), (3, 0));
+        assert_eq!(delete(shared, "t", 0, 2), (3, 0));
+        assert_eq!(delete(shared, "t", 0, 11), (-1, beyond));
+        assert_eq!(delete(shared, "t", 0, -2), (-1, beyond));
+        assert_eq!(delete(shared, "t", 0, -1), (10, 0));
+        assert_eq!(delete(shared, "t", 1, 0), (-1, unknown));
+        assert_eq!(delete(shared, "none", 0, 0), (-1, unknown));
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_only_compacts_keeps_its_records() {
+        let policy = ResponseError::PolicyViolation.code();
+        for (policies, expected) in [
+            ("compact", (-1, policy)),
+            ("compact,delete", (3, 0)),
+            ("", (3, 0)),
+        ] {
+            let (_dir, broker) = broker().await;
+            topic(&broker.shared, policies);
+            let result = delete(&broker.shared, "t", 0, 3);
+            assert_eq!(result, expected, "{policies:?}");
+        }
+    }
+}

@@ -89,3 +89,51 @@ fn volume(folder: &Path) -> (i64, i64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::batch::{self, tests::Sample};
+    use crate::embedded::dispatch::tests::broker;
+
+    fn ask(shared: &Shared, topics: Option<&[(&str, &[i32])]>) -> DescribeLogDirsResult {
+        let topics = topics.map(|topics| {
+            let topic = |(name, partitions): &(&str, &[i32])| {
+                DescribableLogDirTopic::default()
+                    .with_topic(TopicName(text(*name)))
+                    .with_partitions(partitions.to_vec())
+            };
+            topics.iter().map(topic).collect()
+        });
+        let request = DescribeLogDirsRequest::default().with_topics(topics);
+        handle(shared, request).results.remove(0)
+    }
+
+    #[tokio::test]
+    async fn sizes_are_those_of_the_batches_and_of_the_disk() {
+        let (dir, broker) = broker().await;
+        let shared = &broker.shared;
+        let topic = shared.topics.get_or_create("t").unwrap();
+        let bytes = batch::tests::sample(&Sample::default());
+        let header = batch::verify(&bytes).unwrap();
+        topic.partitions[2].append(&header, &bytes).unwrap();
+        let all = ask(shared, None);
+        let sizes = all.topics[0].partitions.iter().map(|p| p.partition_size);
+        assert_eq!(sizes.collect::<Vec<_>>(), [0, 0, bytes.len() as i64, 0]);
+        assert_eq!(Path::new(all.log_dir.as_str()), dir.path());
+        assert!(all.usable_bytes > 0 && all.total_bytes > all.usable_bytes);
+    }
+
+    #[tokio::test]
+    async fn only_what_was_asked_for_and_is_there_is_told_of_and_once() {
+        let (_dir, broker) = broker().await;
+        let shared = &broker.shared;
+        shared.topics.get_or_create("t").unwrap();
+        let asked: &[(&str, &[i32])] = &[("t", &[1, 9]), ("none", &[0]), ("t", &[1, 3])];
+        let told = ask(shared, Some(asked));
+        assert_eq!(told.topics.len(), 1);
+        let indexes = told.topics[0].partitions.iter().map(|p| p.partition_index);
+        assert_eq!(indexes.collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(ask(shared, Some(&[])).topics, []);
+    }
+}

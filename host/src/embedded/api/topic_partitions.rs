@@ -132,3 +132,118 @@ fn cursor(name: String, partition: i32) -> Cursor {
         .with_topic_name(TopicName(text(name)))
         .with_partition_index(partition)
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
+
+    use super::*;
+    use crate::embedded::dispatch::tests::broker;
+    use crate::embedded::topics::TopicSettings;
+
+    type Place<'a> = (&'a str, i32);
+    /// Name, partitions and code.
+    type Told<'a> = (&'a str, Vec<i32>, i16);
+
+    fn ask(
+        shared: &Shared,
+        names: &[&str],
+        limit: i32,
+        from: Option<Place>,
+    ) -> DescribeTopicPartitionsResponse {
+        let topic = |name: &&str| TopicRequest::default().with_name(TopicName(text(*name)));
+        let cursor = from.map(|(name, partition)| {
+            From::default()
+                .with_topic_name(TopicName(text(name)))
+                .with_partition_index(partition)
+        });
+        let request = DescribeTopicPartitionsRequest::default()
+            .with_topics(names.iter().map(topic).collect())
+            .with_response_partition_limit(limit)
+            .with_cursor(cursor);
+        handle(shared, request)
+    }
+
+    /// Each topic, and the cursor.
+    fn told(response: &DescribeTopicPartitionsResponse) -> (Vec<Told<'_>>, Option<Place<'_>>) {
+        let topics = response.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|p| p.partition_index).collect();
+            (
+                topic.name.as_ref().unwrap().as_str(),
+                partitions,
+                topic.error_code,
+            )
+        });
+        let cursor = response.next_cursor.as_ref();
+        let cursor = cursor.map(|next| (next.topic_name.as_str(), next.partition_index));
+        (topics.collect(), cursor)
+    }
+
+    async fn with_topics() -> (tempfile::TempDir, crate::embedded::Broker) {
+        let (dir, broker) = broker().await;
+        for name in ["b", "a"] {
+            let created = broker
+                .shared
+                .topics
+                .create(name, Some(3), TopicSettings::default());
+            created.unwrap();
+        }
+        (dir, broker)
+    }
+
+    #[tokio::test]
+    async fn pieces_make_up_the_whole() {
+        let (_dir, broker) = with_topics().await;
+        let shared = &broker.shared;
+        let next = ask(shared, &["b", "a"], 2, None);
+        assert_eq!(told(&next), (vec![("a", vec![0, 1], 0)], Some(("a", 2))));
+        let next = ask(shared, &["b", "a"], 2, Some(("a", 2)));
+        let both = vec![("a", vec![2], 0), ("b", vec![0], 0)];
+        assert_eq!(told(&next), (both, Some(("b", 1))));
+        let next = ask(shared, &["b", "a"], 2, Some(("b", 1)));
+        assert_eq!(told(&next), (vec![("b", vec![1, 2], 0)], None));
+        // Full at the end of a topic.
+        let next = ask(shared, &[], 3, None);
+        assert_eq!(told(&next), (vec![("a", vec![0, 1, 2], 0)], Some(("b", 0))));
+        // Less than nothing is one.
+        let next = ask(shared, &[], -1, None);
+        assert_eq!(told(&next), (vec![("a", vec![0], 0)], Some(("a", 1))));
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_not_there_has_its_error_and_takes_no_room() {
+        let (_dir, broker) = with_topics().await;
+        let shared = &broker.shared;
+        let response = ask(shared, &["b", "a?", "aa"], 3, None);
+        let (invalid, unknown) = (
+            ResponseError::InvalidTopicException.code(),
+            ResponseError::UnknownTopicOrPartition.code(),
+        );
+        let all = vec![
+            ("a?", vec![], invalid),
+            ("aa", vec![], unknown),
+            ("b", vec![0, 1, 2], 0),
+        ];
+        assert_eq!(told(&response), (all, None));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_must_point_at_something_asked_for() {
+        let (_dir, broker) = with_topics().await;
+        let shared = &broker.shared;
+        let invalid = ResponseError::InvalidRequest.code();
+        for from in [("a", -1), ("aa", 0)] {
+            let response = ask(shared, &["b", "a"], 2, Some(from));
+            let all = vec![("b", vec![], invalid), ("a", vec![], invalid)];
+            assert_eq!(told(&response), (all, None), "{from:?}");
+        }
+        // Of all topics, one that was deleted meanwhile is passed over, and a partition too high too.
+        let response = ask(shared, &[], 2, Some(("aa", 1)));
+        assert_eq!(
+            told(&response),
+            (vec![("b", vec![0, 1], 0)], Some(("b", 2)))
+        );
+        let response = ask(shared, &["a"], 2, Some(("a", i32::MAX)));
+        assert_eq!(told(&response), (vec![("a", vec![], 0)], None));
+    }
+}

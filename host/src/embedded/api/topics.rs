@@ -126,6 +126,7 @@ fn created(name: &TopicName, result: Result<Created, Refused>) -> CreatableTopic
     match result {
         Ok(topic) => {
             let response = response
+                .with_error_message(None)
                 .with_num_partitions(topic.partitions)
                 .with_replication_factor(1)
                 .with_configs(Some(configs::describe::of_new_topic(&topic.settings)));

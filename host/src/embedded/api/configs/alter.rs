@@ -22,40 +22,30 @@ pub fn incremental(
     shared: &Shared,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let repeated = repeated(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, &r.resource_name)),
-    );
+    let resources = request.resources.iter();
+    let repeated = repeated(resources.map(|r| (r.resource_type, &r.resource_name)));
     let responses = request.resources.into_iter().map(|resource| {
         let (kind, name) = (resource.resource_type, resource.resource_name);
         let operations = resource.configs.into_iter().map(operation);
         let change = operations.collect::<Result<_, _>>().map(Change::Each);
         let once = check_once(&repeated, kind, &name);
-        let result = once.and_then(|()| change);
-        let result = result.and_then(|c| alter(shared, kind, &name, &c, request.validate_only));
-        let response = Altered::default()
+        let change = once.and(change);
+        let (code, reason) = told(
+            change.and_then(|change| alter(shared, kind, &name, &change, request.validate_only)),
+        );
+        Altered::default()
+            .with_error_code(code)
+            .with_error_message(reason)
             .with_resource_type(kind)
-            .with_resource_name(name);
-        match result {
-            Ok(()) => response.with_error_message(None),
-            Err((error, reason)) => response
-                .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
-        }
+            .with_resource_name(name)
     });
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
 
 /// Sets what is named for each resource, and nothing else any more.
 pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let repeated = repeated(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, &r.resource_name)),
-    );
+    let resources = request.resources.iter();
+    let repeated = repeated(resources.map(|r| (r.resource_type, &r.resource_name)));
     let responses = request.resources.into_iter().map(|resource| {
         let (kind, name) = (resource.resource_type, resource.resource_name);
         let pairs = resource.configs.into_iter().map(|config| {
@@ -64,19 +54,24 @@ pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsRes
         });
         let change = pairs.collect::<Result<_, _>>().map(Change::Replace);
         let once = check_once(&repeated, kind, &name);
-        let result = once.and_then(|()| change);
-        let result = result.and_then(|c| alter(shared, kind, &name, &c, request.validate_only));
-        let response = Replaced::default()
+        let change = once.and(change);
+        let (code, reason) = told(
+            change.and_then(|change| alter(shared, kind, &name, &change, request.validate_only)),
+        );
+        Replaced::default()
+            .with_error_code(code)
+            .with_error_message(reason)
             .with_resource_type(kind)
-            .with_resource_name(name);
-        match result {
-            Ok(()) => response.with_error_message(None),
-            Err((error, reason)) => response
-                .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
-        }
+            .with_resource_name(name)
     });
     AlterConfigsResponse::default().with_responses(responses.collect())
+}
+
+fn told(result: Result<(), Refused>) -> (i16, Option<StrBytes>) {
+    match result {
+        Ok(()) => (0, None),
+        Err((error, reason)) => (error.code(), Some(text(reason))),
+    }
 }
 
 fn alter(

@@ -14,7 +14,7 @@ const BROKER: i8 = 4;
 
 /// Where a value comes from (`ConfigEntry.ConfigSource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+pub enum Source {
     /// It was set for this topic.
     Topic = 1,
     /// The broker was started with it.
@@ -34,7 +34,11 @@ fn check_node(name: &str) -> Result<(), Refused> {
     Err((ResponseError::InvalidRequest, reason))
 }
 
+/// For a kind of resource that Kafka may have and this broker has not.
 fn unknown_kind(kind: i8) -> Refused {
     let reason = format!("resources of type {kind} have no settings here, only topics and brokers");
     (ResponseError::InvalidRequest, reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,17 +144,12 @@ impl Setting {
 
 fn number(text: &str, range: &RangeInclusive<i64>) -> Result<i64, String> {
     let n: Option<i64> = text.parse().ok();
-    n.filter(|n| range.contains(n)).ok_or_else(|| {
-        if *range == ANY {
-            "choose a whole number".to_owned()
-        } else {
-            format!(
-                "choose a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )
-        }
-    })
+    n.filter(|n| range.contains(n))
+        .ok_or_else(|| match (range.start(), range.end()) {
+            _ if *range == ANY => "choose a whole number of 64 bits".to_owned(),
+            (least, &i64::MAX) => format!("choose a whole number of 64 bits, at least {least}"),
+            (least, most) => format!("choose a whole number from {least} to {most}"),
+        })
 }
 
 fn boolean(text: &str) -> Result<(), String> {

@@ -193,6 +193,16 @@ static TABLE: &[Setting] = &[
         rule: Rule::BooleanHint,
     },
     Setting {
+        name: "remote.storage.enable",
+        broker_name: None,
+        documentation: "Always false: there is no tiered storage.",
+        rule: Rule::Only {
+            kind: Kind::Boolean,
+            value: "false",
+            why: TIERED,
+        },
+    },
+    Setting {
         name: "retention.bytes",
         broker_name: Some("log.retention.bytes"),
         documentation: "How many bytes a partition may hold before its oldest segments are removed, where \
@@ -286,7 +296,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("message.timestamp.difference.max.ms", REMOVED),
     ("remote.log.copy.disable", TIERED),
     ("remote.log.delete.on.disable", TIERED),
-    ("remote.storage.enable", TIERED),
 ];
 
 /// How much a name must resemble a known one, from 0 to 1, to be taken for a slip.

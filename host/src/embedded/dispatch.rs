@@ -21,8 +21,8 @@ use super::server::invalid;
 pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 3, 11),
     (ApiKey::Fetch, 4, 16),
-    (ApiKey::ListOffsets, 1, 7),
-    (ApiKey::Metadata, 0, 12),
+    (ApiKey::ListOffsets, 1, 10),
+    (ApiKey::Metadata, 0, 13),
     (ApiKey::OffsetCommit, 2, 8),
     (ApiKey::OffsetFetch, 1, 8),
     (ApiKey::FindCoordinator, 0, 4),
@@ -30,11 +30,12 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Heartbeat, 0, 4),
     (ApiKey::LeaveGroup, 0, 5),
     (ApiKey::SyncGroup, 0, 5),
-    (ApiKey::DescribeGroups, 0, 5),
-    (ApiKey::ListGroups, 0, 4),
-    (ApiKey::ApiVersions, 0, 3),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
+    (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::DeleteRecords, 0, 2),
     (ApiKey::InitProducerId, 0, 4),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::AddPartitionsToTxn, 0, 3),
@@ -42,13 +43,17 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::EndTxn, 0, 3),
     (ApiKey::TxnOffsetCommit, 0, 3),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::AlterConfigs, 0, 2),
+    (ApiKey::DescribeLogDirs, 1, 4),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::OffsetDelete, 0, 0),
-    (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
     (ApiKey::DescribeTransactions, 0, 0),
     (ApiKey::ListTransactions, 0, 1),
+    (ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// A request whose header has been read.
@@ -199,7 +204,14 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         RequestKind::CreateTopics(r) => api::topics::create(shared, r).into(),
         RequestKind::CreatePartitions(r) => api::topics::grow(shared, r).into(),
         RequestKind::DeleteTopics(r) => api::topics::delete(shared, r, version).into(),
-        RequestKind::DescribeConfigs(r) => api::configs::describe(shared, r).into(),
+        RequestKind::DescribeConfigs(r) => api::configs::describe::handle(shared, r).into(),
+        RequestKind::IncrementalAlterConfigs(r) => {
+            api::configs::alter::incremental(shared, r).into()
+        }
+        RequestKind::AlterConfigs(r) => api::configs::alter::replace(shared, r).into(),
+        RequestKind::DeleteRecords(r) => api::delete_records::handle(shared, r).into(),
+        RequestKind::DescribeLogDirs(r) => api::log_dirs::handle(shared, r).into(),
+        RequestKind::DescribeTopicPartitions(r) => api::topic_partitions::handle(shared, r).into(),
         RequestKind::JoinGroup(r) => {
             api::groups::membership::join(shared, &call.caller, r, version)
                 .await
@@ -211,7 +223,9 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
         RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
         RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),
-        RequestKind::DescribeGroups(r) => api::groups::describe::describe(shared, r).into(),
+        RequestKind::DescribeGroups(r) => {
+            api::groups::describe::describe(shared, r, version).into()
+        }
         RequestKind::ListGroups(r) => api::groups::describe::list(shared, &r).into(),
         RequestKind::OffsetDelete(r) => api::groups::offset_delete::handle(shared, r).into(),
         RequestKind::DeleteGroups(r) => api::groups::describe::delete(shared, r).into(),
@@ -261,4 +275,4 @@ fn frame(call: &Call, api: ApiKey, version: i16, response: &ResponseKind) -> io:
 
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -11,10 +11,9 @@ use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
 use crate::embedded::ids::PartitionId;
 use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
+use crate::embedded::topics::Topic;
 
-/// The largest batch: a message of 8 MiB, its key and headers.
-pub const MAX_BATCH: usize = 10 << 20;
-
+const ALL_ACKS: i16 = -1;
 const NO_ACKS: i16 = 0;
 const LAST_CODEC: i16 = 4;
 const ZSTD: i16 = 4;
@@ -32,12 +31,12 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
     let why_outside = |batch: &Header| transactions::why_outside(shared, id, batch, version);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
+        let found = shared.topics.get(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let index = data.index;
-            let log = shared.topics.partition(&topic.name, PartitionId(index));
-            let result =
-                check_acks(acks).and_then(|()| store(log.as_deref(), data, version, why_outside));
+            let log = log_for(found.as_deref(), PartitionId(index), acks);
+            let result = log.and_then(|log| store(log, data, version, why_outside));
             if let Err((error, reason)) = &result {
                 tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
             }
@@ -52,26 +51,31 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
     (acks != NO_ACKS).then(|| ProduceResponse::default().with_responses(responses))
 }
 
-fn check_acks(acks: i16) -> Result<(), Refused> {
-    match acks {
-        -1..=1 => Ok(()),
-        _ => Err((
-            ResponseError::InvalidRequiredAcks,
-            format!("acks={acks}: choose 0, 1 or -1"),
-        )),
+/// The log of a partition, if it can give what `acks` asks for.
+fn log_for(topic: Option<&Topic>, id: PartitionId, acks: i16) -> Result<&Partition, Refused> {
+    if !(ALL_ACKS..=1).contains(&acks) {
+        let reason = format!("acks={acks}: choose 0, 1 or -1");
+        return Err((ResponseError::InvalidRequiredAcks, reason));
     }
+    let found = topic.and_then(|topic| Some((topic, topic.partition(id)?)));
+    let (topic, log) = found.ok_or_else(|| {
+        let reason = "there is no such partition".to_owned();
+        (ResponseError::UnknownTopicOrPartition, reason)
+    })?;
+    let wanted = topic.settings.min_insync_replicas();
+    if acks == ALL_ACKS && wanted > 1 {
+        let reason = format!("min.insync.replicas={wanted}: there is one node");
+        return Err((ResponseError::NotEnoughReplicas, reason));
+    }
+    Ok(log)
 }
 
 fn store(
-    log: Option<&Partition>,
+    log: &Partition,
     data: PartitionProduceData,
     version: i16,
     why_outside: impl Fn(&Header) -> ResponseError,
 ) -> Result<Appended, Refused> {
-    let log = log.ok_or_else(|| {
-        let reason = "there is no such partition".to_owned();
-        (ResponseError::UnknownTopicOrPartition, reason)
-    })?;
     let batch = data.records.unwrap_or_default();
     let header = check(&batch, version)?;
     log.append(&header, &batch).map_err(|error| {

@@ -1,6 +1,6 @@
 //! `DescribeLogDirs`: the one folder, what each partition takes there, and what is left of its disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{self, Path};
 
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
@@ -50,18 +50,18 @@ pub fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDi
     DescribeLogDirsResponse::default().with_results(vec![result])
 }
 
-fn of_each_once(asked: &[DescribableLogDirTopic]) -> HashMap<&TopicName, Vec<i32>> {
-    let mut topics: HashMap<_, Vec<i32>> = HashMap::new();
+fn of_each_once(asked: &[DescribableLogDirTopic]) -> BTreeMap<&str, HashSet<i32>> {
+    let mut topics: BTreeMap<_, HashSet<i32>> = BTreeMap::new();
     for topic in asked {
         topics
-            .entry(&topic.topic)
+            .entry(topic.topic.as_str())
             .or_default()
             .extend(&topic.partitions);
     }
     topics
 }
 
-fn describe(topic: &Topic, asked: Option<&[i32]>) -> DescribeLogDirsTopic {
+fn describe(topic: &Topic, asked: Option<&HashSet<i32>>) -> DescribeLogDirsTopic {
     let partitions = topic.partitions.iter().zip(0..);
     let wanted = partitions.filter(|(_, index)| asked.is_none_or(|asked| asked.contains(index)));
     let partitions = wanted.map(|(partition, index)| {

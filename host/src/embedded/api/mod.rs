@@ -37,6 +37,9 @@ pub const NODE: BrokerId = BrokerId(1);
 /// The code, and the reason in words.
 pub type Refused = (ResponseError, String);
 
+/// The bytes of a reason that a client is told.
+const MAX_REASON: usize = 1_000;
+
 /// Who asks.
 #[derive(Debug)]
 pub struct Caller {
@@ -49,6 +52,13 @@ pub struct Caller {
 /// A string as the protocol crate wants it.
 pub fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
+}
+
+/// What to say with an error code. Of a very long reason, which quotes what was asked for, the rest is left out: a
+/// text of the older versions has 32 kB at most.
+pub fn reason(mut reason: String) -> Option<StrBytes> {
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    Some(text(reason))
 }
 
 /// Judges the leader epoch that a client believes in; -1 means that it does not say.

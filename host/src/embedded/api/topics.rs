@@ -137,7 +137,7 @@ fn created(name: &TopicName, result: Result<Created, Refused>) -> CreatableTopic
         }
         Err((error, reason)) => response
             .with_error_code(error.code())
-            .with_error_message(Some(text(reason)))
+            .with_error_message(super::reason(reason))
             .with_num_partitions(-1)
             .with_replication_factor(-1)
             .with_configs(Some(Vec::new())),
@@ -153,7 +153,7 @@ pub fn grow(shared: &Shared, request: CreatePartitionsRequest) -> CreatePartitio
             Ok(()) => response.with_error_message(None),
             Err((error, reason)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
+                .with_error_message(super::reason(reason)),
         }
     });
     CreatePartitionsResponse::default().with_results(results.collect())
@@ -213,7 +213,7 @@ pub fn delete(shared: &Shared, request: DeleteTopicsRequest, version: i16) -> De
             Ok(()) => response,
             Err((error, reason)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
+                .with_error_message(super::reason(reason)),
         }
     });
     DeleteTopicsResponse::default().with_responses(results.collect())

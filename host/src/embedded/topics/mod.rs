@@ -254,6 +254,9 @@ impl Topics {
     pub fn alter(&self, name: &str, change: &Change) -> Result<(), TopicError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (topic, settings) = self.check_alter(name, change)?;
+        if settings == topic.settings {
+            return Ok(());
+        }
         let topic = Topic {
             settings,
             ..Topic::clone(&topic)

@@ -14,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{BROKER, TOPIC, check_node, unknown_kind};
 use crate::embedded::Shared;
-use crate::embedded::api::{Refused, refused, text};
+use crate::embedded::api::{self, Refused, refused};
 use crate::embedded::topics::{Change, Operation};
 
 /// Changes some settings of each resource; each resource stands for itself, and is changed as a whole or not at all.
@@ -70,7 +70,7 @@ pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsRes
 fn told(result: Result<(), Refused>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(()) => (0, None),
-        Err((error, reason)) => (error.code(), Some(text(reason))),
+        Err((error, reason)) => (error.code(), api::reason(reason)),
     }
 }
 

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::{BROKER, Source, TOPIC, broker, check_node, unknown_kind};
 use crate::embedded::Shared;
-use crate::embedded::api::{Refused, refused, text};
+use crate::embedded::api::{self, Refused, refused, text};
 use crate::embedded::topics::{Kind, Setting, TopicError, TopicSettings, all_settings, check_name};
 
 /// A setting with its value.
@@ -49,7 +49,7 @@ pub fn handle(shared: &Shared, request: DescribeConfigsRequest) -> DescribeConfi
             }
             Err((error, reason)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
+                .with_error_message(api::reason(reason)),
         }
     });
     DescribeConfigsResponse::default().with_results(results.collect())

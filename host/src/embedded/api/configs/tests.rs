@@ -269,3 +269,18 @@ async fn the_broker_describes_itself_and_the_defaults_of_topics() {
         assert_eq!(code, expected.code(), "{kind} {name:?}");
     }
 }
+
+#[tokio::test]
+async fn a_reason_is_short_whatever_it_quotes() {
+    let (_dir, broker) = broker().await;
+    let shared = &broker.shared;
+    shared.topics.get_or_create("t").unwrap();
+    let long = "é".repeat(16_000);
+    let value = [("retention.ms", SET, Some(long.as_str()))];
+    for resource in [resource(TOPIC, "t", &value), resource(TOPIC, &long, &value)] {
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let response = alter::incremental(shared, request).responses.remove(0);
+        let reason = response.error_message.unwrap();
+        assert!(reason.len() <= 1_000 && reason.contains('é'), "{reason}");
+    }
+}

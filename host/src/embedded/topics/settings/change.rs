@@ -1,6 +1,6 @@
 //! Altering the settings of a topic: all of them at once, or one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Kind, SettingError, TopicSettings, table};
 
@@ -75,8 +75,9 @@ impl TopicSettings {
             .overrides()
             .map(|(name, value)| (name, value.to_owned()))
             .collect();
-        for (i, (name, operation)) in operations.iter().enumerate() {
-            if operations[..i].iter().any(|(earlier, _)| earlier == name) {
+        let mut seen = HashSet::new();
+        for (name, operation) in operations {
+            if !seen.insert(name) {
                 return Err(ChangeError::Repeated(name.clone()));
             }
             let value = match operation {

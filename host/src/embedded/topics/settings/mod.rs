@@ -1,6 +1,7 @@
 //! The settings of a topic: those that were set for it, checked, and what all of them come to.
 //!
-//! `table` has each setting that there is, `rule` what values it may have; `change` alters them. Nothing here knows topics, files or the protocol.
+//! `table` has each setting that there is, `rule` what values it may have; `change` alters them. Nothing here knows
+//! topics, files or the protocol.
 
 mod change;
 mod rule;

@@ -300,6 +300,8 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 
 /// How much a name must resemble a known one, from 0 to 1, to be taken for a slip.
 const NEAR: f64 = 0.7;
+/// No name is this long, nor a slip of one.
+const LONG_NAME: usize = 100;
 
 /// Every setting, by name.
 pub fn all() -> &'static [Setting] {
@@ -320,6 +322,7 @@ pub(super) fn find(name: &str) -> Result<&'static Setting, SettingError> {
     let likeness = |known| strsim::normalized_damerau_levenshtein(name, known);
     let nearest = TABLE
         .iter()
+        .filter(|_| name.len() < LONG_NAME)
         .map(|setting| (likeness(setting.name), setting.name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness >= NEAR);

@@ -166,6 +166,7 @@ fn lasts(api: ApiKey) -> bool {
             | ApiKey::OffsetCommit
             | ApiKey::OffsetDelete
             | ApiKey::DeleteGroups
+            | ApiKey::DeleteRecords
             | ApiKey::InitProducerId
             | ApiKey::AddPartitionsToTxn
             | ApiKey::AddOffsetsToTxn

@@ -233,3 +233,21 @@ async fn everything_is_local_and_nothing_is_tiered() {
     assert_eq!([find(-5, 8), find(-5, 9)], [(-1, unsupported), (-1, 0)]);
     assert_eq!(find(-6, 10), (-1, unsupported));
 }
+
+#[tokio::test]
+async fn with_flush_each_what_is_acknowledged_is_on_the_disk() {
+    for flush in [Flush::Never, Flush::Each] {
+        let (_dir, mut broker) = broker().await;
+        let shared = Arc::get_mut(&mut broker.shared).unwrap();
+        shared.flush = flush;
+        fill(&broker.shared);
+        let log = Arc::clone(&broker.shared.topics.get("ab").unwrap().partitions[0]);
+        assert!(log.is_dirty());
+        for (api, lasts) in [(ApiKey::Metadata, false), (ApiKey::Produce, true)] {
+            let (_, version, _) = *SUPPORTED.iter().find(|(key, ..)| *key == api).unwrap();
+            let call = call(api as i16, version, &sample(api, version, 1));
+            answer(&broker.shared, call).await.unwrap();
+            assert_eq!(log.is_dirty(), !(lasts && flush == Flush::Each), "{api:?} {flush:?}");
+        }
+    }
+}

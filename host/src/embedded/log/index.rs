@@ -31,8 +31,8 @@ pub struct Summary {
     pub next: Offset,
     /// The largest timestamp of its first batch, ms; `None` while empty. Its age is counted from it.
     pub first: Option<i64>,
-    /// The largest timestamp within, ms, and where its batch begins; `None` while empty.
-    pub newest: Option<(i64, u64)>,
+    /// The largest timestamp within, ms; `None` while empty.
+    pub newest: Option<i64>,
 }
 
 /// "The first batch with an offset of at least `offset` begins at `position`."
@@ -48,7 +48,7 @@ pub struct Entry {
 
 impl Summary {
     /// Bytes of it in a file.
-    pub const SIZE: usize = 41;
+    pub const SIZE: usize = 33;
 
     /// Of an empty segment that begins at `base`.
     pub fn empty(base: Offset) -> Summary {
@@ -63,32 +63,25 @@ impl Summary {
     /// With one more batch at the end.
     pub fn note(&mut self, header: &Header) {
         self.first.get_or_insert(header.max_timestamp);
-        if self
-            .newest
-            .is_none_or(|(newest, _)| header.max_timestamp > newest)
-        {
-            self.newest = Some((header.max_timestamp, self.size));
-        }
+        self.newest = self.newest.max(Some(header.max_timestamp));
         self.size += header.size as u64;
         self.next = header.next_offset();
     }
 
     /// Appends it to `out`.
     pub fn put(&self, out: &mut Vec<u8>) {
-        let (newest, newest_at) = self.newest.unwrap_or_default();
         out.push(u8::from(self.newest.is_some()));
         out.extend(self.size.to_le_bytes());
         out.extend(self.next.0.to_le_bytes());
         out.extend(self.first.unwrap_or_default().to_le_bytes());
-        out.extend(newest.to_le_bytes());
-        out.extend(newest_at.to_le_bytes());
+        out.extend(self.newest.unwrap_or_default().to_le_bytes());
     }
 
     /// Takes what [`put`](Summary::put) appended from the front.
     pub fn read(fields: &mut Fields<'_>) -> Option<Summary> {
         let has_records = fields.u8()? != 0;
         let (size, next) = (fields.u64()?, Offset(fields.i64()?));
-        let (first, newest) = (fields.i64()?, (fields.i64()?, fields.u64()?));
+        let (first, newest) = (fields.i64()?, fields.i64()?);
         Some(Summary {
             size,
             next,
@@ -204,7 +197,7 @@ mod tests {
             size: 4_711,
             next: Offset(99),
             first: Some(-1),
-            newest: Some((5, 70)),
+            newest: Some(5),
         };
         let entries: Vec<_> = (0..1_000)
             .map(|i| Entry {

@@ -8,7 +8,6 @@ use super::checkpoint::Sync;
 use super::index;
 use super::partition::Partition;
 use crate::embedded::Error;
-use crate::embedded::ids::Offset;
 
 impl Partition {
     /// Whether anything was appended since the last [`sync`](Partition::sync).
@@ -99,11 +98,5 @@ impl Partition {
         state
             .checkpoint(&self.folder, Sync::Now)
             .map_err(Error::io("write", &self.folder))
-    }
-
-    /// The offset that everything before is on the disk of.
-    #[cfg(test)]
-    pub fn synced_to(&self) -> Offset {
-        self.lock().synced_to
     }
 }

@@ -124,7 +124,7 @@ impl Segment {
 
     /// The largest timestamp of its records, ms.
     pub fn newest_timestamp(&self) -> Option<i64> {
-        self.summary.newest.map(|(timestamp, _)| timestamp)
+        self.summary.newest
     }
 
     /// Where the file is.
@@ -178,7 +178,7 @@ impl Segment {
                 index.push(Entry {
                     offset: header.base_offset,
                     position: size,
-                    newest_before: newest.map_or(i64::MIN, |(timestamp, _)| timestamp),
+                    newest_before: newest.unwrap_or(i64::MIN),
                 });
             }
         }
@@ -220,14 +220,8 @@ impl Segment {
         self.view_where(|entry| entry.newest_before < timestamp)
     }
 
-    /// For reading the batch with the largest timestamp.
-    pub fn view_newest(&self) -> io::Result<View> {
-        let newest = self.summary.newest;
-        self.view(newest.map_or(self.size(), |(_, position)| position))
-    }
-
     /// For reading all of it.
-    pub fn view_all(&self) -> io::Result<View> {
+    fn view_all(&self) -> io::Result<View> {
         self.view(0)
     }
 

@@ -7,5 +7,6 @@ mod durability;
 mod groups;
 mod messages;
 mod protocol;
+mod storage;
 mod support;
 mod transactions;

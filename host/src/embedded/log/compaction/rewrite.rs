@@ -183,7 +183,7 @@ impl Output {
             self.index.push(Entry {
                 offset: header.base_offset,
                 position: size,
-                newest_before: newest.map_or(i64::MIN, |(timestamp, _)| timestamp),
+                newest_before: newest.unwrap_or(i64::MIN),
             });
         }
         self.summary.note(header);

@@ -247,7 +247,11 @@ async fn with_flush_each_what_is_acknowledged_is_on_the_disk() {
             let (_, version, _) = *SUPPORTED.iter().find(|(key, ..)| *key == api).unwrap();
             let call = call(api as i16, version, &sample(api, version, 1));
             answer(&broker.shared, call).await.unwrap();
-            assert_eq!(log.is_dirty(), !(lasts && flush == Flush::Each), "{api:?} {flush:?}");
+            assert_eq!(
+                log.is_dirty(),
+                !(lasts && flush == Flush::Each),
+                "{api:?} {flush:?}"
+            );
         }
     }
 }

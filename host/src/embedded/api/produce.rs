@@ -6,7 +6,7 @@ use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{storage_error, text, transactions};
+use super::{storage_error, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
 use crate::embedded::ids::PartitionId;
@@ -162,7 +162,7 @@ fn respond(index: i32, result: Result<Appended, Refused>) -> PartitionProduceRes
             .with_log_append_time_ms(stored.append_time.unwrap_or(-1)),
         Err((error, reason)) => response
             .with_error_code(error.code())
-            .with_error_message(Some(text(reason)))
+            .with_error_message(super::reason(reason))
             .with_base_offset(-1)
             .with_log_start_offset(-1),
     }

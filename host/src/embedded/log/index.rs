@@ -109,6 +109,19 @@ impl Entry {
     }
 }
 
+/// Enters a batch that comes behind all that the summary tells of, if the last entry is far enough away.
+pub fn note(index: &mut Vec<Entry>, before: &Summary, header: &Header) {
+    let end = before.size + header.size as u64;
+    let last = index.last();
+    if last.is_none_or(|entry| end > entry.position + INTERVAL) {
+        index.push(Entry {
+            offset: header.base_offset,
+            position: before.size,
+            newest_before: before.newest.unwrap_or(i64::MIN),
+        });
+    }
+}
+
 /// Where the index of a log file is.
 fn path_of(log: &Path) -> PathBuf {
     log.with_extension("index")

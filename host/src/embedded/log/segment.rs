@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::index::{self, Entry, INTERVAL, Summary};
+use super::index::{self, Entry, Summary};
 use super::view::View;
 use crate::embedded::batch::{self, Header, PATCHED_LEN};
 use crate::embedded::ids::Offset;
@@ -171,16 +171,8 @@ impl Segment {
 
     /// Takes a batch that the file holds at its end into summary and index.
     pub fn note(&mut self, header: &Header) {
-        let Summary { size, newest, .. } = self.summary;
         if let Content::Open(Open { index, .. }) = &mut self.content {
-            let last = index.last();
-            if last.is_none_or(|entry| size + header.size as u64 > entry.position + INTERVAL) {
-                index.push(Entry {
-                    offset: header.base_offset,
-                    position: size,
-                    newest_before: newest.unwrap_or(i64::MIN),
-                });
-            }
+            index::note(index, &self.summary, header);
         }
         self.summary.note(header);
     }

@@ -17,8 +17,8 @@ use crate::embedded::groups::Phase;
 
 /// What anybody may do to a group, as the bits of Kafka's `AclOperation`.
 const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
-/// The protocol type of a group known only by its offsets.
-const CONSUMER: &str = "consumer";
+/// The protocol type of a group known only by its offsets: it never said one.
+const UNSAID: &str = "";
 /// The type of every group here (`GroupType`): that of the protocol before KIP-848.
 const CLASSIC: &str = "classic";
 /// From here on a group that is not known is an error (KIP-1043).
@@ -44,14 +44,10 @@ pub fn describe(
 fn describe_one(shared: &Shared, name: GroupId, version: i16) -> DescribedGroup {
     let Some(group) = shared.groups.describe(&name) else {
         let known = shared.offsets.has_group(&name);
-        let (state, kind) = if known {
-            ("Empty", CONSUMER)
-        } else {
-            ("Dead", "")
-        };
+        let state = if known { "Empty" } else { "Dead" };
         let mut group = DescribedGroup::default()
             .with_group_state(text(state))
-            .with_protocol_type(text(kind));
+            .with_protocol_type(text(UNSAID));
         if !known && version >= FIRST_VERSION_OF_NOT_FOUND {
             group.error_code = ResponseError::GroupIdNotFound.code();
             group.error_message = Some(text(format!("there is no group {:?}", name.as_str())));
@@ -79,7 +75,7 @@ fn describe_one(shared: &Shared, name: GroupId, version: i16) -> DescribedGroup 
 pub fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse {
     let committed = shared.offsets.groups().into_iter();
     let mut groups: BTreeMap<String, (String, Phase)> = committed
-        .map(|name| (name, (CONSUMER.to_owned(), Phase::Empty)))
+        .map(|name| (name, (UNSAID.to_owned(), Phase::Empty)))
         .collect();
     for (name, group) in shared.groups.all() {
         groups.insert(name, (group.protocol_type, group.phase));

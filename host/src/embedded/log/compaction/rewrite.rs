@@ -8,7 +8,7 @@ use super::newest::Newest;
 use crate::embedded::batch::{self, DELETE_HORIZON, HEADER_LEN, Header, LENGTH_PREFIX};
 use crate::embedded::codec;
 use crate::embedded::ids::Offset;
-use crate::embedded::log::index::{Entry, INTERVAL, Summary};
+use crate::embedded::log::index::{self, Entry, Summary};
 use crate::embedded::log::reader::{Check, Next, Reader};
 use crate::embedded::log::settings::Settings;
 use crate::embedded::log::transactions::Aborted;
@@ -177,15 +177,7 @@ struct Output {
 impl Output {
     fn push(&mut self, header: &Header, batch: &[u8]) -> io::Result<()> {
         self.file.write_all(batch)?;
-        let Summary { size, newest, .. } = self.summary;
-        let last = self.index.last();
-        if last.is_none_or(|entry| size + header.size as u64 > entry.position + INTERVAL) {
-            self.index.push(Entry {
-                offset: header.base_offset,
-                position: size,
-                newest_before: newest.unwrap_or(i64::MIN),
-            });
-        }
+        index::note(&mut self.index, &self.summary, header);
         self.summary.note(header);
         Ok(())
     }

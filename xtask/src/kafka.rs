@@ -237,6 +237,8 @@ mod tests {
         let script = r#"until test -s "$0/pid"; do :; done; test "$(cat "$0/pid")" = $$"#;
         let path = dir.path().to_str().unwrap();
         let mut shell = lifeline(dir.path(), &["sh", "-c", script, path]);
+        // Waiting would close it, and so kill what is still running.
+        let _held = shell.stdin.take();
         assert!(shell.wait().unwrap().success());
     }
 
@@ -244,6 +246,7 @@ mod tests {
     fn a_broker_that_ends_by_itself_ends_the_shell() {
         let dir = tempfile::tempdir().unwrap();
         let mut shell = lifeline(dir.path(), &["sh", "-c", "exit 7"]);
+        let _held = shell.stdin.take();
         assert_eq!(shell.wait().unwrap().code(), Some(7));
     }
 }

@@ -4,6 +4,7 @@
 mod chain;
 mod effects;
 mod failures;
+mod languages;
 mod limits;
 mod seeing;
 mod skipping;

@@ -2,8 +2,9 @@
 // `eventos.js`, WIT is the folder of the contract. Needs the npm package componentize-qjs, and uses
 // its QuickJS that is optimised for size, without WASI.
 //
-// The contract's export `init` collides with a symbol of that QuickJS ("duplicate items detected",
-// componentize-qjs 0.4.5). So the component is made with the export `boot`, and renamed.
+// That QuickJS leaves an export `init` of its own, with which it was prepared, in the component
+// (componentize-qjs 0.4.5; "duplicate items detected" if there is another). So the contract's `init`
+// is made as `boot`; then QuickJS's becomes `done`, and `boot` becomes `init`.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -11,6 +12,8 @@ const path = require("node:path");
 const { componentize } = require("componentize-qjs");
 
 const [FREE, TAKEN] = ["boot", "init"];
+/** What is called how in the end; all of one length, so that nothing moves. */
+const RENAMED = { [TAKEN]: "done", [FREE]: TAKEN };
 
 async function build(folder, wit, out) {
   const work = fs.mkdtempSync(path.join(os.tmpdir(), "eventos-js-"));
@@ -36,22 +39,28 @@ async function build(folder, wit, out) {
   }
 }
 
-/** With the export FREE called TAKEN; both have the same length, so that nothing moves. */
+/** With the exports of the outermost component called as RENAMED says. */
 function renamed(component) {
   const EXPORTS = 11;
+  const found = new Set();
   // After the preamble of eight bytes come sections: an id, a length, and their contents.
   for (let at = 8; at < component.length; ) {
-    const id = component[at];
     const [length, start] = leb(component, at + 1);
-    const exports = component.subarray(start, start + length);
-    const found = id === EXPORTS ? exports.indexOf(`${String.fromCharCode(FREE.length)}${FREE}`) : -1;
-    if (found >= 0) {
-      exports.write(TAKEN, found + 1);
-      return component;
+    if (component[at] === EXPORTS) {
+      const exports = component.subarray(start, start + length);
+      // A count, then for each export a zero, its name with its length before it, and more.
+      const [count, first] = leb(exports, 0);
+      const [size, name] = leb(exports, first + 1);
+      const old = exports.toString("utf8", name, name + size);
+      if (count === 1 && old in RENAMED) {
+        exports.write(RENAMED[old], name);
+        found.add(old);
+      }
     }
     at = start + length;
   }
-  throw new Error(`the component has no export ${FREE}`);
+  if (!found.has(FREE)) throw new Error(`the component has no export ${FREE} where it is looked for`);
+  return component;
 }
 
 /** A number in LEB128; answers it, and where it ends. */

@@ -82,8 +82,8 @@ class _Answer:
 
 def _told(error: Exception) -> str:
     """One line, since a log and a dead letter are read line by line: where, and what."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # Past the frame of this file, where there is one of the author's.
-    frame = frames[-1]
-    text = " ".join("".join(traceback.format_exception_only(error)).split("\n")).strip()
-    return f"{frame.filename}:{frame.lineno}: {text}"
+    # Not extract_tb, which reads source files, and there are none.
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    file = frame.f_code.co_filename.rsplit("/")[-1]
+    text = "".join(traceback.format_exception_only(error)).strip().replace("\n", " ")
+    return f"{file}:{line}: {text}"

@@ -9,6 +9,7 @@ mod folder;
 mod handler;
 mod host;
 mod instance;
+mod wasi;
 
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};

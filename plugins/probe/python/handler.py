@@ -1,6 +1,7 @@
 """The probe of ../src in Python: each Evento is treated as its `tipo` says. The suite
 host/tests/suite/handlers/languages.rs runs it with the same expectations as the others."""
 
+import beyond
 from eventos import Drop, Header, Pass, Record, Reject, Replace, Retry, config, emit, log, store
 
 
@@ -55,7 +56,8 @@ def handle(evento):
             for level in (log.trace, log.debug, log.info, log.warn, log.error):
                 level(f"{evento.id} at {level.__name__}")
             return after(tipo)
-    return Pass()
+    came_of_it = beyond.act(tipo)
+    return Pass() if came_of_it is None else Reject(came_of_it)
 
 
 def after(tipo):

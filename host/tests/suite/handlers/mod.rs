@@ -10,6 +10,7 @@ mod seeing;
 mod skipping;
 mod start;
 mod telling;
+mod wasi;
 
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;

@@ -23,9 +23,10 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
         .arg("-d")
         .arg(root.join("wit"))
         .args(["-w", "handler"]);
-    command.args(["componentize", "--stub-wasi"]);
+    command.arg("componentize");
     command.arg("-p").arg(root.join("plugins/sdk-python"));
     command.arg("-p").arg(folder);
+    // With WASI, which the daemon satisfies: without it `random` would give the same numbers in each instance, and `print` trap.
     // The SDK's module that has the exports; it imports the author's `handler`.
     command.arg("eventos.component").arg("-o").arg(&component);
     // So that it leaves nothing among the sources.

@@ -9,6 +9,7 @@ mod limits;
 mod seeing;
 mod skipping;
 mod start;
+mod swapping;
 mod telling;
 mod wasi;
 

@@ -38,7 +38,7 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Build every handler under plugins/ into plugins/NAME.wasm
+    /// Build every handler under plugins/ into plugins/NAME.wasm, and those that tests use
     Handlers,
     /// Measure: `boundary`, `pipeline`, or `broker` (beside a real Apache Kafka)
     Bench {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Run { args } => run::run(&args),
         Chore::Test { filter, args } => test::run(filter.as_deref(), &args),
-        Chore::Handlers => handlers::build(),
+        Chore::Handlers => handlers::build().and_then(|()| handlers::build_probes()),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };
     match done {

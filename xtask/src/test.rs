@@ -22,6 +22,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     let jars = kafka::provide()?;
     let python = python::provide()?;
     handlers::build()?;
+    handlers::build_probes()?;
 
     // Before Kafka starts: what does not compile should fail first, and a broker only slows a
     // compiler down.

@@ -220,7 +220,12 @@ impl Raw {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id((-1).into())
             .with_producer_epoch(-1);
-        self.call(3, &request)
+        // A Kafka says this until it has got a block of ids from its controller.
+        let loading = Some(ResponseError::CoordinatorLoadInProgress);
+        eventually("a producer id", || {
+            let answer = self.call(3, &request);
+            (verdict(answer.error_code) != loading).then_some(answer)
+        })
     }
 }
 

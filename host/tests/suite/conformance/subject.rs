@@ -2,12 +2,14 @@
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use eventos::embedded;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -287,6 +289,13 @@ pub fn at(topic: &str, partition: i32, offset: Offset) -> TopicPartitionList {
 /// A message to a topic, of which nothing else is set.
 pub fn to(topic: &str) -> FutureRecord<'_, [u8], [u8]> {
     FutureRecord::to(topic)
+}
+
+/// The next message of a consumer, and no error before it.
+pub fn next(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
+    // A poll may end early with nothing, after a change of the group.
+    let message = eventually("a message", || consumer.poll(Duration::from_secs(1)));
+    message.expect("a message")
 }
 
 /// The values as texts.

@@ -1,6 +1,6 @@
 //! The daemon: binds its sockets, builds its parts, starts them, and takes them down in order.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::{
     http,
     kafka::{self, Producer},
     pipeline::Pipeline,
-    plugin::{self, Engine, Handler},
+    plugin::{Engine, Registry},
     readiness::Readiness,
     service::Service,
     store::Store,
@@ -28,7 +28,8 @@ const DRAIN: Duration = Duration::from_secs(40);
 /// The daemon, bound but not started.
 pub struct App {
     config: Config,
-    handlers: Vec<Arc<Handler>>,
+    handlers: Registry,
+    metrics: Metrics,
     http: TcpListener,
     broker: Option<Broker>,
 }
@@ -39,7 +40,9 @@ impl App {
     /// # Errors
     /// With what failed, and what to do about it.
     pub async fn bind(config: Config) -> Result<Self> {
-        let handlers = load_handlers(&config)?;
+        let metrics = Metrics::new();
+        let (dir, own) = (config.handlers.clone(), config.handler.clone());
+        let handlers = Registry::open(Engine::new()?, dir, own, metrics.clone())?;
         let address = config.http.listen;
         let http = TcpListener::bind(address)
             .await
@@ -51,6 +54,7 @@ impl App {
         Ok(Self {
             config,
             handlers,
+            metrics,
             http,
             broker,
         })
@@ -67,7 +71,6 @@ impl App {
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let readiness = Readiness::new(["broker", "group"]);
-        let metrics = Metrics::new();
         let connected = readiness.clone();
         let producer = Producer::new(&self.config.kafka, &servers, move |up| {
             connected.set("broker", up);
@@ -75,8 +78,9 @@ impl App {
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
-            metrics,
+            metrics: self.metrics,
             readiness,
+            handlers: self.handlers.clone(),
         };
 
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
@@ -85,7 +89,10 @@ impl App {
             |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
         });
         let mut pipeline = Service::start("the pipeline", |stop| {
-            run_pipeline(self.config, servers, self.handlers, state, stop)
+            run_pipeline(self.config, servers, state, stop)
+        });
+        let mut watch = Service::start("the watch on the handlers", |stop| {
+            watch_handlers(self.handlers, stop)
         });
         tracing::info!("listening on http://{address}");
 
@@ -94,10 +101,12 @@ impl App {
             ended = broker.ended() => ended,
             ended = http.ended() => ended,
             ended = pipeline.ended() => ended,
+            ended = watch.ended() => ended,
         };
         tracing::info!("draining");
         // Nothing more comes in, what is there is done and committed, and only then does the broker go.
         http.stop();
+        watch.finish(GRACE).await;
         pipeline.finish(DRAIN).await;
         http.finish(GRACE).await;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(GRACE));
@@ -107,24 +116,13 @@ impl App {
     }
 }
 
-fn load_handlers(config: &Config) -> Result<Vec<Arc<Handler>>> {
-    let engine = Engine::new()?;
-    let dir = &config.handlers.dir;
-    let mut handlers = Vec::new();
-    for file in plugin::discover(dir)? {
-        let own = config.handler.get(&file.name).cloned().unwrap_or_default();
-        let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own)?;
-        tracing::info!(
-            handler = handler.name(),
-            digest = handler.digest(),
-            "handler loaded"
-        );
-        handlers.push(Arc::new(handler));
+/// Watches the folder; where that cannot be, the daemon goes on without.
+async fn watch_handlers(handlers: Registry, stop: CancellationToken) -> Result<()> {
+    if let Some(Err(error)) = stop.run_until_cancelled(handlers.watch()).await {
+        tracing::warn!(%error, "the handlers' folder is not watched: a new file takes a restart");
+        stop.cancelled().await;
     }
-    if handlers.is_empty() {
-        tracing::warn!(dir = %dir.display(), "no handlers: nothing will be stored; put a .wasm into the folder");
-    }
-    Ok(handlers)
+    Ok(())
 }
 
 /// Without a broker inside there is nothing to serve, until the stop.
@@ -141,7 +139,6 @@ async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<(
 async fn run_pipeline(
     config: Config,
     servers: String,
-    handlers: Vec<Arc<Handler>>,
     state: http::State,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -154,7 +151,7 @@ async fn run_pipeline(
         kafka: &config.kafka,
         servers: &servers,
         config: &config.delivery,
-        handlers,
+        chains: state.handlers.chain(),
         producer: state.producer,
         store: state.store,
         metrics: state.metrics,

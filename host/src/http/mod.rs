@@ -6,6 +6,10 @@
 //! | `POST /send/batch` | Eventos as NDJSON or as a JSON array; NDJSON, a line for each, in their order |
 //! | `GET /messages` | stored Eventos as a JSON array, oldest first; `tipo`, `id`, `order=desc`, `limit`, `after` |
 //! | `GET /messages/{id}` | the newest Evento with that id |
+//! | `GET /handlers`, `GET /handlers/{name}` | the handlers in the order of the chain: file, digest, state, counters |
+//! | `PUT /handlers/{name}` | takes the body, a `.wasm`, for that handler: 201 if it is new, 200 if it takes another's place, 422 if it does not load, which changes nothing |
+//! | `DELETE /handlers/{name}` | 204; takes it out of the chain, and its file out of the folder |
+//! | `POST /handlers/{name}/pause`, `/resume`, `/rollback` | holds everything up before the chain, lets it pass again, brings back the version before |
 //! | `GET /healthz` | 200 as long as it answers |
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
 //! | `GET /metrics` | `OpenMetrics` text |
@@ -28,6 +32,7 @@
 
 mod batch;
 mod body;
+mod handlers;
 mod health;
 mod messages;
 mod outbox;
@@ -55,7 +60,10 @@ use self::{
     outbox::Outbox,
     problem::{METHOD, NOT_FOUND, Problem},
 };
-use crate::{kafka::Producer, readiness::Readiness, store::Store, telemetry::metrics::Metrics};
+use crate::{
+    kafka::Producer, plugin::Registry, readiness::Readiness, store::Store,
+    telemetry::metrics::Metrics,
+};
 
 /// The `[http]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -76,6 +84,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What `/readyz` tells.
     pub readiness: Readiness,
+    /// What `/handlers` shows and changes.
+    pub handlers: Registry,
 }
 
 /// What the endpoints need that only look.
@@ -101,6 +111,7 @@ pub async fn serve(
         store,
         metrics,
         readiness,
+        handlers,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone());
     let views = Views {
@@ -108,7 +119,8 @@ pub async fn serve(
         metrics,
         readiness,
     };
-    serve_router(listener, router(outbox, views), shutdown).await
+    let router = router(outbox, views, handlers::routes(handlers));
+    serve_router(listener, router, shutdown).await
 }
 
 async fn serve_router(
@@ -126,7 +138,7 @@ async fn serve_router(
     serve.await
 }
 
-fn router(outbox: Outbox, views: Views) -> Router {
+fn router(outbox: Outbox, views: Views, handlers: Router) -> Router {
     let producing = Router::new()
         .route("/send", post(send::send))
         .route("/send/batch", post(batch::send_batch))
@@ -140,6 +152,7 @@ fn router(outbox: Outbox, views: Views) -> Router {
         .with_state(views);
     producing
         .merge(looking)
+        .merge(handlers)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
 }

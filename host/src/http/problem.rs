@@ -40,6 +40,9 @@ kinds! {
     SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
     UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
     REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
+    INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Not a handler";
+    CONFLICT: CONFLICT, "conflict", "Conflict";
+    STORAGE: INTERNAL_SERVER_ERROR, "storage", "The folder refused";
     NOT_READY: SERVICE_UNAVAILABLE, "not-ready", "Not ready";
     NOT_FOUND: NOT_FOUND, "not-found", "Not found";
     METHOD: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";

@@ -39,7 +39,7 @@ impl Server {
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         };
-        let router = router(Outbox::from_fn(enqueue, metrics), views);
+        let router = router(Outbox::from_fn(enqueue, metrics), views, Router::new());
         tokio::spawn(serve_router(listener, router, std::future::pending()));
         Self {
             address,
@@ -374,6 +374,11 @@ async fn it_stops_when_told() {
         readiness: Readiness::new([]),
     };
     let outbox = Outbox::from_fn(acknowledging(), views.metrics.clone());
-    let served = serve_router(listener, router(outbox, views), std::future::ready(())).await;
+    let served = serve_router(
+        listener,
+        router(outbox, views, Router::new()),
+        std::future::ready(()),
+    )
+    .await;
     served.expect("it ends well");
 }

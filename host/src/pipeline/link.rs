@@ -47,6 +47,11 @@ impl Link {
         }
     }
 
+    /// Whether it is a link of this very version.
+    pub(super) fn is_of(&self, handler: &Arc<Handler>) -> bool {
+        Arc::ptr_eq(&self.handler, handler)
+    }
+
     /// Passes a batch, which is not empty, through the handler: what is to go on is the answer,
     /// what is to happen is added to the effects.
     pub(super) fn pass(
@@ -250,6 +255,12 @@ impl Link {
                 tracing::warn!(handler = self.handler.name(), %offset, reason = message, "record skipped");
             }
         }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.count_memory(0);
     }
 }
 

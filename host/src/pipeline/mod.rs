@@ -9,6 +9,7 @@ mod headers;
 mod intake;
 mod lane;
 mod link;
+mod links;
 mod stop;
 mod worker;
 mod workers;
@@ -24,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Config, Guarantee};
 
 use self::{
-    deliver::Deliverer, flight::Flight, intake::Intake, link::Link, stop::Stop, worker::Worker,
+    deliver::Deliverer, flight::Flight, intake::Intake, links::Links, stop::Stop, worker::Worker,
     workers::Workers,
 };
 use crate::{
     kafka::{self, Consumer, Notice, Producer},
-    plugin::Handler,
+    plugin::Chains,
     readiness::Readiness,
     store::Store,
     telemetry::metrics::Metrics,
@@ -43,8 +44,8 @@ pub struct Pipeline<'a> {
     pub servers: &'a str,
     /// What is promised.
     pub config: &'a Config,
-    /// The chain, in its order.
-    pub handlers: Vec<Arc<Handler>>,
+    /// The handlers, as they are and as they change.
+    pub chains: Chains,
     /// For what handlers emit, and for dead letters.
     pub producer: Producer,
     /// For what handlers store.
@@ -96,13 +97,8 @@ impl Pipeline<'_> {
     }
 
     fn worker(&self, consumer: &Arc<Consumer>, flight: &Arc<Flight>, stop: &Stop) -> Worker {
-        let link = |handler: &Arc<Handler>| {
-            let metrics = self.metrics.handler(handler.name());
-            metrics.running();
-            Link::new(Arc::clone(handler), metrics, stop.clone())
-        };
         Worker {
-            chain: self.handlers.iter().map(link).collect(),
+            chain: Links::new(self.chains.clone(), self.metrics.clone(), stop.clone()),
             deliverer: Deliverer {
                 producer: self.producer.clone(),
                 config: self.config.clone(),

@@ -7,7 +7,7 @@ use super::{
     deliver::{Deliverer, Originals},
     effects::Effects,
     flight::Flight,
-    link::Link,
+    links::Links,
     stop::Stopped,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) struct Worker {
-    pub chain: Vec<Link>,
+    pub chain: Links,
     pub deliverer: Deliverer,
     pub store: Store,
     pub consumer: Arc<Consumer>,
@@ -67,7 +67,7 @@ impl Worker {
     }
 
     fn run_chain(&mut self, mut batch: Arc<Batch>, effects: &mut Effects) -> Result<(), Stopped> {
-        for link in &mut self.chain {
+        for link in self.chain.current()? {
             if batch.is_empty() {
                 break;
             }

@@ -1,5 +1,5 @@
 //! Handlers: the only module that names wasmtime. It compiles them, holds them to their limits,
-//! and turns a batch into an answer. What becomes of the answer is the pipeline's business.
+//! and turns a batch into an answer; which of them run, `registry` keeps. What becomes of the answer is the pipeline's business.
 
 mod bindings;
 mod config;
@@ -9,6 +9,7 @@ mod folder;
 mod handler;
 mod host;
 mod instance;
+mod registry;
 
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
@@ -16,3 +17,4 @@ pub use failure::{Failure, FailureKind};
 pub use folder::{FolderError, HandlerFile, discover};
 pub use handler::{Handler, LoadError, LoadFault};
 pub use instance::Instance;
+pub use registry::{Chain, Chains, ChangeError, OpenError, Registry, State, Status};

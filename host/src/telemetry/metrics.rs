@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::handler::HandlerMetrics;
+pub use self::handler::{Counts, HandlerMetrics};
 use crate::event::Partition;
 
 /// Every metric of the daemon. Cheap to clone; all clones count together.
@@ -269,7 +269,7 @@ mod tests {
         handler.failed("trap");
         handler.dead_lettered(1);
         handler.memory_changed(65_536);
-        handler.running();
+        handler.in_state("running");
         let text = metrics.render();
         for line in [
             r#"eventos_consumed_total{partition="3"} 2"#,

@@ -19,6 +19,18 @@ fn init() -> Result<(), String> {
     Ok(())
 }
 
+/// A test makes other versions of this handler by writing another digit into the file.
+static VERSION: &str = "probe-version-0";
+
+/// The Evento with the version that handled it.
+fn version(evento: &Evento) -> Record {
+    let version = std::hint::black_box(VERSION);
+    Record::new(format!(
+        r#"{{"id":"{}","tipo":"version","by":"{version}"}}"#,
+        evento.id()
+    ))
+}
+
 fn handle(evento: &Evento) -> Outcome {
     let of_tombstones = evento
         .is_tombstone()
@@ -31,6 +43,7 @@ fn handle(evento: &Evento) -> Outcome {
         "replace-none" => Outcome::replace([]),
         "replace-junk" => Outcome::replace([Record::new("junk")]),
         "replace-tombstone" => Outcome::replace([Record::tombstone(evento.id())]),
+        "version" => Outcome::replace([version(evento)]),
         "echo" => Outcome::replace([evento.to_record()]),
         "retry" => Outcome::retry(format!("{} is asked to be retried", evento.id())),
         "reject" => Outcome::reject(format!("{} is asked to be rejected", evento.id())),

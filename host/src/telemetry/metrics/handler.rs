@@ -1,6 +1,8 @@
 //! The metrics of one handler.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 
@@ -67,10 +69,41 @@ impl HandlerMetrics {
         self.memory.inc_by(bytes);
     }
 
-    /// It is in the chain, and gets every batch.
-    pub fn running(&self) {
-        let (handler, state) = (self.handler.clone(), "running");
-        let label = OfState { handler, state };
-        self.metrics.state.get_or_create(&label).set(1);
+    /// From now on it is in this state (`running`, `paused`, `refused`, `removed`), and in no other.
+    pub fn in_state(&self, state: &'static str) {
+        for known in STATES {
+            let handler = self.handler.clone();
+            let label = OfState {
+                handler,
+                state: known,
+            };
+            let is_in = i64::from(known == state);
+            self.metrics.state.get_or_create(&label).set(is_in);
+        }
     }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let outcome = |outcome: Outcome| (outcome.name(), self.outcomes[outcome as usize].get());
+        Counts {
+            calls: self.calls.get(),
+            events: Outcome::ALL.into_iter().map(outcome).collect(),
+            dead_letters: self.dead_letters.get(),
+        }
+    }
+}
+
+/// Every state that a handler may be in.
+const STATES: [&str; 4] = ["running", "paused", "refused", "removed"];
+
+/// What one handler has done since the daemon's start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Batches handed in, the halves of those that failed too.
+    pub calls: u64,
+    /// Records by what the handler answered for them.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Records that went to the dead letters because of it.
+    pub dead_letters: u64,
 }

@@ -1,10 +1,12 @@
 //! The broker inside, over a real socket: through librdkafka, and byte by byte where a client would not go.
 #![allow(clippy::unwrap_used, reason = "in a test it is the message")]
 
+mod administration;
 mod copying;
 mod durability;
 mod groups;
 mod messages;
 mod protocol;
+mod storage;
 mod support;
 mod transactions;

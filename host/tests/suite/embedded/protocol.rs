@@ -12,12 +12,12 @@ const UPDATE_FEATURES: i16 = 57;
 const FETCH: i16 = 1;
 const UNSUPPORTED_VERSION: i16 = 35;
 
-async fn connect(broker: &TestBroker) -> TcpStream {
+pub async fn connect(broker: &TestBroker) -> TcpStream {
     TcpStream::connect(broker.address).await.unwrap()
 }
 
 /// A request with an anonymous client and a header of version 1.
-fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
+pub fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     frame.extend(((10 + body.len()) as i32).to_be_bytes());
     frame.extend(key.to_be_bytes());
@@ -29,7 +29,7 @@ fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
 }
 
 /// The next answer: its correlation id and the rest.
-async fn answer(stream: &mut TcpStream) -> (i32, Vec<u8>) {
+pub async fn answer(stream: &mut TcpStream) -> (i32, Vec<u8>) {
     let length = within(stream.read_i32()).await.unwrap();
     let correlation = within(stream.read_i32()).await.unwrap();
     let mut rest = vec![0; length as usize - 4];

@@ -8,6 +8,7 @@ mod limits;
 mod seeing;
 mod skipping;
 mod start;
+mod swapping;
 mod telling;
 
 use rdkafka::producer::BaseRecord;

@@ -1,0 +1,114 @@
+//! `/handlers`: which there are and what they did, and changing them while the daemon runs.
+
+use std::path::PathBuf;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use super::problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE};
+use crate::plugin::{ChangeError, HandlerFile, Registry, Status};
+
+/// The largest file that is taken; Python's handlers have some 20 MB.
+const MAX_HANDLER: usize = 128 << 20;
+
+pub(super) fn routes(registry: Registry) -> Router {
+    Router::new()
+        .route("/handlers", get(list))
+        .route("/handlers/{name}", get(one).put(put).delete(remove))
+        .route("/handlers/{name}/{action}", post(act))
+        .layer(DefaultBodyLimit::max(MAX_HANDLER))
+        .with_state(registry)
+}
+
+async fn list(State(registry): State<Registry>) -> Response {
+    Json(registry.list()).into_response()
+}
+
+async fn one(
+    State(registry): State<Registry>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let status = find(&registry, &name)?;
+    Ok(Json(status).into_response())
+}
+
+/// The body is the file. It is compiled and started before it takes anybody's place.
+async fn put(
+    State(registry): State<Registry>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    // A number in front orders the file, and is no part of the handler's name.
+    let file = HandlerFile::at(&PathBuf::from(format!("{name}.wasm")));
+    let status = match find(&registry, &file.name) {
+        Ok(_) => StatusCode::OK,
+        Err(_) => StatusCode::CREATED,
+    };
+    let changed = registry.clone();
+    change(move || changed.put(&name, &body)).await?;
+    Ok((status, Json(find(&registry, &file.name)?)).into_response())
+}
+
+async fn remove(
+    State(registry): State<Registry>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    change(move || registry.remove(&name)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn act(
+    State(registry): State<Registry>,
+    Path((name, action)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (changed, target) = (registry.clone(), name.clone());
+    match action.as_str() {
+        "pause" => change(move || changed.pause(&target, true)).await?,
+        "resume" => change(move || changed.pause(&target, false)).await?,
+        "rollback" => change(move || changed.rollback(&target)).await?,
+        other => {
+            let detail =
+                format!("{other:?} is nothing that a handler does: pause, resume or rollback");
+            return Err(Problem::new(NOT_FOUND, detail));
+        }
+    }
+    Ok(Json(find(&registry, &name)?).into_response())
+}
+
+fn find(registry: &Registry, name: &str) -> Result<Status, Problem> {
+    let found = registry
+        .list()
+        .into_iter()
+        .find(|status| status.name == name);
+    found.ok_or_else(|| Problem::new(NOT_FOUND, format!("there is no handler {name:?}")))
+}
+
+/// On a thread of its own: it compiles, and waits for the disk.
+async fn change(
+    change: impl FnOnce() -> Result<(), ChangeError> + Send + 'static,
+) -> Result<(), Problem> {
+    let changed = tokio::task::spawn_blocking(change).await;
+    changed
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        .map_err(Problem::from)
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+        let texts: Vec<_> = causes.map(ToString::to_string).collect();
+        let kind = match &error {
+            ChangeError::Unknown(_) => NOT_FOUND,
+            ChangeError::Name(_) | ChangeError::Load(_) => INVALID_HANDLER,
+            ChangeError::NoPrevious(_) => CONFLICT,
+            ChangeError::Write { .. } => STORAGE,
+        };
+        Self::new(kind, texts.join(": "))
+    }
+}

@@ -5,9 +5,9 @@
 //! What a client of librdkafka can do is done through it; the rest goes through [`raw`]. Where the two brokers differ
 //! and are meant to, the check is in [`differences`], with both answers; the README has the same list for readers.
 
-// mod administration;
+mod administration;
 mod compression;
-// mod differences;
+mod differences;
 mod fetching;
 mod groups;
 mod idempotence;
@@ -16,10 +16,11 @@ mod offsets;
 mod producing;
 mod raw;
 mod records;
-// mod settings;
+mod settings;
 mod subject;
 mod time;
-// mod transactions;
+mod transactions;
+mod transactor;
 
 use std::{fmt::Debug, thread};
 

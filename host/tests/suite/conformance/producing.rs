@@ -102,7 +102,7 @@ fn what_goes_to_a_topic_or_partition_that_is_not_there_is_refused() {
 #[test]
 fn a_message_larger_than_its_topic_takes_is_refused_and_the_next_is_not() {
     on_both(|subject| {
-        let topic = subject.topic(1);
+        let topic = subject.topic_with(1, &[("max.message.bytes", "1048588")]);
         let producer = subject.producer(&[("message.max.bytes", "10000000")]);
         let large = vec![b'x'; 1_100_000];
         let fits = &large[..1_000_000];

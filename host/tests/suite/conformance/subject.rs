@@ -52,6 +52,7 @@ impl Subject {
             listen: ([127, 0, 0, 1], 0).into(),
             dir: dir.path().to_owned(),
             partitions: 1,
+            ..embedded::Config::default()
         };
         let broker = runtime.block_on(embedded::Broker::bind(&config));
         let broker = broker.expect("a broker");

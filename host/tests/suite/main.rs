@@ -6,6 +6,7 @@
 
 mod clients;
 mod command_line;
+mod conformance;
 mod dead_letters;
 mod embedded;
 mod handlers;

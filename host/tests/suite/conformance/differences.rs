@@ -1,0 +1,204 @@
+//! Where the broker inside answers otherwise than Apache Kafka, and is meant to: the table in the README, each row held
+//! true by a check.
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_protocol::messages::{GroupId, MetadataRequest, OffsetDeleteRequest, TopicName};
+use rdkafka::consumer::Consumer;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::member::Member;
+use super::on_both;
+use super::raw::{Batch, fetch_partition, fetch_request, text, verdict};
+use super::subject::{Subject, code, to};
+use super::transactor::Transactor;
+use crate::support::eventually;
+
+#[test]
+fn nothing_is_thrown_away_after_a_week() {
+    on_both(|subject| setting(subject, "retention.ms"))
+        .differ("604800000".to_owned(), "-1".to_owned());
+}
+
+#[test]
+fn segments_are_smaller() {
+    on_both(|subject| setting(subject, "segment.bytes"))
+        .differ("1073741824".to_owned(), "67108864".to_owned());
+}
+
+#[test]
+fn messages_may_be_larger() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.producer(&[("message.max.bytes", "10000000")]);
+        let value = vec![b'x'; 8 << 20];
+        let sent = subject.send(&producer, to(&topic).payload(&value));
+        (setting(subject, "max.message.bytes"), sent)
+    })
+    .differ(
+        (
+            "1048588".to_owned(),
+            Err(RDKafkaErrorCode::MessageSizeTooLarge),
+        ),
+        ("10485760".to_owned(), Ok(0)),
+    );
+}
+
+fn setting(subject: &Subject, name: &str) -> String {
+    let topic = subject.topic(1);
+    let (value, _) = subject.setting(&topic, name).expect("known");
+    value.expect("a value")
+}
+
+#[test]
+fn batches_are_not_compressed_anew() {
+    on_both(|subject| subject.create(&subject.name("t"), 1, &[("compression.type", "zstd")]))
+        .differ(Ok(()), Err(RDKafkaErrorCode::InvalidConfig));
+}
+
+#[test]
+fn the_newer_protocol_of_groups_is_not_there() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let mut config = subject.client(&[("group.protocol", "consumer")]);
+        config.set("group.id", subject.name("g"));
+        let consumer: rdkafka::consumer::BaseConsumer = config.create().expect("a consumer");
+        consumer.subscribe(&[&topic]).expect("subscribed");
+        eventually("an assignment or an error", || {
+            let polled = consumer.poll(std::time::Duration::from_millis(50));
+            let assigned = consumer.assignment().expect("told").count();
+            match polled {
+                Some(Err(error)) => Some(Err(code(&error))),
+                _ => (assigned > 0).then_some(Ok(assigned)),
+            }
+        })
+    })
+    .differ(Ok(1), Err(RDKafkaErrorCode::UnsupportedVersion));
+}
+
+#[test]
+fn offsets_of_a_group_that_was_not_added_are_always_refused() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        let added = subject.name("g");
+        let same = same_partition(&added);
+        let before = one.commit_offset(&added, &topic, 1);
+        one.add_offsets(&added);
+        let verdicts = (before, one.commit_offset(&same, &topic, 1));
+        one.end(false);
+        verdicts
+    })
+    .differ(
+        (Some(ResponseError::InvalidTxnState), None),
+        (
+            Some(ResponseError::InvalidTxnState),
+            Some(ResponseError::InvalidTxnState),
+        ),
+    );
+}
+
+/// Another group whose offsets are in the same partition of a Kafka's topic of offsets, which has four: by Java's hash
+/// of the name.
+fn same_partition(group: &str) -> String {
+    let hash = |name: &str| {
+        let hash = |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+        let hash = name.encode_utf16().fold(0, |h, unit| hash(h, unit as i16));
+        (hash & i32::MAX) % 4
+    };
+    let mut others = ('a'..='z').map(|letter| format!("{group}{letter}"));
+    others
+        .find(|other| hash(other) == hash(group))
+        .expect("one of so many")
+}
+
+#[test]
+fn a_plain_batch_after_a_refused_transactional_one_is_taken() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        let refused = one.produce(&topic, 0);
+        let (id, epoch) = one.producer;
+        let plain = Batch::of(1).from(id, epoch, 0).bytes();
+        (refused, one.raw.produce(&topic, 0, plain).0)
+    })
+    .differ(
+        (
+            Some(ResponseError::InvalidTxnState),
+            Some(ResponseError::InvalidTxnState),
+        ),
+        (Some(ResponseError::InvalidTxnState), None),
+    );
+}
+
+#[test]
+fn a_group_whose_last_offset_was_deleted_is_gone() {
+    on_both(|subject| {
+        let (topic, group) = (subject.topic(1), subject.name("g"));
+        Member::new(subject, &group).commit(&topic, 1);
+        let partition = OffsetDeleteRequestPartition::default().with_partition_index(0);
+        let topic = OffsetDeleteRequestTopic::default()
+            .with_name(text::<TopicName>(&topic))
+            .with_partitions(vec![partition]);
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(text::<GroupId>(&group))
+            .with_topics(vec![topic]);
+        let deleted = subject.raw().call(0, &request);
+        (verdict(deleted.error_code), subject.group(&group))
+    })
+    .differ((None, Some(("Empty".to_owned(), 0))), (None, None));
+}
+
+#[test]
+fn what_is_not_supported_is_answered_and_the_connection_stays_open() {
+    on_both(|subject| {
+        let mut raw = subject.raw();
+        // Key, version, correlation id, no client id.
+        let frame = |key, version| {
+            let mut frame = BytesMut::new();
+            frame.put_i16(key);
+            frame.put_i16(version);
+            frame.put_i32(7);
+            frame.put_i16(-1);
+            frame
+        };
+        raw.send_frame(&frame(1, 99));
+        raw.receive_frame().is_some()
+    })
+    .differ(false, true);
+}
+
+#[test]
+fn there_are_no_sessions_of_fetches() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let request = fetch_request(&topic, vec![fetch_partition(0, 0)]).with_session_epoch(0);
+        let answer = subject.raw().fetch_with(&request);
+        (verdict(answer.error_code), answer.session_id != 0)
+    })
+    .differ((None, true), (None, false));
+}
+
+#[test]
+fn there_are_no_topics_of_the_brokers_own() {
+    on_both(|subject| {
+        Member::new(subject, &subject.name("g")).commit(&subject.topic(1), 1);
+        Transactor::new(subject, &subject.name("p"));
+        let all = MetadataRequest::default().with_topics(None);
+        let answer = subject.raw().call(12, &all);
+        let internal = answer.topics.iter().filter(|topic| topic.is_internal);
+        let names = internal.filter_map(|topic| Some(topic.name.as_ref()?.to_string()));
+        names.collect::<BTreeSet<_>>()
+    })
+    .differ(
+        ["__consumer_offsets", "__transaction_state"]
+            .map(str::to_owned)
+            .into(),
+        BTreeSet::new(),
+    );
+}

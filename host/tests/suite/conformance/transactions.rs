@@ -1,0 +1,477 @@
+//! Transactions as their producers and readers see them.
+
+use std::time::Duration;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::{
+    DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId,
+};
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, Producer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::compression::batches;
+use super::on_both;
+use super::raw::{Batch, COMMITTED, LATEST, UNCOMMITTED, text, verdict};
+use super::subject::{Subject, at, code, texts, to};
+use super::transactor::Transactor;
+use crate::support::{DEADLINE, eventually};
+
+/// Sends texts to partition 0 in a transaction of their own.
+fn transact(subject: &Subject, producer: &FutureProducer, topic: &str, texts: &[&str], end: End) {
+    producer.begin_transaction().expect("begun");
+    subject.send_all(producer, topic, 0, texts);
+    finish(producer, end);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Commit,
+    Abort,
+}
+
+fn finish(producer: &FutureProducer, end: End) {
+    match end {
+        End::Commit => producer.commit_transaction(DEADLINE).expect("committed"),
+        End::Abort => producer.abort_transaction(DEADLINE).expect("aborted"),
+    }
+}
+
+/// What readers of either isolation level see of partition 0.
+fn seen(subject: &Subject, topic: &str) -> [String; 2] {
+    ["read_committed", "read_uncommitted"].map(|level| {
+        let all = subject.read(topic, 0, level);
+        texts(&all).join(" ")
+    })
+}
+
+/// The ends of partition 0 for either isolation level.
+fn ends(subject: &Subject, topic: &str) -> [i64; 2] {
+    let mut raw = subject.raw();
+    [COMMITTED, UNCOMMITTED].map(|level| raw.list_offset(topic, 0, LATEST, level).1)
+}
+
+/// The code of a transaction's error, and whether it is the end of the producer.
+fn told(result: Result<(), KafkaError>) -> Result<(), (RDKafkaErrorCode, bool)> {
+    result.map_err(|error| match error {
+        KafkaError::Transaction(error) => (error.code(), error.is_fatal()),
+        other => (code(&other), false),
+    })
+}
+
+#[test]
+fn what_is_committed_is_read_and_what_is_aborted_is_not() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        transact(subject, &producer, &topic, &["a", "b"], End::Commit);
+        transact(subject, &producer, &topic, &["c"], End::Abort);
+        transact(subject, &producer, &topic, &["d"], End::Commit);
+        let places = subject.read(&topic, 0, "read_committed");
+        let places: Vec<_> = places.iter().map(|r| r.offset).collect();
+        (seen(subject, &topic), ends(subject, &topic), places)
+    })
+    .agree_on((
+        ["a b d", "a b c d"].map(str::to_owned),
+        // A marker behind each transaction.
+        [7, 7],
+        vec![0, 1, 5],
+    ));
+}
+
+#[test]
+fn transactions_of_several_producers_and_plain_messages_are_told_apart() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let good = subject.transactional(&subject.name("p"), &[]);
+        let bad = subject.transactional(&subject.name("p"), &[]);
+        for producer in [&good, &bad] {
+            producer.begin_transaction().expect("begun");
+        }
+        subject.send_all(&good, &topic, 0, &["good"]);
+        subject.fill(&topic, 0, &["plain"]);
+        subject.send_all(&bad, &topic, 0, &["bad"]);
+        subject.send_all(&good, &topic, 0, &["better"]);
+        finish(&bad, End::Abort);
+        subject.fill(&topic, 0, &["last"]);
+        finish(&good, End::Commit);
+        (seen(subject, &topic), ends(subject, &topic))
+    })
+    .agree_on((
+        ["good plain better last", "good plain bad better last"].map(str::to_owned),
+        [7, 7],
+    ));
+}
+
+#[test]
+fn nothing_behind_an_open_transaction_is_read_as_committed() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        subject.fill(&topic, 0, &["before"]);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        producer.begin_transaction().expect("begun");
+        subject.send_all(&producer, &topic, 0, &["within"]);
+        subject.fill(&topic, 0, &["after"]);
+        let open = (seen(subject, &topic), ends(subject, &topic));
+        finish(&producer, End::Commit);
+        (open, (seen(subject, &topic), ends(subject, &topic)))
+    })
+    .agree_on((
+        (["before", "before within after"].map(str::to_owned), [1, 3]),
+        (
+            ["before within after", "before within after"].map(str::to_owned),
+            [4, 4],
+        ),
+    ));
+}
+
+#[test]
+fn compressed_batches_are_committed_and_aborted_whole() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let settings = [("compression.type", "lz4"), ("linger.ms", "200")];
+        let producer = subject.transactional(&subject.name("p"), &settings);
+        let value = "a".repeat(200);
+        transact(subject, &producer, &topic, &[&value, &value], End::Abort);
+        transact(subject, &producer, &topic, &[&value, &value], End::Commit);
+        let read = subject.read(&topic, 0, "read_committed");
+        let places: Vec<_> = read.iter().map(|r| r.offset).collect();
+        let batches = batches(&mut subject.raw(), &topic);
+        let sizes: Vec<_> = batches.iter().map(|(c, n)| (*c as u8, *n)).collect();
+        (places, sizes)
+    })
+    .agree_on((vec![3, 4], vec![(3, 2), (0, 1), (3, 2), (0, 1)]));
+}
+
+#[test]
+fn a_fetch_of_what_is_committed_names_what_is_aborted() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        transact(subject, &producer, &topic, &["a"], End::Commit);
+        transact(subject, &producer, &topic, &["b", "c"], End::Abort);
+        transact(subject, &producer, &topic, &["d"], End::Abort);
+        let mut raw = subject.raw();
+        let mut aborted = |offset, level| {
+            let fetched = raw.fetch(&topic, 0, offset, level);
+            let aborted = fetched.aborted_transactions.unwrap_or_default();
+            let mut firsts: Vec<_> = aborted.iter().map(|a| a.first_offset).collect();
+            firsts.sort_unstable();
+            firsts
+        };
+        [
+            aborted(0, COMMITTED),
+            aborted(3, COMMITTED),
+            aborted(5, COMMITTED),
+            aborted(0, UNCOMMITTED),
+        ]
+    })
+    .agree_on([vec![2, 5], vec![2, 5], vec![5], vec![]]);
+}
+
+#[test]
+fn a_transaction_without_messages_leaves_nothing() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        transact(subject, &producer, &topic, &[], End::Commit);
+        transact(subject, &producer, &topic, &[], End::Abort);
+        transact(subject, &producer, &topic, &["a"], End::Commit);
+        (seen(subject, &topic), ends(subject, &topic))
+    })
+    .agree_on((["a", "a"].map(str::to_owned), [2, 2]));
+}
+
+#[test]
+fn a_transactional_producer_sends_only_within_a_transaction() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        let outside = subject.send(&producer, to(&topic).payload(b"x"));
+        let commit = told(producer.commit_transaction(DEADLINE));
+        (outside, commit)
+    })
+    .agree_on((
+        Err(RDKafkaErrorCode::State),
+        Err((RDKafkaErrorCode::State, false)),
+    ));
+}
+
+#[test]
+fn offsets_are_committed_with_their_transaction_or_not_at_all() {
+    on_both(|subject| {
+        let (topic, group) = (subject.topic(1), subject.name("g"));
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        let consumer = subject.consumer(&group, &[]);
+        let offset = |offset| at(&topic, 0, Offset::Offset(offset));
+        let committed = || {
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition(&topic, 0);
+            let found = consumer.committed_offsets(asked, DEADLINE);
+            found.expect("answered").elements()[0].offset()
+        };
+        consumer.commit(&offset(1), CommitMode::Sync).expect("committed");
+        [(5, End::Abort), (7, End::Commit), (9, End::Abort)].map(|(next, end)| {
+            producer.begin_transaction().expect("begun");
+            let members = consumer.group_metadata().expect("a group");
+            let sent = producer.send_offsets_to_transaction(&offset(next), &members, DEADLINE);
+            sent.expect("sent");
+            finish(&producer, end);
+            committed()
+        })
+    })
+    .agree_on([1, 7, 7].map(Offset::Offset));
+}
+
+#[test]
+fn offsets_of_an_open_transaction_are_unstable_for_who_asks() {
+    on_both(|subject| {
+        let (topic, group) = (subject.topic(1), subject.name("g"));
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        let verdicts = (one.add_offsets(&group), one.commit_offset(&group, &topic, 5));
+        let open = [true, false].map(|stable| one.fetch_offset(&group, &topic, stable));
+        let ended = (one.end(true), one.fetch_offset(&group, &topic, true));
+        (verdicts, open, ended)
+    })
+    .agree_on((
+        (None, None),
+        [
+            (Some(ResponseError::UnstableOffsetCommit), -1),
+            (None, -1),
+        ],
+        (None, (None, 5)),
+    ));
+}
+
+#[test]
+fn a_second_producer_of_the_id_aborts_and_fences_the_first() {
+    on_both(|subject| {
+        let (topic, id) = (subject.topic(1), subject.name("p"));
+        let first = subject.transactional(&id, &[]);
+        first.begin_transaction().expect("begun");
+        subject.send_all(&first, &topic, 0, &["first"]);
+        let second = subject.transactional(&id, &[]);
+        transact(subject, &second, &topic, &["second"], End::Commit);
+        let commit = told(first.commit_transaction(DEADLINE));
+        (commit, seen(subject, &topic))
+    })
+    .agree_on((
+        Err((RDKafkaErrorCode::Fenced, true)),
+        ["second", "first second"].map(str::to_owned),
+    ));
+}
+
+#[test]
+fn a_transaction_open_for_too_long_is_aborted_and_its_producer_fenced() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let settings = [("transaction.timeout.ms", "1000")];
+        let producer = subject.transactional(&subject.name("p"), &settings);
+        producer.begin_transaction().expect("begun");
+        subject.send_all(&producer, &topic, 0, &["late"]);
+        let open = ends(subject, &topic);
+        let aborted = eventually("the abort", || {
+            let ends = ends(subject, &topic);
+            (ends[0] != 0).then_some(ends)
+        });
+        let commit = told(producer.commit_transaction(DEADLINE));
+        (open, aborted, commit, seen(subject, &topic)[0].clone())
+    })
+    .agree_on((
+        [0, 1],
+        [2, 2],
+        Err((RDKafkaErrorCode::Fenced, true)),
+        String::new(),
+    ));
+}
+
+#[test]
+fn a_timeout_beyond_the_brokers_greatest_is_refused() {
+    on_both(|subject| {
+        let settings = |ms| [("transaction.timeout.ms", ms), ("transactional.id", "")];
+        ["900000", "900001"].map(|ms| {
+            let mut settings = settings(ms);
+            let id = subject.name("p");
+            settings[1].1 = &id;
+            told(subject.producer(&settings).init_transactions(DEADLINE))
+        })
+    })
+    .agree_on([
+        Ok(()),
+        Err((RDKafkaErrorCode::InvalidTransactionTimeout, true)),
+    ]);
+}
+
+#[test]
+fn a_producer_goes_on_after_an_abort() {
+    on_both(|subject| {
+        let topic = subject.topic_with(1, &[("max.message.bytes", "1000")]);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        producer.begin_transaction().expect("begun");
+        subject.send_all(&producer, &topic, 0, &["a"]);
+        let refused = subject.send(&producer, to(&topic).payload(&[b'x'; 2000]));
+        finish(&producer, End::Abort);
+        transact(subject, &producer, &topic, &["b"], End::Commit);
+        (refused, seen(subject, &topic))
+    })
+    .agree_on((
+        Err(RDKafkaErrorCode::MessageSizeTooLarge),
+        ["b", "a b"].map(str::to_owned),
+    ));
+}
+
+#[test]
+fn the_calls_of_a_transaction_come_in_their_order() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        [
+            one.end(true),
+            one.produce(&topic, 0),
+            one.add(&topic, 9),
+            one.add(&topic, 0),
+            one.produce(&topic, 0),
+            one.end(false),
+            one.end(false),
+            one.end(true),
+            one.produce(&topic, 1),
+        ]
+    })
+    .agree_on([
+        Some(ResponseError::InvalidTxnState),
+        Some(ResponseError::InvalidTxnState),
+        Some(ResponseError::UnknownTopicOrPartition),
+        None,
+        None,
+        None,
+        None,
+        Some(ResponseError::InvalidTxnState),
+        Some(ResponseError::InvalidTxnState),
+    ]);
+}
+
+#[test]
+fn calls_of_a_fenced_or_unknown_producer_are_refused() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let id = subject.name("p");
+        let mut old = Transactor::new(subject, &id);
+        let new = Transactor::new(subject, &id);
+        let fenced = [old.add(&topic, 0), old.end(true), old.add_offsets("g")];
+        let mut other = Transactor::new(subject, &subject.name("p"));
+        other.producer = new.producer;
+        let mapped = [other.add(&topic, 0), other.end(true)];
+        other.id = subject.name("unknown");
+        let unknown = [other.add(&topic, 0), other.end(true)];
+        (fenced, new.producer.1, mapped, unknown)
+    })
+    .agree_on((
+        [Some(ResponseError::ProducerFenced); 3],
+        1,
+        [Some(ResponseError::InvalidProducerIdMapping); 2],
+        [Some(ResponseError::InvalidProducerIdMapping); 2],
+    ));
+}
+
+#[test]
+fn a_producer_takes_its_id_up_again_with_the_epoch_that_it_has() {
+    on_both(|subject| {
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        let first = one.producer;
+        let mut again = |epoch| {
+            let (error, producer) = one.again((first.0, epoch));
+            let same = producer.0 == first.0;
+            (error, same, producer.1)
+        };
+        [again(0), again(1), again(0), again(9)]
+    })
+    .agree_on([
+        (None, true, 1),
+        (None, true, 2),
+        (Some(ResponseError::ProducerFenced), false, -1),
+        (Some(ResponseError::ProducerFenced), false, -1),
+    ]);
+}
+
+#[test]
+fn transactions_are_described_and_listed_by_their_state() {
+    on_both(|subject| {
+        let (topic, id) = (subject.topic(1), subject.name("p"));
+        let mut one = Transactor::new(subject, &id);
+        let mut raw = subject.raw();
+        let mut state = |id: &str| {
+            let request = DescribeTransactionsRequest::default()
+                .with_transactional_ids(vec![text::<TransactionalId>(id)]);
+            let told = raw.call(0, &request).transaction_states.remove(0);
+            let topics = told.topics.iter().map(|t| t.partitions.clone());
+            let partitions = topics.collect::<Vec<_>>();
+            let state = told.transaction_state.to_string();
+            let listed = raw.call(1, &ListTransactionsRequest::default());
+            let mut all = listed.transaction_states.iter();
+            let found = all.find(|t| t.transactional_id.as_str() == id);
+            let found = found.map(|t| t.transaction_state.to_string());
+            (verdict(told.error_code), state, partitions, found)
+        };
+        let empty = state(&id);
+        one.add(&topic, 0);
+        let ongoing = state(&id);
+        one.end(true);
+        let complete = eventually("its end", || {
+            let now = state(&id);
+            (now.1 != "PrepareCommit").then_some(now)
+        });
+        [empty, ongoing, complete, state(&subject.name("none"))]
+    })
+    .agree_on({
+        let state = |state: &str, partitions| {
+            let listed = Some(state.to_owned());
+            (None, state.to_owned(), partitions, listed)
+        };
+        let unknown = Some(ResponseError::TransactionalIdNotFound);
+        [
+            state("Empty", vec![]),
+            state("Ongoing", vec![vec![0]]),
+            state("CompleteCommit", vec![]),
+            (unknown, String::new(), vec![], None),
+        ]
+    });
+}
+
+#[test]
+fn a_duplicate_within_a_transaction_is_answered_as_before() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let mut one = Transactor::new(subject, &subject.name("p"));
+        one.add(&topic, 0);
+        let batch = Batch::of(2).from(one.producer.0, one.producer.1, 0);
+        let batch = batch.transactional().bytes();
+        let id = one.id.clone();
+        let told = [(); 2].map(|()| {
+            let produced = one.raw.produce_with(-1, Some(&id), &topic, 0, batch.clone());
+            (verdict(produced.error_code), produced.base_offset)
+        });
+        one.end(true);
+        (told, subject.watermarks(&topic, 0))
+    })
+    .agree_on(([(None, 0), (None, 0)], (0, 3)));
+}
+
+#[test]
+fn a_reader_waits_at_an_open_transaction_and_gets_the_rest_when_it_ends() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let producer = subject.transactional(&subject.name("p"), &[]);
+        producer.begin_transaction().expect("begun");
+        subject.send_all(&producer, &topic, 0, &["a", "b"]);
+        let reader = subject.consumer(&subject.name("g"), &[]);
+        reader.assign(&at(&topic, 0, Offset::Beginning)).expect("assigned");
+        let early = reader.poll(Duration::from_millis(500)).is_some();
+        finish(&producer, End::Commit);
+        let mut next = || super::subject::next(&reader).detach();
+        let got = [next(), next()].map(|message| rdkafka::Message::offset(&message));
+        (early, got)
+    })
+    .agree_on((false, [0, 1]));
+}

@@ -1,9 +1,11 @@
 //! The broker inside, over a real socket: through librdkafka, and byte by byte where a client would not go.
 #![allow(clippy::unwrap_used, reason = "in a test it is the message")]
 
+mod child;
 mod copying;
 mod durability;
 mod groups;
+mod kills;
 mod messages;
 mod protocol;
 mod support;

@@ -8,5 +8,7 @@ mod groups;
 mod kills;
 mod messages;
 mod protocol;
+mod robust;
 mod support;
 mod transactions;
+mod wire;

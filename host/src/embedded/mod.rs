@@ -16,6 +16,8 @@ mod api;
 mod batch;
 mod chores;
 mod dispatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod groups;
 mod ids;
 mod journal;

@@ -292,6 +292,8 @@ fn bad_values_are_refused() {
         ("embedded.dir = ''", "a path"),
         ("embedded.partitions = 0", "1 to 1000"),
         ("embedded.partitions = 1001", "1 to 1000"),
+        ("embedded.flush = 'always'", "\"each\" or a time"),
+        ("embedded.flush = '5ms'", "from \"10ms\" to \"1h\""),
         ("handlers.dir = ''", "a path"),
         (
             "handlers.defaults.memory = '63KiB'",

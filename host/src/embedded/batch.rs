@@ -34,6 +34,11 @@ pub const MAGIC: i8 = 2;
 /// The leader epoch of a node that never changes its leader.
 pub const LEADER_EPOCH: i32 = 0;
 
+/// The attribute of a batch whose time is the broker's.
+const LOG_APPEND_TIME: i16 = 0b1000;
+/// The attribute of a batch whose base timestamp says when compaction may drop its tombstones.
+pub const DELETE_HORIZON: i16 = 0b100_0000;
+
 /// Where the bytes begin that the CRC covers.
 pub const CRC_START: usize = 21;
 
@@ -167,12 +172,17 @@ impl Header {
 
     /// Whether the timestamps claim to be the broker's.
     pub fn is_log_append_time(&self) -> bool {
-        self.attributes & 0b1000 != 0
+        self.attributes & LOG_APPEND_TIME != 0
     }
 
     /// Whether the batch belongs to a transaction.
     pub fn is_transactional(&self) -> bool {
         self.attributes & 0b1_0000 != 0
+    }
+
+    /// From when on (ms) compaction may drop the tombstones within, if it has met them.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// Whether the records are a coordinator's markers.
@@ -207,6 +217,29 @@ pub fn patched(batch: &[u8], base_offset: Offset) -> [u8; PATCHED_LEN] {
     head[8..12].copy_from_slice(&batch[8..12]);
     head[12..].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
     head
+}
+
+/// The batch as a topic stores it whose clock is the broker's: every record at `now` (ms).
+///
+/// The attribute says so, and the largest timestamp is it; the records stay as they are (KIP-32).
+pub fn stamped(header: &Header, batch: &[u8], now: i64) -> (Header, Vec<u8>) {
+    let mut batch = batch.to_vec();
+    let mut header = Header {
+        attributes: header.attributes | LOG_APPEND_TIME,
+        max_timestamp: now,
+        ..*header
+    };
+    batch[21..23].copy_from_slice(&header.attributes.to_be_bytes());
+    batch[35..43].copy_from_slice(&now.to_be_bytes());
+    header.crc = seal(&mut batch);
+    (header, batch)
+}
+
+/// Writes the CRC that the bytes need, and gives it.
+pub fn seal(batch: &mut [u8]) -> u32 {
+    let crc = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..CRC_START].copy_from_slice(&crc.to_be_bytes());
+    crc
 }
 
 fn field<const N: usize>(header: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
@@ -274,12 +307,6 @@ pub(crate) mod tests {
         batch.extend(records);
         seal(&mut batch);
         batch
-    }
-
-    /// Writes the CRC that the bytes need.
-    pub(crate) fn seal(batch: &mut [u8]) {
-        let crc = crc32c::crc32c(&batch[CRC_START..]);
-        batch[17..21].copy_from_slice(&crc.to_be_bytes());
     }
 
     fn varint(out: &mut Vec<u8>, value: i64) {

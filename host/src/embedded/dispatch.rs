@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
@@ -13,14 +14,15 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::Shared;
 use super::api::{self, Caller};
+use super::flush::{Flush, flush};
 use super::server::invalid;
 
 /// Each API that is supported, with its first and last version. `ApiVersions` tells clients exactly this.
 pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 3, 11),
     (ApiKey::Fetch, 4, 16),
-    (ApiKey::ListOffsets, 1, 7),
-    (ApiKey::Metadata, 0, 12),
+    (ApiKey::ListOffsets, 1, 10),
+    (ApiKey::Metadata, 0, 13),
     (ApiKey::OffsetCommit, 2, 8),
     (ApiKey::OffsetFetch, 1, 8),
     (ApiKey::FindCoordinator, 0, 4),
@@ -28,11 +30,12 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Heartbeat, 0, 4),
     (ApiKey::LeaveGroup, 0, 5),
     (ApiKey::SyncGroup, 0, 5),
-    (ApiKey::DescribeGroups, 0, 5),
-    (ApiKey::ListGroups, 0, 4),
-    (ApiKey::ApiVersions, 0, 3),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
+    (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::DeleteRecords, 0, 2),
     (ApiKey::InitProducerId, 0, 4),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::AddPartitionsToTxn, 0, 3),
@@ -40,13 +43,17 @@ pub const SUPPORTED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::EndTxn, 0, 3),
     (ApiKey::TxnOffsetCommit, 0, 3),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::AlterConfigs, 0, 2),
+    (ApiKey::DescribeLogDirs, 1, 4),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::OffsetDelete, 0, 0),
-    (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
     (ApiKey::DescribeTransactions, 0, 0),
     (ApiKey::ListTransactions, 0, 1),
+    (ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// A request whose header has been read.
@@ -109,7 +116,7 @@ fn is_supported(api: ApiKey, version: i16) -> bool {
 /// # Errors
 ///
 /// `InvalidData` if the answer cannot be put into the protocol's form, a fault of ours.
-pub async fn answer(shared: &Shared, call: Call) -> io::Result<Option<BytesMut>> {
+pub async fn answer(shared: &Arc<Shared>, call: Call) -> io::Result<Option<BytesMut>> {
     let Ok(api) = ApiKey::try_from(call.key) else {
         tracing::warn!(key = call.key, "an api that is not known");
         return Ok(Some(bare_refusal(&call, ResponseError::UnsupportedVersion)));
@@ -140,10 +147,32 @@ pub async fn answer(shared: &Shared, call: Call) -> io::Result<Option<BytesMut>>
             return refusal(api, &call, ResponseError::InvalidRequest).map(Some);
         }
     };
-    match handle(shared, &call, request).await {
+    let answered = handle(shared, &call, request).await;
+    if shared.flush == Flush::Each && lasts(api) {
+        // Without an answer the client asks again, and hears then what became of it.
+        flush(shared).await.map_err(io::Error::other)?;
+    }
+    match answered {
         Some(response) => frame(&call, api, call.version, &response).map(Some),
         None => Ok(None),
     }
+}
+
+/// Whether an answer promises that something is kept.
+fn lasts(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::Produce
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetDelete
+            | ApiKey::DeleteGroups
+            | ApiKey::DeleteRecords
+            | ApiKey::InitProducerId
+            | ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::TxnOffsetCommit
+            | ApiKey::EndTxn
+    )
 }
 
 /// One line an API.
@@ -176,7 +205,14 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         RequestKind::CreateTopics(r) => api::topics::create(shared, r).into(),
         RequestKind::CreatePartitions(r) => api::topics::grow(shared, r).into(),
         RequestKind::DeleteTopics(r) => api::topics::delete(shared, r, version).into(),
-        RequestKind::DescribeConfigs(r) => api::configs::describe(shared, r).into(),
+        RequestKind::DescribeConfigs(r) => api::configs::describe::handle(shared, r).into(),
+        RequestKind::IncrementalAlterConfigs(r) => {
+            api::configs::alter::incremental(shared, r).into()
+        }
+        RequestKind::AlterConfigs(r) => api::configs::alter::replace(shared, r).into(),
+        RequestKind::DeleteRecords(r) => api::delete_records::handle(shared, r).into(),
+        RequestKind::DescribeLogDirs(r) => api::log_dirs::handle(shared, r).into(),
+        RequestKind::DescribeTopicPartitions(r) => api::topic_partitions::handle(shared, r).into(),
         RequestKind::JoinGroup(r) => {
             api::groups::membership::join(shared, &call.caller, r, version)
                 .await
@@ -188,7 +224,9 @@ async fn handle(shared: &Shared, call: &Call, request: RequestKind) -> Option<Re
         RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
         RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
         RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),
-        RequestKind::DescribeGroups(r) => api::groups::describe::describe(shared, r).into(),
+        RequestKind::DescribeGroups(r) => {
+            api::groups::describe::describe(shared, r, version).into()
+        }
         RequestKind::ListGroups(r) => api::groups::describe::list(shared, &r).into(),
         RequestKind::OffsetDelete(r) => api::groups::offset_delete::handle(shared, r).into(),
         RequestKind::DeleteGroups(r) => api::groups::describe::delete(shared, r).into(),
@@ -238,4 +276,4 @@ fn frame(call: &Call, api: ApiKey, version: i16, response: &ResponseKind) -> io:
 
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -22,7 +22,8 @@ fn call(key: i16, version: i16, body: &[u8]) -> Call {
     Call::parse(frame.freeze(), ([127, 0, 0, 1], 1).into()).unwrap()
 }
 
-async fn broker() -> (tempfile::TempDir, Broker) {
+/// One that listens on a free port and serves nobody, on a folder of its own.
+pub async fn broker() -> (tempfile::TempDir, Broker) {
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
         dir: dir.path().to_owned(),
@@ -177,5 +178,80 @@ async fn a_version_to_come_is_refused_partition_by_partition_where_that_is_its_o
             0, 0, 0, 0, 0, 2, 3, b'a', b'b', 2, 0, 0, 0, 0, 0, 35, 0, 0, 0,
         ];
         assert_eq!(answer[8..], expected, "v{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_known_is_an_error_since_version_6() {
+    use kafka_protocol::messages::{DescribeGroupsRequest, GroupId, ListGroupsRequest};
+    let (_dir, broker) = broker().await;
+    fill(&broker.shared);
+    let describe = |version| {
+        let groups = ["ab", "none"].map(|group| GroupId(api::text(group)));
+        let request = DescribeGroupsRequest::default().with_groups(groups.into());
+        let response = api::groups::describe::describe(&broker.shared, request, version);
+        let states = response.groups.into_iter();
+        let states = states.map(|group| (group.group_state.to_string(), group.error_code));
+        states.collect::<Vec<_>>()
+    };
+    let not_found = ResponseError::GroupIdNotFound.code();
+    let states = |code| vec![("Empty".to_owned(), 0), ("Dead".to_owned(), code)];
+    assert_eq!(describe(5), states(0));
+    assert_eq!(describe(6), states(not_found));
+
+    let list = |types: &[&'static str]| {
+        let types = types.iter().map(|name| api::text(*name)).collect();
+        let request = ListGroupsRequest::default().with_types_filter(types);
+        api::groups::describe::list(&broker.shared, &request)
+            .groups
+            .len()
+    };
+    let found = [list(&[]), list(&["Classic"]), list(&["consumer"])];
+    assert_eq!(found, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn everything_is_local_and_nothing_is_tiered() {
+    use kafka_protocol::messages::list_offsets_request::*;
+    use kafka_protocol::messages::{ListOffsetsRequest, TopicName};
+    let (_dir, broker) = broker().await;
+    fill(&broker.shared);
+    let find = |timestamp, version| {
+        let partition = ListOffsetsPartition::default()
+            .with_current_leader_epoch(-1)
+            .with_timestamp(timestamp);
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(api::text("ab")))
+            .with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]);
+        let mut topics = api::list_offsets::handle(&broker.shared, request, version).topics;
+        let found = topics.remove(0).partitions.remove(0);
+        (found.offset, found.error_code)
+    };
+    let unsupported = ResponseError::UnsupportedVersion.code();
+    assert_eq!([find(-4, 7), find(-4, 8)], [(-1, unsupported), (0, 0)]);
+    assert_eq!([find(-5, 8), find(-5, 9)], [(-1, unsupported), (-1, 0)]);
+    assert_eq!(find(-6, 10), (-1, unsupported));
+}
+
+#[tokio::test]
+async fn with_flush_each_what_is_acknowledged_is_on_the_disk() {
+    for flush in [Flush::Never, Flush::Each] {
+        let (_dir, mut broker) = broker().await;
+        let shared = Arc::get_mut(&mut broker.shared).unwrap();
+        shared.flush = flush;
+        fill(&broker.shared);
+        let log = Arc::clone(&broker.shared.topics.get("ab").unwrap().partitions[0]);
+        assert!(log.is_dirty());
+        for (api, lasts) in [(ApiKey::Metadata, false), (ApiKey::Produce, true)] {
+            let (_, version, _) = *SUPPORTED.iter().find(|(key, ..)| *key == api).unwrap();
+            let call = call(api as i16, version, &sample(api, version, 1));
+            answer(&broker.shared, call).await.unwrap();
+            assert_eq!(
+                log.is_dirty(),
+                !(lasts && flush == Flush::Each),
+                "{api:?} {flush:?}"
+            );
+        }
     }
 }

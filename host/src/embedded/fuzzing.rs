@@ -11,12 +11,13 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind};
 use kafka_protocol::protocol::Decodable;
 
+use super::Error;
 use super::api::{refusals, shape};
-use super::batch::{self, CRC_START, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
+use super::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
 use super::dispatch::{Call, SUPPORTED};
 use super::ids::Offset;
-use super::log::Partition;
-use super::{Error, log};
+use super::log::{Partition, Settings};
+use super::storage::Trust;
 
 /// Reads a frame as `dispatch` does, and makes the answer of what cannot be read.
 ///
@@ -57,14 +58,22 @@ fn supported(frame: &[u8]) -> Option<(ApiKey, i16)> {
     SUPPORTED.iter().find(covers).map(|_| (api, version))
 }
 
-/// Opens `folder`, which must be empty, with what `recipe` puts there as segments; then reads, appends and opens again.
+/// Opens `folder`, which must be empty, with what `recipe` puts there as segments; then reads, appends, and opens it
+/// again: as it was left, as after a power cut, and with a damaged index and checkpoint.
 ///
 /// # Panics
 ///
 /// Where the log is opened and does not hold what it says, or is refused other than as damaged.
 pub fn recovery(folder: &Path, recipe: &[u8]) {
+    let Some((first, recipe)) = recipe.split_first() else {
+        return;
+    };
     write_segments(folder, recipe);
-    let partition = match open(folder) {
+    let trust = match first % 2 {
+        0 => Trust::All,
+        _ => Trust::Checksums,
+    };
+    let partition = match open(folder, trust) {
         Ok(partition) => partition,
         Err(Error::Damaged { .. }) => return,
         Err(error) => panic!("{error:?}"),
@@ -76,26 +85,57 @@ pub fn recovery(folder: &Path, recipe: &[u8]) {
         partition.find_by_time(timestamp).expect("it can be read");
     }
     partition.find_newest().expect("it can be read");
-    drop(partition);
 
-    let again = open(folder).expect("what was opened once is whole");
-    assert_eq!(again.bounds(), bounds);
-    // No log grows so long; one that says so is full.
-    if bounds.end < Offset(i64::MAX - 1) {
-        let mut batch = [0; HEADER_LEN];
-        // Of no producer that the log could remember.
-        batch[43..51].fill(0xff);
-        let batch = sealed(&batch);
-        let header = batch::verify(&batch).expect("a whole batch");
-        let stored = again.append(&header, &batch).expect("there is room");
-        assert_eq!(stored.base_offset, bounds.end);
+    append(&partition, 4);
+    let bounds = partition.bounds();
+    partition.close().expect("the disk takes it");
+    drop(partition);
+    let reopen = |trust| {
+        let again = open(folder, trust).expect("what was opened once is whole");
+        assert_eq!(again.bounds(), bounds);
         read_all(&again);
+    };
+    reopen(Trust::All);
+    reopen(Trust::Checksums);
+    damage_helpers(folder, usize::from(*first));
+    reopen(Trust::All);
+}
+
+/// The one place that knows how a partition is opened. Its segments are short, so that a few batches fill some.
+fn open(folder: &Path, trust: Trust) -> Result<Partition, Error> {
+    let settings = Settings {
+        segment_bytes: 2 * HEADER_LEN as u64,
+        ..Settings::default()
+    };
+    Partition::open(folder, settings, trust)
+}
+
+fn append(partition: &Partition, batches: usize) {
+    let mut batch = [0; HEADER_LEN];
+    // Of no producer that the log could remember.
+    batch[43..51].fill(0xff);
+    let batch = sealed(&batch);
+    let header = batch::verify(&batch).expect("a whole batch");
+    for _ in 0..batches {
+        let end = partition.bounds().end;
+        let stored = partition.append(&header, &batch).expect("there is room");
+        assert_eq!(stored.base_offset, end);
     }
 }
 
-/// The one place that knows how a partition is opened.
-fn open(folder: &Path) -> Result<Partition, Error> {
-    Partition::open(folder, log::SEGMENT_BYTES)
+/// Changes a byte of every file that the log could do without.
+fn damage_helpers(folder: &Path, at: usize) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            continue;
+        }
+        let mut bytes = fs::read(&path).expect("it can be read");
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 0x10;
+        }
+        fs::write(&path, bytes).expect("the disk takes it");
+    }
 }
 
 /// Walks from one batch to the next; each holds the offset that was asked for, or a later one.
@@ -117,7 +157,7 @@ fn read_all(partition: &Partition) {
     assert_eq!(next, bounds.end);
 }
 
-/// Files from a recipe: a step is a kind, a length and as many bytes.
+/// Files from a recipe. A step is a kind, a length and as many bytes.
 ///
 /// Arbitrary bytes alone would hardly get past a CRC, so one kind makes a batch of its bytes that has one.
 fn write_segments(folder: &Path, recipe: &[u8]) {
@@ -132,6 +172,8 @@ fn write_segments(folder: &Path, recipe: &[u8]) {
                 let mut base = [0; 8];
                 let length = bytes.len().min(8);
                 base[8 - length..].copy_from_slice(&bytes[..length]);
+                // Nobody names a file by an offset below 0.
+                base[0] &= 0x7f;
                 file = begin(folder, Offset(i64::from_be_bytes(base)));
                 Ok(())
             }
@@ -155,8 +197,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
     let length = (batch.len() - LENGTH_PREFIX) as i32;
     batch[8..12].copy_from_slice(&length.to_be_bytes());
     batch[16] = MAGIC as u8;
-    let crc = crc32c::crc32c(&batch[CRC_START..]);
-    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch::seal(&mut batch);
     batch
 }
 
@@ -200,15 +241,18 @@ mod tests {
             batch
         });
         let step = (0..4u8, prop_oneof![batch, vec(any::<u8>(), 0..100)]);
-        vec(step, 0..8).prop_map(|steps| {
+        (any::<u8>(), vec(step, 0..8)).prop_map(|(first, steps)| {
             let bytes =
                 |(kind, bytes): (u8, Vec<u8>)| [&[kind, bytes.len() as u8], &*bytes].concat();
-            steps.into_iter().flat_map(bytes).collect()
+            [first]
+                .into_iter()
+                .chain(steps.into_iter().flat_map(bytes))
+                .collect()
         })
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(500))]
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
 
         #[test]
         fn any_bytes_are_a_request_or_are_refused(frame in vec(any::<u8>(), 0..200)) {
@@ -219,6 +263,11 @@ mod tests {
         fn a_damaged_request_is_one_or_is_refused(frame in damaged_request()) {
             request(&frame);
         }
+    }
+
+    proptest! {
+        // Each syncs some files.
+        #![proptest_config(ProptestConfig::with_cases(100))]
 
         #[test]
         fn whatever_lies_in_a_folder_is_read_cut_or_refused(recipe in recipe()) {

@@ -21,6 +21,8 @@ pub struct Journal {
     file: File,
     size: u64,
     compacted_size: u64,
+    /// Something was appended since the last sync.
+    dirty: bool,
 }
 
 impl Journal {
@@ -48,6 +50,7 @@ impl Journal {
             file,
             size,
             compacted_size: size,
+            dirty: false,
         })
     }
 
@@ -79,12 +82,19 @@ impl Journal {
             return Err(Error::io("write", &self.path)(error));
         }
         self.size += entries.len() as u64;
+        self.dirty = true;
         Ok(())
     }
 
     /// Waits until the disk has everything.
-    pub fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::io("sync", &self.path))
+    pub fn sync(&mut self) -> Result<(), Error> {
+        if self.dirty {
+            self.file
+                .sync_data()
+                .map_err(Error::io("sync", &self.path))?;
+            self.dirty = false;
+        }
+        Ok(())
     }
 }
 
@@ -105,7 +115,8 @@ pub fn replay(path: &Path, mut apply: impl FnMut(&[u8]) -> Option<()>) -> Result
     Ok(())
 }
 
-fn entry(bytes: &[u8]) -> Option<&[u8]> {
+/// The payload of the entry at the start of `bytes`, if it is whole.
+pub fn entry(bytes: &[u8]) -> Option<&[u8]> {
     let (mut head, rest) = (Fields(bytes.get(..ENTRY_HEAD)?), &bytes[ENTRY_HEAD..]);
     let (length, crc) = (head.u32()?, head.u32()?);
     let payload = rest.get(..length as usize)?;
@@ -152,6 +163,11 @@ impl Fields<'_> {
     /// The next four bytes.
     pub fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
+    }
+
+    /// The next eight bytes.
+    pub fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
     }
 
     /// The next eight bytes.

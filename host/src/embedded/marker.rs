@@ -4,7 +4,7 @@
 //! KIP-98). Its key is a version i16 and a type i16, its value a version i16 and the coordinator's epoch i32, which on
 //! a single node is always 0.
 
-use super::batch::{CRC_START, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
+use super::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
 use super::ids::Producer;
 
 /// How a transaction ends.
@@ -44,8 +44,7 @@ pub fn encode(producer: Producer, outcome: Outcome, timestamp: i64) -> Vec<u8> {
         Outcome::Abort => ABORT,
         Outcome::Commit => COMMIT,
     };
-    let crc = crc32c::crc32c(&batch[CRC_START..]);
-    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch::seal(&mut batch);
     batch
 }
 
@@ -80,7 +79,7 @@ mod tests {
             let header = batch::verify(&bytes).unwrap();
             assert_eq!(decode(&header, &bytes), Some((producer, outcome)));
             assert_eq!((header.count, header.base_sequence), (1, -1));
-            let stamps: Vec<_> = records::stamps(&header, &bytes).unwrap().collect();
+            let stamps: Vec<_> = records::stamps(&header, &bytes[HEADER_LEN..]).collect();
             assert_eq!(stamps, [(1_234, Offset(0))]);
         }
     }

@@ -5,8 +5,8 @@
 //! to listen anywhere but on loopback. It knows no other module of the host; the daemon reaches it as any client would.
 //!
 //! **Durability.** A produce request is answered after its batch was handed to the operating system (`write`), so
-//! killing the process, with `kill -9` too, loses nothing that was acknowledged. A power cut or a crash of the
-//! operating system may lose what was not yet on the disk, for nothing is synced before [`Broker::run`] ends.
+//! killing the process, with `kill -9` too, loses nothing that was acknowledged. What a power cut or a crash of the
+//! operating system may cost is for [`Flush`] to say.
 //!
 //! Where to look: `server` has connections and frames, `dispatch` the table of supported versions, `api/` one file
 //! for each family of calls, `log/` the segmented files, `groups/` and `transactions/` the coordinators,
@@ -15,7 +15,10 @@
 mod api;
 mod batch;
 mod chores;
+mod clock;
+mod codec;
 mod dispatch;
+mod flush;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod groups;
@@ -40,6 +43,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+pub use flush::Flush;
 use groups::Coordinator;
 use offsets::CommittedOffsets;
 use producer_ids::ProducerIds;
@@ -57,6 +61,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// Partitions of a topic whose creator names no number; at least 1. Default 4.
     pub partitions: u32,
+    /// When the disk is waited for. Default `"never"`.
+    pub flush: Flush,
 }
 
 impl Config {
@@ -85,6 +91,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 9092)),
             dir: PathBuf::from("data/broker"),
             partitions: 4,
+            flush: Flush::Never,
         }
     }
 }
@@ -172,6 +179,7 @@ struct Shared {
     /// The address that clients are told to connect to.
     address: SocketAddr,
     cluster_id: String,
+    flush: Flush,
     topics: Topics,
     groups: Coordinator,
     offsets: CommittedOffsets,
@@ -205,7 +213,7 @@ impl Broker {
             return Err(Error::Partitions(config.partitions));
         }
         let folder = Folder::open(&config.dir)?;
-        let topics = Topics::open(folder.path(), config.partitions)?;
+        let topics = Topics::open(folder.path(), config.partitions, folder.trust())?;
         let offsets = CommittedOffsets::open(folder.path())?;
         let producer_ids = ProducerIds::open(folder.path())?;
         let stores = Stores {
@@ -222,6 +230,7 @@ impl Broker {
         let shared = Arc::new(Shared {
             address,
             cluster_id: folder.cluster_id().to_owned(),
+            flush: config.flush,
             topics,
             groups: Coordinator::default(),
             offsets,
@@ -248,9 +257,11 @@ impl Broker {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Broker { listener, shared } = self;
         server::serve(listener, &shared, shutdown).await;
-        shared.topics.sync()?;
-        shared.offsets.sync()?;
-        shared.transactions.sync()?;
+        for log in shared.topics.logs() {
+            log.close()?;
+        }
+        flush::sync_all(&shared)?;
+        shared.folder.end()?;
         tracing::info!(dir = %shared.folder.path().display(), "broker inside stopped");
         Ok(())
     }

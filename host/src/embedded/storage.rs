@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! lock                 held while a broker runs
-//! meta                 "eventos-broker 1", then the cluster's id
+//! meta                 "eventos-broker 2", then the cluster's id
+//! running              which start of the machine a broker ran in; removed when it ends in order
 //! topics               the registry of topics
 //! offsets              what the groups committed, a journal
 //! transactions         what producers have open or ended, a journal
@@ -18,13 +19,27 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::ids::random_name;
 
-const FORMAT: &str = "eventos-broker 1";
+const FORMAT: &str = "eventos-broker 2";
+/// The format before it had neither index files nor checkpoints, which are made when they are missing.
+const FORMAT_BEFORE: &str = "eventos-broker 1";
+/// The extension of a file that is still being written.
+pub const UNFINISHED: &str = "new";
+
+/// What may be believed of the files of the last run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// All that was written: it ended in order, or was killed while the machine went on.
+    All,
+    /// What was synced, and else only what its checksum proves: the machine stopped under it.
+    Checksums,
+}
 
 /// The folder, locked against other processes until it is dropped.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     cluster_id: String,
+    trust: Trust,
     /// The operating system releases it with the file, so a killed process leaves nothing to clean up.
     _lock: File,
 }
@@ -45,10 +60,14 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path)(source)),
         }
-        let cluster_id = read_meta(path)?;
+        let meta = read_meta(path)?;
+        let trust = trust(path, &meta)?;
+        let boot = boot_id().unwrap_or_default();
+        write_whole(&path.join(RUNNING), boot.as_bytes())?;
         Ok(Folder {
             path: path.to_owned(),
-            cluster_id,
+            cluster_id: meta.cluster_id,
+            trust,
             _lock: lock,
         })
     }
@@ -58,28 +77,82 @@ impl Folder {
         &self.path
     }
 
+    /// What may be believed of what it holds.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Says that everything is synced and nothing more will be written.
+    pub fn end(&self) -> Result<(), Error> {
+        let path = self.path.join(RUNNING);
+        fs::remove_file(&path)
+            .and_then(|()| sync_folder_of(&path))
+            .map_err(Error::io("remove", &path))
+    }
+
     /// A name for this broker that restarts do not change.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
     }
 }
 
-fn read_meta(folder: &Path) -> Result<String, Error> {
+const RUNNING: &str = "running";
+
+struct Meta {
+    cluster_id: String,
+    /// It was written by this version.
+    current: bool,
+}
+
+fn read_meta(folder: &Path) -> Result<Meta, Error> {
     let path = folder.join("meta");
+    let write =
+        |cluster_id: &str| write_whole(&path, format!("{FORMAT}\n{cluster_id}\n").as_bytes());
     let Some(text) = read_if_exists(&path)? else {
         let cluster_id = random_name();
-        write_whole(&path, format!("{FORMAT}\n{cluster_id}\n").as_bytes())?;
-        return Ok(cluster_id);
+        write(&cluster_id)?;
+        return Ok(Meta {
+            cluster_id,
+            current: true,
+        });
     };
     let text = String::from_utf8_lossy(&text);
-    match text.split_once('\n') {
-        Some((FORMAT, cluster_id)) => Ok(cluster_id.trim().to_owned()),
+    let (format, cluster_id) = text.split_once('\n').unwrap_or((&text, ""));
+    let cluster_id = cluster_id.trim().to_owned();
+    match format {
+        FORMAT => Ok(Meta {
+            cluster_id,
+            current: true,
+        }),
+        FORMAT_BEFORE => {
+            write(&cluster_id)?;
+            Ok(Meta {
+                cluster_id,
+                current: false,
+            })
+        }
         _ => Err(Error::Format {
             path,
-            found: text.lines().next().unwrap_or_default().to_owned(),
+            found: format.to_owned(),
             expected: FORMAT,
         }),
     }
+}
+
+/// The files of the version before do not tell how its last run ended.
+fn trust(folder: &Path, meta: &Meta) -> Result<Trust, Error> {
+    let ran_in = read_if_exists(&folder.join(RUNNING))?;
+    Ok(match (ran_in, boot_id()) {
+        (None, _) if meta.current => Trust::All,
+        (Some(ran_in), Some(boot)) if ran_in == boot.as_bytes() => Trust::All,
+        _ => Trust::Checksums,
+    })
+}
+
+/// What the kernel calls this start of the machine; `None` where it does not say.
+fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// The bytes of a small file, or `None` where there is none.
@@ -93,19 +166,35 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 
 /// Replaces a small file so that whoever reads it, after any crash, sees the old bytes or the new ones.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let new = path.with_extension("new");
     let write = || {
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        // The rename itself is durable once the folder is.
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        replace(path, |file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })?;
+        sync_folder_of(path)
     };
     write().map_err(Error::io("write", path))
+}
+
+/// Replaces a file by what `write` writes: whole or, where that fails, not at all. A kill leaves the old bytes or the
+/// new ones; so does a power cut if `write` syncs.
+pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let new = path.with_extension(UNFINISHED);
+    let replaced = File::create(&new)
+        .and_then(|mut file| write(&mut file))
+        .and_then(|()| fs::rename(&new, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    replaced
+}
+
+/// Makes it last that a file has this name, or has it no more.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +210,35 @@ mod tests {
         let cluster = first.cluster_id().to_owned();
         drop(first);
         assert_eq!(Folder::open(dir.path()).unwrap().cluster_id(), cluster);
+    }
+
+    #[test]
+    fn only_the_end_of_the_machine_costs_trust() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Folder::open(dir.path()).unwrap();
+        assert_eq!(open().trust(), Trust::All);
+        assert_eq!(open().trust(), Trust::All);
+        fs::write(dir.path().join(RUNNING), "another start of the machine").unwrap();
+        let folder = open();
+        assert_eq!(folder.trust(), Trust::Checksums);
+        folder.end().unwrap();
+        drop(folder);
+        assert_eq!(open().trust(), Trust::All);
+    }
+
+    #[test]
+    fn the_format_before_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("meta"), "eventos-broker 1\nmine\n").unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!(
+            (folder.cluster_id(), folder.trust()),
+            ("mine", Trust::Checksums)
+        );
+        folder.end().unwrap();
+        drop(folder);
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!((folder.cluster_id(), folder.trust()), ("mine", Trust::All));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use kafka_protocol::messages::{
 
 use super::text;
 use crate::embedded::Shared;
+use crate::embedded::clock::now_ms;
 use crate::embedded::marker::Outcome;
-use crate::embedded::offsets::now_ms;
 use crate::embedded::transactions::{Phase, Transaction};
 
 /// Kafka's names of all states, for filters that name none of them.

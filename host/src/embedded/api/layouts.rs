@@ -29,6 +29,8 @@ pub enum Kind {
     List(&'static Field),
     /// An array of structures, which may be null.
     Structs(&'static [Field]),
+    /// One structure, which may be null.
+    Nullable(&'static [Field]),
 }
 
 impl Field {
@@ -89,6 +91,10 @@ pub fn layout(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::InitProducerId => INIT_PRODUCER_ID,
         ApiKey::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         ApiKey::DescribeConfigs => DESCRIBE_CONFIGS,
+        ApiKey::AlterConfigs => ALTER_CONFIGS,
+        ApiKey::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
+        ApiKey::DescribeLogDirs => DESCRIBE_LOG_DIRS,
+        ApiKey::DeleteRecords => DELETE_RECORDS,
         ApiKey::CreatePartitions => CREATE_PARTITIONS,
         ApiKey::DeleteGroups => DELETE_GROUPS,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
@@ -98,6 +104,7 @@ pub fn layout(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::TxnOffsetCommit => TXN_OFFSET_COMMIT,
         ApiKey::OffsetDelete => OFFSET_DELETE,
         ApiKey::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
+        ApiKey::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         ApiKey::ListTransactions => LIST_TRANSACTIONS,
         ApiKey::DescribeTransactions => DESCRIBE_TRANSACTIONS,
         _ => return None,
@@ -127,6 +134,7 @@ const LIST_OFFSETS: &[Field] = &[
     I32,
     I8.since(2),
     structs![TEXT, structs![I32, I32.since(4), I64]],
+    I32.since(10),
 ];
 
 const METADATA: &[Field] = &[
@@ -185,7 +193,7 @@ const SYNC_GROUP: &[Field] = &[
 
 const DESCRIBE_GROUPS: &[Field] = &[TEXTS, I8.since(3)];
 
-const LIST_GROUPS: &[Field] = &[TEXTS.since(4)];
+const LIST_GROUPS: &[Field] = &[TEXTS.since(4), TEXTS.since(5)];
 
 const API_VERSIONS: &[Field] = &[TEXT.since(3), TEXT.since(3)];
 
@@ -203,11 +211,22 @@ const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[I32.since(3), structs![TEXT, structs
 
 const DESCRIBE_CONFIGS: &[Field] = &[structs![I8, TEXT, TEXTS], I8, I8.since(3)];
 
+const ALTER_CONFIGS: &[Field] = &[structs![I8, TEXT, structs![TEXT, TEXT]], I8];
+
+const INCREMENTAL_ALTER_CONFIGS: &[Field] = &[structs![I8, TEXT, structs![TEXT, I8, TEXT]], I8];
+
+const DESCRIBE_LOG_DIRS: &[Field] = &[structs![TEXT, I32S]];
+
+const DELETE_RECORDS: &[Field] = &[structs![TEXT, structs![I32, I64]], I32];
+
+const DESCRIBE_TOPIC_PARTITIONS: &[Field] =
+    &[structs![TEXT], I32, every(Kind::Nullable(&[TEXT, I32]))];
+
 const CREATE_PARTITIONS: &[Field] = &[structs![TEXT, I32, structs![I32S]], I32, I8];
 
 const DELETE_GROUPS: &[Field] = &[TEXTS];
 
-const DESCRIBE_CLUSTER: &[Field] = &[I8, I8.since(1)];
+const DESCRIBE_CLUSTER: &[Field] = &[I8, I8.since(1), I8.since(2)];
 
 const ADD_PARTITIONS_TO_TXN: &[Field] = &[TEXT, I64, I16, structs![TEXT, I32S]];
 

@@ -23,6 +23,13 @@ use crate::embedded::log::Isolation;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
+/// The first offset that is on this machine, which all are (KIP-405).
+const EARLIEST_LOCAL: i64 = -4;
+/// The last offset that is in tiered storage, which none is (KIP-1005).
+const LATEST_TIERED: i64 = -5;
+/// The first versions that have them.
+const FIRST_VERSION_OF_LOCAL: i16 = 8;
+const FIRST_VERSION_OF_TIERED: i16 = 9;
 /// Answers have no leader epoch before this version.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
 
@@ -44,7 +51,7 @@ pub fn handle(shared: &Shared, request: ListOffsetsRequest, version: i16) -> Lis
                 .with_timestamp(-1)
                 .with_offset(-1)
                 .with_leader_epoch(-1);
-            match find(shared, &topic.name, partition, isolation) {
+            match find(shared, &topic.name, partition, isolation, version) {
                 Ok(Some((timestamp, offset))) => response
                     .with_timestamp(timestamp)
                     .with_offset(offset.0)
@@ -65,6 +72,7 @@ fn find(
     topic: &TopicName,
     request: &ListOffsetsPartition,
     isolation: Isolation,
+    version: i16,
 ) -> Result<Found, ResponseError> {
     let partition = PartitionId(request.partition_index);
     let log = shared
@@ -76,6 +84,10 @@ fn find(
     let found = match request.timestamp {
         LATEST => return Ok(Some((-1, end))),
         EARLIEST => return Ok(Some((-1, log.bounds().start))),
+        EARLIEST_LOCAL if version >= FIRST_VERSION_OF_LOCAL => {
+            return Ok(Some((-1, log.bounds().start)));
+        }
+        LATEST_TIERED if version >= FIRST_VERSION_OF_TIERED => return Ok(None),
         MAX_TIMESTAMP => log.find_newest(),
         timestamp @ 0.. => log.find_by_time(timestamp),
         _ => return Err(ResponseError::UnsupportedVersion),

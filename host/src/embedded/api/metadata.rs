@@ -17,7 +17,7 @@ use crate::embedded::ids::TopicId;
 use crate::embedded::topics::Topic;
 
 /// What anybody may do to a topic, as the bits of Kafka's `AclOperation`: all of it.
-const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// What anybody may do to the cluster.
 const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 

@@ -3,16 +3,19 @@
 
 pub mod configs;
 pub mod coordinator;
+pub mod delete_records;
 pub mod describe_transactions;
 pub mod fetch;
 pub mod groups;
 mod layouts;
 pub mod list_offsets;
+pub mod log_dirs;
 pub mod metadata;
 pub mod produce;
 pub mod producer_id;
 pub mod refusals;
 pub mod shape;
+pub mod topic_partitions;
 pub mod topics;
 pub mod transactions;
 pub mod versions;
@@ -26,10 +29,16 @@ use kafka_protocol::protocol::StrBytes;
 use super::Error;
 use super::batch::LEADER_EPOCH;
 use super::log::Isolation;
-use super::topics::TopicError;
+use super::topics::{ChangeError, TopicError};
 
 /// The id of the only node.
 pub const NODE: BrokerId = BrokerId(1);
+
+/// The code, and the reason in words.
+pub type Refused = (ResponseError, String);
+
+/// The bytes of a reason that a client is told.
+const MAX_REASON: usize = 1_000;
 
 /// Who asks.
 #[derive(Debug)]
@@ -43,6 +52,13 @@ pub struct Caller {
 /// A string as the protocol crate wants it.
 pub fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
+}
+
+/// What to say with an error code. Of a very long reason, which quotes what was asked for, the rest is left out: a
+/// text of the older versions has 32 kB at most.
+pub fn reason(mut reason: String) -> Option<StrBytes> {
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    Some(text(reason))
 }
 
 /// Judges the leader epoch that a client believes in; -1 means that it does not say.
@@ -61,6 +77,11 @@ pub fn isolation(level: i8) -> Isolation {
     }
 }
 
+/// Why a topic is not made, altered or deleted.
+pub fn refused(error: TopicError) -> Refused {
+    (ResponseError::from(&error), error.to_string())
+}
+
 /// The protocol's code for a fault of the disk, which is logged here with its cause.
 pub fn storage_error(error: &(dyn std::error::Error + 'static)) -> ResponseError {
     let cause = error.source().map(ToString::to_string);
@@ -75,6 +96,8 @@ impl From<&TopicError> for ResponseError {
             TopicError::Exists(_) => ResponseError::TopicAlreadyExists,
             TopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition,
             TopicError::Partitions { .. } => ResponseError::InvalidPartitions,
+            TopicError::Change(ChangeError::Repeated(_)) => ResponseError::InvalidRequest,
+            TopicError::Change(_) => ResponseError::InvalidConfig,
             TopicError::Storage(error) => storage_error(error),
         }
     }

@@ -6,15 +6,14 @@ use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{storage_error, text, transactions};
+use super::{storage_error, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
 use crate::embedded::ids::PartitionId;
 use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
+use crate::embedded::topics::Topic;
 
-/// The largest batch: a message of 8 MiB, its key and headers.
-pub const MAX_BATCH: usize = 10 << 20;
-
+const ALL_ACKS: i16 = -1;
 const NO_ACKS: i16 = 0;
 const LAST_CODEC: i16 = 4;
 const ZSTD: i16 = 4;
@@ -32,12 +31,12 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
     let why_outside = |batch: &Header| transactions::why_outside(shared, id, batch, version);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
+        let found = shared.topics.get(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let index = data.index;
-            let log = shared.topics.partition(&topic.name, PartitionId(index));
-            let result =
-                check_acks(acks).and_then(|()| store(log.as_deref(), data, version, why_outside));
+            let log = log_for(found.as_deref(), PartitionId(index), acks);
+            let result = log.and_then(|log| store(log, data, version, why_outside));
             if let Err((error, reason)) = &result {
                 tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
             }
@@ -52,26 +51,31 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
     (acks != NO_ACKS).then(|| ProduceResponse::default().with_responses(responses))
 }
 
-fn check_acks(acks: i16) -> Result<(), Refused> {
-    match acks {
-        -1..=1 => Ok(()),
-        _ => Err((
-            ResponseError::InvalidRequiredAcks,
-            format!("acks={acks}: choose 0, 1 or -1"),
-        )),
+/// The log of a partition, if it can give what `acks` asks for.
+fn log_for(topic: Option<&Topic>, id: PartitionId, acks: i16) -> Result<&Partition, Refused> {
+    if !(ALL_ACKS..=1).contains(&acks) {
+        let reason = format!("acks={acks}: choose 0, 1 or -1");
+        return Err((ResponseError::InvalidRequiredAcks, reason));
     }
+    let found = topic.and_then(|topic| Some((topic, topic.partition(id)?)));
+    let (topic, log) = found.ok_or_else(|| {
+        let reason = "there is no such partition".to_owned();
+        (ResponseError::UnknownTopicOrPartition, reason)
+    })?;
+    let wanted = topic.settings.min_insync_replicas();
+    if acks == ALL_ACKS && wanted > 1 {
+        let reason = format!("min.insync.replicas={wanted}: there is one node");
+        return Err((ResponseError::NotEnoughReplicas, reason));
+    }
+    Ok(log)
 }
 
 fn store(
-    log: Option<&Partition>,
+    log: &Partition,
     data: PartitionProduceData,
     version: i16,
     why_outside: impl Fn(&Header) -> ResponseError,
 ) -> Result<Appended, Refused> {
-    let log = log.ok_or_else(|| {
-        let reason = "there is no such partition".to_owned();
-        (ResponseError::UnknownTopicOrPartition, reason)
-    })?;
     let batch = data.records.unwrap_or_default();
     let header = check(&batch, version)?;
     log.append(&header, &batch).map_err(|error| {
@@ -83,6 +87,10 @@ fn store(
                 ResponseError::OutOfOrderSequenceNumber
             }
             AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => why_outside(&header),
+            AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
+            AppendError::Timestamp { .. } => ResponseError::InvalidTimestamp,
+            AppendError::NoKey => ResponseError::InvalidRecord,
+            AppendError::Unreadable(_) => ResponseError::CorruptMessage,
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };
@@ -92,10 +100,6 @@ fn store(
 
 /// What Kafka checks (`ProduceRequest.validateRecords`, `LogValidator`), short of opening the batch.
 fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
-    if batch.len() > MAX_BATCH {
-        let reason = format!("a batch of {} bytes; the most is {MAX_BATCH}", batch.len());
-        return Err((ResponseError::MessageTooLarge, reason));
-    }
     let header = batch::verify(batch).map_err(|invalid| match &invalid {
         Invalid::Magic(_) | Invalid::Count { .. } => {
             (ResponseError::InvalidRecord, invalid.to_string())
@@ -154,10 +158,11 @@ fn respond(index: i32, result: Result<Appended, Refused>) -> PartitionProduceRes
     match result {
         Ok(stored) => response
             .with_base_offset(stored.base_offset.0)
-            .with_log_start_offset(stored.log_start.0),
+            .with_log_start_offset(stored.log_start.0)
+            .with_log_append_time_ms(stored.append_time.unwrap_or(-1)),
         Err((error, reason)) => response
             .with_error_code(error.code())
-            .with_error_message(Some(text(reason)))
+            .with_error_message(super::reason(reason))
             .with_base_offset(-1)
             .with_log_start_offset(-1),
     }

@@ -13,6 +13,8 @@ use super::layouts::{Field, Kind, layout};
 const MAX_ELEMENTS: usize = 1_000_000;
 /// From this version of the request header on, a request has compact lengths and tagged fields (KIP-482).
 const FLEXIBLE_HEADER: i16 = 2;
+/// What stands before a structure that may be null, when it is not.
+const PRESENT: u8 = 1;
 
 /// Whether `body` has the shape of that request, so that decoding it takes no more memory than it should.
 ///
@@ -91,6 +93,10 @@ impl Walk<'_> {
                 let elements = self.elements()?;
                 (0..elements).try_for_each(|_| self.fields(fields))
             }
+            Kind::Nullable(fields) => match self.byte()? {
+                PRESENT => self.fields(fields),
+                _ => Ok(()),
+            },
         }
     }
 
@@ -125,6 +131,12 @@ impl Walk<'_> {
         not_negative(i32::from_be_bytes(*length))
     }
 
+    fn byte(&mut self) -> Result<u8, Fault> {
+        let (&byte, rest) = self.rest.split_first().ok_or(Fault::Short)?;
+        self.rest = rest;
+        Ok(byte)
+    }
+
     fn i16(&mut self) -> Result<usize, Fault> {
         let (length, rest) = self.rest.split_first_chunk().ok_or(Fault::Short)?;
         self.rest = rest;
@@ -139,8 +151,7 @@ impl Walk<'_> {
     fn varint(&mut self) -> Result<usize, Fault> {
         let mut value = 0u32;
         for shift in (0..32).step_by(7) {
-            let (&byte, rest) = self.rest.split_first().ok_or(Fault::Short)?;
-            self.rest = rest;
+            let byte = self.byte()?;
             value |= u32::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(value as usize);
@@ -213,6 +224,11 @@ pub(crate) mod tests {
                 for _ in 0..each {
                     make(fields, version, flexible, each, out);
                 }
+            }
+            Kind::Nullable(_) if each == 0 => out.push(0xff),
+            Kind::Nullable(fields) => {
+                out.push(PRESENT);
+                make(fields, version, flexible, each, out);
             }
         }
     }

@@ -14,13 +14,10 @@ use kafka_protocol::messages::{
     DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
 };
 
-use super::{NODE, configs, text};
+use super::{NODE, Refused, configs, refused, text};
 use crate::embedded::Shared;
 use crate::embedded::ids::TopicId;
-use crate::embedded::topics::{Topic, TopicError};
-
-/// The code, and the reason in words.
-type Refused = (ResponseError, String);
+use crate::embedded::topics::{SettingError, Topic, TopicSettings};
 
 const FIRST_VERSION_OF_IDS: i16 = 6;
 
@@ -47,12 +44,22 @@ pub fn create(shared: &Shared, request: CreateTopicsRequest) -> CreateTopicsResp
     CreateTopicsResponse::default().with_topics(results.collect())
 }
 
-/// The topic with its number of partitions, the id 0 if it was only validated.
+/// A topic that was made, or would be.
+struct Created {
+    /// 0 if it was only validated.
+    id: TopicId,
+    partitions: i32,
+    settings: TopicSettings,
+}
+
+/// Of several faults the one is told that Kafka tells: of the name, then the settings, then the partitions.
 fn create_one(
     shared: &Shared,
     request: &CreatableTopic,
     validate_only: bool,
-) -> Result<(TopicId, i32), Refused> {
+) -> Result<Created, Refused> {
+    shared.topics.check_new(&request.name).map_err(refused)?;
+    let settings = settings_asked(request)?;
     let partitions = partitions_asked(request)?;
     if !matches!(request.replication_factor, -1 | 1) {
         let reason = format!(
@@ -61,22 +68,37 @@ fn create_one(
         );
         return Err((ResponseError::InvalidReplicationFactor, reason));
     }
-    for config in &request.configs {
-        configs::check(&config.name, config.value.as_deref())
-            .map_err(|reason| (ResponseError::InvalidConfig, reason))?;
-    }
     if validate_only {
-        let partitions = shared
-            .topics
-            .check(&request.name, partitions)
-            .map_err(refused)?;
-        return Ok((TopicId(0), partitions as i32));
+        let partitions = shared.topics.check(&request.name, partitions);
+        return Ok(Created {
+            id: TopicId(0),
+            partitions: partitions.map_err(refused)? as i32,
+            settings,
+        });
     }
-    let topic = shared
-        .topics
-        .create(&request.name, partitions)
-        .map_err(refused)?;
-    Ok((topic.id, topic.partitions.len() as i32))
+    let topic = shared.topics.create(&request.name, partitions, settings);
+    let topic = topic.map_err(refused)?;
+    Ok(Created {
+        id: topic.id,
+        partitions: topic.partitions.len() as i32,
+        settings: topic.settings.clone(),
+    })
+}
+
+fn settings_asked(request: &CreatableTopic) -> Result<TopicSettings, Refused> {
+    let pairs = request.configs.iter().map(|config| match &config.value {
+        Some(value) => Ok((config.name.as_str(), value.as_str())),
+        None => {
+            let reason = format!(
+                "{} needs a value; to have its default, leave it out",
+                &*config.name
+            );
+            Err((ResponseError::InvalidConfig, reason))
+        }
+    });
+    let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+    let invalid = |error: SettingError| (ResponseError::InvalidConfig, error.to_string());
+    TopicSettings::parse(pairs).map_err(invalid)
 }
 
 /// `None` for the default number.
@@ -99,22 +121,23 @@ fn partitions_asked(request: &CreatableTopic) -> Result<Option<i32>, Refused> {
     Ok(Some(ids.len() as i32))
 }
 
-fn created(name: &TopicName, result: Result<(TopicId, i32), Refused>) -> CreatableTopicResult {
+fn created(name: &TopicName, result: Result<Created, Refused>) -> CreatableTopicResult {
     let response = CreatableTopicResult::default().with_name(name.clone());
     match result {
-        Ok((id, partitions)) => {
+        Ok(topic) => {
             let response = response
-                .with_num_partitions(partitions)
+                .with_error_message(None)
+                .with_num_partitions(topic.partitions)
                 .with_replication_factor(1)
-                .with_configs(Some(configs::of_new_topic()));
-            match id.to_string().parse() {
+                .with_configs(Some(configs::describe::of_new_topic(&topic.settings)));
+            match topic.id.to_string().parse() {
                 Ok(id) => response.with_topic_id(id),
                 Err(_) => response,
             }
         }
         Err((error, reason)) => response
             .with_error_code(error.code())
-            .with_error_message(Some(text(reason)))
+            .with_error_message(super::reason(reason))
             .with_num_partitions(-1)
             .with_replication_factor(-1)
             .with_configs(Some(Vec::new())),
@@ -130,7 +153,7 @@ pub fn grow(shared: &Shared, request: CreatePartitionsRequest) -> CreatePartitio
             Ok(()) => response.with_error_message(None),
             Err((error, reason)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
+                .with_error_message(super::reason(reason)),
         }
     });
     CreatePartitionsResponse::default().with_results(results.collect())
@@ -190,7 +213,7 @@ pub fn delete(shared: &Shared, request: DeleteTopicsRequest, version: i16) -> De
             Ok(()) => response,
             Err((error, reason)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(text(reason))),
+                .with_error_message(super::reason(reason)),
         }
     });
     DeleteTopicsResponse::default().with_responses(results.collect())
@@ -200,8 +223,4 @@ fn delete_one(shared: &Shared, topic: &Topic) -> Result<(), Refused> {
     shared.topics.delete(&topic.name).map_err(refused)?;
     let forgotten = shared.offsets.remove_topic(&topic.name);
     forgotten.map_err(|error| (ResponseError::from(&error), error.to_string()))
-}
-
-fn refused(error: TopicError) -> Refused {
-    (ResponseError::from(&error), error.to_string())
 }

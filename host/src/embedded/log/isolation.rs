@@ -4,12 +4,13 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::partition::{AppendError, Bounds, Partition, ReadError};
+use super::partition::{AppendError, Bounds, Partition};
+use super::reading::ReadError;
 use super::transactions::Aborted;
 use crate::embedded::batch::Header;
+use crate::embedded::clock::now_ms;
 use crate::embedded::ids::{Offset, Producer};
 use crate::embedded::marker::{self, Outcome};
-use crate::embedded::offsets::now_ms;
 
 /// Which records a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,40 +1,57 @@
 //! A partition: its segments behind one lock, held for an append or a look at the index, never while waiting.
+//!
+//! How it is read stands in `reading`, how it is made to last in `lasting`, what is thrown away in `retention` and
+//! `compaction`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::admission;
+use super::checkpoint::{Checkpoint, Sync};
 use super::producers::{Producers, Refusal, Verdict};
 use super::recovery::{Recovered, recover};
 use super::segment::Segment;
+use super::settings::{Settings, Timestamps};
 use super::transactions::Transactions;
-use super::view::View;
 use crate::embedded::Error;
-use crate::embedded::batch::Header;
+use crate::embedded::batch::{self, Header};
+use crate::embedded::clock::now_ms;
 use crate::embedded::ids::Offset;
-use crate::embedded::records;
+use crate::embedded::storage::Trust;
 
 /// A log of batches, appended at its end and read anywhere.
 #[derive(Debug)]
 pub struct Partition {
-    folder: PathBuf,
-    segment_bytes: u64,
-    state: Mutex<State>,
+    pub(super) folder: PathBuf,
+    pub(super) state: Mutex<State>,
+    /// Held by whoever replaces or removes files, for as long as that takes; taken before `state`.
+    pub(super) maintenance: Mutex<()>,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
+    pub settings: Settings,
     /// In the order of their offsets; never empty; the last one is appended to.
-    segments: Vec<Segment>,
-    producers: Producers,
+    pub segments: Vec<Segment>,
+    pub producers: Producers,
+    /// See [`Checkpoint::log_start`].
+    pub log_start: Offset,
+    /// See [`Checkpoint::compacted_to`].
+    pub compacted_to: Offset,
+    /// Bytes of the last segment that the checkpoint covers.
+    pub checkpointed: u64,
+    /// The disk has everything before.
+    pub synced_to: Offset,
+    /// The disk lost something, so nothing more may be promised.
+    pub failed: bool,
     /// Fetches to wake at the next append. Those whose fetch was answered meanwhile are dead.
     waiting: Vec<Weak<Notify>>,
     /// Set when the topic is deleted, so that a request still holding the partition writes nothing any more.
-    deleted: bool,
+    pub deleted: bool,
 }
 
 /// The offsets that can be read: `start` is the first one kept, `end` the one that the next record gets.
@@ -55,11 +72,37 @@ pub struct Appended {
     pub base_offset: Offset,
     /// The first offset of the log.
     pub log_start: Offset,
+    /// The time that it was given, ms, where that is the broker's to give.
+    pub append_time: Option<i64>,
 }
 
 /// Why a batch is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
+    /// The topic takes no batch so large.
+    #[error("a batch of {size} bytes; the topic's most is {max}")]
+    TooLarge {
+        /// Bytes of the batch.
+        size: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// A timestamp is further from the clock than the topic allows.
+    #[error("timestamp {timestamp} is outside {earliest} to {latest}")]
+    Timestamp {
+        /// Of the batch, ms.
+        timestamp: i64,
+        /// Allowed, ms.
+        earliest: i64,
+        /// Allowed, ms.
+        latest: i64,
+    },
+    /// The topic keeps the newest record of each key, and one has none.
+    #[error("a compacted topic takes no record without a key")]
+    NoKey,
+    /// The records cannot be read, and here they must be.
+    #[error("the records cannot be read: {0}")]
+    Unreadable(io::Error),
     /// The sequence numbers of an idempotent producer do not fit.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -71,62 +114,65 @@ pub enum AppendError {
     Storage(#[from] io::Error),
 }
 
-/// Why an offset cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It lies outside the log.
-    #[error("outside offsets {} to {}", .0.start, .0.end)]
-    OutOfRange(Bounds),
-    /// The disk refused.
-    #[error("cannot read the log")]
-    Storage(#[from] io::Error),
-}
-
 impl Partition {
     /// Opens the log in `folder`, making it when missing; a torn tail is cut.
-    pub fn open(folder: &Path, segment_bytes: u64) -> Result<Partition, Error> {
+    pub fn open(folder: &Path, settings: Settings, trust: Trust) -> Result<Partition, Error> {
         let Recovered {
             segments,
             producers,
-        } = recover(folder)?;
+            log_start,
+            compacted_to,
+        } = recover(folder, trust)?;
         Ok(Partition {
             folder: folder.to_owned(),
-            segment_bytes,
             state: Mutex::new(State {
+                settings,
                 segments,
                 producers,
+                log_start,
+                compacted_to,
+                checkpointed: 0,
+                synced_to: Offset(0),
+                failed: false,
                 waiting: Vec::new(),
                 deleted: false,
             }),
+            maintenance: Mutex::default(),
         })
     }
 
     /// Stores one verified batch at the end of the log; a retry of an idempotent producer is not stored again.
     pub fn append(&self, header: &Header, batch: &[u8]) -> Result<Appended, AppendError> {
+        let now = now_ms();
         let state = self.lock();
-        if state.deleted {
-            return Err(AppendError::Deleted);
-        }
+        admission::check(&state.settings, header, batch, now)?;
+        state.check_usable()?;
         let log_start = state.bounds().start;
         if let Verdict::Duplicate(base_offset) = state.producers.judge(header)? {
             return Ok(Appended {
                 base_offset,
                 log_start,
+                append_time: None,
             });
         }
-        let base_offset = self.store(state, header, batch)?;
+        let (append_time, base_offset) = match state.settings.timestamps {
+            Timestamps::CreateTime => (None, self.store(state, header, batch)?),
+            Timestamps::LogAppendTime => {
+                let (header, batch) = batch::stamped(header, batch, now);
+                (Some(now), self.store(state, &header, &batch)?)
+            }
+        };
         Ok(Appended {
             base_offset,
             log_start,
+            append_time,
         })
     }
 
-    /// Stores a coordinator's marker, which no rule for producers holds up.
+    /// Stores a coordinator's marker, which no rule for producers or timestamps holds up.
     pub(super) fn append_marker(&self, header: &Header, batch: &[u8]) -> Result<(), AppendError> {
         let state = self.lock();
-        if state.deleted {
-            return Err(AppendError::Deleted);
-        }
+        state.check_usable()?;
         self.store(state, header, batch)?;
         Ok(())
     }
@@ -138,19 +184,30 @@ impl Partition {
         batch: &[u8],
     ) -> io::Result<Offset> {
         let base_offset = state.bounds().end;
-        let active = state.active();
-        if active.size() > 0 && active.size() + header.size as u64 > self.segment_bytes {
-            let segment = Segment::create(&self.folder, base_offset)?;
-            state.segments.push(segment);
+        if state.is_roll_due(header) {
+            state.roll(&self.folder)?;
         }
-        state.active().append(header, batch, base_offset)?;
+        state.active_mut().append(header, batch, base_offset)?;
         state.producers.remember(header, batch, base_offset);
+        if state.is_checkpoint_due() {
+            state.checkpoint_or_warn(&self.folder);
+        }
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         for fetch in waiting.iter().filter_map(Weak::upgrade) {
             fetch.notify_one();
         }
         Ok(base_offset)
+    }
+
+    /// From now on these settings hold.
+    pub fn configure(&self, settings: Settings) {
+        self.lock().settings = settings;
+    }
+
+    /// Bytes of all its batches.
+    pub fn size(&self) -> u64 {
+        self.lock().segments.iter().map(Segment::size).sum()
     }
 
     /// The offsets that can be read now.
@@ -172,61 +229,6 @@ impl Partition {
         state.waiting.push(Arc::downgrade(fetch));
     }
 
-    /// Bytes that a fetch at `from` could get from one segment.
-    pub fn bytes_since(&self, from: Offset) -> Result<u64, ReadError> {
-        match self.view_at(from)?.1 {
-            Some(view) => Ok(view.bytes_since(from)?),
-            None => Ok(0),
-        }
-    }
-
-    /// Whole batches from the one that holds `from` on, with the bounds of that moment; see [`View::read`].
-    ///
-    /// Nothing at the end of the log. One call reads from one segment.
-    pub fn read(
-        &self,
-        from: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<(Bytes, Bounds), ReadError> {
-        match self.view_at(from)? {
-            (bounds, Some(view)) => Ok((view.read(from, max_bytes, at_least_one)?, bounds)),
-            (bounds, None) => Ok((Bytes::new(), bounds)),
-        }
-    }
-
-    /// The first record whose timestamp (ms) is at least `timestamp`, as timestamp and offset.
-    ///
-    /// Within a compressed batch, which is not opened, it is the batch's first offset.
-    pub fn find_by_time(&self, timestamp: i64) -> io::Result<Option<(i64, Offset)>> {
-        let view = {
-            let state = self.lock();
-            let segment = state
-                .segments
-                .iter()
-                .find(|segment| segment.newest_timestamp() >= Some(timestamp));
-            segment.map(|segment| segment.view_since(timestamp))
-        };
-        first_since(view, timestamp)
-    }
-
-    /// The record with the largest timestamp, as timestamp and offset; the first of them if several.
-    pub fn find_newest(&self) -> io::Result<Option<(i64, Offset)>> {
-        let (view, timestamp) = {
-            let state = self.lock();
-            let newest = state
-                .segments
-                .iter()
-                .filter_map(|segment| Some((segment, segment.newest_timestamp()?)))
-                .reduce(|a, b| if b.1 > a.1 { b } else { a });
-            let Some((segment, timestamp)) = newest else {
-                return Ok(None);
-            };
-            (segment.view_newest(), timestamp)
-        };
-        first_since(Some(view), timestamp)
-    }
-
     /// Looks at what is known of transactions, or changes it.
     pub(super) fn with_transactions<T>(&self, f: impl FnOnce(&mut Transactions) -> T) -> T {
         f(&mut self.lock().producers.transactions)
@@ -234,6 +236,7 @@ impl Partition {
 
     /// Takes the partition out of service and removes its files.
     pub fn delete(&self) -> io::Result<()> {
+        let _maintenance = self.lock_maintenance();
         let mut state = self.lock();
         state.deleted = true;
         for fetch in state.waiting.drain(..).filter_map(|fetch| fetch.upgrade()) {
@@ -242,167 +245,105 @@ impl Partition {
         fs::remove_dir_all(&self.folder)
     }
 
-    /// Waits until the disk has everything.
-    pub fn sync(&self) -> Result<(), Error> {
-        let files: Vec<_> = {
-            let state = self.lock();
-            let files = state
-                .segments
-                .iter()
-                .map(|segment| Arc::clone(segment.file()));
-            files.collect()
-        };
-        let sync = || {
-            files.iter().try_for_each(|file| file.sync_data())?;
-            // The names of the files are the folder's.
-            File::open(&self.folder)?.sync_all()
-        };
-        sync().map_err(Error::io("sync", &self.folder))
-    }
-
-    fn view_at(&self, from: Offset) -> Result<(Bounds, Option<View>), ReadError> {
-        let state = self.lock();
-        let bounds = state.bounds();
-        if from < bounds.start || from > bounds.end {
-            return Err(ReadError::OutOfRange(bounds));
-        }
-        let holder = state.segments.partition_point(|s| s.next() <= from);
-        let segment = state.segments.get(holder);
-        Ok((bounds, segment.map(|segment| segment.view_at(from))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Every change is complete before anything that could panic, so a poisoned state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(super) fn lock_maintenance(&self) -> MutexGuard<'_, ()> {
+        self.maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
+/// At least this much, or an eighth of a segment, is appended between two checkpoints: what a start after a kill reads.
+const CHECKPOINT_BYTES: u64 = 8 << 20;
+
 impl State {
-    fn active(&mut self) -> &mut Segment {
+    pub fn active(&self) -> &Segment {
+        self.segments
+            .last()
+            .expect("a partition has at least one segment")
+    }
+
+    fn active_mut(&mut self) -> &mut Segment {
         self.segments
             .last_mut()
             .expect("a partition has at least one segment")
     }
 
-    fn bounds(&self) -> Bounds {
-        let last = self.segments.len() - 1;
-        let (start, end) = (self.segments[0].base(), self.segments[last].next());
+    /// Whether anything may be appended.
+    fn check_usable(&self) -> Result<(), AppendError> {
+        if self.deleted {
+            return Err(AppendError::Deleted);
+        }
+        if self.failed {
+            let error =
+                io::Error::other("the disk failed to keep earlier records; restart to go on");
+            return Err(AppendError::Storage(error));
+        }
+        Ok(())
+    }
+
+    /// By size, or by the time between the first record and this one, as Kafka's `LogSegment.shouldRoll`.
+    ///
+    /// A marker's time is the coordinator's, and says nothing of the age of records.
+    fn is_roll_due(&self, header: &Header) -> bool {
+        let active = self.active().summary();
+        let is_full = active.size + header.size as u64 > self.settings.segment_bytes;
+        let age = |first: i64| header.max_timestamp.saturating_sub(first);
+        let is_old = active
+            .first
+            .is_some_and(|first| age(first) > self.settings.segment_ms);
+        active.size > 0 && (is_full || is_old && !header.is_control())
+    }
+
+    /// Begins a new segment at the end.
+    pub fn roll(&mut self, folder: &Path) -> io::Result<()> {
+        let segment = Segment::create(folder, self.bounds().end)?;
+        self.segments.push(segment);
+        self.checkpoint_or_warn(folder);
+        Ok(())
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let behind = self.active().size() - self.checkpointed;
+        behind >= CHECKPOINT_BYTES.max(self.settings.segment_bytes / 8)
+    }
+
+    /// Losing one costs a longer start, no more.
+    pub fn checkpoint_or_warn(&mut self, folder: &Path) {
+        if let Err(error) = self.checkpoint(folder, Sync::Later) {
+            tracing::warn!(folder = %folder.display(), %error, "no checkpoint");
+        }
+    }
+
+    /// Writes down what is known, see [`Checkpoint`].
+    pub fn checkpoint(&mut self, folder: &Path, sync: Sync) -> io::Result<()> {
+        // Also where it fails, lest every append tries again.
+        self.checkpointed = self.active().size();
+        let active = self.active();
+        let index = active.opened().map(|open| open.index.clone());
+        let checkpoint = Checkpoint {
+            log_start: self.bounds().start,
+            compacted_to: self.compacted_to,
+            base: active.base(),
+            summary: *active.summary(),
+            index: index.unwrap_or_default(),
+            producers: self.producers.clone(),
+        };
+        checkpoint.write(folder, sync)
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        let start = self.segments[0].base().max(self.log_start);
+        let end = self.active().next();
         let first_open = self.producers.transactions.first_open();
         Bounds {
             start,
             end,
             stable: first_open.map_or(end, |first| first.max(start)),
-        }
-    }
-}
-
-fn first_since(view: Option<View>, timestamp: i64) -> io::Result<Option<(i64, Offset)>> {
-    let found = match view {
-        Some(view) => view.batch_since(timestamp)?,
-        None => None,
-    };
-    Ok(found.map(|(header, bytes)| {
-        records::stamps(&header, &bytes)
-            .and_then(|mut stamps| stamps.find(|(at, _)| *at >= timestamp))
-            .unwrap_or((header.max_timestamp, header.base_offset))
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::embedded::batch::{self, tests::Sample, tests::sample};
-
-    const SEGMENT: u64 = 4 << 10;
-
-    fn open(folder: &Path) -> Partition {
-        Partition::open(folder, SEGMENT).unwrap()
-    }
-
-    fn append(partition: &Partition, count: i32, base_timestamp: i64) -> Offset {
-        let bytes = sample(&Sample {
-            count,
-            base_timestamp,
-            value_len: 100,
-            ..Sample::default()
-        });
-        let header = batch::verify(&bytes).unwrap();
-        partition.append(&header, &bytes).unwrap().base_offset
-    }
-
-    #[test]
-    fn every_offset_reads_back_over_many_segments_and_a_reopening() {
-        let dir = tempfile::tempdir().unwrap();
-        let partition = open(dir.path());
-        for i in 0..100 {
-            assert_eq!(append(&partition, 3, 1_000 + i * 10), Offset(i * 3));
-        }
-        assert!(fs::read_dir(dir.path()).unwrap().count() > 5);
-        for partition in [partition, open(dir.path())] {
-            assert_eq!(partition.bounds().end, Offset(300));
-            for offset in 0..300 {
-                let (bytes, _) = partition.read(Offset(offset), 1, true).unwrap();
-                let header = batch::verify(&bytes).unwrap();
-                assert!(header.base_offset.0 <= offset && offset <= header.last_offset().0);
-            }
-            assert!(partition.read(Offset(300), 1, true).unwrap().0.is_empty());
-            assert!(matches!(
-                partition.read(Offset(301), 1, true),
-                Err(ReadError::OutOfRange(_))
-            ));
-        }
-    }
-
-    #[test]
-    fn max_bytes_gives_whole_batches_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let partition = open(dir.path());
-        for _ in 0..4 {
-            append(&partition, 1, 0);
-        }
-        let one = partition.read(Offset(0), 1, true).unwrap().0.len();
-        let read = |max, at_least_one| {
-            partition
-                .read(Offset(1), max, at_least_one)
-                .unwrap()
-                .0
-                .len()
-        };
-        assert_eq!(read(one * 2 + 5, false), one * 2);
-        assert_eq!(read(one - 1, false), 0);
-        assert_eq!(read(one - 1, true), one);
-        assert_eq!(partition.bytes_since(Offset(1)).unwrap(), one as u64 * 3);
-    }
-
-    #[test]
-    fn records_are_found_by_their_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let partition = open(dir.path());
-        for i in 0..100 {
-            append(&partition, 3, 1_000 + i * 10);
-        }
-        let at = |timestamp| partition.find_by_time(timestamp).unwrap();
-        assert_eq!(at(0), Some((1_000, Offset(0))));
-        assert_eq!(at(1_501), Some((1_501, Offset(151))));
-        assert_eq!(at(1_503), Some((1_510, Offset(153))));
-        assert_eq!(at(1_993), None);
-        assert_eq!(partition.find_newest().unwrap(), Some((1_992, Offset(299))));
-    }
-
-    #[test]
-    fn a_retry_is_not_stored_again_after_a_reopening() {
-        let dir = tempfile::tempdir().unwrap();
-        let bytes = sample(&Sample {
-            count: 2,
-            producer: (5, 0, 0),
-            ..Sample::default()
-        });
-        let header = batch::verify(&bytes).unwrap();
-        for _ in 0..3 {
-            let partition = open(dir.path());
-            let stored = partition.append(&header, &bytes).unwrap();
-            assert_eq!(stored.base_offset, Offset(0));
-            assert_eq!(partition.bounds().end, Offset(2));
         }
     }
 }

@@ -1,22 +1,22 @@
-//! Opens the folder of a partition: walks every batch to rebuild index and producers, checks the CRCs of the last
-//! segment, and cuts a torn tail there.
+//! Opens the folder of a partition: believes index files and the checkpoint where they fit, reads what came after, and
+//! cuts a torn tail.
 //!
-//! Only the last segment can be torn by a kill, for a new one is begun after the last write to the one before. A fault
-//! in an earlier segment is damage, and refused rather than cut.
+//! A kill tears the end of the last segment only. A power cut may take away anything that was not synced, so after one
+//! whatever no index file vouches for is held against its checksums, and the log ends where they end to fit. Any other
+//! fault is damage, and refused rather than cut.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::checkpoint::{self, Checkpoint};
+use super::compaction::finish_swap;
+use super::index::{self, Summary};
 use super::producers::Producers;
+use super::reader::{Check, Next, Reader};
 use super::segment::Segment;
 use crate::embedded::Error;
-use crate::embedded::batch::{self, HEADER_LEN, Header};
 use crate::embedded::ids::Offset;
-
-/// Read at a time while walking.
-const WINDOW: usize = 64 << 10;
+use crate::embedded::storage::{Trust, UNFINISHED};
 
 /// What a folder held.
 #[derive(Debug)]
@@ -25,50 +25,67 @@ pub struct Recovered {
     pub segments: Vec<Segment>,
     /// As of the last batch.
     pub producers: Producers,
+    /// See [`Checkpoint::log_start`].
+    pub log_start: Offset,
+    /// See [`Checkpoint::compacted_to`].
+    pub compacted_to: Offset,
 }
 
 /// Opens `folder`, making it when missing.
-pub fn recover(folder: &Path) -> Result<Recovered, Error> {
+pub fn recover(folder: &Path, trust: Trust) -> Result<Recovered, Error> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let files = segment_files(folder)?;
-    let mut producers = Producers::default();
-    let mut segments: Vec<Segment> = Vec::with_capacity(files.len().max(1));
+    finish_swap(folder).map_err(Error::io("finish the compaction of", folder))?;
+    let files = list(folder)?;
+    let checkpoint = checkpoint::read(folder);
+    let (log_start, compacted_to) = checkpoint
+        .as_ref()
+        .map_or_else(Default::default, |c| (c.log_start, c.compacted_to));
+    let mut recovery = Recovery {
+        trust,
+        checkpoint: checkpoint.filter(|checkpoint| fits(checkpoint, &files, trust)),
+        segments: Vec::with_capacity(files.len().max(1)),
+        producers: Producers::default(),
+    };
     for (i, (base, path)) in files.iter().enumerate() {
-        let last = i + 1 == files.len();
-        let mut segment = Segment::open(path, *base).map_err(Error::io("open", path))?;
-        if let Some(before) = segments.last()
-            && before.next() > *base
-        {
-            return Err(damaged(before, format!("it runs into {}", path.display())));
+        recovery.refuse_overlap(*base, path)?;
+        let later = &files[i + 1..];
+        if recovery.add(*base, path, later.is_empty())? == End::Torn {
+            remove_lost(later)?;
+            break;
         }
-        let fault = walk(&mut segment, &mut producers, last).map_err(Error::io("read", path))?;
-        match fault {
-            Some(fault) if last => cut_tail(&segment, &fault)?,
-            Some(fault) => return Err(damaged(&segment, fault)),
-            None => segment.cut().map_err(Error::io("open", path))?,
-        }
-        segments.push(segment);
     }
-    if segments.is_empty() {
-        segments.push(Segment::create(folder, Offset(0)).map_err(Error::io("create", folder))?);
+    if recovery
+        .segments
+        .last()
+        .is_none_or(|last| last.next() < log_start)
+    {
+        // Nothing is left, or nothing that was not deleted.
+        remove_lost(&files)?;
+        recovery.segments.clear();
+        let segment = Segment::create(folder, log_start).map_err(Error::io("create", folder))?;
+        recovery.segments.push(segment);
     }
     Ok(Recovered {
-        segments,
-        producers,
+        segments: recovery.segments,
+        producers: recovery.producers,
+        log_start,
+        compacted_to,
     })
 }
 
-/// Every `*.log` named by an offset, in order. Other files are left alone.
-fn segment_files(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
+/// Every `*.log` named by an offset, in order. What a kill left unfinished is removed; other files are left alone.
+fn list(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
     let mut files = Vec::new();
-    let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    for entry in entries {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let path = entry.map_err(Error::io("list", folder))?.path();
-        let base = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(".log")?.parse().ok())
-            .map(Offset);
-        if let Some(base) = base {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == UNFINISHED)
+        {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            continue;
+        }
+        if let Some(base) = Segment::base_of(&path) {
             files.push((base, path));
         }
     }
@@ -76,63 +93,145 @@ fn segment_files(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
     Ok(files)
 }
 
-/// Notes the whole batches of `segment`; says what is wrong where they end before the file does.
-fn walk(
-    segment: &mut Segment,
-    producers: &mut Producers,
-    check_crc: bool,
-) -> io::Result<Option<String>> {
-    let file = segment.file().clone();
-    let mut reader = Reader::new(&file)?;
+/// Whether the log holds all that the checkpoint speaks of, byte by byte if need be.
+fn fits(checkpoint: &Checkpoint, files: &[(Offset, PathBuf)], trust: Trust) -> bool {
+    let Some((_, path)) = files.iter().find(|(base, _)| *base == checkpoint.base) else {
+        return false;
+    };
+    let size = checkpoint.summary.size;
+    let Ok(file) = fs::File::open(path) else {
+        return false;
+    };
+    if file.metadata().is_ok_and(|metadata| metadata.len() < size) {
+        return false;
+    }
+    if trust == Trust::All {
+        return true;
+    }
+    let mut reader = Reader::new(&file, 0, size);
+    let mut next = checkpoint.base;
     loop {
-        let left = reader.len - segment.size();
-        if left == 0 {
-            return Ok(None);
+        match reader.next(next, Check::Checksum) {
+            Ok(Next::Batch(header, _)) => next = header.next_offset(),
+            Ok(Next::End) => return next == checkpoint.summary.next,
+            Ok(Next::Fault(_)) | Err(_) => return false,
         }
-        let head = reader.bytes(segment.size(), left.min(HEADER_LEN as u64) as usize)?;
-        let header = match Header::parse(head) {
-            Ok(header) => header,
-            Err(invalid) => return Ok(Some(invalid.to_string())),
-        };
-        if header.size as u64 > left {
-            return Ok(Some(format!("{left} bytes of a batch of {}", header.size)));
-        }
-        if header.base_offset < segment.next() {
-            return Ok(Some(format!(
-                "offset {} where {} comes next",
-                header.base_offset,
-                segment.next()
-            )));
-        }
-        if check_crc && let Err(invalid) = batch::verify(reader.bytes(segment.size(), header.size)?)
-        {
-            return Ok(Some(invalid.to_string()));
-        }
-        // Of a control batch its record says what it ends.
-        let bytes = match header.is_control() {
-            true => reader.bytes(segment.size(), header.size)?,
-            false => &[],
-        };
-        producers.remember(&header, bytes, header.base_offset);
-        segment.note(&header);
     }
 }
 
-fn cut_tail(segment: &Segment, fault: &str) -> Result<(), Error> {
-    let path = segment.path();
-    let length = segment
-        .file()
-        .metadata()
-        .map_err(Error::io("read", path))?
-        .len();
-    segment.cut().map_err(Error::io("cut", path))?;
+/// How a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Whole,
+    /// It was cut.
+    Torn,
+}
+
+/// Segments as they are added, from the first to the last.
+struct Recovery {
+    trust: Trust,
+    /// Only one that fits; taken once its segment is reached.
+    checkpoint: Option<Checkpoint>,
+    segments: Vec<Segment>,
+    producers: Producers,
+}
+
+impl Recovery {
+    fn add(&mut self, base: Offset, path: &Path, last: bool) -> Result<End, Error> {
+        let known = self
+            .checkpoint
+            .take_if(|checkpoint| checkpoint.base == base);
+        let before_checkpoint = self.checkpoint.is_some();
+        let size = fs::metadata(path).map_err(Error::io("read", path))?.len();
+        let sealed = index::summary(path, size).filter(|_| !last);
+        if let (Some(summary), true) = (sealed, before_checkpoint) {
+            let segment = Segment::sealed(path.to_owned(), base, summary);
+            self.segments.push(segment);
+            return Ok(End::Whole);
+        }
+        let (summary, entries) = match known {
+            Some(checkpoint) => {
+                self.producers = checkpoint.producers;
+                (checkpoint.summary, checkpoint.index)
+            }
+            None => (Summary::empty(base), Vec::new()),
+        };
+        let opened = Segment::open(path, base, summary, entries);
+        let mut segment = opened.map_err(Error::io("open", path))?;
+        let check = match (self.trust, sealed, last) {
+            (Trust::All, _, false) | (_, Some(_), _) => Check::Form,
+            _ => Check::Checksum,
+        };
+        // Before the checkpoint its producers are known already.
+        let producers = (!before_checkpoint).then_some(&mut self.producers);
+        let fault = walk(&mut segment, size, producers, check).map_err(Error::io("read", path))?;
+        let may_be_torn = last || self.trust == Trust::Checksums && sealed.is_none();
+        let end = match fault {
+            None => End::Whole,
+            Some(fault) if may_be_torn => {
+                cut_tail(&segment, size, &fault);
+                End::Torn
+            }
+            Some(fault) => return Err(damaged(&segment, fault)),
+        };
+        segment.cut().map_err(Error::io("cut", path))?;
+        self.segments.push(segment);
+        Ok(end)
+    }
+
+    fn refuse_overlap(&self, base: Offset, path: &Path) -> Result<(), Error> {
+        match self.segments.last() {
+            Some(before) if before.next() > base => {
+                Err(damaged(before, format!("it runs into {}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Notes the whole batches of `segment` behind what is known of it; says what is wrong where they end before the file.
+fn walk(
+    segment: &mut Segment,
+    size: u64,
+    mut producers: Option<&mut Producers>,
+    check: Check,
+) -> std::io::Result<Option<String>> {
+    let Some(open) = segment.opened() else {
+        return Ok(None);
+    };
+    let file = open.file.clone();
+    let mut reader = Reader::new(&file, segment.size(), size);
+    loop {
+        match reader.next(segment.next(), check)? {
+            Next::Batch(header, bytes) => {
+                if let Some(producers) = &mut producers {
+                    producers.remember(&header, bytes, header.base_offset);
+                }
+                segment.note(&header);
+            }
+            Next::End => return Ok(None),
+            Next::Fault(fault) => return Ok(Some(fault)),
+        }
+    }
+}
+
+fn cut_tail(segment: &Segment, size: u64, fault: &str) {
     tracing::warn!(
-        path = %path.display(),
-        cut_bytes = length - segment.size(),
+        path = %segment.path().display(),
+        cut_bytes = size - segment.size(),
         next_offset = %segment.next(),
         fault,
         "cut a torn tail"
     );
+}
+
+/// Segments behind one that a power cut tore: what is in them follows on what is lost.
+fn remove_lost(files: &[(Offset, PathBuf)]) -> Result<(), Error> {
+    for (base, path) in files {
+        tracing::warn!(path = %path.display(), first_offset = %base, "removed a segment behind a torn one");
+        let segment = Segment::sealed(path.clone(), *base, Summary::empty(*base));
+        segment.remove().map_err(Error::io("remove", path))?;
+    }
     Ok(())
 }
 
@@ -144,43 +243,12 @@ fn damaged(segment: &Segment, reason: String) -> Error {
     }
 }
 
-/// Reads a file forwards, a window at a time.
-struct Reader<'a> {
-    file: &'a File,
-    len: u64,
-    window: Vec<u8>,
-    window_start: u64,
-}
-
-impl Reader<'_> {
-    fn new(file: &File) -> io::Result<Reader<'_>> {
-        Ok(Reader {
-            file,
-            len: file.metadata()?.len(),
-            window: Vec::new(),
-            window_start: 0,
-        })
-    }
-
-    /// `length` bytes at `position`, which must lie within the file.
-    fn bytes(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
-        let held = self.window_start..self.window_start + self.window.len() as u64;
-        if position < held.start || position + length as u64 > held.end {
-            let left = usize::try_from(self.len - position).unwrap_or(usize::MAX);
-            self.window.resize(length.max(WINDOW).min(left), 0);
-            self.file.read_exact_at(&mut self.window, position)?;
-            self.window_start = position;
-        }
-        let at = (position - self.window_start) as usize;
-        Ok(&self.window[at..at + length])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::embedded::batch::tests::{Sample, sample};
     use proptest::prelude::*;
+    use std::fs::File;
 
     /// Batches of 3 records each in one file; returns the file and the size of each.
     fn written(folder: &Path, batches: i64) -> (PathBuf, Vec<usize>) {
@@ -203,7 +271,13 @@ mod tests {
     }
 
     fn next_offset(folder: &Path) -> i64 {
-        recover(folder).unwrap().segments.last().unwrap().next().0
+        recover(folder, Trust::All)
+            .unwrap()
+            .segments
+            .last()
+            .unwrap()
+            .next()
+            .0
     }
 
     #[test]
@@ -224,7 +298,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes.pop();
         fs::write(&path, bytes).unwrap();
-        let error = recover(dir.path()).unwrap_err();
+        let error = recover(dir.path(), Trust::All).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");
     }
 
@@ -250,7 +324,7 @@ mod tests {
             let mut bytes = fs::read(&path).unwrap();
             let at = at.index(bytes.len());
             // Offset and epoch lie outside the CRC; a flipped epoch harms nothing, a flipped offset may leave a gap.
-            prop_assume!(at % sizes[0] >= batch::PATCHED_LEN);
+            prop_assume!(at % sizes[0] >= crate::embedded::batch::PATCHED_LEN);
             bytes[at] ^= 1 << bit;
             fs::write(&path, bytes).unwrap();
             prop_assert_eq!(next_offset(dir.path()), (at / sizes[0]) as i64 * 3);

@@ -1,39 +1,43 @@
-//! One file of a partition's log: appending to it, and its sparse index by offset and by time, kept in memory and
-//! rebuilt at start. It trusts its caller about offsets.
+//! One file of a partition's log: appending to it, and finding in it. It trusts its caller about offsets.
+//!
+//! A segment that grows holds its file and its index open. A closed one that is [sealed](Segment::seal) holds nothing
+//! but its summary, so that a large log costs neither memory nor file handles.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::index::{self, Entry, Summary};
 use super::view::View;
 use crate::embedded::batch::{self, Header, PATCHED_LEN};
 use crate::embedded::ids::Offset;
 
-/// At most this many bytes lie between two entries of the index, but for a single larger batch.
-pub const INDEX_INTERVAL: u64 = 4096;
-
-/// A segment file, open for reading and appending.
+/// A segment file.
 #[derive(Debug)]
 pub struct Segment {
     path: PathBuf,
     base: Offset,
-    next: Offset,
-    file: Arc<File>,
-    /// Bytes of whole batches; what the file holds beyond is no part of the log.
-    size: u64,
-    index: Vec<Entry>,
-    /// The largest timestamp within, ms, and where its batch begins; `None` while empty.
-    newest: Option<(i64, u64)>,
+    summary: Summary,
+    content: Content,
 }
 
-/// "The first batch with an offset of at least `offset` begins at `position`."
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    offset: Offset,
-    position: u64,
-    /// The largest timestamp of all batches before `position`, ms.
-    newest_before: i64,
+#[derive(Debug)]
+enum Content {
+    Open(Open),
+    /// On the disk, with an index file beside it.
+    Sealed,
+}
+
+/// A file that may grow, or that has not been sealed since.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// For reading and writing.
+    pub file: Arc<File>,
+    /// Sparse, in the order of the positions.
+    pub index: Vec<Entry>,
+    /// A write failed, and what it left could not be removed yet.
+    torn: bool,
 }
 
 impl Segment {
@@ -42,33 +46,59 @@ impl Segment {
         format!("{:020}.log", base.0)
     }
 
+    /// What [`file_name`](Segment::file_name) was given; `None` for other files.
+    pub fn base_of(path: &Path) -> Option<Offset> {
+        let name = path.file_name()?.to_str()?;
+        name.strip_suffix(".log")?.parse().ok().map(Offset)
+    }
+
     /// Begins a new file in `folder`, empty even if one of that name was there.
     pub fn create(folder: &Path, base: Offset) -> io::Result<Segment> {
         let path = folder.join(Segment::file_name(base));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(&path)?;
-        Ok(Segment::of(path, base, file))
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).read(true).write(true);
+        let file = options.open(&path)?;
+        Ok(Segment::of(
+            path,
+            base,
+            Summary::empty(base),
+            Vec::new(),
+            file,
+        ))
     }
 
-    /// Opens an existing file as an empty segment; recovery then [`notes`](Segment::note) its batches.
-    pub fn open(path: &Path, base: Offset) -> io::Result<Segment> {
+    /// Opens an existing file of which this much is known; recovery then [`notes`](Segment::note) the rest.
+    pub fn open(
+        path: &Path,
+        base: Offset,
+        summary: Summary,
+        index: Vec<Entry>,
+    ) -> io::Result<Segment> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Segment::of(path.to_owned(), base, file))
+        Ok(Segment::of(path.to_owned(), base, summary, index, file))
     }
 
-    fn of(path: PathBuf, base: Offset, file: File) -> Segment {
+    fn of(path: PathBuf, base: Offset, summary: Summary, index: Vec<Entry>, file: File) -> Segment {
+        let content = Content::Open(Open {
+            file: Arc::new(file),
+            index,
+            torn: false,
+        });
         Segment {
             path,
             base,
-            next: base,
-            file: Arc::new(file),
-            size: 0,
-            index: Vec::new(),
-            newest: None,
+            summary,
+            content,
+        }
+    }
+
+    /// A closed segment whose index file says this.
+    pub fn sealed(path: PathBuf, base: Offset, summary: Summary) -> Segment {
+        Segment {
+            path,
+            base,
+            summary,
+            content: Content::Sealed,
         }
     }
 
@@ -77,19 +107,24 @@ impl Segment {
         self.base
     }
 
+    /// What is known of it.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
     /// The offset after its last record.
     pub fn next(&self) -> Offset {
-        self.next
+        self.summary.next
     }
 
     /// Bytes of its batches.
     pub fn size(&self) -> u64 {
-        self.size
+        self.summary.size
     }
 
     /// The largest timestamp of its records, ms.
     pub fn newest_timestamp(&self) -> Option<i64> {
-        self.newest.map(|(timestamp, _)| timestamp)
+        self.summary.newest
     }
 
     /// Where the file is.
@@ -97,9 +132,17 @@ impl Segment {
         &self.path
     }
 
-    /// The file itself.
-    pub fn file(&self) -> &Arc<File> {
-        &self.file
+    /// File and index, until it is sealed.
+    pub fn opened(&self) -> Option<&Open> {
+        match &self.content {
+            Content::Open(open) => Some(open),
+            Content::Sealed => None,
+        }
+    }
+
+    /// Lets go of file and index, which [`index::write`] has put beside it.
+    pub fn seal(&mut self) {
+        self.content = Content::Sealed;
     }
 
     /// Writes a batch at `base_offset`, with the two fields of the broker patched.
@@ -109,7 +152,13 @@ impl Segment {
     /// After an error the segment is as before: the file is cut back to its whole batches.
     pub fn append(&mut self, header: &Header, batch: &[u8], base_offset: Offset) -> io::Result<()> {
         let head = batch::patched(batch, base_offset);
-        if let Err(error) = write_both(&self.file, &head, &batch[PATCHED_LEN..]) {
+        if self.opened().is_some_and(|open| open.torn) {
+            self.cut()?;
+        }
+        if let Err(error) = write_both(self.file()?, &head, &batch[PATCHED_LEN..]) {
+            if let Content::Open(open) = &mut self.content {
+                open.torn = true;
+            }
             self.cut()?;
             return Err(error);
         }
@@ -120,63 +169,80 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes a batch that the file holds at its end into size and index.
+    /// Takes a batch that the file holds at its end into summary and index.
     pub fn note(&mut self, header: &Header) {
-        let due = self
-            .index
-            .last()
-            .is_none_or(|entry| self.size + header.size as u64 > entry.position + INDEX_INTERVAL);
-        if due {
-            self.index.push(Entry {
-                offset: header.base_offset,
-                position: self.size,
-                newest_before: self.newest_timestamp().unwrap_or(i64::MIN),
-            });
+        if let Content::Open(Open { index, .. }) = &mut self.content {
+            index::note(index, &self.summary, header);
         }
-        if self
-            .newest
-            .is_none_or(|(newest, _)| header.max_timestamp > newest)
-        {
-            self.newest = Some((header.max_timestamp, self.size));
-        }
-        self.size += header.size as u64;
-        self.next = header.next_offset();
+        self.summary.note(header);
     }
 
     /// Removes whatever the file holds beyond the whole batches, and sets where the next write goes.
-    pub fn cut(&self) -> io::Result<()> {
-        self.file.set_len(self.size)?;
-        (&*self.file).seek(SeekFrom::Start(self.size))?;
+    pub fn cut(&mut self) -> io::Result<()> {
+        let mut file = self.file()?;
+        file.set_len(self.size())?;
+        file.seek(SeekFrom::Start(self.size()))?;
+        if let Content::Open(open) = &mut self.content {
+            open.torn = false;
+        }
         Ok(())
     }
 
+    /// Removes its files. Whoever has a view of it may go on reading.
+    pub fn remove(&self) -> io::Result<()> {
+        // The index first: one without its log would be believed of a later log of that name and size.
+        index::remove(&self.path)?;
+        fs::remove_file(&self.path)
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        match &self.content {
+            Content::Open(open) => Ok(&open.file),
+            Content::Sealed => Err(io::Error::other("a sealed segment takes no more")),
+        }
+    }
+
     /// For reading at `offset`: begins at or shortly before the batch that holds it.
-    pub fn view_at(&self, offset: Offset) -> View {
-        let after = self.index.partition_point(|entry| entry.offset <= offset);
-        self.view_from(after)
+    pub fn view_at(&self, offset: Offset) -> io::Result<View> {
+        self.view_where(|entry| entry.offset <= offset)
     }
 
     /// For finding the first record that is not older than `timestamp` (ms).
-    pub fn view_since(&self, timestamp: i64) -> View {
-        let after = self
-            .index
-            .partition_point(|entry| entry.newest_before < timestamp);
-        self.view_from(after)
+    pub fn view_since(&self, timestamp: i64) -> io::Result<View> {
+        self.view_where(|entry| entry.newest_before < timestamp)
     }
 
-    /// For reading the batch with the largest timestamp.
-    pub fn view_newest(&self) -> View {
-        let position = self.newest.map_or(self.size, |(_, position)| position);
-        self.view(position)
+    /// For reading all of it.
+    fn view_all(&self) -> io::Result<View> {
+        self.view(0)
     }
 
-    fn view_from(&self, entries_up_to: usize) -> View {
-        let floor = entries_up_to.checked_sub(1).map(|i| self.index[i].position);
-        self.view(floor.unwrap_or(0))
+    fn view_where(&self, holds: impl Fn(&Entry) -> bool) -> io::Result<View> {
+        if let Content::Open(Open { index, .. }) = &self.content {
+            let after = index.partition_point(holds);
+            return self.view(after.checked_sub(1).map_or(0, |i| index[i].position));
+        }
+        let found = index::last_where(&self.path, holds);
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!(path = %self.path.display(), %error, "read without its index");
+            None
+        });
+        let Some(entry) = found else {
+            return self.view_all();
+        };
+        let view = self.view(entry.position)?;
+        match view.begins_at(entry.offset) {
+            true => Ok(view),
+            false => self.view_all(),
+        }
     }
 
-    fn view(&self, position: u64) -> View {
-        View::new(Arc::clone(&self.file), position, self.size)
+    fn view(&self, position: u64) -> io::Result<View> {
+        let file = match &self.content {
+            Content::Open(open) => Arc::clone(&open.file),
+            Content::Sealed => Arc::new(File::open(&self.path)?),
+        };
+        Ok(View::new(file, position, self.size()))
     }
 }
 

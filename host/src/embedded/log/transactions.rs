@@ -11,14 +11,14 @@ use crate::embedded::journal::Fields;
 use crate::embedded::marker::{self, Outcome};
 
 /// The transactions of one partition.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Transactions {
     open: HashMap<ProducerId, Open>,
     /// In the order of `last`.
     aborted: Vec<Aborted>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     epoch: i16,
     /// Whether the coordinator has it open too, so that more may come.
@@ -139,13 +139,6 @@ impl Transactions {
 
 /// For a snapshot beside the log, so that a start need not walk it: integers little-endian, each list behind its length
 /// u32. Admissions are no part of it, for they come from the coordinator.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the snapshot of the producers is being written elsewhere"
-    )
-)]
 impl Transactions {
     /// Adds what is open and has records, and what was aborted at or behind `log_start`.
     pub fn put(&self, log_start: Offset, out: &mut Vec<u8>) {

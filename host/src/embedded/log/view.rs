@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::segment::INDEX_INTERVAL;
+use super::index::INTERVAL;
 use crate::embedded::batch::{HEADER_LEN, Header};
 use crate::embedded::ids::Offset;
 
@@ -32,27 +32,52 @@ impl View {
         Ok(found.map_or(0, |(position, _)| self.end - position))
     }
 
-    /// Whole batches from the one that holds `from` on, at most `max_bytes` of them.
+    /// Whole batches from the one that holds `from` on, at most `max_bytes` of them; `None` if there is none.
     ///
     /// If the first alone is larger, it is given all the same when `at_least_one`, else nothing.
-    pub fn read(&self, from: Offset, max_bytes: usize, at_least_one: bool) -> io::Result<Bytes> {
+    pub fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> io::Result<Option<Bytes>> {
         let Some((position, first)) = self.find(|header| header.last_offset() >= from)? else {
-            return Ok(Bytes::new());
+            return Ok(None);
         };
         if first.size > max_bytes && !at_least_one {
-            return Ok(Bytes::new());
+            return Ok(Some(Bytes::new()));
         }
         let left = usize::try_from(self.end - position).unwrap_or(usize::MAX);
         let mut bytes = vec![0; left.min(max_bytes.max(first.size))];
         self.file.read_exact_at(&mut bytes, position)?;
         bytes.truncate(whole_batches(&bytes));
-        Ok(Bytes::from(bytes))
+        Ok(Some(Bytes::from(bytes)))
     }
 
-    /// The first batch whose largest timestamp is at least `timestamp` (ms), whole.
-    pub fn batch_since(&self, timestamp: i64) -> io::Result<Option<(Header, Bytes)>> {
-        let Some((position, header)) = self.find(|header| header.max_timestamp >= timestamp)?
-        else {
+    /// Whether a batch with that offset stands at its beginning.
+    pub fn begins_at(&self, offset: Offset) -> bool {
+        let mut head = [0; HEADER_LEN];
+        let read = self.file.read_exact_at(&mut head, self.start);
+        read.is_ok() && Header::parse(&head).is_ok_and(|header| header.base_offset == offset)
+    }
+
+    /// The largest timestamp (ms) of the batches that reach `from` or lie behind it.
+    pub fn newest_from(&self, from: Offset) -> io::Result<Option<i64>> {
+        let mut newest = None;
+        self.find(|header| {
+            if header.last_offset() >= from {
+                newest = newest.max(Some(header.max_timestamp));
+            }
+            false
+        })?;
+        Ok(newest)
+    }
+
+    /// The first batch that reaches `from` whose largest timestamp is at least `timestamp` (ms), whole.
+    pub fn batch_since(&self, timestamp: i64, from: Offset) -> io::Result<Option<(Header, Bytes)>> {
+        let wanted =
+            |header: &Header| header.max_timestamp >= timestamp && header.last_offset() >= from;
+        let Some((position, header)) = self.find(wanted)? else {
             return Ok(None);
         };
         let mut bytes = vec![0; header.size];
@@ -61,11 +86,11 @@ impl View {
     }
 
     /// Walks the headers until one is `wanted`.
-    fn find(&self, wanted: impl Fn(&Header) -> bool) -> io::Result<Option<(u64, Header)>> {
-        let mut window = [0; INDEX_INTERVAL as usize];
+    fn find(&self, mut wanted: impl FnMut(&Header) -> bool) -> io::Result<Option<(u64, Header)>> {
+        let mut window = [0; INTERVAL as usize];
         let mut position = self.start;
         while position + HEADER_LEN as u64 <= self.end {
-            let length = (self.end - position).min(INDEX_INTERVAL) as usize;
+            let length = (self.end - position).min(INTERVAL) as usize;
             let window = &mut window[..length];
             self.file.read_exact_at(window, position)?;
             let mut at = 0;

@@ -1,4 +1,5 @@
-//! The registry of topics: which there are, with how many partitions, and the open log of each partition.
+//! The registry of topics: which there are, with how many partitions and which settings, and the open log of each
+//! partition.
 //!
 //! On disk it is the file `topics`, replaced as a whole at every change. A topic exists once its line there does:
 //! folders are made before it is written, and removed after it is gone; a folder without a line is what a kill in
@@ -6,6 +7,7 @@
 
 mod registry;
 mod rules;
+mod settings;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -14,10 +16,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Error;
 use super::ids::{PartitionId, TopicId};
-use super::log::{Partition, SEGMENT_BYTES};
-use super::storage::{read_if_exists, write_whole};
+use super::log::Partition;
+use super::storage::{Trust, read_if_exists, write_whole};
 use registry::{Line, decode, encode};
-use rules::{check_name, check_partitions};
+use rules::check_partitions;
+
+pub use rules::check_name;
+pub use settings::{
+    Change, ChangeError, Kind, Operation, Setting, SettingError, TopicSettings, all as all_settings,
+};
 
 /// The most partitions a topic may have; each is an open file.
 pub const MAX_PARTITIONS: u32 = 1_000;
@@ -28,12 +35,13 @@ pub struct Topics {
     registry: PathBuf,
     logs: PathBuf,
     default_partitions: u32,
+    trust: Trust,
     /// Held for a whole change, disk included; readers only ever wait for `map`.
     changing: Mutex<()>,
     map: RwLock<BTreeMap<String, Arc<Topic>>>,
 }
 
-/// A topic as it is at one moment; growing it makes a new value that shares the partitions.
+/// A topic as it is at one moment; growing or altering it makes a new value that shares the partitions.
 #[derive(Clone, Debug)]
 pub struct Topic {
     /// Unique among topics.
@@ -42,9 +50,11 @@ pub struct Topic {
     pub id: TopicId,
     /// By their ids, which are 0, 1, 2, …
     pub partitions: Vec<Arc<Partition>>,
+    /// Those of all its partitions.
+    pub settings: TopicSettings,
 }
 
-/// Why a topic cannot be made, grown or deleted.
+/// Why a topic cannot be made, grown, altered or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// The name breaks Kafka's rules.
@@ -71,6 +81,9 @@ pub enum TopicError {
         /// The smallest possible.
         min: u32,
     },
+    /// Settings that cannot be altered so.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The disk refused; nothing is changed.
     #[error(transparent)]
     Storage(#[from] Error),
@@ -85,11 +98,12 @@ impl Topic {
 
 impl Topics {
     /// Opens the registry and every log that it names.
-    pub fn open(folder: &Path, default_partitions: u32) -> Result<Topics, Error> {
+    pub fn open(folder: &Path, default_partitions: u32, trust: Trust) -> Result<Topics, Error> {
         let topics = Topics {
             registry: folder.join("topics"),
             logs: folder.join("logs"),
             default_partitions,
+            trust,
             changing: Mutex::default(),
             map: RwLock::default(),
         };
@@ -98,11 +112,12 @@ impl Topics {
         topics.remove_orphans(&lines)?;
         let mut map = BTreeMap::new();
         for line in lines {
-            let partitions = topics.open_partitions(&line.name, 0..line.partitions)?;
+            let settings = topics.parse_settings(&line)?;
             let topic = Topic {
                 name: line.name.clone(),
                 id: line.id,
-                partitions,
+                partitions: topics.open_partitions(&line.name, 0..line.partitions, &settings)?,
+                settings,
             };
             map.insert(line.name, Arc::new(topic));
         }
@@ -142,27 +157,38 @@ impl Topics {
         self.default_partitions
     }
 
-    /// Whether [`create`](Topics::create) would refuse. `partitions` as there.
-    pub fn check(&self, name: &str, partitions: Option<i32>) -> Result<u32, TopicError> {
+    /// Whether a new topic may have the name.
+    pub fn check_new(&self, name: &str) -> Result<(), TopicError> {
         check_name(name)?;
-        let partitions = match partitions {
-            None => self.default_partitions,
-            Some(asked) => check_partitions(name, asked, 1)?,
-        };
         match self.get(name) {
             Some(_) => Err(TopicError::Exists(name.to_owned())),
-            None => Ok(partitions),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether [`create`](Topics::create) would refuse. `partitions` as there.
+    pub fn check(&self, name: &str, partitions: Option<i32>) -> Result<u32, TopicError> {
+        self.check_new(name)?;
+        match partitions {
+            None => Ok(self.default_partitions),
+            Some(asked) => check_partitions(name, asked, 1),
         }
     }
 
     /// Makes a topic; `None` partitions means the default number.
-    pub fn create(&self, name: &str, partitions: Option<i32>) -> Result<Arc<Topic>, TopicError> {
+    pub fn create(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: TopicSettings,
+    ) -> Result<Arc<Topic>, TopicError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let partitions = self.check(name, partitions)?;
         let topic = Arc::new(Topic {
             name: name.to_owned(),
             id: TopicId::random(),
-            partitions: self.open_partitions(name, 0..partitions)?,
+            partitions: self.open_partitions(name, 0..partitions, &settings)?,
+            settings,
         });
         self.commit(|map| {
             map.insert(name.to_owned(), Arc::clone(&topic));
@@ -176,7 +202,7 @@ impl Topics {
         if let Some(topic) = self.get(name) {
             return Ok(topic);
         }
-        match self.create(name, None) {
+        match self.create(name, None, TopicSettings::default()) {
             // Another connection was faster.
             Err(TopicError::Exists(_)) => {
                 let unknown = || TopicError::Unknown(name.to_owned());
@@ -200,12 +226,51 @@ impl Topics {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (topic, total) = self.check_grow(name, total)?;
         let mut topic = Topic::clone(&topic);
-        let more = self.open_partitions(name, topic.partitions.len() as u32..total)?;
+        let added = topic.partitions.len() as u32..total;
+        let more = self.open_partitions(name, added, &topic.settings)?;
         topic.partitions.extend(more);
         self.commit(|map| {
             map.insert(name.to_owned(), Arc::new(topic));
         })?;
         tracing::info!(topic = name, partitions = total, "topic grown");
+        Ok(())
+    }
+
+    /// Whether [`alter`](Topics::alter) would refuse; the settings as they would be.
+    pub fn check_alter(
+        &self,
+        name: &str,
+        change: &Change,
+    ) -> Result<(Arc<Topic>, TopicSettings), TopicError> {
+        check_name(name)?;
+        let topic = self
+            .get(name)
+            .ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+        let settings = topic.settings.changed(change)?;
+        Ok((topic, settings))
+    }
+
+    /// Changes the settings of a topic, which hold for all its partitions at once.
+    pub fn alter(&self, name: &str, change: &Change) -> Result<(), TopicError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (topic, settings) = self.check_alter(name, change)?;
+        if settings == topic.settings {
+            return Ok(());
+        }
+        let topic = Topic {
+            settings,
+            ..Topic::clone(&topic)
+        };
+        let log = topic.settings.log().clone();
+        let partitions = topic.partitions.clone();
+        let set: Vec<_> = topic.settings.overrides().collect();
+        tracing::info!(topic = name, settings = ?set, "topic altered");
+        self.commit(|map| {
+            map.insert(name.to_owned(), Arc::new(topic));
+        })?;
+        for partition in partitions {
+            partition.configure(log.clone());
+        }
         Ok(())
     }
 
@@ -228,11 +293,11 @@ impl Topics {
         Ok(())
     }
 
-    /// Waits until the disk has every log.
-    pub fn sync(&self) -> Result<(), Error> {
-        let topics = self.all();
-        let mut partitions = topics.iter().flat_map(|topic| &topic.partitions);
-        partitions.try_for_each(|partition| partition.sync())
+    /// Every log there is.
+    pub fn logs(&self) -> Vec<Arc<Partition>> {
+        let topics = self.read();
+        let logs = topics.values().flat_map(|topic| &topic.partitions);
+        logs.cloned().collect()
     }
 
     /// Writes the registry as `change` makes it, then shows it to the readers.
@@ -251,29 +316,39 @@ impl Topics {
         &self,
         name: &str,
         ids: std::ops::Range<u32>,
+        settings: &TopicSettings,
     ) -> Result<Vec<Arc<Partition>>, Error> {
         ids.map(|id| {
             let folder = self.logs.join(format!("{name}-{id}"));
-            Partition::open(&folder, SEGMENT_BYTES).map(Arc::new)
+            Partition::open(&folder, settings.log().clone(), self.trust).map(Arc::new)
         })
         .collect()
     }
 
-    fn read_registry(&self) -> Result<Vec<Line>, Error> {
-        let damaged = |reason: &str| Error::Damaged {
+    fn damaged(&self, reason: &str) -> Error {
+        Error::Damaged {
             path: self.registry.clone(),
             position: 0,
             reason: reason.to_owned(),
-        };
+        }
+    }
+
+    /// The checksum was right, so what is wrong here was written by a version that takes more.
+    fn parse_settings(&self, line: &Line) -> Result<TopicSettings, Error> {
+        TopicSettings::parse(line.settings.iter().map(|(name, value)| (name, value)))
+            .map_err(|error| self.damaged(&format!("topic {:?}: {error}", line.name)))
+    }
+
+    fn read_registry(&self) -> Result<Vec<Line>, Error> {
         let Some(bytes) = read_if_exists(&self.registry)? else {
             let mut logs = fs::read_dir(&self.logs).map_err(Error::io("list", &self.logs))?;
             if logs.next().is_some() {
-                return Err(damaged("it is missing, but there are logs"));
+                return Err(self.damaged("it is missing, but there are logs"));
             }
             write_whole(&self.registry, &encode([].into_iter()))?;
             return Ok(Vec::new());
         };
-        decode(&bytes).ok_or_else(|| damaged("its checksum or its form is wrong"))
+        decode(&bytes).ok_or_else(|| self.damaged("its checksum or its form is wrong"))
     }
 
     fn remove_orphans(&self, lines: &[Line]) -> Result<(), Error> {
@@ -299,75 +374,4 @@ impl Topics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_survive_a_reopening_and_deleted_ones_do_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 4).unwrap();
-        let kept = topics.create("kept.one", Some(2)).unwrap();
-        topics.create("gone", None).unwrap();
-        topics.grow("kept.one", 3).unwrap();
-        topics.delete("gone").unwrap();
-        drop(topics);
-        fs::create_dir(dir.path().join("logs/left-0")).unwrap();
-
-        let topics = Topics::open(dir.path(), 4).unwrap();
-        assert_eq!(topics.len(), 1);
-        let again = topics.get("kept.one").unwrap();
-        assert_eq!((again.id, again.partitions.len()), (kept.id, 3));
-        assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 3);
-    }
-
-    #[test]
-    fn names_and_numbers_are_checked() {
-        let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 4).unwrap();
-        for name in ["", ".", "..", "a b", "../x", "é", &"x".repeat(250)] {
-            let refused = topics.create(name, None).unwrap_err();
-            assert!(matches!(refused, TopicError::Name { .. }), "{name}");
-        }
-        topics.create(&"x".repeat(249), Some(1)).unwrap();
-        for asked in [0, -2, 1_001] {
-            assert!(topics.create("t", Some(asked)).is_err());
-        }
-        topics.create("t", Some(2)).unwrap();
-        assert!(matches!(
-            topics.create("t", None),
-            Err(TopicError::Exists(_))
-        ));
-        assert!(topics.grow("t", 2).is_err());
-    }
-
-    #[test]
-    fn logs_without_a_registry_are_not_thrown_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let topics = Topics::open(dir.path(), 1).unwrap();
-        topics.create("t", None).unwrap();
-        drop(topics);
-        fs::remove_file(dir.path().join("topics")).unwrap();
-        assert!(matches!(
-            Topics::open(dir.path(), 1),
-            Err(Error::Damaged { .. })
-        ));
-        assert!(dir.path().join("logs/t-0").exists());
-    }
-
-    #[test]
-    fn a_flipped_bit_in_the_registry_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        Topics::open(dir.path(), 1)
-            .unwrap()
-            .create("t", None)
-            .unwrap();
-        let path = dir.path().join("topics");
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[3] ^= 1;
-        fs::write(&path, bytes).unwrap();
-        assert!(matches!(
-            Topics::open(dir.path(), 1),
-            Err(Error::Damaged { .. })
-        ));
-    }
-}
+mod tests;

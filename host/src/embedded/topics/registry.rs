@@ -1,4 +1,5 @@
-//! The form of the file `topics`: a line a topic, `ID PARTITIONS NAME`, then a line `crc32c HEX` over all before.
+//! The form of the file `topics`: a line a topic, `ID PARTITIONS NAME` and what was set for it, each as
+//! ` SETTING=VALUE`; then a line `crc32c HEX` over all before. Neither a name nor a value has a blank in it.
 
 use std::fmt::Write as _;
 
@@ -14,19 +15,20 @@ pub struct Line {
     pub partitions: u32,
     /// As [`Topic::name`].
     pub name: String,
+    /// What was set for it, by name.
+    pub settings: Vec<(String, String)>,
 }
 
 /// The whole file.
 pub fn encode<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<u8> {
     let mut text = String::new();
     for topic in topics {
-        let _ = writeln!(
-            text,
-            "{:032x} {} {}",
-            topic.id.0,
-            topic.partitions.len(),
-            topic.name
-        );
+        let partitions = topic.partitions.len();
+        let _ = write!(text, "{:032x} {partitions} {}", topic.id.0, topic.name);
+        for (name, value) in topic.settings.overrides() {
+            let _ = write!(text, " {name}={value}");
+        }
+        text.push('\n');
     }
     let crc = crc32c::crc32c(text.as_bytes());
     let _ = writeln!(text, "crc32c {crc:08x}");
@@ -46,10 +48,16 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Line>> {
 }
 
 fn decode_line(line: &str) -> Option<Line> {
-    let mut words = line.splitn(3, ' ');
+    let mut words = line.split(' ');
     Some(Line {
         id: TopicId(u128::from_str_radix(words.next()?, 16).ok()?),
         partitions: words.next()?.parse().ok()?,
         name: words.next()?.to_owned(),
+        settings: words.map(decode_setting).collect::<Option<_>>()?,
     })
+}
+
+fn decode_setting(word: &str) -> Option<(String, String)> {
+    let (name, value) = word.split_once('=')?;
+    Some((name.to_owned(), value.to_owned()))
 }

@@ -5,10 +5,11 @@ use super::change::Change;
 use super::transaction::{Phase, Transaction};
 use super::{ById, ID_EXPIRATION_MS, State, Stores, TransactionError, Transactions, record};
 use crate::embedded::Error;
+use crate::embedded::clock::now_ms;
 use crate::embedded::ids::Producer;
 use crate::embedded::log::AppendError;
 use crate::embedded::marker::Outcome;
-use crate::embedded::offsets::{TopicPartition, now_ms};
+use crate::embedded::offsets::TopicPartition;
 
 impl Transactions {
     /// Aborts what has been open for too long, takes up what the disk refused, and forgets ids that nobody uses.
@@ -162,6 +163,7 @@ fn ignore_deleted(result: Result<(), AppendError>) -> std::io::Result<()> {
     match result {
         Ok(()) | Err(AppendError::Deleted) => Ok(()),
         Err(AppendError::Storage(error)) => Err(error),
-        Err(error @ AppendError::Refused(_)) => Err(std::io::Error::other(error)),
+        // None of a producer's rules holds for a marker.
+        Err(error) => Err(std::io::Error::other(error)),
     }
 }

@@ -18,10 +18,11 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Error;
+use super::clock::now_ms;
 use super::ids::Producer;
 use super::journal::{Journal, replay};
 use super::marker::Outcome;
-use super::offsets::{Committed, CommittedOffsets, TopicPartition, now_ms};
+use super::offsets::{Committed, CommittedOffsets, TopicPartition};
 use super::producer_ids::ProducerIds;
 use super::topics::Topics;
 use change::Change;

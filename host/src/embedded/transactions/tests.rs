@@ -10,6 +10,7 @@ use super::*;
 use crate::embedded::batch::{self, tests::Sample, tests::sample};
 use crate::embedded::ids::{Offset, PartitionId};
 use crate::embedded::offsets::tests::at;
+use crate::embedded::storage::Trust;
 
 const ID: &str = "tx";
 const LOGS: [&str; 2] = [
@@ -27,7 +28,7 @@ struct Opened {
 
 impl Opened {
     fn from(folder: &Path) -> Opened {
-        let topics = Topics::open(folder, 2).unwrap();
+        let topics = Topics::open(folder, 2, Trust::All).unwrap();
         topics.get_or_create("t").unwrap();
         let offsets = CommittedOffsets::open(folder).unwrap();
         let stores = Stores {

@@ -1,6 +1,7 @@
 //! The broker inside, over a real socket: through librdkafka, and byte by byte where a client would not go.
 #![allow(clippy::unwrap_used, reason = "in a test it is the message")]
 
+mod administration;
 mod child;
 mod copying;
 mod durability;
@@ -9,6 +10,7 @@ mod kills;
 mod messages;
 mod protocol;
 mod robust;
+mod storage;
 mod support;
 mod transactions;
 mod wire;

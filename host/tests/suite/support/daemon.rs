@@ -25,6 +25,8 @@ pub struct Setup {
     pub broker_listen: String,
     /// Variables that are set for the daemon, see [`Setup::set`].
     environment: Vec<(String, String)>,
+    /// A command that runs the daemon, if it is not run by itself; the daemon's own command line follows.
+    pub wrapper: Vec<String>,
     more: String,
 }
 
@@ -56,6 +58,7 @@ impl Setup {
             servers: broker.servers(),
             broker_listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
             more: more.to_owned(),
         }
     }
@@ -135,7 +138,10 @@ impl Setup {
 
     /// Starts the daemon and waits for nothing: it may well fail.
     pub fn launch(&self) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_eventos"))
+        let program = env!("CARGO_BIN_EXE_eventos").to_owned();
+        let mut words = self.wrapper.iter().cloned().chain([program]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
             .args(["serve", "--config"])
             .arg(self.config())
             .envs(self.environment.iter().cloned())
@@ -167,6 +173,11 @@ impl Daemon {
             let ready = self.client.get(self.url("/readyz")).send();
             ready.ok().filter(|answer| answer.status() == 200)
         });
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The address of one of its pages.

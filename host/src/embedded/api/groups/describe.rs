@@ -17,14 +17,22 @@ use crate::embedded::groups::Phase;
 
 /// What anybody may do to a group, as the bits of Kafka's `AclOperation`.
 const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
-/// The protocol type of a group known only by its offsets.
-const CONSUMER: &str = "consumer";
+/// The protocol type of a group known only by its offsets: it never said one.
+const UNSAID: &str = "";
+/// The type of every group here (`GroupType`): that of the protocol before KIP-848.
+const CLASSIC: &str = "classic";
+/// From here on a group that is not known is an error (KIP-1043).
+const FIRST_VERSION_OF_NOT_FOUND: i16 = 6;
 
-/// Members and assignments. A group that is not known is "Dead", without an error.
-pub fn describe(shared: &Shared, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+/// Members and assignments. A group that is not known is "Dead", before version 6 without an error.
+pub fn describe(
+    shared: &Shared,
+    request: DescribeGroupsRequest,
+    version: i16,
+) -> DescribeGroupsResponse {
     let operations = request.include_authorized_operations;
     let groups = request.groups.into_iter().map(|name| {
-        let group = describe_one(shared, name);
+        let group = describe_one(shared, name, version);
         match operations {
             true => group.with_authorized_operations(GROUP_OPERATIONS),
             false => group,
@@ -33,18 +41,18 @@ pub fn describe(shared: &Shared, request: DescribeGroupsRequest) -> DescribeGrou
     DescribeGroupsResponse::default().with_groups(groups.collect())
 }
 
-fn describe_one(shared: &Shared, name: GroupId) -> DescribedGroup {
+fn describe_one(shared: &Shared, name: GroupId, version: i16) -> DescribedGroup {
     let Some(group) = shared.groups.describe(&name) else {
         let known = shared.offsets.has_group(&name);
-        let (state, kind) = if known {
-            ("Empty", CONSUMER)
-        } else {
-            ("Dead", "")
-        };
-        return DescribedGroup::default()
-            .with_group_id(name)
+        let state = if known { "Empty" } else { "Dead" };
+        let mut group = DescribedGroup::default()
             .with_group_state(text(state))
-            .with_protocol_type(text(kind));
+            .with_protocol_type(text(UNSAID));
+        if !known && version >= FIRST_VERSION_OF_NOT_FOUND {
+            group.error_code = ResponseError::GroupIdNotFound.code();
+            group.error_message = Some(text(format!("there is no group {:?}", name.as_str())));
+        }
+        return group.with_group_id(name);
     };
     let members = group.members.into_iter().map(|member| {
         DescribedGroupMember::default()
@@ -63,11 +71,11 @@ fn describe_one(shared: &Shared, name: GroupId) -> DescribedGroup {
         .with_members(members.collect())
 }
 
-/// Every group, of the states asked for if any are.
+/// Every group, of the states and the types asked for if any are.
 pub fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse {
     let committed = shared.offsets.groups().into_iter();
     let mut groups: BTreeMap<String, (String, Phase)> = committed
-        .map(|name| (name, (CONSUMER.to_owned(), Phase::Empty)))
+        .map(|name| (name, (UNSAID.to_owned(), Phase::Empty)))
         .collect();
     for (name, group) in shared.groups.all() {
         groups.insert(name, (group.protocol_type, group.phase));
@@ -76,14 +84,18 @@ pub fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse 
         let mut filter = request.states_filter.iter();
         request.states_filter.is_empty() || filter.any(|wanted| wanted.eq_ignore_ascii_case(state))
     };
+    let mut types = request.types_filter.iter();
+    let classic =
+        request.types_filter.is_empty() || types.any(|wanted| wanted.eq_ignore_ascii_case(CLASSIC));
     let listed = groups
         .into_iter()
-        .filter(|(_, (_, phase))| wanted(state_name(*phase)))
+        .filter(|(_, (_, phase))| classic && wanted(state_name(*phase)))
         .map(|(name, (protocol_type, phase))| {
             ListedGroup::default()
                 .with_group_id(GroupId(text(name)))
                 .with_protocol_type(text(protocol_type))
                 .with_group_state(text(state_name(phase)))
+                .with_group_type(text(CLASSIC))
         });
     ListGroupsResponse::default().with_groups(listed.collect())
 }

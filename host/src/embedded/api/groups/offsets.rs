@@ -20,8 +20,9 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::embedded::Shared;
 use crate::embedded::api::text;
+use crate::embedded::clock::now_ms;
 use crate::embedded::ids::{Offset, PartitionId};
-use crate::embedded::offsets::{Committed, TopicPartition, now_ms};
+use crate::embedded::offsets::{Committed, TopicPartition};
 
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4096;

@@ -1,5 +1,8 @@
 //! What one partition remembers of idempotent producers: epoch and the last batches of each, to tell a retry from a
-//! gap. The rules are Kafka's (`ProducerStateManager`, `ProducerAppendInfo`). Rebuilt from the log at start.
+//! gap. The rules are Kafka's (`ProducerStateManager`, `ProducerAppendInfo`). At start they come from the last
+//! checkpoint and the log behind it.
+
+mod snapshot;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,7 +18,7 @@ const REMEMBERED: usize = 5;
 const MAX_PRODUCERS: usize = 5_000;
 
 /// The producers of one partition.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Producers {
     states: HashMap<ProducerId, State>,
     /// What of it belongs to transactions.
@@ -24,7 +27,7 @@ pub struct Producers {
     clock: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     epoch: i16,
     /// When it last came, on the clock of `Producers`.

@@ -1,0 +1,220 @@
+//! What is kept, what is thrown away, and what happens when there is no more room for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Message, OwnedMessage, Timestamp};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use super::administration::{admin, create, topic};
+use super::support::{TestBroker, read_to_the_end, within};
+use crate::support::{self, Setup, eventually};
+
+/// Every record of partition 0, with a client of its own.
+fn read_all(servers: &str, topic: &str) -> Vec<OwnedMessage> {
+    support::read_topic(servers, topic)
+}
+
+async fn put(
+    producer: &FutureProducer,
+    topic: &str,
+    key: &str,
+    value: &[u8],
+) -> Result<i64, KafkaError> {
+    let record = FutureRecord::to(topic).partition(0).key(key).payload(value);
+    let sent = producer.send(record, Duration::from_secs(10)).await;
+    sent.map(|delivery| delivery.offset)
+        .map_err(|(error, _)| error)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_comes_to_hold_one_record_a_key() {
+    let broker = TestBroker::start().await;
+    let settings = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "1048576"),
+        ("min.cleanable.dirty.ratio", "0"),
+    ];
+    create(&admin(&broker), topic("state", &settings))
+        .await
+        .unwrap();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer: FutureProducer = broker
+            .client()
+            .set("compression.type", codec)
+            .create()
+            .unwrap();
+        for round in 0..30u8 {
+            for key in 0..10u8 {
+                // Bytes that no codec makes small, so that segments fill.
+                let noise =
+                    (0..10_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ round);
+                let value: Vec<u8> = [round].into_iter().chain(noise).collect();
+                let key = format!("{codec} {key}");
+                within(put(&producer, "state", &key, &value)).await.unwrap();
+            }
+        }
+    }
+    let address = broker.address;
+    let newest = tokio::task::spawn_blocking(move || {
+        eventually("fewer than a tenth of the records", || {
+            let mut records = Vec::new();
+            read_to_the_end(address, "state", |record| records.push(record.detach()));
+            (records.len() < 150 + 110).then_some(records)
+        })
+    });
+    let mut by_key = BTreeMap::new();
+    for record in newest.await.unwrap() {
+        let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
+        by_key.insert(key, record.payload().unwrap()[0]);
+    }
+    assert_eq!(by_key.len(), 50);
+    assert!(by_key.values().all(|round| *round == 29), "{by_key:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_records_go_and_the_log_begins_later() {
+    let broker = TestBroker::start().await;
+    create(&admin(&broker), topic("old", &[("retention.ms", "1000")]))
+        .await
+        .unwrap();
+    create(&admin(&broker), topic("kept", &[])).await.unwrap();
+    let producer = broker.producer();
+    for topic in ["old", "kept"] {
+        for i in 0..10 {
+            within(put(&producer, topic, "k", &[i])).await.unwrap();
+        }
+    }
+    let servers = broker.address.to_string();
+    let watermarks = |servers: &str, topic: &str| {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", servers)
+            .create()
+            .unwrap();
+        consumer
+            .fetch_watermarks(topic, 0, support::DEADLINE)
+            .unwrap()
+    };
+    let done = tokio::task::spawn_blocking(move || {
+        eventually("the log to begin at its end", || {
+            (watermarks(&servers, "old") == (10, 10)).then_some(())
+        });
+        watermarks(&servers, "kept")
+    });
+    assert_eq!(done.await.unwrap(), (0, 10));
+    assert_eq!(within(put(&producer, "old", "k", b"x")).await.unwrap(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_whose_clock_is_the_brokers_stamps_records() {
+    let broker = TestBroker::start().await;
+    create(
+        &admin(&broker),
+        topic("stamped", &[("message.timestamp.type", "LogAppendTime")]),
+    )
+    .await
+    .unwrap();
+    let producer = broker.producer();
+    let record = FutureRecord::<str, [u8]>::to("stamped")
+        .payload(b"x")
+        .timestamp(42);
+    let sent = within(producer.send(record, Duration::from_secs(10)))
+        .await
+        .unwrap();
+    assert!(
+        matches!(sent.timestamp, Timestamp::LogAppendTime(at) if at > 42),
+        "{sent:?}"
+    );
+    let servers = broker.address.to_string();
+    let read = tokio::task::spawn_blocking(move || read_all(&servers, "stamped"));
+    assert_eq!(read.await.unwrap()[0].timestamp(), sent.timestamp);
+}
+
+/// A daemon whose broker keeps its data on a disk of 24 MB, which is its own: no other process sees it.
+fn on_a_small_disk() -> (Setup, support::Daemon, PathBuf) {
+    let mut setup = Setup::new(support::Broker::Embedded, &["store"], "");
+    let disk = setup.dir.path().join("broker");
+    fs::create_dir(&disk).unwrap();
+    let mount = r#"mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@""#;
+    // Whoever is not root is root in a namespace of its own.
+    setup.wrapper = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        mount,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    setup.wrapper.push(disk.display().to_string());
+    let daemon = setup.start();
+    let seen = PathBuf::from(format!("/proc/{}/root", daemon.pid()));
+    let disk = seen.join(disk.strip_prefix("/").unwrap());
+    (setup, daemon, disk)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_refused_and_harms_nothing() {
+    let (setup, daemon, disk) = on_a_small_disk();
+    support::create_topic(daemon.broker(), "full", 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", daemon.broker())
+        .set("message.max.bytes", "2000000")
+        .set("retries", "0")
+        .create()
+        .unwrap();
+    let send = |i: usize| {
+        let value = vec![i as u8; 500_000];
+        runtime.block_on(put(&producer, "full", &i.to_string(), &value))
+    };
+    let spare = disk.join("spare");
+    fs::write(&spare, vec![0; 4 << 20]).unwrap();
+    let mut sent = 0;
+    let refused = loop {
+        match send(sent) {
+            Ok(offset) => assert_eq!(offset, sent as i64),
+            Err(error) => break error,
+        }
+        sent += 1;
+        assert!(sent < 100, "the disk is never full");
+    };
+    let code = refused.rdkafka_error_code();
+    assert_eq!(code, Some(RDKafkaErrorCode::KafkaStorageError), "{refused}");
+    // It goes on answering, and once there is room, taking.
+    assert_eq!(support::ends(daemon.broker(), "full"), [sent as i64]);
+    fs::remove_file(&spare).unwrap();
+    assert_eq!(send(sent).unwrap(), sent as i64);
+    let check = |broker: &str| {
+        let records = support::read_topic(broker, "full");
+        let keys: Vec<_> = records.iter().map(|r| r.key().unwrap().to_vec()).collect();
+        let expected: Vec<_> = (0..=sent).map(|i| i.to_string().into_bytes()).collect();
+        assert_eq!(keys, expected);
+    };
+    check(daemon.broker());
+    // And what the disk holds, a start finds whole.
+    let again = Setup::new(support::Broker::Embedded, &["store"], "");
+    copy(&disk, &again.dir.path().join("broker"));
+    daemon.kill();
+    drop(setup);
+    check(again.start().broker());
+}

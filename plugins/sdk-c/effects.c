@@ -32,8 +32,7 @@ void ev_store(const ev_evento *evento) {
 static emission *emission_to(ev_bytes topic) {
     /* Handlers emit to a topic or two: a search is all it takes. */
     for (uint32_t i = 0; i < emitted.len; i++) {
-        ev_bytes other = emitted.at[i].topic;
-        if (other.len == topic.len && __builtin_memcmp(other.data, topic.data, topic.len) == 0) return &emitted.at[i];
+        if (ev_equal(emitted.at[i].topic, topic)) return &emitted.at[i];
     }
     EV_PUSH(emitted, ((emission){.topic = topic}));
     return &emitted.at[emitted.len - 1];

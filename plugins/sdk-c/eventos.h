@@ -138,6 +138,8 @@ ev_bytes ev_text(const char *text);
 ev_bytes ev_format(const char *format, ...) EV_PRINTF(1);
 /* Whether these are the bytes of that text. Null is equal to none. */
 bool ev_is(ev_bytes bytes, const char *text);
+/* Whether these are the same bytes. Null is equal to none, not even to itself. */
+bool ev_equal(ev_bytes left, ev_bytes right);
 /* The last header of this name; NULL if there is none. */
 const ev_header *ev_header_named(const ev_evento *evento, const char *name);
 /* Memory that lives as long as what the SDK hands out; fitted for any type, not cleared. Running

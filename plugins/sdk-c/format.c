@@ -94,9 +94,11 @@ ev_bytes ev_format(const char *format, ...) {
 
 ev_bytes ev_text(const char *text) { return (ev_bytes){text, length(text)}; }
 
-bool ev_is(ev_bytes bytes, const char *text) {
-    ev_bytes other = ev_text(text);
-    return bytes.data != NULL && bytes.len == other.len && __builtin_memcmp(bytes.data, text, other.len) == 0;
+bool ev_is(ev_bytes bytes, const char *text) { return ev_equal(bytes, ev_text(text)); }
+
+bool ev_equal(ev_bytes left, ev_bytes right) {
+    if (left.data == NULL || right.data == NULL || left.len != right.len) return false;
+    return __builtin_memcmp(left.data, right.data, left.len) == 0;
 }
 
 /* Called by __builtin_memcmp, which has no instruction. */

@@ -1,6 +1,7 @@
-// Makes a component of a handler: `node build.cjs FOLDER WIT OUT`. FOLDER has `handler.js` and
-// `eventos.js`, WIT is the folder of the contract. Needs the npm package componentize-qjs, and uses
-// its QuickJS that is optimised for size, without WASI.
+// Makes a component of a handler: `node build.cjs FOLDER WIT OUT`. FOLDER has `handler.js` and,
+// somewhere in it, `eventos.js`; WIT is the folder of the contract. Needs the npm package
+// componentize-qjs, and uses its QuickJS that is optimised for size. What that imports of WASI, for
+// `Date` and `console`, the daemon satisfies.
 //
 // That QuickJS leaves an export `init` of its own, with which it was prepared, in the component
 // (componentize-qjs 0.4.5; "duplicate items detected" if there is another). So the contract's `init`
@@ -29,7 +30,7 @@ async function build(folder, wit, out) {
       jsSource: `${fs.readFileSync(entry, "utf8")}\nexport { ${TAKEN} as ${FREE} };\n`,
       jsPath: entry,
       moduleRoot: path.resolve(folder),
-      stubWasi: true,
+      stubWasi: false,
       sync: true,
       optSize: true,
     });

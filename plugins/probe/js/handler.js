@@ -61,6 +61,11 @@ function answer(evento) {
     case "log-panic":
       for (const level of ["trace", "debug", "info", "warn", "error"]) log[level](`${evento.id} at ${level}`);
       return after(tipo);
+    case "js-print":
+      console.log("out of JavaScript");
+      return reject("printed");
+    case "js-clock":
+      return reject(`wall ${Date.now()}`);
     default:
       return pass();
   }

@@ -19,7 +19,7 @@ def act(name):
         case "py-random":
             return f"{os.urandom(4).hex()} {random.SystemRandom().getrandbits(32)}"
         case "py-environment":
-            return f"{len(os.environ)} variables, {len(sys.argv)} arguments"
+            return f"PATH {os.environ.get('PATH')}, HOME {os.environ.get('HOME')}"
         case "py-files":
             return refused(lambda: open("/etc/hostname"))
         case "py-write":

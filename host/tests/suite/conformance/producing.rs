@@ -55,9 +55,7 @@ fn a_topic_is_made_for_a_consumer_only_if_it_wants_that() {
     on_both(|subject| {
         let topic = subject.name("made");
         let unwanted = partitions(subject, &topic, "false");
-        let wanted = eventually("the topic", || {
-            partitions(subject, &topic, "true").ok()
-        });
+        let wanted = eventually("the topic", || partitions(subject, &topic, "true").ok());
         (unwanted, wanted)
     })
     .agree_on((Err(RDKafkaErrorCode::UnknownTopicOrPartition), 1));

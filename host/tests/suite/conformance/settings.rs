@@ -170,7 +170,11 @@ fn single_settings_are_altered_and_the_others_stay() {
                 ],
             ),
             alter(subject, &topic, &[("segment.bytes", DELETE, None)]),
-            alter(subject, &topic, &[("cleanup.policy", SUBTRACT, Some("delete"))]),
+            alter(
+                subject,
+                &topic,
+                &[("cleanup.policy", SUBTRACT, Some("delete"))],
+            ),
             alter(subject, &topic, &[("retention.ms", APPEND, Some("1"))]),
             alter(subject, &topic, &[("retention.ms", SET, Some("soon"))]),
             alter(subject, &topic, &[("retention.ms", SET, None)]),
@@ -211,7 +215,9 @@ fn the_size_of_messages_is_honoured_from_the_next_one_on() {
         let producer = subject.producer(&[]);
         let send = || subject.send(&producer, to(&topic).payload(&[b'x'; 3000]));
         let before = send();
-        subject.alter(&topic, &[("max.message.bytes", "4000")]).expect("altered");
+        subject
+            .alter(&topic, &[("max.message.bytes", "4000")])
+            .expect("altered");
         let after = eventually("the setting to be honoured", || send().ok());
         (before, after)
     })
@@ -285,7 +291,11 @@ fn compaction_leaves_the_last_message_of_each_key_where_it_was() {
             (left.len() == 5).then_some(left)
         });
         let places: Vec<_> = left.iter().map(|one| one.offset).collect();
-        (keys_and_values(&left), places, subject.watermarks(&topic, 0))
+        (
+            keys_and_values(&left),
+            places,
+            subject.watermarks(&topic, 0),
+        )
     })
     .agree_on((
         "a=2 c=1 b=- z=1 z=2".to_owned(),

@@ -75,7 +75,10 @@ fn a_time_is_found_within_a_compressed_batch() {
         let value = [b'x'; 500];
         let sent = [10_000, 20_000, 30_000, 40_000].map(|time| {
             let record = to(&topic).payload(&value[..]).timestamp(time);
-            producer.send_result(record).map_err(|(e, _)| e).expect("queued")
+            producer
+                .send_result(record)
+                .map_err(|(e, _)| e)
+                .expect("queued")
         });
         for sent in sent {
             let sent = subject.wait(sent).expect("not cancelled");
@@ -149,7 +152,9 @@ fn a_topic_may_have_the_brokers_time_for_its_messages() {
         let mut records = fetched.records.expect("records");
         let batch = kafka_protocol::records::RecordBatchDecoder::decode(&mut records);
         let records = batch.expect("a batch that fits its checksum").records;
-        let times = records.iter().map(|r| (r.timestamp_type, r.timestamp == told));
+        let times = records
+            .iter()
+            .map(|r| (r.timestamp_type, r.timestamp == told));
         (
             verdict(produced.error_code),
             (before..=now()).contains(&told),

@@ -70,6 +70,10 @@ impl Reader<'_> {
             let fault = format!("offset {} where {from} comes next", header.base_offset);
             return Ok(Next::Fault(fault));
         }
+        if header.next_offset() == Offset(i64::MAX) {
+            // A flipped bit, for the checksum does not cover the offset.
+            return Ok(Next::Fault(format!("offset {}", header.base_offset)));
+        }
         if check == Check::Checksum
             && let Err(invalid) = batch::verify(self.bytes(size)?)
         {

@@ -3,12 +3,12 @@
 use super::Shell;
 use crate::support::handler;
 
-/// A component that would read files.
-const READS_FILES: &str = r#"
+/// A component that would call others over HTTP.
+const CALLS_OTHERS: &str = r#"
 (component
-  (import "wasi:filesystem/types@0.2.6" (instance
-    (export "descriptor" (type (sub resource)))
-    (export "filesystem-error-code" (func (result u32))))))
+  (import "wasi:http/types@0.2.6" (instance
+    (export "fields" (type (sub resource)))
+    (export "http-error-code" (func (result u32))))))
 "#;
 
 /// A component that asks for nothing, and offers nothing.
@@ -70,12 +70,12 @@ fn junk_and_core_modules_are_told_apart() {
 
 #[test]
 fn an_import_that_the_host_does_not_offer_is_named() {
-    let message = problem(&wasm(READS_FILES));
+    let message = problem(&wasm(CALLS_OTHERS));
     assert!(
         message.starts_with("it does not fit the world "),
         "{message}"
     );
-    assert!(message.contains("wasi:filesystem/types@0.2.6"), "{message}");
+    assert!(message.contains("wasi:http/types@0.2.6"), "{message}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_on
         "plugins/10-store.wasm",
         std::fs::read(handler("store")).expect("built"),
     );
-    shell.write("plugins/20-files.wasm", wasm(READS_FILES));
+    shell.write("plugins/20-files.wasm", wasm(CALLS_OTHERS));
     shell.write("plugins/30-junk.wasm", "junk");
     shell.write("plugins/notes.txt", "no handler, and not meant to be one");
     let ran = shell.run(&["check"]);
@@ -127,7 +127,7 @@ fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_on
         .expect("an error");
     assert!(error.contains("plugins/20-files.wasm"), "{}", ran.err);
     assert!(
-        ran.err.contains("wasi:filesystem/types@0.2.6"),
+        ran.err.contains("wasi:http/types@0.2.6"),
         "{}",
         ran.err
     );

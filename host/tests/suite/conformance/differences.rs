@@ -108,7 +108,7 @@ fn same_partition(group: &str) -> String {
     let hash = |name: &str| {
         let hash = |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
         let hash = name.encode_utf16().fold(0, |h, unit| hash(h, unit as i16));
-        (hash & i32::MAX) % 4
+        hash.checked_abs().unwrap_or(0) % 4
     };
     let mut others = ('a'..='z').map(|letter| format!("{group}{letter}"));
     others

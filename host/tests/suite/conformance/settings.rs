@@ -73,10 +73,13 @@ fn what_is_not_set_is_told_with_its_default() {
             "no.such.setting",
         ];
         let settings = subject.settings(&topic);
-        names.map(|name| settings.get(name).cloned())
+        names.map(|name| {
+            let (value, source) = settings.get(name)?;
+            Some((value.clone(), source == "DynamicTopic"))
+        })
     })
     .agree_on({
-        let default = |value: &str| Some((value.to_owned(), "Default".to_owned()));
+        let default = |value: &str| Some((value.to_owned(), false));
         [
             default("delete"),
             default("producer"),

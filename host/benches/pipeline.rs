@@ -9,15 +9,12 @@ mod measure;
 
 use std::{
     env,
-    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use eventos::{
-    embedded::{self, Broker},
     event::{Answer, Batch, Outcomes},
     kafka::{self, Producer},
     pipeline::{self, Pipeline},
@@ -26,7 +23,11 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use measure::{Figures, process_seconds};
+use measure::{
+    Figures,
+    part::{Part, broker, runtime},
+    process_seconds,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Eventos in the topic.
@@ -101,59 +102,6 @@ fn verdict(what: &str, ratio: &Figures, goal: f64) {
         "MISSED"
     };
     println!("{what:28} {ratio}   goal: at most {goal}: {met}");
-}
-
-/// This program again, in another part.
-struct Part(Child);
-
-impl Part {
-    fn start(arguments: &[&str]) -> Self {
-        let own = env::current_exe().expect("its own path");
-        let mut command = Command::new(own);
-        // A part ends when its stdin does, so none outlives the parent.
-        let command = command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        Self(command.spawn().expect("started"))
-    }
-
-    fn line(&mut self) -> String {
-        let out = self.0.stdout.take().expect("piped");
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line).expect("read");
-        assert!(!line.is_empty(), "a part of the bench failed");
-        line.trim().to_owned()
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().build().expect("a runtime")
-}
-
-fn broker(dir: &Path) {
-    let config = embedded::Config {
-        listen: "127.0.0.1:0".parse().expect("an address"),
-        dir: dir.to_owned(),
-        ..embedded::Config::default()
-    };
-    runtime().block_on(async {
-        let broker = Broker::bind(&config).await.expect("bound");
-        println!("{}", broker.local_addr());
-        let parent_gone = async {
-            let wait = || std::io::stdin().read_to_end(&mut Vec::new());
-            let _ = tokio::task::spawn_blocking(wait).await;
-        };
-        broker.run(parent_gone).await.expect("it runs");
-    });
 }
 
 fn preload(servers: &str) {

@@ -1,18 +1,49 @@
-//! `cargo xtask bench NAME`: measures with the handlers as they are now.
+//! `cargo xtask bench NAME`: measures with the handlers as they are now, or beside a real Kafka.
+//!
+//! The benchmark `broker` receives `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
+//! lives as long as this run, and `EVENTOS_BENCH_KAFKA_PID`, its process.
+
+use std::process::Command;
 
 use anyhow::Result;
 
+use crate::kafka::{self, Jvm, Kafka};
 use crate::process::{self, step};
-use crate::{handlers, workspace};
+use crate::{apt, handlers, workspace};
 
-/// Builds the handlers and runs one benchmark of the host; cargo names those that exist when `name`
-/// is none.
+/// The benchmark that runs no handler, but compares with Kafka.
+const BROKER: &str = "broker";
+
+/// Gets ready what a benchmark of the host needs, and runs it; cargo names those that exist when
+/// `name` is none.
 pub fn run(name: &str, args: &[String]) -> Result<()> {
+    if name == BROKER {
+        return beside_kafka(args);
+    }
     handlers::build()?;
     step(format_args!("building and running the benchmark `{name}`"));
-    process::run(
-        workspace::cargo()
-            .args(["bench", "--package", "eventos", "--bench", name, "--"])
-            .args(args),
-    )
+    process::run(cargo_bench(name).arg("--").args(args))
+}
+
+fn beside_kafka(args: &[String]) -> Result<()> {
+    step("looking for what Apache Kafka needs: kcat, Java, Maven");
+    apt::provide(&kafka::needs())?;
+    let jars = kafka::provide()?;
+    // Before Kafka starts, for a broker and a compiler are in each other's way.
+    step(format_args!("building the benchmark `{BROKER}`"));
+    process::run(cargo_bench(BROKER).arg("--no-run"))?;
+    let log = workspace::root().join("target/bench-kafka.log");
+    let kafka = Kafka::start(&jars, Jvm::AsShipped, &log)?;
+    step(format_args!("running the benchmark `{BROKER}`"));
+    let mut bench = cargo_bench(BROKER);
+    bench
+        .env("EVENTOS_BENCH_KAFKA", kafka.address())
+        .env("EVENTOS_BENCH_KAFKA_PID", kafka.pid()?.to_string());
+    process::run(bench.arg("--").args(args))
+}
+
+fn cargo_bench(name: &str) -> Command {
+    let mut cargo = workspace::cargo();
+    cargo.args(["bench", "--package", "eventos", "--bench", name]);
+    cargo
 }

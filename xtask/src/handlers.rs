@@ -1,10 +1,11 @@
-//! `cargo xtask handlers`: every Rust handler under plugins/ becomes a component,
-//! `plugins/NAME.wasm`.
+//! `cargo xtask handlers`: every handler under plugins/ becomes a component, `plugins/NAME.wasm`.
 //!
-//! A handler is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo
+//! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo
 //! makes a core module of it; the component around it is made here, so nobody has to install a tool
 //! for that. One that says `drop-in = false` below `[package.metadata.eventos]` is for tests, not
 //! for the chain that a daemon runs, and becomes `target/handlers/NAME.wasm`.
+
+mod guests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,17 @@ pub fn build() -> Result<()> {
             component.len() / 1000
         ));
     }
-    Ok(())
+    guests::build(&guests::drop_ins(&plugins)?)
+}
+
+/// Builds the probe in each of the other languages, which only tests need: their toolchains are got
+/// for it.
+pub fn build_probes() -> Result<()> {
+    let root = workspace::root();
+    guests::build(&guests::probes(
+        &root.join("plugins"),
+        &root.join("target/handlers"),
+    )?)
 }
 
 /// The handlers among the workspace's packages, in the order of their files. Those that are no

@@ -2,13 +2,14 @@
 //!
 //! One module a chore, and beside them what several chores share: [`process`] runs programs,
 //! [`workspace`] knows where things are, [`cache`] keeps what was expensive to get, [`apt`] asks
-//! Debian for packages. Every chore says what it does before it does it, and does nothing that it
+//! Debian for packages, [`kafka`] starts a real broker. Every chore says what it does before it does it, and does nothing that it
 //! did not say. Unix only.
 
 mod apt;
 mod bench;
 mod cache;
 mod handlers;
+mod kafka;
 mod process;
 mod run;
 mod test;
@@ -37,11 +38,11 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Build every handler under plugins/ into plugins/NAME.wasm
+    /// Build every handler under plugins/ into plugins/NAME.wasm, and those that tests use
     Handlers,
-    /// Build the handlers and measure: `boundary` or `pipeline`
+    /// Measure: `boundary`, `pipeline`, or `broker` (beside a real Apache Kafka)
     Bench {
-        /// A file of host/benches/, without its ending
+        /// A file or a folder of host/benches/, without its ending
         name: String,
         /// Handed to the benchmark
         #[arg(last = true)]
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Run { args } => run::run(&args),
         Chore::Test { filter, args } => test::run(filter.as_deref(), &args),
-        Chore::Handlers => handlers::build(),
+        Chore::Handlers => handlers::build().and_then(|()| handlers::build_probes()),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };
     match done {

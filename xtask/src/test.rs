@@ -7,26 +7,22 @@
 //!
 //! What cannot be had is an error here, so that no test has to be skipped.
 
-mod jars;
-mod kafka;
 mod python;
-
-use std::ffi::OsStr;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::apt::{self, Need};
-use crate::process::{run as run_command, step, succeeds};
-use crate::{handlers, workspace};
+use crate::process::{run as run_command, step};
+use crate::{handlers, kafka, workspace};
 
 /// Runs the tests whose name contains `filter`, all without one; `args` go to the test binaries.
 pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     step("looking for what the tests need: kcat, Java, Maven, Python");
     apt::provide(&needs())?;
-    let jars = jars::provide()?;
+    let jars = kafka::provide()?;
     let python = python::provide()?;
     handlers::build()?;
+    handlers::build_probes()?;
 
     // Before Kafka starts: what does not compile should fail first, and a broker only slows a
     // compiler down.
@@ -34,7 +30,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     run_command(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
 
     let log = workspace::root().join("target/test-kafka.log");
-    let kafka = kafka::Kafka::start(&jars, &log)?;
+    let kafka = kafka::Kafka::start(&jars, kafka::Jvm::Small, &log)?;
     step(match filter {
         Some(filter) => format!("running the tests that are called *{filter}*"),
         None => "running all tests".to_owned(),
@@ -55,35 +51,11 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
 }
 
 fn needs() -> Vec<Need> {
-    let java = jars::java_is_recent();
-    let mut needs = vec![
-        Need {
-            what: "kcat",
-            package: "kcat",
-            is_there: program("kcat", "-V"),
-        },
-        Need {
-            what: "Java 17 or newer",
-            package: "default-jre-headless",
-            is_there: java,
-        },
-        Need {
-            what: "Python 3 with venv",
-            package: "python3-venv",
-            is_there: python::can_make_venvs(),
-        },
-    ];
-    // Without the jars in the cache only: Maven has no other use here.
-    if !jars::are_ready() {
-        needs.push(Need {
-            what: "Maven",
-            package: "maven",
-            is_there: program("mvn", "-v"),
-        });
-    }
+    let mut needs = kafka::needs();
+    needs.push(Need {
+        what: "Python 3 with venv",
+        package: "python3-venv",
+        is_there: python::can_make_venvs(),
+    });
     needs
-}
-
-fn program(name: impl AsRef<OsStr>, flag: &str) -> bool {
-    succeeds(Command::new(name).arg(flag))
 }

@@ -1,4 +1,9 @@
-//! What the benches share: CPU time, and figures of several rounds with their spread.
+//! What the benches share: CPU time, figures of several rounds with their spread, and processes.
+
+#[allow(dead_code, reason = "only one bench looks at another process")]
+pub mod cpu;
+#[allow(dead_code, reason = "one bench is a single process")]
+pub mod part;
 
 use std::fmt;
 
@@ -47,7 +52,11 @@ impl Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, greatest) = (self.0[0], self.0[self.0.len() - 1]);
-        let digits = if greatest < 10.0 { 2 } else { 1 };
+        let digits = match greatest {
+            ..1.0 => 3,
+            ..10.0 => 2,
+            _ => 1,
+        };
         let median = self.median();
         write!(
             f,

@@ -19,6 +19,8 @@ mod clock;
 mod codec;
 mod dispatch;
 mod flush;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod groups;
 mod ids;
 mod journal;

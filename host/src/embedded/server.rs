@@ -14,6 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -26,6 +27,11 @@ const MAX_FRAME: usize = 100 << 20;
 const READ_AHEAD: usize = 1 << 20;
 /// The buffer that a request begins in; most fit.
 const FIRST_READ: usize = 64 << 10;
+/// The buffer of a request up to this size is used again for the next one. Getting the memory anew from the system
+/// would cost more than reading into it.
+const KEPT: usize = 1 << 20;
+/// A connection that waits this long for its next request is idle, and holds no buffer.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long to rest when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -118,14 +124,15 @@ impl Connection {
 /// `InvalidData` for a length that no request has; `UnexpectedEof` for half a frame.
 async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<Option<Bytes>> {
     const PREFIX: usize = 4;
-    if input.is_empty() {
-        // An idle connection holds no buffer, least of all the one of its largest request.
+    if input.is_empty() && timeout(IDLE, stream.readable()).await.is_err() {
         *input = BytesMut::new();
         stream.readable().await?;
     }
     while input.len() < PREFIX {
+        // Finds the room of the last request again, now that nobody has that any more.
         input.reserve(FIRST_READ);
-        if stream.read_buf(input).await? == 0 {
+        let mut first = (&mut *stream).take(FIRST_READ as u64);
+        if first.read_buf(input).await? == 0 {
             return match input.len() {
                 0 => Ok(None),
                 _ => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -152,6 +159,9 @@ async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<
     }
     input.advance(PREFIX);
     let frame = input.split_to(length).freeze();
+    if length > KEPT {
+        *input = BytesMut::from(&input[..]);
+    }
     Ok(Some(frame))
 }
 

@@ -10,6 +10,7 @@ use super::{
     Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings,
     bindings::HandlerPre,
     host::{Host, Limits},
+    wasi,
 };
 use crate::event::{Answer, Batch};
 
@@ -57,6 +58,11 @@ pub enum LoadFault {
     /// It is no component that the engine can compile.
     #[error("it is not a WebAssembly component that this engine takes")]
     Compile(#[source] wasmtime::Error),
+    /// It asks for what no handler may have: these imports.
+    #[error(
+        "it imports what no handler has: {0}; there are the store, emit, config and log, clocks and random numbers"
+    )]
+    Imports(String),
     /// It asks for what the host does not offer, or lacks what it must export.
     #[error("it does not fit the world eventos:handler/handler@1.0.0 (see wit/)")]
     Link(#[source] wasmtime::Error),
@@ -84,7 +90,11 @@ impl Handler {
             recognize(&bytes)?;
             let component =
                 Component::from_binary(&engine.inner, &bytes).map_err(LoadFault::Compile)?;
-            let pre = engine.linker.instantiate_pre(&component);
+            let (linker, refused) = wasi::link(engine, &component).map_err(LoadFault::Link)?;
+            if !refused.is_empty() {
+                return Err(LoadFault::Imports(refused.join(", ")));
+            }
+            let pre = linker.instantiate_pre(&component);
             let pre = pre.and_then(HandlerPre::new).map_err(LoadFault::Link)?;
             let settings = config.settings(defaults);
             let handler = Self {

@@ -9,6 +9,7 @@ use super::bindings::eventos::handler::{
     config, emit, log, store,
     types::{self, RecordsResult},
 };
+use super::wasi::Stdio;
 use crate::event::{Batch, Emission, Records, flag};
 
 /// What one handler may use and do; the same for all of its instances.
@@ -27,6 +28,7 @@ pub struct Host {
     limits: Arc<Limits>,
     /// Bytes of linear memory.
     memory: usize,
+    stdio: Stdio,
     call: Call,
 }
 
@@ -39,6 +41,8 @@ struct Call {
     staged_bytes: usize,
     refused_memory: Option<usize>,
     last_error: Option<String>,
+    /// The last line on stderr: a runtime without the SDK tells there why it gives up.
+    last_on_stderr: Option<String>,
 }
 
 /// The effects of a call that has not returned yet.
@@ -53,6 +57,7 @@ impl Host {
         Self {
             limits,
             memory: 0,
+            stdio: Stdio::default(),
             call: Call::default(),
         }
     }
@@ -83,9 +88,24 @@ impl Host {
         self.call.refused_memory
     }
 
-    /// The last line that the guest logged as an error during this call.
+    /// The last line that the guest logged as an error during this call or, without one, wrote to stderr.
     pub(super) fn last_error(&self) -> Option<&str> {
-        self.call.last_error.as_deref()
+        let (logged, written) = (&self.call.last_error, &self.call.last_on_stderr);
+        logged.as_deref().or(written.as_deref())
+    }
+
+    /// What is written to stdout and stderr: each line becomes one of the log.
+    pub(super) fn print(&mut self, is_stderr: bool, bytes: &[u8]) {
+        let partition = self.call.batch.as_deref().map(|batch| batch.partition.0);
+        for message in self.stdio.take(is_stderr, bytes) {
+            let handler = self.limits.handler.as_str();
+            if is_stderr {
+                tracing::warn!(target: "eventos::handler", handler, partition, "{message}");
+                self.call.last_on_stderr = Some(message);
+            } else {
+                tracing::info!(target: "eventos::handler", handler, partition, "{message}");
+            }
+        }
     }
 
     fn batch(&self) -> Result<Arc<Batch>> {

@@ -10,6 +10,7 @@ mod handler;
 mod host;
 mod instance;
 mod registry;
+mod wasi;
 
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};

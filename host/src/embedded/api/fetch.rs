@@ -21,7 +21,11 @@ use crate::embedded::ids::{Offset, PartitionId, TopicId};
 use crate::embedded::log::{Aborted, Isolation, Partition, ReadError};
 use crate::embedded::topics::Topic;
 
-/// The most that one answer holds, but for a single larger batch; `fetch.max.bytes` of Kafka's brokers.
+/// The most that one answer holds, but for a single larger batch, unless the client waits for more. An answer is in
+/// memory as a whole, twice for a moment; larger ones are slower, since getting such memory from the system takes longer
+/// than filling it.
+const ANSWER_BYTES: usize = 1 << 20;
+/// The most that a client can wait for; `fetch.max.bytes` of Kafka's brokers.
 const MAX_BYTES: usize = 55 << 20;
 /// From this version on topics are named by their ids.
 const FIRST_VERSION_OF_IDS: i16 = 13;
@@ -41,9 +45,7 @@ pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> Fet
     let isolation = isolation(request.isolation_level);
     wait_until_ready(&wanted, &request, isolation).await;
 
-    let mut left = usize::try_from(request.max_bytes)
-        .unwrap_or(0)
-        .min(MAX_BYTES);
+    let mut left = answer_bytes(&request);
     let mut nothing_yet = true;
     let mut topics = Vec::with_capacity(wanted.len());
     for topic in &wanted {
@@ -63,6 +65,13 @@ pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> Fet
         );
     }
     FetchResponse::default().with_responses(topics)
+}
+
+/// Bytes of records that the answer may hold.
+fn answer_bytes(request: &FetchRequest) -> usize {
+    let [min, max] =
+        [request.min_bytes, request.max_bytes].map(|bytes| usize::try_from(bytes).unwrap_or(0));
+    max.min(min.clamp(ANSWER_BYTES, MAX_BYTES))
 }
 
 /// The bytes of the records in an answer, to make room for them at once; 0 for other answers.
@@ -193,6 +202,15 @@ fn read(
         .min(left);
     let from = Offset(request.fetch_offset);
     let read = match isolation {
+        // The answer is full. Whether there is such an offset is told without looking for it on the disk.
+        _ if max_bytes == 0 && !nothing_yet => {
+            let bounds = log.bounds();
+            if (bounds.start..=bounds.end).contains(&from) {
+                Ok((Bytes::new(), None, bounds))
+            } else {
+                Err(ReadError::OutOfRange(bounds))
+            }
+        }
         Isolation::Uncommitted => log
             .read(from, max_bytes, nothing_yet)
             .map(|(records, bounds)| (records, None, bounds)),
@@ -221,4 +239,23 @@ fn listed(mut aborted: Vec<Aborted>) -> Vec<AbortedTransaction> {
             .with_first_offset(aborted.first.0)
     });
     listed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_small_unless_the_client_waits_for_more() {
+        let bytes = |min, max| {
+            let request = FetchRequest::default();
+            answer_bytes(&request.with_min_bytes(min).with_max_bytes(max))
+        };
+        assert_eq!(bytes(1, i32::MAX), ANSWER_BYTES);
+        assert_eq!(bytes(1, 1_000), 1_000);
+        assert_eq!(bytes(2 << 20, i32::MAX), 2 << 20);
+        assert_eq!(bytes(2 << 20, 1_000), 1_000);
+        assert_eq!(bytes(i32::MAX, i32::MAX), MAX_BYTES);
+        assert_eq!(bytes(-1, -1), 0);
+    }
 }

@@ -227,7 +227,7 @@ fn cut_tail(segment: &Segment, size: u64, fault: &str) {
 
 /// Segments behind one that a power cut tore: what is in them follows on what is lost.
 fn remove_lost(files: &[(Offset, PathBuf)]) -> Result<(), Error> {
-    for (base, path) in files {
+    for (base, path) in files.iter().filter(|(_, path)| path.exists()) {
         tracing::warn!(path = %path.display(), first_offset = %base, "removed a segment behind a torn one");
         let segment = Segment::sealed(path.clone(), *base, Summary::empty(*base));
         segment.remove().map_err(Error::io("remove", path))?;

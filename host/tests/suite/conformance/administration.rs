@@ -34,10 +34,7 @@ fn a_topic_is_made_once() {
         let made = [(); 2].map(|()| subject.create(&name, 3, &[]));
         (made, partitions(subject, &name))
     })
-    .agree_on((
-        [Ok(()), Err(RDKafkaErrorCode::TopicAlreadyExists)],
-        Some(3),
-    ));
+    .agree_on(([Ok(()), Err(RDKafkaErrorCode::TopicAlreadyExists)], Some(3)));
 }
 
 #[test]
@@ -66,8 +63,7 @@ fn a_topic_is_not_made_if_only_its_description_is_to_be_judged() {
 fn names_that_no_topic_can_have_are_refused() {
     on_both(|subject| {
         let long = "x".repeat(250);
-        ["", ".", "..", "a b", "ñ", "a/b", &long]
-            .map(|name| subject.create(name, 1, &[]))
+        ["", ".", "..", "a b", "ñ", "a/b", &long].map(|name| subject.create(name, 1, &[]))
     })
     .agree_on([Err(RDKafkaErrorCode::InvalidTopic); 7]);
 }
@@ -286,13 +282,19 @@ fn the_folder_is_described_with_the_size_of_each_partition() {
     on_both(|subject| {
         let topic = subject.topic(1);
         subject.fill(&topic, 0, &["a"]);
-        let answer = subject.raw().call(4, &DescribeLogDirsRequest::default().with_topics(None));
+        let answer = subject
+            .raw()
+            .call(4, &DescribeLogDirsRequest::default().with_topics(None));
         let folders = answer.results.iter();
         let topics = folders.clone().flat_map(|folder| &folder.topics);
-        let found = topics.filter(|t| t.name.as_str() == topic).collect::<Vec<_>>();
+        let found = topics
+            .filter(|t| t.name.as_str() == topic)
+            .collect::<Vec<_>>();
         let partition = &found[0].partitions[0];
         (
-            folders.map(|folder| verdict(folder.error_code)).collect::<Vec<_>>(),
+            folders
+                .map(|folder| verdict(folder.error_code))
+                .collect::<Vec<_>>(),
             found.len(),
             partition.partition_size > 60,
             (partition.offset_lag, partition.is_future_key),
@@ -313,7 +315,9 @@ fn delete_records(
     let deleted = subject.wait(deleted).expect("answered");
     let element = &deleted.elements()[0];
     let error = element.error();
-    error.map(|()| element.offset()).map_err(|e| super::subject::code(&e))
+    error
+        .map(|()| element.offset())
+        .map_err(|e| super::subject::code(&e))
 }
 
 #[test]
@@ -355,7 +359,11 @@ fn records_are_deleted_up_to_the_end_and_never_brought_back() {
         let verdicts = offsets.map(|before| delete_records(subject, &topic, before));
         subject.fill(&topic, 0, &["d"]);
         let there = subject.read(&topic, 0, "read_committed");
-        (verdicts, subject.watermarks(&topic, 0), texts(&there).join(" "))
+        (
+            verdicts,
+            subject.watermarks(&topic, 0),
+            texts(&there).join(" "),
+        )
     })
     .agree_on((
         [

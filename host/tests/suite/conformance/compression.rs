@@ -3,9 +3,9 @@
 use kafka_protocol::records::{Compression, RecordBatchDecoder};
 use rdkafka::Offset;
 
+use super::on_both;
 use super::raw::{Raw, UNCOMMITTED};
 use super::subject::{Subject, texts};
-use super::on_both;
 
 /// The codec and number of records of each batch of a partition.
 pub fn batches(raw: &mut Raw, topic: &str) -> Vec<(Compression, i32)> {

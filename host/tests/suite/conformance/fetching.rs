@@ -259,7 +259,11 @@ fn the_watermarks_of_a_partition_are_its_ends() {
         let topic = subject.topic(2);
         let empty = subject.watermarks(&topic, 1);
         subject.fill(&topic, 1, &["a", "b"]);
-        (empty, subject.watermarks(&topic, 1), subject.watermarks(&topic, 0))
+        (
+            empty,
+            subject.watermarks(&topic, 1),
+            subject.watermarks(&topic, 0),
+        )
     })
     .agree_on(((0, 0), (0, 2), (0, 0)));
 }

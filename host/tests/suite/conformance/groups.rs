@@ -245,7 +245,13 @@ fn terms_that_a_group_cannot_have_are_refused() {
             join(&group, session(1_800_001)),
             join(&group, session(-1)),
             join(&group, Terms { kind: "", ..USUAL }),
-            join(&group, Terms { protocols: none, ..USUAL }),
+            join(
+                &group,
+                Terms {
+                    protocols: none,
+                    ..USUAL
+                },
+            ),
         ]
     })
     .agree_on([
@@ -288,7 +294,11 @@ fn librdkafka_members_without_a_common_strategy_are_told_so() {
         await_shares(&[&first], &topics, &[1]);
         let second = of("roundrobin");
         eventually("the second to hear of it", || {
-            second.poll(Duration::from_millis(5))?.err().as_ref().map(code)
+            second
+                .poll(Duration::from_millis(5))?
+                .err()
+                .as_ref()
+                .map(code)
         })
     })
     .agree_on(RDKafkaErrorCode::InconsistentGroupProtocol);
@@ -393,7 +403,10 @@ fn groups_are_listed_by_their_state() {
             let state = |name: &str| {
                 let mut groups = listed.groups.iter();
                 let group = groups.find(|group| group.group_id.as_str() == name)?;
-                Some((group.group_state.to_string(), group.protocol_type.to_string()))
+                Some((
+                    group.group_state.to_string(),
+                    group.protocol_type.to_string(),
+                ))
             };
             (verdict(listed.error_code), state(&live), state(&empty))
         })

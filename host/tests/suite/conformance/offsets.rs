@@ -21,7 +21,9 @@ use crate::support::DEADLINE;
 fn committed(subject: &Subject, group: &str, topic: &str) -> (Offset, String) {
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, 0);
-    let found = subject.consumer(group, &[]).committed_offsets(asked, DEADLINE);
+    let found = subject
+        .consumer(group, &[])
+        .committed_offsets(asked, DEADLINE);
     let found = found.expect("answered");
     let element = &found.elements()[0];
     (element.offset(), element.metadata().to_owned())
@@ -73,7 +75,9 @@ fn a_consumer_goes_on_where_its_group_has_committed() {
             consumer.subscribe(&[&topic]).expect("subscribed");
             let message = next(&consumer);
             let offset = rdkafka::Message::offset(&message);
-            consumer.commit_message(&message, CommitMode::Sync).expect("committed");
+            consumer
+                .commit_message(&message, CommitMode::Sync)
+                .expect("committed");
             offset
         };
         [first(&group), first(&group), first(&subject.name("g"))]
@@ -174,7 +178,8 @@ fn all_that_a_group_has_committed_is_told_at_once() {
         let mut member = Member::new(subject, &group);
         member.commit_with(&topic, 0, 5, "");
         member.commit_with(&topic, 2, 7, "m");
-        let all = |name: &str| OffsetFetchRequestGroup::default().with_group_id(text::<GroupId>(name));
+        let all =
+            |name: &str| OffsetFetchRequestGroup::default().with_group_id(text::<GroupId>(name));
         let groups = vec![
             all(&group).with_topics(None),
             all(&subject.name("g")).with_topics(None),
@@ -282,7 +287,9 @@ fn committed_offsets_are_deleted_but_for_topics_that_members_subscribe_to() {
         let consumer = subject.consumer(&group, &[]);
         for topic in [&read, &other] {
             let offset = at(topic, 0, Offset::Offset(3));
-            consumer.commit(&offset, CommitMode::Sync).expect("committed");
+            consumer
+                .commit(&offset, CommitMode::Sync)
+                .expect("committed");
         }
         let unknown = delete_offsets(subject, &none, &[(&read, 0)]);
         consumer.subscribe(&[&read]).expect("subscribed");
@@ -319,7 +326,11 @@ fn what_was_committed_of_a_topic_goes_with_it() {
         member.commit(&subject.topic(1), 1);
         let admin = subject.admin();
         let deleted = admin.delete_topics(&[&topic], &AdminOptions::new());
-        subject.wait(deleted).expect("answered").remove(0).expect("deleted");
+        subject
+            .wait(deleted)
+            .expect("answered")
+            .remove(0)
+            .expect("deleted");
         crate::support::eventually("the offset to go", || {
             let (offset, _) = committed(subject, &group, &topic);
             (offset == Offset::Invalid).then_some(offset)

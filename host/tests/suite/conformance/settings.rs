@@ -191,7 +191,11 @@ fn single_settings_are_altered_and_the_others_stay() {
                 ],
             ),
             alter(subject, &topic, &[("segment.bytes", DELETE, None)]),
-            alter(subject, &topic, &[("cleanup.policy", SUBTRACT, Some("delete"))]),
+            alter(
+                subject,
+                &topic,
+                &[("cleanup.policy", SUBTRACT, Some("delete"))],
+            ),
             alter(subject, &topic, &[("retention.ms", APPEND, Some("1"))]),
             alter(subject, &topic, &[("retention.ms", SET, Some("soon"))]),
             alter(subject, &topic, &[("retention.ms", SET, None)]),
@@ -307,7 +311,11 @@ fn compaction_leaves_the_last_message_of_each_key_where_it_was() {
             (left.len() == 5).then_some(left)
         });
         let places: Vec<_> = left.iter().map(|one| one.offset).collect();
-        (keys_and_values(&left), places, subject.watermarks(&topic, 0))
+        (
+            keys_and_values(&left),
+            places,
+            subject.watermarks(&topic, 0),
+        )
     })
     .agree_on((
         "a=2 c=1 b=- z=1 z=2".to_owned(),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use eventos::embedded;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -224,7 +225,9 @@ impl Subject {
     ) -> Result<Vec<Received>, RDKafkaErrorCode> {
         let settings = [settings, &[("enable.partition.eof", "true")]].concat();
         let consumer = self.consumer(&self.name("reader"), &settings);
-        consumer.assign(&at(topic, partition, from)).expect("assigned");
+        consumer
+            .assign(&at(topic, partition, from))
+            .expect("assigned");
         let mut all = Vec::new();
         loop {
             match consumer.poll(DEADLINE).expect("in time") {

@@ -9,9 +9,14 @@ use super::raw::{Batch, EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict
 use super::subject::{Subject, at, next, to};
 use crate::support::DEADLINE;
 
+/// A topic that keeps messages of 1970.
+fn lasting(subject: &Subject, partitions: i32) -> String {
+    subject.topic_with(partitions, &[("retention.ms", "-1")])
+}
+
 /// A topic with a message at each of these times.
 fn timed(subject: &Subject, times: &[i64]) -> String {
-    let topic = subject.topic(2);
+    let topic = lasting(subject, 2);
     let producer = subject.producer(&[]);
     for time in times {
         let record = to(&topic).partition(0).payload(b"x").timestamp(*time);
@@ -69,13 +74,16 @@ fn times_that_go_back_are_found_at_the_first_that_is_late_enough() {
 #[test]
 fn a_time_is_found_within_a_compressed_batch() {
     on_both(|subject| {
-        let topic = subject.topic(1);
+        let topic = lasting(subject, 1);
         let settings = [("compression.type", "gzip"), ("linger.ms", "500")];
         let producer = subject.producer(&settings);
         let value = [b'x'; 500];
         let sent = [10_000, 20_000, 30_000, 40_000].map(|time| {
             let record = to(&topic).payload(&value[..]).timestamp(time);
-            producer.send_result(record).map_err(|(e, _)| e).expect("queued")
+            producer
+                .send_result(record)
+                .map_err(|(e, _)| e)
+                .expect("queued")
         });
         for sent in sent {
             let sent = subject.wait(sent).expect("not cancelled");
@@ -147,7 +155,9 @@ fn a_topic_may_have_the_brokers_time_for_its_messages() {
         let told = produced.log_append_time_ms;
         // It takes no batch that does not fit its checksum.
         let reader = subject.consumer(&subject.name("g"), &[("check.crcs", "true")]);
-        reader.assign(&at(&topic, 0, Offset::Beginning)).expect("assigned");
+        reader
+            .assign(&at(&topic, 0, Offset::Beginning))
+            .expect("assigned");
         let times = [(); 3].map(|()| next(&reader).timestamp());
         (
             verdict(produced.error_code),
@@ -157,19 +167,13 @@ fn a_topic_may_have_the_brokers_time_for_its_messages() {
             raw.list_offset(&topic, 0, told + 1, UNCOMMITTED).1,
         )
     })
-    .agree_on((
-        None,
-        true,
-        [true; 3],
-        0,
-        -1,
-    ));
+    .agree_on((None, true, [true; 3], 0, -1));
 }
 
 #[test]
 fn a_topic_with_the_producers_times_tells_none_of_its_own() {
     on_both(|subject| {
-        let topic = subject.topic(1);
+        let topic = lasting(subject, 1);
         let batch = Batch::of(1).at(1000).bytes();
         let produced = subject.raw().produce_with(-1, None, &topic, 0, batch);
         (produced.log_append_time_ms, produced.log_start_offset)

@@ -226,7 +226,9 @@ fn offsets_are_committed_with_their_transaction_or_not_at_all() {
             let found = consumer.committed_offsets(asked, DEADLINE);
             found.expect("answered").elements()[0].offset()
         };
-        consumer.commit(&offset(1), CommitMode::Sync).expect("committed");
+        consumer
+            .commit(&offset(1), CommitMode::Sync)
+            .expect("committed");
         [(5, End::Abort), (7, End::Commit), (9, End::Abort)].map(|(next, end)| {
             producer.begin_transaction().expect("begun");
             let members = consumer.group_metadata().expect("a group");
@@ -244,7 +246,10 @@ fn offsets_of_an_open_transaction_are_unstable_for_who_asks() {
     on_both(|subject| {
         let (topic, group) = (subject.topic(1), subject.name("g"));
         let mut one = Transactor::new(subject, &subject.name("p"));
-        let verdicts = (one.add_offsets(&group), one.commit_offset(&group, &topic, 5));
+        let verdicts = (
+            one.add_offsets(&group),
+            one.commit_offset(&group, &topic, 5),
+        );
         let open = [true, false].map(|stable| one.fetch_offset(&group, &topic, stable));
         let ended = one.end(true);
         let found = eventually("the marker", || {
@@ -255,10 +260,7 @@ fn offsets_of_an_open_transaction_are_unstable_for_who_asks() {
     })
     .agree_on((
         (None, None),
-        [
-            (Some(ResponseError::UnstableOffsetCommit), -1),
-            (None, -1),
-        ],
+        [(Some(ResponseError::UnstableOffsetCommit), -1), (None, -1)],
         (None, (None, 5)),
     ));
 }
@@ -450,7 +452,9 @@ fn a_duplicate_within_a_transaction_is_answered_as_before() {
         let batch = batch.transactional().bytes();
         let id = one.id.clone();
         let told = [(); 2].map(|()| {
-            let produced = one.raw.produce_with(-1, Some(&id), &topic, 0, batch.clone());
+            let produced = one
+                .raw
+                .produce_with(-1, Some(&id), &topic, 0, batch.clone());
             (verdict(produced.error_code), produced.base_offset)
         });
         one.end(true);
@@ -468,7 +472,9 @@ fn a_reader_waits_at_an_open_transaction_and_gets_the_rest_when_it_ends() {
         producer.begin_transaction().expect("begun");
         subject.send_all(&producer, &topic, 0, &["a", "b"]);
         let reader = subject.consumer(&subject.name("g"), &[]);
-        reader.assign(&at(&topic, 0, Offset::Beginning)).expect("assigned");
+        reader
+            .assign(&at(&topic, 0, Offset::Beginning))
+            .expect("assigned");
         let early = reader.poll(Duration::from_millis(500)).is_some();
         finish(&producer, End::Commit);
         let next = || super::subject::next(&reader).detach();

@@ -123,7 +123,9 @@ impl Transactor {
         let (id, epoch) = self.producer;
         let batch = Batch::of(1).from(id, epoch, *sequence).transactional();
         let name = Some(&*self.id);
-        let answer = self.raw.produce_with(-1, name, topic, partition, batch.bytes());
+        let answer = self
+            .raw
+            .produce_with(-1, name, topic, partition, batch.bytes());
         let error = verdict(answer.error_code);
         *sequence += i32::from(error.is_none());
         error

@@ -13,8 +13,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::protocol::{answer, connect, request};
 use super::support::*;
+use super::wire::{answer, connect, request};
 
 const DESCRIBE_LOG_DIRS: i16 = 35;
 const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
@@ -139,7 +139,7 @@ async fn the_broker_describes_itself_but_is_not_altered() {
     assert_eq!(partitions.value.as_deref(), Some("4"));
     assert!(partitions.is_read_only);
     // By itself, for rdkafka's client drops the errors of single resources.
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     let code = alter(&mut stream, BROKER, "1", ("num.partitions", SET, "9")).await;
     assert_eq!(code, RDKafkaErrorCode::InvalidRequest as i16);
     let described = describe(&admin, node).await;
@@ -225,7 +225,7 @@ async fn single_settings_are_altered_and_the_others_stay() {
     create(&admin, topic("t", &[("retention.ms", "5000000")]))
         .await
         .unwrap();
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     let mut step = async |setting| alter(&mut stream, TOPIC, "t", setting).await;
     assert_eq!(step(("cleanup.policy", APPEND, "compact")).await, 0);
     assert_eq!(step(("segment.ms", SET, "60000")).await, 0);
@@ -246,7 +246,7 @@ async fn the_folder_is_described_with_the_size_of_each_partition() {
     let size = std::fs::metadata(broker.first_segment("t", 1))
         .unwrap()
         .len();
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     // Version 1, and null for all topics.
     let bytes = request(DESCRIBE_LOG_DIRS, 1, 1, &(-1i32).to_be_bytes());
     stream.write_all(&bytes).await.unwrap();

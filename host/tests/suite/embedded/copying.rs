@@ -1,29 +1,21 @@
 //! Consume, transform, produce: what transactions are for. Nothing may be doubled or lost, whenever the broker is killed.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, Producer};
 
+use super::child::ChildBroker;
 use super::support::*;
 
 const MESSAGES: usize = 4_000;
 const STEP: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(180);
-
-fn client(address: SocketAddr) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", address.to_string());
-    config.set("reconnect.backoff.max.ms", "100");
-    config
-}
 
 /// Copies "in" to "out" with a transaction a handful of messages, until told to stop; an error means to begin anew.
 fn copy(address: SocketAddr, stop: &AtomicBool, commits: &AtomicUsize) {
@@ -153,51 +145,10 @@ async fn a_copy_is_exact_over_restarts_without_a_shutdown() {
     drop(broker);
 }
 
-/// A broker in a process of its own, which a kill ends at any instruction: that of a daemon.
-struct ChildBroker {
-    child: Child,
-}
-
-impl ChildBroker {
-    fn start(dir: &std::path::Path, address: SocketAddr) -> ChildBroker {
-        let [plugins, data, config] =
-            ["plugins", "data", "eventos.toml"].map(|name| dir.join(name));
-        std::fs::create_dir_all(&plugins).unwrap();
-        let text = format!(
-            "[embedded]\nlisten = \"{address}\"\ndir = {data:?}\n\
-             [http]\nlisten = \"127.0.0.1:0\"\n[handlers]\ndir = {plugins:?}\n"
-        );
-        std::fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_eventos"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(start.elapsed() < DEADLINE, "the child does not serve");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        ChildBroker { child }
-    }
-}
-
-/// `kill -9`.
-impl Drop for ChildBroker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_exact_over_twenty_kills_of_the_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .unwrap();
-    let mut broker = ChildBroker::start(dir.path(), address);
+    let mut broker = ChildBroker::start();
+    let address = broker.address;
     fill(address).await;
     let counts = tokio::task::spawn_blocking(move || {
         let (stop, commits) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -208,8 +159,7 @@ async fn a_copy_is_exact_over_twenty_kills_of_the_process() {
                 until_more(&commits, start);
                 // Somewhere within a transaction.
                 std::thread::sleep(Duration::from_micros(700 * i));
-                drop(broker);
-                broker = ChildBroker::start(dir.path(), address);
+                broker.restart();
             }
             let counts = copied(address);
             stop.store(true, Ordering::Relaxed);

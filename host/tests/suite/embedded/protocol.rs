@@ -2,60 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
 use super::support::*;
+use super::wire::*;
 
-const API_VERSIONS: i16 = 18;
 const UPDATE_FEATURES: i16 = 57;
-const FETCH: i16 = 1;
 const UNSUPPORTED_VERSION: i16 = 35;
-
-pub async fn connect(broker: &TestBroker) -> TcpStream {
-    TcpStream::connect(broker.address).await.unwrap()
-}
-
-/// A request with an anonymous client and a header of version 1.
-pub fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    frame.extend(((10 + body.len()) as i32).to_be_bytes());
-    frame.extend(key.to_be_bytes());
-    frame.extend(version.to_be_bytes());
-    frame.extend(correlation.to_be_bytes());
-    frame.extend((-1i16).to_be_bytes());
-    frame.extend(body);
-    frame
-}
-
-/// The next answer: its correlation id and the rest.
-pub async fn answer(stream: &mut TcpStream) -> (i32, Vec<u8>) {
-    let length = within(stream.read_i32()).await.unwrap();
-    let correlation = within(stream.read_i32()).await.unwrap();
-    let mut rest = vec![0; length as usize - 4];
-    within(stream.read_exact(&mut rest)).await.unwrap();
-    (correlation, rest)
-}
-
-async fn assert_alive(stream: &mut TcpStream) {
-    stream
-        .write_all(&request(API_VERSIONS, 0, 4711, b""))
-        .await
-        .unwrap();
-    let (correlation, rest) = answer(stream).await;
-    assert_eq!((correlation, &rest[..2]), (4711, &[0, 0][..]));
-}
-
-async fn assert_closed(stream: &mut TcpStream) {
-    let mut byte = [0];
-    let end = within(stream.read(&mut byte)).await;
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_is_lacking_is_answered_and_the_connection_lives() {
     let broker = TestBroker::start().await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     for (key, version) in [(999, 0), (-5, 7), (FETCH, 99), (FETCH, 0), (0, 2)] {
         stream
             .write_all(&request(key, version, 7, b""))
@@ -81,7 +39,7 @@ async fn an_api_that_is_lacking_is_answered_and_the_connection_lives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_cannot_be_read_is_answered() {
     let broker = TestBroker::start().await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     // A fetch that promises 2^31 - 1 topics in no bytes.
     let mut body = vec![0; 17];
     body.extend(i32::MAX.to_be_bytes());
@@ -104,26 +62,26 @@ async fn a_body_that_cannot_be_read_is_answered() {
 async fn only_what_is_no_frame_closes_the_connection() {
     let broker = TestBroker::start().await;
     for length in [-1, i32::MIN, i32::MAX, (100 << 20) + 1] {
-        let mut stream = connect(&broker).await;
+        let mut stream = connect(broker.address).await;
         stream.write_all(&length.to_be_bytes()).await.unwrap();
         assert_closed(&mut stream).await;
     }
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     assert_closed(&mut stream).await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     stream.write_all(&[0, 0, 0, 3, 1, 2, 3]).await.unwrap();
     assert_closed(&mut stream).await;
-    assert_alive(&mut connect(&broker).await).await;
+    assert_alive(&mut connect(broker.address).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_request_is_waited_for() {
     let broker = TestBroker::start().await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     let bytes = request(API_VERSIONS, 0, 5, b"");
     for byte in bytes {
         stream.write_all(&[byte]).await.unwrap();
@@ -132,7 +90,7 @@ async fn half_a_request_is_waited_for() {
     }
     assert_eq!(answer(&mut stream).await.0, 5);
     // A length of 99 MB and then nothing holds nobody up.
-    let mut idle = connect(&broker).await;
+    let mut idle = connect(broker.address).await;
     idle.write_all(&(99i32 << 20).to_be_bytes()).await.unwrap();
     assert_alive(&mut stream).await;
 }
@@ -140,7 +98,7 @@ async fn half_a_request_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_answered_in_their_order() {
     let broker = TestBroker::start().await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     let mut all = Vec::new();
     for i in 0..500 {
         all.extend(request(
@@ -156,29 +114,11 @@ async fn requests_are_answered_in_their_order() {
     }
 }
 
-/// A fetch of topic "t", for each partition from an offset on.
-fn fetch(offsets: &[i64], min_bytes: i32, max_wait_ms: i32) -> Vec<u8> {
-    let mut body = Vec::new();
-    body.extend((-1i32).to_be_bytes());
-    body.extend(max_wait_ms.to_be_bytes());
-    body.extend(min_bytes.to_be_bytes());
-    body.extend((1i32 << 20).to_be_bytes());
-    body.push(0);
-    body.extend([0, 0, 0, 1, 0, 1, b't']);
-    body.extend((offsets.len() as i32).to_be_bytes());
-    for (partition, offset) in offsets.iter().enumerate() {
-        body.extend((partition as i32).to_be_bytes());
-        body.extend(offset.to_be_bytes());
-        body.extend((1i32 << 20).to_be_bytes());
-    }
-    request(FETCH, 4, 1, &body)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_waits_for_its_time_and_no_longer() {
     let broker = TestBroker::start().await;
     send(&broker.producer(), "t", 0, ["x".to_owned()]).await;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     let mut time = async |request: Vec<u8>| {
         let start = Instant::now();
         stream.write_all(&request).await.unwrap();
@@ -205,7 +145,7 @@ async fn a_waiting_fetch_wakes_at_an_append_to_any_of_its_partitions() {
     let mut offsets = [0; 4];
     send(&producer, "t", 0, ["x".to_owned()]).await;
     offsets[0] = 1;
-    let mut stream = connect(&broker).await;
+    let mut stream = connect(broker.address).await;
     for partition in [3, 0, 2, 1, 3] {
         let start = Instant::now();
         stream.write_all(&fetch(&offsets, 1, 20_000)).await.unwrap();

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, OwnedMessage, Timestamp};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::administration::{admin, create, topic};
-use super::support::{TestBroker, within};
+use super::support::{TestBroker, read_to_the_end, within};
 use crate::support::{self, Setup, eventually};
 
 /// Every record of partition 0, with a client of its own.
@@ -60,10 +60,11 @@ async fn a_compacted_topic_comes_to_hold_one_record_a_key() {
             }
         }
     }
-    let servers = broker.address.to_string();
+    let address = broker.address;
     let newest = tokio::task::spawn_blocking(move || {
         eventually("fewer than a tenth of the records", || {
-            let records = read_to_end(&servers, "state");
+            let mut records = Vec::new();
+            read_to_the_end(address, "state", |record| records.push(record.detach()));
             (records.len() < 150 + 110).then_some(records)
         })
     });
@@ -74,29 +75,6 @@ async fn a_compacted_topic_comes_to_hold_one_record_a_key() {
     }
     assert_eq!(by_key.len(), 50);
     assert!(by_key.values().all(|round| *round == 29), "{by_key:?}");
-}
-
-/// Every record up to the end that there is at the beginning, whatever offsets are missing.
-fn read_to_end(servers: &str, topic: &str) -> Vec<OwnedMessage> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", "reader")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut from = TopicPartitionList::new();
-    from.add_partition_offset(topic, 0, Offset::Beginning)
-        .unwrap();
-    consumer.assign(&from).unwrap();
-    let mut records = Vec::new();
-    loop {
-        match consumer.poll(support::DEADLINE).unwrap() {
-            Ok(record) => records.push(record.detach()),
-            Err(KafkaError::PartitionEOF(_)) => return records,
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

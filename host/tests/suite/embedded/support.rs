@@ -1,15 +1,17 @@
 //! A broker of one's own for each test, and clients of it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventos::embedded::{Broker, Config, Error};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -103,18 +105,30 @@ impl TestBroker {
 
     /// A consumer of a group, at the beginning of whatever it has not committed.
     pub fn consumer(&self, group: &str, topics: &[&str]) -> StreamConsumer {
-        let consumer: StreamConsumer = self
-            .client()
-            .set("group.id", group)
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "false")
-            .set("session.timeout.ms", "6000")
-            .set("heartbeat.interval.ms", "200")
-            .create()
-            .unwrap();
-        consumer.subscribe(topics).unwrap();
-        consumer
+        consumer_of(&mut self.client(), group, topics)
     }
+}
+
+/// A consumer of a group, with more settings, at the beginning of whatever it has not committed.
+pub fn consumer_of(client: &mut ClientConfig, group: &str, topics: &[&str]) -> StreamConsumer {
+    let consumer: StreamConsumer = client
+        .set("group.id", group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "200")
+        .create()
+        .unwrap();
+    consumer.subscribe(topics).unwrap();
+    consumer
+}
+
+/// The settings of a client that finds a broker that is back within a tenth of a second.
+pub fn client(address: SocketAddr) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", address.to_string());
+    config.set("reconnect.backoff.max.ms", "100");
+    config
 }
 
 /// Binds to a folder once its former broker has let go of it.
@@ -197,4 +211,32 @@ pub fn texts(messages: &[OwnedMessage]) -> Vec<String> {
 /// "PREFIX 0", "PREFIX 1", …
 pub fn numbered(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|i| format!("{prefix} {i}")).collect()
+}
+
+/// Shows everything that a committed reader can see of a topic now, in the order of each partition.
+pub fn read_to_the_end(address: SocketAddr, topic: &str, mut show: impl FnMut(&BorrowedMessage)) {
+    let consumer: BaseConsumer = client(address)
+        .set("group.id", "judge")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).unwrap();
+    let mut from = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        from.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&from).unwrap();
+    let mut at_end = BTreeSet::new();
+    while at_end.len() < from.count() {
+        match consumer.poll(DEADLINE).expect("something in time") {
+            Ok(message) => show(&message),
+            Err(KafkaError::PartitionEOF(partition)) => {
+                at_end.insert(partition);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

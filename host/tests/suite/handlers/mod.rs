@@ -4,12 +4,14 @@
 mod chain;
 mod effects;
 mod failures;
+mod languages;
 mod limits;
 mod seeing;
 mod skipping;
 mod start;
 mod swapping;
 mod telling;
+mod wasi;
 
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;

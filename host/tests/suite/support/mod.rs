@@ -19,8 +19,9 @@ pub use ports::free_port;
 pub use program::{Program, json_lines, python};
 pub use received::{Received, header_list, headers};
 
-/// Far beyond what anything takes, even on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Far beyond what anything takes, even on a busy machine: to compile the Python that a handler brings along takes
+/// half a minute when nothing else runs.
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Asks until there is an answer.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -20,9 +20,37 @@ appender.stdout.layout.type = PatternLayout
 appender.stdout.layout.pattern = %d %p %m (%c)%n
 ";
 
+/// What Java is told about itself.
+#[derive(Clone, Copy)]
+pub enum Jvm {
+    /// The simplest collector starts fastest and leaves the second core to the tests.
+    Small,
+    /// As `kafka-server-start.sh` and `kafka-run-class.sh` of Kafka 4.3 have it.
+    AsShipped,
+}
+
+impl Jvm {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Jvm::Small => &["-Xmx512m", "-XX:+UseSerialGC"],
+            Jvm::AsShipped => &[
+                "-Xmx1G",
+                "-Xms1G",
+                "-server",
+                "-XX:+UseG1GC",
+                "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35",
+                "-XX:+ExplicitGCInvokesConcurrent",
+                "-XX:MaxInlineLevel=15",
+            ],
+        }
+    }
+}
+
 /// A folder with a node's settings and, once it is formatted, its data.
 pub struct Node<'a> {
     jars: &'a Path,
+    jvm: Jvm,
     dir: &'a Path,
     /// Where clients connect.
     pub address: String,
@@ -30,10 +58,11 @@ pub struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// Chooses ports and writes the settings.
-    pub fn configure(jars: &'a Path, dir: &'a Path) -> Result<Node<'a>> {
+    pub fn configure(jars: &'a Path, jvm: Jvm, dir: &'a Path) -> Result<Node<'a>> {
         let [broker, controller] = free_ports()?;
         let node = Node {
             jars,
+            jvm,
             dir,
             address: format!("127.0.0.1:{broker}"),
         };
@@ -68,8 +97,7 @@ impl<'a> Node<'a> {
         let mut logging = OsString::from("-Dlog4j2.configurationFile=");
         logging.push(self.logging());
         let mut java = Command::new("java");
-        // The simplest collector starts fastest and leaves the second core to the tests.
-        java.args(["-Xmx512m", "-XX:+UseSerialGC"]).arg(logging);
+        java.args(self.jvm.options()).arg(logging);
         java.arg("-cp").arg(self.jars.join("*")).arg(class);
         java
     }
@@ -83,9 +111,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// One replica of everything, groups that do not wait for a second member, and chores (aborting
-/// transactions that time out, compaction, retention) within a second instead of ten seconds to five
-/// minutes; the rest is as Kafka has it.
+/// One replica of everything, groups that do not wait for a second member, and chores (transactions that
+/// time out, compaction, retention) within a second instead of ten seconds to five minutes; the rest is as
+/// Kafka has it.
 fn properties(dir: &Path, broker: u16, controller: u16) -> String {
     format!(
         "process.roles=broker,controller

@@ -1,14 +1,15 @@
-//! One Apache Kafka, a KRaft node that is broker and controller, on free loopback ports for one
-//! test run.
+//! One Apache Kafka, a KRaft node that is broker and controller, on free loopback ports for one run
+//! of the tests or of a benchmark.
 //!
 //! It may not outlive the run, however that ends. So it runs under a small shell whose standard
 //! input is a pipe from us: when we drop it, or die of whatever signal, the pipe closes and the
 //! shell kills the broker.
 
+mod jars;
 mod node;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,14 +17,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::process::{capture, run, step};
+use crate::apt::Need;
+use crate::process::{capture, run, step, succeeds};
+pub use node::Jvm;
 use node::Node;
 
 /// How long a broker may take until it answers; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// `$1` is the broker's folder, the rest its command line. Ctrl-C reaches every process of a
+/// `$1` is the broker's folder, the rest its command line. The file `pid` in the folder is written
+/// before the broker can answer. Ctrl-C reaches every process of a
 /// terminal, and all of these ignore it: the broker stays up while the tests end, and the folder is
 /// removed after the broker.
 const LIFELINE: &str = r#"
@@ -32,6 +36,7 @@ dir=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- &
 broker=$!
+echo "$broker" >"$dir/pid"
 { cat <&3 >/dev/null; kill -9 "$broker"; } &
 watcher=$!
 wait "$broker"
@@ -47,17 +52,48 @@ pub struct Kafka {
     /// The shell around the broker; its standard input is the lifeline.
     shell: Child,
     /// Settings and data, removed after the broker ended.
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+/// What a broker needs that is not there once and for all: see [`crate::apt::provide`].
+pub fn needs() -> Vec<Need> {
+    let program = |name: &str, flag: &str| succeeds(Command::new(name).arg(flag));
+    let mut needs = vec![
+        Need {
+            what: "kcat",
+            package: "kcat",
+            is_there: program("kcat", "-V"),
+        },
+        Need {
+            what: "Java 17 or newer",
+            package: "default-jre-headless",
+            is_there: jars::java_is_recent(),
+        },
+    ];
+    // Without the jars in the cache only: Maven has no other use here.
+    if !jars::are_ready() {
+        needs.push(Need {
+            what: "Maven",
+            package: "maven",
+            is_there: program("mvn", "-v"),
+        });
+    }
+    needs
+}
+
+/// Fetches Kafka's jars unless that was done before, and says in which folder they are.
+pub fn provide() -> Result<PathBuf> {
+    jars::provide()
 }
 
 impl Kafka {
     /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
-    pub fn start(jars: &Path, log: &Path) -> Result<Kafka> {
+    pub fn start(jars: &Path, jvm: Jvm, log: &Path) -> Result<Kafka> {
         let dir = tempfile::Builder::new()
             .prefix("eventos-kafka-")
             .tempdir()
             .context("cannot make a folder for Kafka")?;
-        let node = Node::configure(jars, dir.path())?;
+        let node = Node::configure(jars, jvm, dir.path())?;
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;
@@ -100,7 +136,7 @@ impl Kafka {
         let mut kafka = Kafka {
             address,
             shell,
-            _dir: dir,
+            dir,
         };
         kafka
             .wait_until_it_answers()
@@ -111,6 +147,16 @@ impl Kafka {
     /// Host and port, as clients want their bootstrap servers.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The process id of the broker itself.
+    pub fn pid(&self) -> Result<u32> {
+        let path = self.dir.path().join("pid");
+        let pid =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        pid.trim()
+            .parse()
+            .with_context(|| format!("{} holds {pid:?}, no process id", path.display()))
     }
 
     fn wait_until_it_answers(&mut self) -> Result<()> {
@@ -186,9 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_says_which_process_is_the_broker() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"until test -s "$0/pid"; do :; done; test "$(cat "$0/pid")" = $$"#;
+        let path = dir.path().to_str().unwrap();
+        let mut shell = lifeline(dir.path(), &["sh", "-c", script, path]);
+        // Waiting would close it, and so kill what is still running.
+        let _held = shell.stdin.take();
+        assert!(shell.wait().unwrap().success());
+    }
+
+    #[test]
     fn a_broker_that_ends_by_itself_ends_the_shell() {
         let dir = tempfile::tempdir().unwrap();
         let mut shell = lifeline(dir.path(), &["sh", "-c", "exit 7"]);
+        let _held = shell.stdin.take();
         assert_eq!(shell.wait().unwrap().code(), Some(7));
     }
 }

@@ -1,0 +1,220 @@
+//! `cargo xtask bench broker`: the broker inside beside Apache Kafka, in turn within one run. For
+//! each of [`ROWS`] how fast a client produces (acks=all) and consumes, and what CPU time that
+//! costs the broker's process; then how long one message takes from produce to consume.
+//!
+//! Each is measured with two clients. librdkafka is what users have, and on a small machine it may
+//! be slower than either broker. So a second client sends batches that are prepared before the
+//! clock starts, and looks at no record: what it measures is the broker.
+//!
+//! The broker inside is a process of its own that does nothing else, as Kafka is: within the daemon
+//! its CPU time could not be told from that of the pipeline. The folders of both are temporary
+//! ones on the same disk, and grow to 8 GB each.
+
+mod librdkafka;
+#[path = "../measure/mod.rs"]
+mod measure;
+mod prepared;
+mod report;
+mod target;
+mod wire;
+
+use std::{env, path::Path, time::Instant};
+
+use measure::part;
+use report::{Results, print_latencies, print_rows};
+use target::Target;
+
+/// Rounds that count, and those before them, in which the JVM compiles what is hot.
+const ROUNDS: usize = 7;
+const WARM_UP: usize = 3;
+
+/// Messages of one latency round, one in flight, and before the first round to either broker.
+const LATENCY_MESSAGES: usize = 1_000;
+const LATENCY_WARM_UP: usize = 10_000;
+
+/// What is produced and consumed in one go.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Of a value; there are no keys and no headers.
+    pub bytes: usize,
+    pub partitions: usize,
+}
+
+const ROWS: [Row; 6] = [
+    row(100, 1),
+    row(100, 4),
+    row(100, 64),
+    row(1_000, 1),
+    row(1_000, 4),
+    row(1_000, 64),
+];
+
+const LATENCY: Row = row(100, 1);
+
+const fn row(bytes: usize, partitions: usize) -> Row {
+    Row { bytes, partitions }
+}
+
+/// Who produces and consumes.
+#[derive(Clone, Copy)]
+pub enum Client {
+    Librdkafka,
+    Prepared,
+}
+
+impl Client {
+    const ALL: [Client; 2] = [Client::Librdkafka, Client::Prepared];
+
+    /// How many messages make a phase of some tenths of a second: as many for every partition.
+    fn messages(self, row: Row) -> usize {
+        match self {
+            Client::Librdkafka if row.bytes < 1_000 => 1 << 19,
+            Client::Librdkafka => 1 << 16,
+            Client::Prepared => prepared::messages(row),
+        }
+    }
+}
+
+/// Messages that are produced to the end of a topic's partitions in turn, and then consumed.
+pub struct Load<'a> {
+    pub topic: &'a str,
+    pub row: Row,
+    pub messages: usize,
+    /// The offset of the first one, in every partition.
+    pub from: i64,
+}
+
+/// What one way through a row took, in seconds.
+#[derive(Clone, Copy)]
+pub struct Took {
+    pub wall: f64,
+    /// CPU time of the broker's process.
+    pub broker: f64,
+    /// CPU time of the client, this process.
+    pub client: f64,
+}
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["broker", dir] => part::broker(Path::new(dir)),
+        _ => compare(),
+    }
+}
+
+fn compare() {
+    let began = Instant::now();
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_part, ours) = Target::ours(dir.path());
+    let mut sides = [Side::new(ours), Side::new(Target::kafka())];
+    println!("load average at the start: {}", target::load_average());
+    eprintln!("warming up: {LATENCY_WARM_UP} messages one by one, {WARM_UP} rounds");
+    for side in &mut sides {
+        for client in Client::ALL {
+            side.latencies(client, LATENCY_WARM_UP);
+        }
+    }
+    let mut results = Results::default();
+    for round in 0..WARM_UP + ROUNDS {
+        if round == WARM_UP {
+            results = Results::default();
+        }
+        measure_round(round, &mut sides, &mut results);
+        let seconds = began.elapsed().as_secs();
+        eprintln!(
+            "round {} of {} done after {seconds} s",
+            round + 1,
+            WARM_UP + ROUNDS
+        );
+    }
+    for client in Client::ALL {
+        print_rows(client, &results);
+    }
+    print_latencies(&results);
+    println!("load average at the end: {}", target::load_average());
+}
+
+/// Everything once, each thing on both brokers before the next; every other round Kafka is first.
+fn measure_round(round: usize, sides: &mut [Side; 2], results: &mut Results) {
+    let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+    for client in Client::ALL {
+        for i in 0..ROWS.len() {
+            for which in order {
+                let took = sides[which].throughput(client, i);
+                results.add(client, i, which, took);
+            }
+        }
+        for which in order {
+            let latencies = sides[which].latencies(client, LATENCY_MESSAGES);
+            results.add_latencies(client, which, latencies);
+        }
+    }
+}
+
+/// A broker and its topics, which stay for the whole run: what a broker does once in the life of a
+/// partition is done in the first round of the warm-up.
+struct Side {
+    target: Target,
+    /// One a row, and one for latencies.
+    topics: Vec<Topic>,
+}
+
+struct Topic {
+    name: String,
+    row: Row,
+    /// The offset that the next message of every partition gets.
+    next: i64,
+}
+
+impl Side {
+    fn new(target: Target) -> Self {
+        let rows = ROWS.into_iter().chain([LATENCY]);
+        let topic = |(i, row): (usize, Row)| Topic {
+            name: target.create_topic(i, row.partitions),
+            row,
+            next: 0,
+        };
+        let topics = rows.enumerate().map(topic).collect();
+        Self { target, topics }
+    }
+
+    /// Producing, then consuming what that was.
+    fn throughput(&mut self, client: Client, row: usize) -> [Took; 2] {
+        let topic = &mut self.topics[row];
+        let load = topic.load(client.messages(topic.row));
+        match client {
+            Client::Librdkafka => [
+                librdkafka::produce(&self.target, &load),
+                librdkafka::consume(&self.target, &load),
+            ],
+            Client::Prepared => [
+                prepared::produce(&self.target, &load),
+                prepared::consume(&self.target, &load),
+            ],
+        }
+    }
+
+    /// Microseconds from produce to consume, of each message.
+    fn latencies(&mut self, client: Client, messages: usize) -> Vec<f64> {
+        let load = self.topics[ROWS.len()].load(messages);
+        match client {
+            Client::Librdkafka => librdkafka::latencies(&self.target, &load),
+            Client::Prepared => prepared::latencies(&self.target, &load),
+        }
+    }
+}
+
+impl Topic {
+    /// Which must be produced before the next.
+    fn load(&mut self, messages: usize) -> Load<'_> {
+        let from = self.next;
+        self.next += (messages / self.row.partitions) as i64;
+        Load {
+            topic: &self.name,
+            row: self.row,
+            messages,
+            from,
+        }
+    }
+}

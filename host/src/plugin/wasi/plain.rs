@@ -1,0 +1,107 @@
+//! The interfaces of WASI that have no resources of their own: environment, exit, clocks, random numbers, and the
+//! folders that are open, which are none.
+
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource};
+use wasmtime::{Result, bail, ensure};
+
+use super::Nothing;
+use crate::plugin::host::Host;
+
+/// What the monotonic clock counts from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The most random bytes that one call answers.
+const RANDOM_BYTES: u64 = 1 << 20;
+
+/// `record datetime` of wasi:clocks/wall-clock.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Datetime {
+    seconds: u64,
+    nanoseconds: u32,
+}
+
+/// Defines the function; false if it is none of these.
+pub(super) fn define(
+    to: &mut LinkerInstance<'_, Host>,
+    interface: &str,
+    name: &str,
+) -> Result<bool> {
+    match (interface, name) {
+        ("cli/environment", "get-environment") => {
+            to.func_wrap(name, |_, (): ()| Ok((Vec::<(String, String)>::new(),)))
+        }
+        ("cli/environment", "get-arguments") => {
+            to.func_wrap(name, |_, (): ()| Ok((Vec::<String>::new(),)))
+        }
+        ("cli/environment", "initial-cwd") => to.func_wrap(name, |_, (): ()| Ok((None::<String>,))),
+        ("cli/exit", "exit") => to.func_wrap(name, |_, (status,): (Result<(), ()>,)| {
+            let status = if status.is_ok() { "success" } else { "failure" };
+            bail!("it exits with {status}; a handler answers instead");
+            #[allow(unreachable_code, reason = "the type of what it would answer")]
+            Ok(())
+        }),
+        (
+            "cli/terminal-stdin" | "cli/terminal-stdout" | "cli/terminal-stderr",
+            "get-terminal-stdin" | "get-terminal-stdout" | "get-terminal-stderr",
+        ) => to.func_wrap(name, |_, (): ()| Ok((None::<Resource<Nothing>>,))),
+        ("filesystem/preopens", "get-directories") => to.func_wrap(name, |_, (): ()| {
+            Ok((Vec::<(Resource<Nothing>, String)>::new(),))
+        }),
+        ("clocks/wall-clock", "now") => to.func_wrap(name, |_, (): ()| Ok((wall_clock(),))),
+        ("clocks/wall-clock", "resolution") => to.func_wrap(name, |_, (): ()| {
+            let (seconds, nanoseconds) = (0, 1);
+            Ok((Datetime {
+                seconds,
+                nanoseconds,
+            },))
+        }),
+        ("clocks/monotonic-clock", "now") => to.func_wrap(name, |_, (): ()| {
+            Ok((u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX),))
+        }),
+        ("clocks/monotonic-clock", "resolution") => to.func_wrap(name, |_, (): ()| Ok((1_u64,))),
+        ("random/random", "get-random-u64") | ("random/insecure", "get-insecure-random-u64") => {
+            to.func_wrap(name, |_, (): ()| Ok((random()?,)))
+        }
+        ("random/random", "get-random-bytes")
+        | ("random/insecure", "get-insecure-random-bytes") => {
+            to.func_wrap(name, |_, (len,): (u64,)| Ok((random_bytes(len)?,)))
+        }
+        ("random/insecure-seed", "insecure-seed" | "get-insecure-seed") => {
+            to.func_wrap(name, |_, (): ()| Ok(((random()?, random()?),)))
+        }
+        _ => return Ok(false),
+    }?;
+    Ok(true)
+}
+
+fn wall_clock() -> Datetime {
+    // A machine whose clock is before 1970 has other troubles.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Datetime {
+        seconds: now.as_secs(),
+        nanoseconds: now.subsec_nanos(),
+    }
+}
+
+fn random() -> Result<u64> {
+    getrandom::u64().map_err(|error| wasmtime::format_err!("no random number: {error}"))
+}
+
+fn random_bytes(len: u64) -> Result<Vec<u8>> {
+    ensure!(
+        len <= RANDOM_BYTES,
+        "{len} random bytes are asked for at once; {RANDOM_BYTES} is the most"
+    );
+    let mut bytes = vec![0; usize::try_from(len)?];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,169 @@
+//! `kill -9` at random moments, while three loads run beside one another: an idempotent producer (`numbers`), a group
+//! that commits what it has read (`readers`), and transactions (`wholes`). Afterwards what the topics hold is held
+//! against what was acknowledged.
+//!
+//! The number of kills and the seed of their moments can be set:
+//! `EVENTOS_TEST_KILLS=200 EVENTOS_TEST_SEED=7 cargo xtask test embedded::kills -- --nocapture`
+
+mod numbers;
+mod readers;
+mod wholes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::child::ChildBroker;
+use crate::support::create_topic;
+
+/// Few enough for every run of the suite.
+const KILLS: u64 = 40;
+/// Of each topic.
+const PARTITIONS: i32 = 4;
+/// How long the loads may need to get further after a start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the loads share.
+struct Run {
+    address: SocketAddr,
+    stop: AtomicBool,
+    /// Messages of `numbers` acknowledged.
+    numbers: Arc<AtomicUsize>,
+    /// Commits of `readers` acknowledged.
+    commits: AtomicUsize,
+    /// Transactions of `wholes` that ended as they should.
+    transactions: AtomicUsize,
+}
+
+/// What must be nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Faults {
+    /// Messages and transactions that were acknowledged and are not where they should be.
+    lost: usize,
+    /// Messages that are there more than once.
+    doubled: usize,
+    /// Messages before one that was sent earlier to the same partition.
+    out_of_order: usize,
+    /// Transactions of which a committed reader sees a part, or anything though they were aborted.
+    half_visible: usize,
+    /// Partitions whose committed offset is, or was at some moment, behind a commit that was acknowledged.
+    behind: usize,
+    /// Partitions in which a transaction is still open.
+    left_open: usize,
+}
+
+impl Run {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    fn progress(&self) -> [usize; 3] {
+        [&*self.numbers, &self.commits, &self.transactions]
+            .map(|counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Waits until each load has got further.
+    fn wait_for_progress(&self) {
+        let before = self.progress();
+        let start = Instant::now();
+        while self
+            .progress()
+            .iter()
+            .zip(before)
+            .any(|(now, then)| *now < then + 2)
+        {
+            let progress = self.progress();
+            assert!(
+                start.elapsed() < PATIENCE,
+                "stuck: {before:?}, {progress:?}"
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Ends the loads when the test fails, or their threads would be waited for.
+struct StopWhenDropped<'a>(&'a Run);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A number from the environment.
+fn set(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable}={text}: expected a number")))
+}
+
+/// Most kills fall into the work of all three loads, every fourth at any moment after a start: while the broker
+/// recovers, or while its clients come back.
+fn kill_again_and_again(broker: &mut ChildBroker, run: &Run, kills: u64, random: &mut Rng) {
+    for _ in 0..kills {
+        if random.u8(..4) > 0 {
+            broker.wait_until_it_serves();
+            run.wait_for_progress();
+        }
+        // Not to wait for anything: this is the random moment.
+        thread::sleep(Duration::from_micros(random.u64(..100_000)));
+        broker.kill();
+        broker.revive();
+    }
+    broker.wait_until_it_serves();
+    run.wait_for_progress();
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_half_done_whenever_the_process_is_killed() {
+    let kills = set("EVENTOS_TEST_KILLS").unwrap_or(KILLS);
+    let seed = set("EVENTOS_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("{kills} kills, EVENTOS_TEST_SEED={seed}");
+    let start = Instant::now();
+    let mut broker = ChildBroker::start();
+    for topic in [numbers::TOPIC, wholes::TOPIC] {
+        create_topic(&broker.address.to_string(), topic, PARTITIONS);
+    }
+    let run = Run {
+        address: broker.address,
+        stop: AtomicBool::new(false),
+        numbers: Arc::default(),
+        commits: AtomicUsize::new(0),
+        transactions: AtomicUsize::new(0),
+    };
+    let (sent, read, done) = thread::scope(|scope| {
+        let loads = (
+            scope.spawn(|| numbers::load(&run)),
+            scope.spawn(|| readers::load(&run)),
+            scope.spawn(|| wholes::load(&run)),
+        );
+        let stop = StopWhenDropped(&run);
+        run.wait_for_progress();
+        kill_again_and_again(&mut broker, &run, kills, &mut Rng::with_seed(seed));
+        drop(stop);
+        let (sent, read, done) = loads;
+        (
+            sent.join().unwrap(),
+            read.join().unwrap(),
+            done.join().unwrap(),
+        )
+    });
+    println!(
+        "{kills} kills in {:?}: {} messages, {} commits, {}",
+        start.elapsed(),
+        sent.len(),
+        read.acknowledged(),
+        wholes::told(&done),
+    );
+    let mut faults = Faults::default();
+    numbers::judge(&run, &sent, &mut faults);
+    readers::judge(&run, &read, &mut faults);
+    wholes::judge(&run, &done, &mut faults);
+    println!("{faults:?}");
+    assert_eq!(faults, Faults::default());
+}

@@ -1,0 +1,144 @@
+//! Transactions: each sends some messages to every partition and commits an offset. One in four is aborted on purpose.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{Faults, PARTITIONS, Run};
+use crate::embedded::support::*;
+use crate::support::committed;
+
+pub const TOPIC: &str = "wholes";
+const GROUP: &str = "wholes";
+const STEP: Duration = Duration::from_secs(10);
+
+/// Its thread takes the reports of deliveries, without which nothing is aborted.
+type Transactional = ThreadedProducer<DefaultProducerContext>;
+
+/// What the broker has said of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Committed,
+    Aborted,
+    /// An error, which leaves it to the broker.
+    Unknown,
+}
+
+/// Runs transactions until told to stop; gives the end of each. None is left open.
+pub fn load(run: &Run) -> Vec<End> {
+    let mut ends = Vec::new();
+    while run.goes_on() {
+        if let Err(error) = until_error(run, &mut ends) {
+            eprintln!("transactions begin anew: {error}");
+        }
+    }
+    drop(producer(run.address).expect("the broker is there now"));
+    ends
+}
+
+/// One that has fenced its predecessor, and ended what that left open.
+fn producer(address: SocketAddr) -> Result<Transactional, KafkaError> {
+    let producer: Transactional = client(address).set("transactional.id", "mover").create()?;
+    producer.init_transactions(STEP)?;
+    Ok(producer)
+}
+
+fn until_error(run: &Run, ends: &mut Vec<End>) -> Result<(), KafkaError> {
+    let producer = producer(run.address)?;
+    // Only for the name of the group: it joins nothing.
+    let group: BaseConsumer = client(run.address).set("group.id", GROUP).create()?;
+    while run.goes_on() {
+        let number = ends.len();
+        ends.push(End::Unknown);
+        producer.begin_transaction()?;
+        for part in 0..size(number) {
+            let payload = [number as u64, part].map(u64::to_be_bytes).concat();
+            let record = BaseRecord::<(), _>::to(TOPIC)
+                .partition((part % PARTITIONS as u64) as i32)
+                .payload(&payload);
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        let mut next = TopicPartitionList::new();
+        next.add_partition_offset(TOPIC, 0, Offset::Offset(number as i64 + 1))?;
+        let metadata = group.group_metadata().ok_or(KafkaError::Canceled)?;
+        producer.send_offsets_to_transaction(&next, &metadata, STEP)?;
+        ends[number] = if number % 4 == 3 {
+            producer.abort_transaction(STEP)?;
+            End::Aborted
+        } else {
+            producer.commit_transaction(STEP)?;
+            End::Committed
+        };
+        run.transactions.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The messages of a transaction: one to three for each partition.
+fn size(number: usize) -> u64 {
+    PARTITIONS as u64 * (1 + number as u64 % 3)
+}
+
+/// How many ended how.
+pub fn told(ends: &[End]) -> String {
+    let [committed, aborted, unknown] = [End::Committed, End::Aborted, End::Unknown]
+        .map(|wanted| ends.iter().filter(|end| **end == wanted).count());
+    format!("{committed} transactions committed, {aborted} aborted, {unknown} ended by kills")
+}
+
+pub fn judge(run: &Run, ends: &[End], faults: &mut Faults) {
+    let mut seen: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+    read_to_the_end(run.address, TOPIC, |message| {
+        let (number, part) = message.payload().unwrap().split_at(8);
+        let [number, part] = [number, part].map(|b| u64::from_be_bytes(b.try_into().unwrap()));
+        let is_new = seen.entry(number as usize).or_default().insert(part);
+        faults.doubled += usize::from(!is_new);
+    });
+    for (number, end) in ends.iter().enumerate() {
+        let parts = seen.get(&number).map_or(0, BTreeSet::len) as u64;
+        let whole = parts == size(number);
+        match end {
+            End::Committed if parts == 0 => faults.lost += 1,
+            End::Committed | End::Unknown if whole => {}
+            End::Aborted | End::Unknown if parts == 0 => {}
+            _ => faults.half_visible += 1,
+        }
+    }
+    // The offset belongs to the newest transaction that is visible: none more, and none less.
+    let newest = seen.keys().last().map_or(0, |number| *number as i64 + 1);
+    let servers = run.address.to_string();
+    let now = committed(&servers, GROUP, TOPIC)[0];
+    faults.behind += usize::from(now < newest);
+    faults.half_visible += usize::from(now > newest);
+    faults.left_open += open_partitions(run.address);
+}
+
+/// The partitions whose last stable offset is not their end.
+fn open_partitions(address: SocketAddr) -> usize {
+    let ends = |isolation: &str| {
+        let consumer: BaseConsumer = client(address)
+            .set("isolation.level", isolation)
+            .create()
+            .unwrap();
+        let end = |partition| {
+            consumer
+                .fetch_watermarks(TOPIC, partition, DEADLINE)
+                .unwrap()
+                .1
+        };
+        (0..PARTITIONS).map(end).collect::<Vec<i64>>()
+    };
+    let (stable, all) = (ends("read_committed"), ends("read_uncommitted"));
+    stable
+        .iter()
+        .zip(&all)
+        .filter(|(stable, all)| stable != all)
+        .count()
+}

@@ -1,0 +1,39 @@
+"""What Python's own library would do outside of a handler."""
+
+import os
+import random
+import socket
+import sys
+import time
+
+
+def act(name):
+    """Does it, and answers what came of it; None if there is nothing of this name."""
+    match name:
+        case "py-print":
+            print("out of\nPython")
+            print("wrong in Python", file=sys.stderr)
+            return "printed"
+        case "py-clock":
+            return f"wall {time.time_ns() // 1_000_000}; forwards {time.monotonic_ns() <= time.monotonic_ns()}"
+        case "py-random":
+            return f"{os.urandom(4).hex()} {random.SystemRandom().getrandbits(32)}"
+        case "py-environment":
+            return f"PATH {os.environ.get('PATH')}, HOME {os.environ.get('HOME')}"
+        case "py-files":
+            return refused(lambda: open("/etc/hostname"))
+        case "py-write":
+            return refused(lambda: open("/tmp/eventos", "w"))
+        case "py-sockets":
+            return refused(lambda: socket.create_connection(("127.0.0.1", 9092)))
+        case "py-sleep":
+            time.sleep(30)
+            return "slept"
+    return None
+
+
+def refused(attempt):
+    try:
+        return f"was given {attempt()}"
+    except OSError as error:
+        return f"refused: {type(error).__name__}"

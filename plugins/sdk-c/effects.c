@@ -1,0 +1,92 @@
+/* What a handler brings about beside its outcomes. Stored and emitted records are kept until the batch is answered, so that they cross in
+ * one call each; log lines and settings cross at once. */
+#include "internal.h"
+
+#define IMPORT(interface, function) \
+    __attribute__((import_module("eventos:handler/" interface "@1.0.0"), import_name(function)))
+
+/* The arguments of emit.send: too many for a call, so they cross by address. */
+typedef struct {
+    ev_bytes topic;
+    EV_LIST(uint32_t) sources;
+    ev_records records;
+} emission;
+
+IMPORT("store", "append") void host_append(const uint32_t *indices, uint32_t len);
+IMPORT("emit", "send") void host_send(const emission *emission);
+IMPORT("config", "get") void host_get(const char *key, size_t len, void *answer);
+IMPORT("config", "all") void host_all(void *answer);
+IMPORT("log", "write")
+void host_write(int32_t level, int32_t has_index, uint32_t index, const char *message, size_t len);
+
+static const ev_evento *in_hand;
+static EV_LIST(uint32_t) stored;
+static EV_LIST(emission) emitted;
+
+void ev_in_hand(const ev_evento *evento) { in_hand = evento; }
+
+void ev_store(const ev_evento *evento) {
+    if (!evento->is_tombstone) EV_PUSH(stored, evento->index);
+}
+
+static emission *emission_to(ev_bytes topic) {
+    /* Handlers emit to a topic or two: a search is all it takes. */
+    for (uint32_t i = 0; i < emitted.len; i++) {
+        if (ev_equal(emitted.at[i].topic, topic)) return &emitted.at[i];
+    }
+    EV_PUSH(emitted, ((emission){.topic = topic}));
+    return &emitted.at[emitted.len - 1];
+}
+
+void ev_emit(ev_bytes topic, const ev_evento *cause, const ev_record *record) {
+    emission *to = emission_to(topic);
+    EV_PUSH(to->sources, cause->index);
+    ev_push_record(&to->records, record);
+}
+
+void ev_flush(void) {
+    if (stored.len > 0) host_append(stored.at, stored.len);
+    for (uint32_t i = 0; i < emitted.len; i++) host_send(&emitted.at[i]);
+    stored.at = NULL, stored.len = 0;
+    emitted.at = NULL, emitted.len = 0;
+}
+
+ev_bytes ev_config(ev_bytes key) {
+    struct {
+        uint8_t is_set;
+        ev_bytes value;
+    } answer;
+    host_get(key.data, key.len, &answer);
+    if (!answer.is_set) return EV_NULL;
+    return answer.value.len == 0 ? (ev_bytes){"", 0} : answer.value;
+}
+
+const ev_setting *ev_config_all(size_t *count) {
+    struct {
+        const ev_setting *at;
+        size_t len;
+    } answer;
+    host_all(&answer);
+    *count = answer.len;
+    return answer.at;
+}
+
+static void write(enum ev_level level, ev_bytes message) {
+    host_write(level, in_hand != NULL, in_hand == NULL ? 0 : in_hand->index, message.data, message.len);
+}
+
+void ev_log(enum ev_level level, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    write(level, ev_vformat(format, args));
+    va_end(args);
+}
+
+void ev_panic_at(const char *file, int line, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    ev_bytes text = ev_vformat(format, args);
+    va_end(args);
+    write(EV_ERROR, ev_format("panicked at %s:%d: %.*s", file, line, EV_ARG(text)));
+    __builtin_trap();
+}

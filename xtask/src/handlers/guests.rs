@@ -1,0 +1,204 @@
+//! Handlers in other languages than Rust: a folder with a `handler.c`, `handler.py` or `handler.js`.
+//!
+//! Those in `plugins/NAME` are drop-ins, `plugins/NAME.wasm`. Those in `plugins/probe/LANGUAGE` are the
+//! probe once more, for tests, and become `target/handlers/probe-LANGUAGE.wasm`. A language's
+//! toolchain is got only when there is something to build with it.
+
+mod c;
+mod js;
+mod python;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::process::step;
+use crate::workspace;
+
+/// A handler's sources, and where its component goes.
+#[derive(Debug, PartialEq)]
+pub struct Guest {
+    language: Language,
+    folder: PathBuf,
+    component: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Language {
+    C,
+    Js,
+    Python,
+}
+
+impl Language {
+    const ALL: [Self; 3] = [Self::C, Self::Js, Self::Python];
+
+    /// The file that makes a folder a handler.
+    fn main(self) -> &'static str {
+        match self {
+            Self::C => "handler.c",
+            Self::Js => "handler.js",
+            Self::Python => "handler.py",
+        }
+    }
+
+    /// The SDK's folder below plugins/.
+    fn sdk(self) -> &'static str {
+        match self {
+            Self::C => "sdk-c",
+            Self::Js => "sdk-js",
+            Self::Python => "sdk-python",
+        }
+    }
+
+    /// Whatever of its toolchain would change what is made.
+    fn recipe(self) -> String {
+        match self {
+            Self::C => c::FLAGS.join(" "),
+            Self::Js => js::PACKAGE.to_owned(),
+            Self::Python => python::REQUIREMENT.to_owned(),
+        }
+    }
+}
+
+/// Those that a daemon runs.
+pub fn drop_ins(plugins: &Path) -> Result<Vec<Guest>> {
+    find(plugins, |name| plugins.join(format!("{name}.wasm")))
+}
+
+/// The probe in each language, for tests.
+pub fn probes(plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
+    find(&plugins.join("probe"), |name| {
+        apart.join(format!("probe-{name}.wasm"))
+    })
+}
+
+fn find(within: &Path, component: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
+    let mut guests = Vec::new();
+    for folder in entries(within)? {
+        let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let language = Language::ALL
+            .into_iter()
+            .find(|language| folder.join(language.main()).is_file());
+        guests.extend(language.map(|language| Guest {
+            language,
+            component: component(name),
+            folder: folder.clone(),
+        }));
+    }
+    Ok(guests)
+}
+
+/// Builds those whose sources, SDK, contract or toolchain differ from what they were made from:
+/// Python's takes half a minute.
+pub fn build(guests: &[Guest]) -> Result<()> {
+    for guest in guests {
+        let shown = guest.component.strip_prefix(workspace::root());
+        let shown = shown.unwrap_or(&guest.component).display();
+        let made_from = guest.made_from()?;
+        let note = guest.note();
+        if guest.component.is_file() && fs::read(&note).is_ok_and(|old| old == made_from) {
+            step(format_args!("{shown}: up to date"));
+            continue;
+        }
+        step(format_args!("building {}", guest.folder.display()));
+        let component = match guest.language {
+            Language::C => c::build(&guest.folder),
+            Language::Js => js::build(&guest.folder),
+            Language::Python => python::build(&guest.folder),
+        };
+        let component = component
+            .with_context(|| format!("{} does not become a handler", guest.folder.display()))?;
+        super::write(&guest.component, &component)?;
+        fs::write(&note, made_from).with_context(|| format!("cannot write {}", note.display()))?;
+        step(format_args!("{shown}: {} kB", component.len() / 1000));
+    }
+    Ok(())
+}
+
+impl Guest {
+    /// Everything that the component depends on, as one text.
+    fn made_from(&self) -> Result<Vec<u8>> {
+        let root = workspace::root();
+        let mut all = self.language.recipe().into_bytes();
+        for folder in [
+            &self.folder,
+            &root.join("plugins").join(self.language.sdk()),
+            &root.join("wit"),
+        ] {
+            append(folder, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    /// Where that text is kept: away from the folder that a daemon watches.
+    fn note(&self) -> PathBuf {
+        let name = self.component.with_extension("made-from");
+        workspace::root()
+            .join("target/handlers")
+            .join(name.file_name().unwrap_or_default())
+    }
+}
+
+fn append(folder: &Path, to: &mut Vec<u8>) -> Result<()> {
+    for path in entries(folder)? {
+        if path.is_dir() && !path.ends_with("__pycache__") {
+            append(&path, to)?;
+        } else if path.is_file() {
+            to.extend(format!("\n== {}\n", path.display()).bytes());
+            to.extend(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+        }
+    }
+    Ok(())
+}
+
+/// In the order of their names.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = || format!("cannot read {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in folder.read_dir().with_context(failed)? {
+        paths.push(entry.with_context(failed)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_a_folder_with_a_handler() {
+        let plugins = tempfile::tempdir().unwrap();
+        let plugins = plugins.path();
+        for file in [
+            "10-a/handler.py",
+            "b/handler.c",
+            "sdk/eventos.js",
+            "probe/js/handler.js",
+        ] {
+            let file = plugins.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let guest = |language, folder: &str, component: &str| Guest {
+            language,
+            folder: plugins.join(folder),
+            component: plugins.join(component),
+        };
+        assert_eq!(
+            drop_ins(plugins).unwrap(),
+            [
+                guest(Language::Python, "10-a", "10-a.wasm"),
+                guest(Language::C, "b", "b.wasm")
+            ]
+        );
+        assert_eq!(
+            probes(plugins, &plugins.join("apart")).unwrap(),
+            [guest(Language::Js, "probe/js", "apart/probe-js.wasm")]
+        );
+    }
+}

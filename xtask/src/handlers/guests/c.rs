@@ -1,0 +1,79 @@
+//! C: Debian's clang and its linker make a module without libc of the handler and the SDK; the
+//! component around it is made here.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::apt::{self, Need};
+use crate::process::{run, succeeds};
+use crate::workspace;
+
+/// A stack that traps when it ends rather than run into the data, the one that Rust has; functions keep their names, for
+/// backtraces.
+pub const FLAGS: [&str; 16] = [
+    "--target=wasm32",
+    "-std=c11",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-O2",
+    "-ffreestanding",
+    "-mbulk-memory",
+    "-ffunction-sections",
+    "-nostdlib",
+    "-Wl,--no-entry",
+    "-Wl,-z,stack-size=1048576",
+    "-Wl,--stack-first",
+    "-Wl,--gc-sections",
+    "-Wl,--strip-debug",
+    "-Wl,--fatal-warnings",
+];
+
+pub fn build(folder: &Path) -> Result<Vec<u8>> {
+    apt::provide(&[
+        Need {
+            what: "clang",
+            package: "clang",
+            is_there: succeeds(Command::new("clang").arg("--version")),
+        },
+        Need {
+            what: "wasm-ld",
+            package: "lld",
+            is_there: succeeds(Command::new("wasm-ld").arg("--version")),
+        },
+    ])?;
+    let root = workspace::root();
+    let sdk = root.join("plugins/sdk-c");
+    let temp = tempfile::tempdir().context("cannot make a folder")?;
+    let module = temp.path().join("handler.wasm");
+    let mut clang = Command::new("clang");
+    clang.args(FLAGS).arg("-I").arg(&sdk);
+    for sources in [&sdk, folder] {
+        let sources = super::entries(sources)?;
+        clang.args(
+            sources
+                .iter()
+                .filter(|path| path.extension().is_some_and(|it| it == "c")),
+        );
+    }
+    run(clang.arg("-o").arg(&module))?;
+    let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    componentize(module, &root.join("wit"))
+}
+
+/// Unlike what wit-bindgen generates, the SDK brings no description of the world: it is put in.
+fn componentize(mut module: Vec<u8>, wit: &Path) -> Result<Vec<u8>> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit)?;
+    let world = resolve.select_world(&[package], Some("handler"))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)?
+        .encode()
+}

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{GroupId, MetadataRequest, OffsetDeleteRequest, To
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::member::Member;
+use super::member::{Member, Terms, USUAL};
 use super::on_both;
 use super::raw::{Batch, fetch_partition, fetch_request, text, verdict};
 use super::subject::{Subject, code, to};
@@ -51,8 +51,7 @@ fn messages_may_be_larger() {
 
 fn setting(subject: &Subject, name: &str) -> String {
     let topic = subject.topic(1);
-    let (value, _) = subject.setting(&topic, name).expect("known");
-    value.expect("a value")
+    subject.settings(&topic)[name].0.clone()
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn same_partition(group: &str) -> String {
     let hash = |name: &str| {
         let hash = |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
         let hash = name.encode_utf16().fold(0, |h, unit| hash(h, unit as i16));
-        (hash & i32::MAX) % 4
+        hash.checked_abs().unwrap_or(0) % 4
     };
     let mut others = ('a'..='z').map(|letter| format!("{group}{letter}"));
     others
@@ -124,16 +123,28 @@ fn a_plain_batch_after_a_refused_transactional_one_is_taken() {
         let mut one = Transactor::new(subject, &subject.name("p"));
         let refused = one.produce(&topic, 0);
         let (id, epoch) = one.producer;
-        let plain = Batch::of(1).from(id, epoch, 0).bytes();
+        let plain = Batch::of(1).from(id, epoch, 5).bytes();
         (refused, one.raw.produce(&topic, 0, plain).0)
     })
     .differ(
         (
             Some(ResponseError::InvalidTxnState),
-            Some(ResponseError::InvalidTxnState),
+            Some(ResponseError::OutOfOrderSequenceNumber),
         ),
         (Some(ResponseError::InvalidTxnState), None),
     );
+}
+
+#[test]
+fn sessions_of_members_may_be_shorter_than_6_seconds() {
+    on_both(|subject| {
+        let terms = Terms {
+            session_timeout_ms: 5_999,
+            ..USUAL
+        };
+        Member::new(subject, &subject.name("g")).join(terms)
+    })
+    .differ(Some(ResponseError::InvalidSessionTimeout), None);
 }
 
 #[test]

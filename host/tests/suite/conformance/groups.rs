@@ -242,8 +242,8 @@ fn terms_that_a_group_cannot_have_are_refused() {
         let (none, group) = (&[][..], subject.name("g"));
         [
             join("", USUAL),
-            join(&group, session(5_999)),
             join(&group, session(1_800_001)),
+            join(&group, session(-1)),
             join(&group, Terms { kind: "", ..USUAL }),
             join(
                 &group,

@@ -117,7 +117,9 @@ fn a_message_of_eight_megabytes_passes_where_its_topic_takes_it() {
     on_both(|subject| {
         let topic = subject.topic_with(1, &[("max.message.bytes", "9000000")]);
         let producer = subject.producer(&[("message.max.bytes", "10000000")]);
-        let bytes: Vec<u8> = (0..8u32 << 20).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..8u32 << 20)
+            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+            .collect();
         let offset = subject.send(&producer, to(&topic).payload(&bytes));
         let there = subject.read(&topic, 0, "read_committed");
         (offset, there.len(), there[0].value.as_ref() == Some(&bytes))

@@ -78,7 +78,7 @@ fn any_bytes_pass_through_key_and_value() {
 fn the_producers_time_is_kept_however_old() {
     let times = [1, 1_000_000_000_000, 999_999_999_999];
     on_both(|subject| {
-        let topic = subject.topic(1);
+        let topic = subject.topic_with(1, &[("retention.ms", "-1")]);
         let producer = subject.producer(&[]);
         for time in times {
             let record = to(&topic).payload(b"x").timestamp(time);

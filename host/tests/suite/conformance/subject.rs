@@ -1,11 +1,16 @@
 //! A broker under examination, and what a check does with it. It does not know which of the two it is.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use eventos::embedded;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -26,6 +31,7 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 /// since all checks share one Apache Kafka.
 pub struct Subject {
     servers: String,
+    admin: OnceCell<AdminClient<DefaultClientContext>>,
     /// Ends before the folder goes.
     runtime: Runtime,
     _dir: Option<TempDir>,
@@ -39,6 +45,7 @@ impl Subject {
         AWAKE.call_once(|| Raw::connect(&servers).await_coordinators());
         Self {
             servers,
+            admin: OnceCell::new(),
             runtime: runtime(),
             _dir: None,
         }
@@ -60,6 +67,7 @@ impl Subject {
         runtime.spawn(broker.run(std::future::pending()));
         Self {
             servers,
+            admin: OnceCell::new(),
             runtime,
             _dir: Some(dir),
         }
@@ -93,9 +101,10 @@ impl Subject {
         self.runtime.block_on(answer).expect("in time")
     }
 
-    /// An administrator.
-    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
-        self.client(&[]).create().expect("a client")
+    /// The administrator.
+    pub fn admin(&self) -> &AdminClient<DefaultClientContext> {
+        let new = || self.client(&[]).create().expect("a client");
+        self.admin.get_or_init(new)
     }
 
     /// A new topic, ready to be used.
@@ -120,30 +129,21 @@ impl Subject {
     ) -> Result<(), RDKafkaErrorCode> {
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         topic.config = settings.to_vec();
-        let admin = self.admin();
-        let created = admin.create_topics([&topic], &AdminOptions::new());
+        let created = self.admin().create_topics([&topic], &AdminOptions::new());
         verdict(self.wait(created))
     }
 
-    /// Sets a topic's settings, all that it has of its own, and waits until they show.
-    pub fn alter(&self, topic: &str, settings: Settings<'_>) -> Result<(), RDKafkaErrorCode> {
-        use rdkafka::admin::{AlterConfig, ResourceSpecifier};
-        let mut change = AlterConfig::new(ResourceSpecifier::Topic(topic));
-        change.entries = settings.iter().copied().collect();
-        let altered = self.admin().alter_configs([&change], &AdminOptions::new());
-        let altered = self.wait(altered).expect("answered").remove(0);
-        altered.map(drop).map_err(|(_, code)| code)
-    }
-
-    /// A setting of a topic and where it is from, if the broker has it.
-    pub fn setting(&self, topic: &str, name: &str) -> Option<(Option<String>, String)> {
-        use rdkafka::admin::ResourceSpecifier;
+    /// The settings of a topic, each with its value and where that is from.
+    pub fn settings(&self, topic: &str) -> HashMap<String, (String, String)> {
         let of = [ResourceSpecifier::Topic(topic)];
         let described = self.admin().describe_configs(&of, &AdminOptions::new());
         let described = self.wait(described).expect("answered").remove(0);
-        let described = described.expect("described");
-        let entry = described.get(name)?;
-        Some((entry.value.clone(), format!("{:?}", entry.source)))
+        let entries = described.expect("described").entries.into_iter();
+        let setting = |entry: ConfigEntry| {
+            let value = entry.value.unwrap_or_default();
+            (entry.name, (value, format!("{:?}", entry.source)))
+        };
+        entries.map(setting).collect()
     }
 
     /// A producer that waits for no company of its messages.

@@ -112,7 +112,6 @@ impl Transactor {
         let request = OffsetFetchRequest::default()
             .with_groups(vec![group])
             .with_require_stable(stable);
-        // The marker of a transaction that has ended may be on its way still.
         let answer = self.raw.call(8, &request);
         let found = &answer.groups[0].topics[0].partitions[0];
         (verdict(found.error_code), found.committed_offset)

@@ -1,7 +1,7 @@
 // Makes a component of a handler: `node build.cjs FOLDER WIT OUT`. FOLDER has `handler.js` and,
 // somewhere in it, `eventos.js`; WIT is the folder of the contract. Needs the npm package
 // componentize-qjs, and uses its QuickJS that is optimised for size. What that imports of WASI, for
-// `Date` and `console`, the daemon satisfies.
+// `Date`, the daemon satisfies.
 //
 // That QuickJS leaves an export `init` of its own, with which it was prepared, in the component
 // (componentize-qjs 0.4.5; "duplicate items detected" if there is another). So the contract's `init`

@@ -221,6 +221,19 @@ export const log = {
   error: (message) => hostLog.write("error", inHand, String(message)),
 };
 
+// The QuickJS that handlers are built with has no console; what is written for one goes to the log.
+if (typeof globalThis.console === "undefined") {
+  const line = (write) => (...parts) => write(parts.map(String).join(" "));
+  globalThis.console = {
+    trace: line(log.trace),
+    debug: line(log.debug),
+    log: line(log.info),
+    info: line(log.info),
+    warn: line(log.warn),
+    error: line(log.error),
+  };
+}
+
 /**
  * What a handler's file has to export. `answer` is called with each Evento; `start`, if there is
  * one, once in each new instance, and what it throws refuses the handler with its text.

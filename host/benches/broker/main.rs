@@ -137,7 +137,7 @@ fn compare() {
 
 /// Everything once, each thing on both brokers before the next; every other round Kafka is first.
 fn measure_round(round: usize, sides: &mut [Side; 2], results: &mut Results) {
-    let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+    let order = if round.is_multiple_of(2) { [0, 1] } else { [1, 0] };
     for client in Client::ALL {
         for i in 0..ROWS.len() {
             for which in order {

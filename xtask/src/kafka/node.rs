@@ -111,9 +111,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// One replica of everything, groups that do not wait for a second member, and chores (transactions that
-/// time out, compaction, retention) within a second instead of ten seconds to five minutes; the rest is as
-/// Kafka has it.
+/// One replica of everything, groups that do not wait for a second member, and transactions that time out
+/// aborted within a second instead of ten; the rest is as Kafka has it.
 fn properties(dir: &Path, broker: u16, controller: u16) -> String {
     format!(
         "process.roles=broker,controller
@@ -132,9 +131,6 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-log.initial.task.delay.ms=500
-log.retention.check.interval.ms=1000
-log.cleaner.backoff.ms=500
 ",
         dir.join("data").display()
     )

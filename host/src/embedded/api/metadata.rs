@@ -14,7 +14,7 @@ use super::{NODE, text};
 use crate::embedded::Shared;
 use crate::embedded::batch::LEADER_EPOCH;
 use crate::embedded::ids::TopicId;
-use crate::embedded::topics::Topic;
+use crate::embedded::topics::{Topic, check_name};
 
 /// What anybody may do to a topic, as the bits of Kafka's `AclOperation`: all of it.
 pub const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
@@ -100,7 +100,10 @@ fn look_up(shared: &Shared, asked: MetadataRequestTopic, create: bool) -> Metada
             tracing::info!(topic = %name.as_str(), %error, "cannot create a topic on demand");
             ResponseError::from(&error)
         }),
-        None => Err(ResponseError::UnknownTopicOrPartition),
+        None => Err(match check_name(&name) {
+            Ok(()) => ResponseError::UnknownTopicOrPartition,
+            Err(error) => ResponseError::from(&error),
+        }),
     };
     match topic {
         Ok(topic) => found(&topic),

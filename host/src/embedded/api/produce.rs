@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::{storage_error, transactions};
 use crate::embedded::Shared;
 use crate::embedded::batch::{self, Header, Invalid};
 use crate::embedded::ids::PartitionId;
-use crate::embedded::log::{AppendError, Appended, Outside, Partition, Refusal};
+use crate::embedded::log::{self, AppendError, Appended, Outside, Partition};
 use crate::embedded::topics::Topic;
 
 const ALL_ACKS: i16 = -1;
@@ -20,7 +22,25 @@ const ZSTD: i16 = 4;
 const FIRST_VERSION_OF_ZSTD: i16 = 7;
 
 /// A refusal with its reason, which clients since version 8 show.
-type Refused = (ResponseError, String);
+type Refusal = (ResponseError, String);
+
+/// A refused batch.
+struct Refused {
+    error: ResponseError,
+    reason: String,
+    /// The records that are at fault, counted from 0, where single ones are.
+    records: Vec<i32>,
+}
+
+impl From<Refusal> for Refused {
+    fn from((error, reason): Refusal) -> Refused {
+        Refused {
+            error,
+            reason,
+            records: Vec::new(),
+        }
+    }
+}
 
 /// Appends every batch. With acks=0 nobody waits for the answer, so there is none.
 ///
@@ -36,8 +56,9 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
         for data in topic.partition_data {
             let index = data.index;
             let log = log_for(found.as_deref(), PartitionId(index), acks);
+            let log = log.map_err(Refused::from);
             let result = log.and_then(|log| store(log, data, version, why_outside));
-            if let Err((error, reason)) = &result {
+            if let Err(Refused { error, reason, .. }) = &result {
                 tracing::debug!(topic = topic.name.as_str(), partition = index, %error, reason, "batch refused");
             }
             partitions.push(respond(index, result));
@@ -52,7 +73,7 @@ pub fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> Option<
 }
 
 /// The log of a partition, if it can give what `acks` asks for.
-fn log_for(topic: Option<&Topic>, id: PartitionId, acks: i16) -> Result<&Partition, Refused> {
+fn log_for(topic: Option<&Topic>, id: PartitionId, acks: i16) -> Result<&Partition, Refusal> {
     if !(ALL_ACKS..=1).contains(&acks) {
         let reason = format!("acks={acks}: choose 0, 1 or -1");
         return Err((ResponseError::InvalidRequiredAcks, reason));
@@ -71,42 +92,51 @@ fn log_for(topic: Option<&Topic>, id: PartitionId, acks: i16) -> Result<&Partiti
 }
 
 fn store(
-    log: &Partition,
+    partition: &Partition,
     data: PartitionProduceData,
     version: i16,
     why_outside: impl Fn(&Header) -> ResponseError,
 ) -> Result<Appended, Refused> {
     let batch = data.records.unwrap_or_default();
     let header = check(&batch, version)?;
-    log.append(&header, &batch).map_err(|error| {
+    partition.append(&header, &batch).map_err(|error| {
         let code = match &error {
             AppendError::Refused(
-                Refusal::StaleEpoch { .. } | Refusal::Outside(Outside::StaleEpoch { .. }),
+                log::Refusal::StaleEpoch { .. } | log::Refusal::Outside(Outside::StaleEpoch { .. }),
             ) => ResponseError::InvalidProducerEpoch,
-            AppendError::Refused(Refusal::OutOfOrder { .. }) => {
+            AppendError::Refused(log::Refusal::OutOfOrder { .. }) => {
                 ResponseError::OutOfOrderSequenceNumber
             }
-            AppendError::Refused(Refusal::Outside(Outside::NotOpen)) => why_outside(&header),
+            AppendError::Refused(log::Refusal::Outside(Outside::NotOpen)) => why_outside(&header),
             AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
             AppendError::Timestamp { .. } => ResponseError::InvalidTimestamp,
-            AppendError::NoKey => ResponseError::InvalidRecord,
+            AppendError::NoKey { .. } => ResponseError::InvalidRecord,
             AppendError::Unreadable(_) => ResponseError::CorruptMessage,
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };
-        (code, error.to_string())
+        let reason = error.to_string();
+        let records = match error {
+            AppendError::NoKey { records } => records,
+            _ => Vec::new(),
+        };
+        Refused {
+            error: code,
+            reason,
+            records,
+        }
     })
 }
 
 /// What Kafka checks (`ProduceRequest.validateRecords`, `LogValidator`), short of opening the batch.
-fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
+fn check(batch: &Bytes, version: i16) -> Result<Header, Refusal> {
     let header = batch::verify(batch).map_err(|invalid| match &invalid {
-        Invalid::Magic(_) | Invalid::Count { .. } => {
+        Invalid::Magic(0 | 1) | Invalid::Count { .. } => {
             (ResponseError::InvalidRecord, invalid.to_string())
         }
-        // More bytes than the batch says: a second batch.
-        Invalid::Truncated { have, need } if have > need => {
-            let reason = "more than one batch for a partition".to_owned();
+        // More bytes than the batch says: a second batch. Fewer: none at all.
+        Invalid::Truncated { .. } => {
+            let reason = format!("one whole batch for a partition, not {invalid}");
             (ResponseError::InvalidRecord, reason)
         }
         _ => (ResponseError::CorruptMessage, invalid.to_string()),
@@ -142,10 +172,10 @@ fn check(batch: &Bytes, version: i16) -> Result<Header, Refused> {
             "the codec is not one of this version",
         );
     }
-    if header.producer_id.is_some() && (header.base_sequence < 0 || header.producer_epoch < 0) {
+    if header.producer_id.is_some() && header.base_sequence < 0 {
         return refuse(
             ResponseError::InvalidRecord,
-            "an idempotent batch needs epoch and sequence",
+            "an idempotent batch needs a sequence",
         );
     }
     Ok(header)
@@ -160,10 +190,22 @@ fn respond(index: i32, result: Result<Appended, Refused>) -> PartitionProduceRes
             .with_base_offset(stored.base_offset.0)
             .with_log_start_offset(stored.log_start.0)
             .with_log_append_time_ms(stored.append_time.unwrap_or(-1)),
-        Err((error, reason)) => response
-            .with_error_code(error.code())
-            .with_error_message(super::reason(reason))
-            .with_base_offset(-1)
-            .with_log_start_offset(-1),
+        Err(Refused {
+            error,
+            reason,
+            records,
+        }) => {
+            let at_fault = records.into_iter().map(|index| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(index)
+                    .with_batch_index_error_message(super::reason(reason.clone()))
+            });
+            response
+                .with_record_errors(at_fault.collect())
+                .with_error_code(error.code())
+                .with_error_message(super::reason(reason.clone()))
+                .with_base_offset(-1)
+                .with_log_start_offset(-1)
+        }
     }
 }

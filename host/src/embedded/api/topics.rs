@@ -30,7 +30,11 @@ pub fn create(shared: &Shared, request: CreateTopicsRequest) -> CreateTopicsResp
         .filter(|topic| !names.insert(&topic.name))
         .map(|topic| topic.name.clone())
         .collect();
-    let results = request.topics.iter().map(|topic| {
+    // Whatever is repeated is answered once.
+    let mut answered = HashSet::new();
+    let asked = request.topics.iter();
+    let each = asked.filter(|topic| answered.insert(&topic.name));
+    let results = each.map(|topic| {
         let result = if repeated.contains(&topic.name) {
             Err((
                 ResponseError::InvalidRequest,

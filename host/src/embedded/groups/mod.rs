@@ -115,7 +115,8 @@ impl Coordinator {
         instance: Option<&str>,
         generation: i32,
     ) -> Result<(), GroupError> {
-        if group.is_empty() {
+        // Who is no member may use even the group without a name, as Kafka's oldest consumers did.
+        if group.is_empty() && generation >= 0 {
             return Err(GroupError::InvalidGroup);
         }
         match self.lock().get_mut(group) {

@@ -25,8 +25,11 @@ pub fn check(
     }
     if settings.compact {
         let records = records::unfold(header, batch).map_err(AppendError::Unreadable)?;
-        if records::iterate(&records).any(|record| !record.has_key()) {
-            return Err(AppendError::NoKey);
+        let without = (0..).zip(records::iterate(&records));
+        let without = without.filter(|(_, record)| !record.has_key());
+        let records: Vec<i32> = without.map(|(i, _)| i).collect();
+        if !records.is_empty() {
+            return Err(AppendError::NoKey { records });
         }
     }
     Ok(())

@@ -99,7 +99,10 @@ pub enum AppendError {
     },
     /// The topic keeps the newest record of each key, and one has none.
     #[error("a compacted topic takes no record without a key")]
-    NoKey,
+    NoKey {
+        /// Which, counted from 0.
+        records: Vec<i32>,
+    },
     /// The records cannot be read, and here they must be.
     #[error("the records cannot be read: {0}")]
     Unreadable(io::Error),

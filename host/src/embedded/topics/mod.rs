@@ -160,9 +160,16 @@ impl Topics {
     /// Whether a new topic may have the name.
     pub fn check_new(&self, name: &str) -> Result<(), TopicError> {
         check_name(name)?;
-        match self.get(name) {
-            Some(_) => Err(TopicError::Exists(name.to_owned())),
-            None => Ok(()),
+        if self.get(name).is_some() {
+            return Err(TopicError::Exists(name.to_owned()));
+        }
+        let alike = |other: &String| rules::collides(name, other);
+        match self.read().keys().any(alike) {
+            true => Err(TopicError::Name {
+                name: name.to_owned(),
+                rule: "differs from another topic's only in '.' and '_', which metrics take for one",
+            }),
+            false => Ok(()),
         }
     }
 

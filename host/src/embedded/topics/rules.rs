@@ -25,6 +25,11 @@ pub fn check_name(name: &str) -> Result<(), TopicError> {
     })
 }
 
+/// Whether Kafka takes two names for one in its metrics (`Topic.hasCollision`).
+pub fn collides(one: &str, other: &str) -> bool {
+    one.replace('.', "_") == other.replace('.', "_")
+}
+
 /// Whether a topic may have that many, `min` at least.
 pub fn check_partitions(name: &str, asked: i32, min: u32) -> Result<u32, TopicError> {
     let possible = u32::try_from(asked).ok();

@@ -126,11 +126,7 @@ fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_on
         .find(|line| line.starts_with("error: "))
         .expect("an error");
     assert!(error.contains("plugins/20-files.wasm"), "{}", ran.err);
-    assert!(
-        ran.err.contains("wasi:http/types@0.2.6"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("wasi:http/types@0.2.6"), "{}", ran.err);
 }
 
 #[test]

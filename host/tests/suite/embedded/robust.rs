@@ -71,7 +71,7 @@ async fn who_asks_for_much_and_reads_nothing_takes_one_answer_and_hinders_nobody
     }
     work(broker.address, "before").await;
     let before = broker.resident();
-    // An answer is 16 MB, all together are 1.6 GB: more than any socket holds.
+    // An answer is a megabyte at least, all together are 100: more than any socket holds.
     let mut slow = connect(broker.address).await;
     for _ in 0..100 {
         let ask = fetch_up_to(64 << 20, &[0; 4], 1, 0);
@@ -87,7 +87,7 @@ async fn who_asks_for_much_and_reads_nothing_takes_one_answer_and_hinders_nobody
     }
     for _ in 0..100 {
         let (_, rest) = answer(&mut slow).await;
-        assert!(rest.len() > 16_000_000, "{}", rest.len());
+        assert!(rest.len() > 1_000_000, "{}", rest.len());
     }
 }
 

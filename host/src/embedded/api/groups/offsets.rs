@@ -37,7 +37,15 @@ pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResp
         request.group_instance_id.as_deref(),
         request.generation_id_or_member_epoch,
     );
-    let refused = may.err().map(|error| ResponseError::from(&error));
+    let is_known = || shared.offsets.has_group(&request.group_id);
+    let has_members = || shared.groups.describe(&request.group_id).is_some();
+    let refused = may.err().map(|error| match ResponseError::from(&error) {
+        // A group that is known by its commits alone has no members, and so not this one.
+        ResponseError::IllegalGeneration if is_known() && !has_members() => {
+            ResponseError::UnknownMemberId
+        }
+        other => other,
+    });
     let mut commits = Vec::new();
     let mut topics: Vec<_> = request
         .topics

@@ -340,5 +340,8 @@ fn a_record_without_a_key_is_refused() {
     let bytes = sample(&Sample::default());
     let header = Header::parse(&bytes).unwrap();
     let refused = partition.append(&header, &bytes).unwrap_err();
-    assert!(matches!(refused, crate::embedded::log::AppendError::NoKey));
+    assert!(matches!(
+        refused,
+        crate::embedded::log::AppendError::NoKey { .. }
+    ));
 }

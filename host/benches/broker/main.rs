@@ -37,6 +37,7 @@ const LATENCY_WARM_UP: usize = 10_000;
 pub struct Row {
     /// Of a value; there are no keys and no headers.
     pub bytes: usize,
+    /// Of the topic.
     pub partitions: usize,
 }
 
@@ -58,7 +59,9 @@ const fn row(bytes: usize, partitions: usize) -> Row {
 /// Who produces and consumes.
 #[derive(Clone, Copy)]
 pub enum Client {
+    /// What users have.
     Librdkafka,
+    /// Batches made beforehand, so that the client costs next to nothing.
     Prepared,
 }
 
@@ -77,8 +80,11 @@ impl Client {
 
 /// Messages that are produced to the end of a topic's partitions in turn, and then consumed.
 pub struct Load<'a> {
+    /// Where to.
     pub topic: &'a str,
+    /// How large, and over how many partitions.
     pub row: Row,
+    /// How many, over all partitions.
     pub messages: usize,
     /// The offset of the first one, in every partition.
     pub from: i64,
@@ -87,6 +93,7 @@ pub struct Load<'a> {
 /// What one way through a row took, in seconds.
 #[derive(Clone, Copy)]
 pub struct Took {
+    /// From the first to the last.
     pub wall: f64,
     /// CPU time of the broker's process.
     pub broker: f64,
@@ -137,7 +144,11 @@ fn compare() {
 
 /// Everything once, each thing on both brokers before the next; every other round Kafka is first.
 fn measure_round(round: usize, sides: &mut [Side; 2], results: &mut Results) {
-    let order = if round.is_multiple_of(2) { [0, 1] } else { [1, 0] };
+    let order = if round.is_multiple_of(2) {
+        [0, 1]
+    } else {
+        [1, 0]
+    };
     for client in Client::ALL {
         for i in 0..ROWS.len() {
             for which in order {

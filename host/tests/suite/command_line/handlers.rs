@@ -72,7 +72,7 @@ fn junk_and_core_modules_are_told_apart() {
 fn an_import_that_the_host_does_not_offer_is_named() {
     let message = problem(&wasm(CALLS_OTHERS));
     assert!(
-        message.starts_with("it does not fit the world "),
+        message.starts_with("it imports what no handler has: "),
         "{message}"
     );
     assert!(message.contains("wasi:http/types@0.2.6"), "{message}");

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::on_both;
 use super::raw::{Batch, Verdict, text, verdict};
-use super::subject::{Settings, Subject, texts, to};
+use super::subject::{Settings, Subject, to};
 use crate::support::{Received, eventually};
 
 /// The kind of resource that a topic is.
@@ -322,42 +322,4 @@ fn compaction_leaves_the_last_message_of_each_key_where_it_was() {
         vec![2, 3, 4, 5, 6],
         (0, 7),
     ));
-}
-
-#[test]
-fn old_messages_go_by_time_and_by_size() {
-    on_both(|subject| {
-        let by = |setting| {
-            let topic = subject.topic_with(1, &[("segment.bytes", "1048576"), setting]);
-            let pairs = ["a", "b", "c", "d"].map(|key| (key, Some("x")));
-            fill_segments(subject, &topic, &pairs);
-            topic
-        };
-        let by_size = by(("retention.bytes", "1500000"));
-        let by_time = by(("retention.ms", "1"));
-        [by_size, by_time].map(|topic| {
-            eventually("the first to go", || {
-                let (low, high) = subject.watermarks(&topic, 0);
-                (low > 0).then_some(high)
-            })
-        })
-    })
-    .agree_on([4, 4]);
-}
-
-#[test]
-fn what_is_left_by_size_is_read_from_its_first_offset_on() {
-    on_both(|subject| {
-        let settings = [("segment.bytes", "1048576"), ("retention.bytes", "1500000")];
-        let topic = subject.topic_with(1, &settings);
-        let pairs = ["a", "b", "c", "d", "e"].map(|key| (key, Some("x")));
-        fill_segments(subject, &topic, &pairs);
-        let low = eventually("the first to go", || {
-            let (low, _) = subject.watermarks(&topic, 0);
-            (low == 2).then_some(low)
-        });
-        let left = subject.read(&topic, 0, "read_committed");
-        (low, texts(&left).len())
-    })
-    .agree_on((2, 3));
 }

@@ -149,6 +149,15 @@ impl Coordinator {
         }
     }
 
+    /// Forgets a group whose members have left, as the next tick would.
+    pub fn forget_empty(&self, group: &str) {
+        let mut groups = self.lock();
+        let is_empty = |group: &Group| group.describe().phase == Phase::Empty;
+        if groups.get(group).is_some_and(is_empty) {
+            groups.remove(group);
+        }
+    }
+
     /// What is known of a group; `None` if it has no members and had none lately.
     pub fn describe(&self, group: &str) -> Option<Description> {
         self.lock().get(group).map(Group::describe)

@@ -111,7 +111,10 @@ pub fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResp
             Some(ResponseError::NonEmptyGroup)
         } else {
             match shared.offsets.remove_group(&name) {
-                Ok(true) => None,
+                Ok(true) => {
+                    shared.groups.forget_empty(&name);
+                    None
+                }
                 Ok(false) => Some(ResponseError::GroupIdNotFound),
                 Err(error) => Some(ResponseError::from(&error)),
             }

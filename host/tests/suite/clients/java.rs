@@ -80,15 +80,15 @@ fn a_topic_is_created_with_settings_and_changed_and_deleted() {
         head.contains("PartitionCount: 3 ReplicationFactor: 1"),
         "{head}"
     );
-    let configs = format!("Configs: {}", changed.join(","));
-    assert!(head.ends_with(&configs), "{head}");
+    assert!(changed.iter().all(|set| head.contains(set)), "{head}");
+    assert!(!head.contains("cleanup.policy"), "{head}");
     for (i, partition) in described[1..].iter().enumerate() {
         let expected = format!("Topic: made Partition: {i} Leader: 1 Replicas: 1 Isr: 1");
         assert!(partition.join(" ").starts_with(&expected), "{partition:?}");
     }
 
     topics(&["--delete", "--topic", "made"]);
-    let listed = topics(&["--list"]);
+    let listed = topics(&["--list", "--exclude-internal"]);
     let mut left = [setup.topic(), setup.dead_letters()];
     left.sort();
     assert_eq!(listed.lines().collect::<Vec<_>>(), left);
@@ -132,7 +132,7 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
     let described = tool(&daemon, GROUPS, &["--describe", "--group", "console"]);
     let mut described = table(&described);
     described.retain(|line| line.first() == Some(&"console"));
-    assert_eq!(described.len(), 4);
+    assert_eq!(described.len(), ends.len());
     for (i, (line, end)) in described.iter().zip(&ends).enumerate() {
         let expected = format!("console {topic} {i} {end} {end} 0 - - -");
         assert_eq!(line.join(" "), expected);
@@ -143,8 +143,9 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
     let reset = tool(&daemon, GROUPS, &[&reset[..], &of].concat());
     let reset = table(&reset);
     let reset = reset.iter().filter(|line| line.last() == Some(&"0"));
-    assert_eq!(reset.count(), 4);
-    assert_eq!(committed(broker, "console", &topic), [0; 4]);
+    assert_eq!(reset.count(), ends.len());
+    let from_the_start = vec![0; ends.len()];
+    assert_eq!(committed(broker, "console", &topic), from_the_start);
     assert_eq!(group(broker, "console"), ("Empty".to_owned(), 0));
 
     let deleted = tool(&daemon, GROUPS, &["--delete", "--group", "console"]);

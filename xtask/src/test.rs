@@ -2,6 +2,7 @@
 //!
 //! The tests receive
 //! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
+//! * `EVENTOS_TEST_KAFKA_JARS`, the folder of Kafka's jars, its command-line tools among them,
 //! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web framework of `python.txt`,
 //! * `kcat` on the path, and every handler freshly built, as `cargo xtask handlers` leaves them.
 //!
@@ -43,6 +44,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .args(args);
     tests
         .env("EVENTOS_TEST_KAFKA", kafka.address())
+        .env("EVENTOS_TEST_KAFKA_JARS", &jars)
         .env("EVENTOS_TEST_PYTHON", python);
     run_command(&mut tests)
         .with_context(|| format!("the tests failed; Kafka's log is {}", log.display()))?;

@@ -1,5 +1,5 @@
-//! Apache Kafka's jars, fetched with Maven into the user's cache folder, and the Java that runs
-//! them.
+//! Apache Kafka's jars, its command-line tools among them, fetched with Maven into the user's cache
+//! folder, and the Java that runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,11 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
     <dependency>
       <groupId>org.apache.kafka</groupId>
       <artifactId>kafka_2.13</artifactId>
+      <version>4.3.1</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka-tools</artifactId>
       <version>4.3.1</version>
     </dependency>
     <dependency>
@@ -129,8 +134,10 @@ mod tests {
 
     #[test]
     fn the_pom_fetches_the_version_that_we_look_for() {
-        assert!(POM.contains(&format!(
-            "<artifactId>kafka_2.13</artifactId>\n      <version>{KAFKA}</version>"
-        )));
+        for artifact in ["kafka_2.13", "kafka-tools"] {
+            assert!(POM.contains(&format!(
+                "<artifactId>{artifact}</artifactId>\n      <version>{KAFKA}</version>"
+            )));
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod aiokafka;
 mod confluent;
+mod java;
 mod kcat;
 mod seed;
 

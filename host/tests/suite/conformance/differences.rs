@@ -1,20 +1,30 @@
 //! Where the broker inside answers otherwise than Apache Kafka, and is meant to: the table in the README, each row held
-//! true by a check.
+//! true by a check. Two rows have none: the order of an OffsetDelete's answer, which in a Kafka is another each time, and
+//! the markers that compaction keeps, which a Kafka drops only after a day.
 
 use std::collections::BTreeSet;
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
-use kafka_protocol::messages::{GroupId, MetadataRequest, OffsetDeleteRequest, TopicName};
+use kafka_protocol::messages::{
+    DescribeTopicPartitionsRequest, GroupId, IncrementalAlterConfigsRequest, MetadataRequest,
+    OffsetDeleteRequest, TopicName,
+};
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::batch::Batch;
 use super::member::{Member, Terms, USUAL};
 use super::on_both;
-use super::raw::{Batch, fetch_partition, fetch_request, text, verdict};
+use super::raw::{fetch_partition, fetch_request, text, verdict};
+use super::settings::{SET, alter};
 use super::subject::{Subject, code, to};
 use super::transactor::Transactor;
 use crate::support::eventually;
@@ -58,6 +68,76 @@ fn setting(subject: &Subject, name: &str) -> String {
 fn batches_are_not_compressed_anew() {
     on_both(|subject| subject.create(&subject.name("t"), 1, &[("compression.type", "zstd")]))
         .differ(Ok(()), Err(RDKafkaErrorCode::InvalidConfig));
+}
+
+#[test]
+fn a_ratio_is_a_plain_number_from_0_to_1() {
+    on_both(|subject| {
+        ["NaN", "0.5f", "0.5"].map(|ratio| {
+            let settings = [("min.cleanable.dirty.ratio", ratio)];
+            subject.create(&subject.name("t"), 1, &settings)
+        })
+    })
+    .differ(
+        [Ok(()), Ok(()), Ok(())],
+        [
+            Err(RDKafkaErrorCode::InvalidConfig),
+            Err(RDKafkaErrorCode::InvalidConfig),
+            Ok(()),
+        ],
+    );
+}
+
+#[test]
+fn an_operation_on_a_setting_that_nobody_knows_is_an_invalid_request() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        alter(subject, &topic, &[("retention.ms", 9, Some("1"))])
+    })
+    .differ(
+        Some(ResponseError::UnknownServerError),
+        Some(ResponseError::InvalidRequest),
+    );
+}
+
+#[test]
+fn only_topics_have_settings_that_can_be_altered() {
+    on_both(|subject| {
+        let setting = AlterableConfig::default()
+            .with_name(text("log.cleaner.threads"))
+            .with_config_operation(SET)
+            .with_value(Some(text("1")));
+        let broker = AlterConfigsResource::default()
+            .with_resource_type(4)
+            .with_resource_name(text("1"))
+            .with_configs(vec![setting]);
+        // The Kafka is that of all checks.
+        let request = IncrementalAlterConfigsRequest::default()
+            .with_validate_only(true)
+            .with_resources(vec![broker]);
+        verdict(subject.raw().call(1, &request).responses[0].error_code)
+    })
+    .differ(None, Some(ResponseError::InvalidRequest));
+}
+
+#[test]
+fn an_empty_name_among_others_spoils_only_its_own_answer() {
+    on_both(|subject| {
+        let topic = subject.topic(1);
+        let named = |name: &str| TopicRequest::default().with_name(text::<TopicName>(name));
+        let request = DescribeTopicPartitionsRequest::default()
+            .with_topics(vec![named(&topic), named("")])
+            .with_response_partition_limit(10);
+        let answer = subject.raw().call(0, &request);
+        let told = answer.topics.iter().map(|t| verdict(t.error_code));
+        let mut told: Vec<_> = told.collect();
+        told.sort_by_key(Option::is_some);
+        told
+    })
+    .differ(
+        vec![Some(ResponseError::UnknownServerError); 2],
+        vec![None, Some(ResponseError::InvalidTopicException)],
+    );
 }
 
 #[test]

@@ -11,8 +11,9 @@ use kafka_protocol::records::RecordBatchDecoder;
 use rdkafka::Offset;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::batch::Batch;
 use super::on_both;
-use super::raw::{Batch, UNCOMMITTED, fetch_partition, fetch_request, text, verdict};
+use super::raw::{UNCOMMITTED, fetch_partition, fetch_request, text, verdict};
 use super::subject::{Subject, texts};
 
 /// How many batches came of each partition.

@@ -3,8 +3,9 @@
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::records::RecordBatchDecoder;
 
+use super::batch::Batch;
 use super::on_both;
-use super::raw::{Batch, Raw, UNCOMMITTED, Verdict, verdict};
+use super::raw::{Raw, UNCOMMITTED, Verdict, verdict};
 use super::subject::Subject;
 
 /// A topic, a connection, and the id of a new producer with epoch 0.

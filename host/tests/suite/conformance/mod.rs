@@ -6,7 +6,9 @@
 //! and are meant to, the check is in [`differences`], with both answers; the README has the same list for readers.
 
 mod administration;
+mod batch;
 mod compression;
+mod describing;
 mod differences;
 mod fetching;
 mod groups;
@@ -19,6 +21,7 @@ mod records;
 mod settings;
 mod subject;
 mod time;
+mod transaction_calls;
 mod transactions;
 mod transactor;
 

@@ -5,8 +5,9 @@ use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::batch::Batch;
 use super::on_both;
-use super::raw::{Batch, UNCOMMITTED, verdict};
+use super::raw::{UNCOMMITTED, verdict};
 use super::subject::{Subject, code, texts, to};
 use crate::support::{DEADLINE, eventually};
 

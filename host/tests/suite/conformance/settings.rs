@@ -10,15 +10,16 @@ use kafka_protocol::messages::incremental_alter_configs_request::{
 use kafka_protocol::messages::{AlterConfigsRequest, IncrementalAlterConfigsRequest};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::batch::Batch;
 use super::on_both;
-use super::raw::{Batch, Verdict, text, verdict};
+use super::raw::{Verdict, text, verdict};
 use super::subject::{Settings, Subject, to};
 use crate::support::{Received, eventually};
 
 /// The kind of resource that a topic is.
 const TOPIC: i8 = 2;
 /// What is done to a setting.
-const SET: i8 = 0;
+pub const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
@@ -120,6 +121,21 @@ fn settings_that_are_not_known_or_not_possible_make_no_topic() {
 }
 
 #[test]
+fn blanks_around_values_are_not_kept() {
+    on_both(|subject| {
+        let settings = [
+            ("retention.ms", " 1000000 "),
+            ("cleanup.policy", " compact , delete "),
+        ];
+        own(subject, &subject.topic_with(1, &settings), &NAMES)
+    })
+    .agree_on(pairs([
+        ("retention.ms", "1000000"),
+        ("cleanup.policy", "compact,delete"),
+    ]));
+}
+
+#[test]
 fn settings_are_replaced_all_at_once() {
     on_both(|subject| {
         let topic = subject.topic_with(1, &[("retention.ms", "1000000")]);
@@ -161,7 +177,7 @@ fn replace(subject: &Subject, topic: &str, settings: Settings<'_>) -> Verdict {
 }
 
 /// Alters settings one by one in one request.
-fn alter(subject: &Subject, topic: &str, changes: &[(&str, i8, Option<&str>)]) -> Verdict {
+pub fn alter(subject: &Subject, topic: &str, changes: &[(&str, i8, Option<&str>)]) -> Verdict {
     let change = |&(name, operation, value): &(&str, i8, Option<&str>)| {
         AlterableConfig::default()
             .with_name(text(name))

@@ -4,8 +4,9 @@ use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, Timestamp, TopicPartitionList};
 
+use super::batch::Batch;
 use super::on_both;
-use super::raw::{Batch, EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict};
+use super::raw::{EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict};
 use super::subject::{Subject, at, next, to};
 use crate::support::DEADLINE;
 

@@ -14,7 +14,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::raw::{Batch, Raw, Verdict, text, verdict};
+use super::batch::Batch;
+use super::raw::{Raw, Verdict, text, verdict};
 use super::subject::Subject;
 use crate::support::eventually;
 

@@ -172,8 +172,8 @@ fn write_segments(folder: &Path, recipe: &[u8]) {
                 let mut base = [0; 8];
                 let length = bytes.len().min(8);
                 base[8 - length..].copy_from_slice(&bytes[..length]);
-                // Nobody names a file by an offset below 0.
-                base[0] &= 0x7f;
+                // Nobody names a file by an offset below 0, or by one that no log reaches.
+                base[0] &= 0x3f;
                 file = begin(folder, Offset(i64::from_be_bytes(base)));
                 Ok(())
             }

@@ -2,44 +2,45 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::checkpoint::Sync;
 use super::index;
 use super::partition::Partition;
+use super::segment::Segment;
+use super::state::lost;
 use crate::embedded::Error;
 
 impl Partition {
-    /// Whether anything was appended since the last [`sync`](Partition::sync).
+    /// Whether anything was appended since the last [`sync`](Partition::sync), or can never be synced any more.
     pub fn is_dirty(&self) -> bool {
         let state = self.lock();
-        !state.deleted && !state.failed && state.synced_to < state.bounds().end
+        !state.deleted && state.synced_to < state.bounds().end
     }
 
-    /// Waits until the disk has everything that was appended before.
+    /// Waits until the disk has everything that was appended before. Who comes while another waits finds it done.
     ///
     /// # Errors
     ///
-    /// The disk failed. What it lost nobody knows, so the partition takes nothing more until it is opened again.
+    /// The disk failed, now or before. What it lost nobody knows, so the partition takes nothing more until it is opened
+    /// again, and nothing that was not synced counts as synced.
     pub fn sync(&self) -> Result<(), Error> {
-        let _maintenance = self.lock_maintenance();
-        let (file, end, folder_too) = {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (files, end, folder_too) = {
             let state = self.lock();
             if state.deleted || state.synced_to >= state.bounds().end {
                 return Ok(());
             }
-            let file = state.active().opened().map(|open| Arc::clone(&open.file));
-            (
-                file,
-                state.bounds().end,
-                state.synced_to <= state.active().base(),
-            )
+            if state.failed {
+                return Err(Error::io("sync", &self.folder)(lost()));
+            }
+            let open = state.segments.iter().filter_map(Segment::opened);
+            let files: Vec<_> = open.map(|open| Arc::clone(&open.file)).collect();
+            let folder_too = state.synced_to <= state.active().base();
+            (files, state.bounds().end, folder_too)
         };
         let sync = || {
-            self.seal_closed()?;
-            if let Some(file) = file {
-                file.sync_data()?;
-            }
+            files.iter().try_for_each(|file| file.sync_data())?;
             // The names of the files are the folder's.
             if folder_too {
                 File::open(&self.folder)?.sync_all()?;
@@ -91,6 +92,7 @@ impl Partition {
     /// Syncs everything and writes a last checkpoint, so that the next start reads nothing of the log.
     pub fn close(&self) -> Result<(), Error> {
         self.sync()?;
+        self.seal().map_err(Error::io("sync", &self.folder))?;
         let mut state = self.lock();
         if state.deleted || state.failed {
             return Ok(());

@@ -25,6 +25,7 @@ mod segment;
 mod settings;
 #[cfg(test)]
 mod start_tests;
+mod state;
 mod transactions;
 mod view;
 

@@ -6,16 +6,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::admission;
-use super::checkpoint::{Checkpoint, Sync};
-use super::producers::{Producers, Refusal, Verdict};
-use super::recovery::{Recovered, recover};
+use super::producers::{Refusal, Verdict};
+use super::recovery::recover;
 use super::segment::Segment;
 use super::settings::{Settings, Timestamps};
+use super::state::{State, wake};
 use super::transactions::Transactions;
 use crate::embedded::Error;
 use crate::embedded::batch::{self, Header};
@@ -29,29 +29,9 @@ pub struct Partition {
     pub(super) folder: PathBuf,
     pub(super) state: Mutex<State>,
     /// Held by whoever replaces or removes files, for as long as that takes; taken before `state`.
-    pub(super) maintenance: Mutex<()>,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub settings: Settings,
-    /// In the order of their offsets; never empty; the last one is appended to.
-    pub segments: Vec<Segment>,
-    pub producers: Producers,
-    /// See [`Checkpoint::log_start`].
-    pub log_start: Offset,
-    /// See [`Checkpoint::compacted_to`].
-    pub compacted_to: Offset,
-    /// Bytes of the last segment that the checkpoint covers.
-    pub checkpointed: u64,
-    /// The disk has everything before.
-    pub synced_to: Offset,
-    /// The disk lost something, so nothing more may be promised.
-    pub failed: bool,
-    /// Fetches to wake at the next append. Those whose fetch was answered meanwhile are dead.
-    waiting: Vec<Weak<Notify>>,
-    /// Set when the topic is deleted, so that a request still holding the partition writes nothing any more.
-    pub deleted: bool,
+    maintenance: Mutex<()>,
+    /// Held by whoever waits for the disk; taken before `state`.
+    pub(super) syncing: Mutex<()>,
 }
 
 /// The offsets that can be read: `start` is the first one kept, `end` the one that the next record gets.
@@ -120,27 +100,12 @@ pub enum AppendError {
 impl Partition {
     /// Opens the log in `folder`, making it when missing; a torn tail is cut.
     pub fn open(folder: &Path, settings: Settings, trust: Trust) -> Result<Partition, Error> {
-        let Recovered {
-            segments,
-            producers,
-            log_start,
-            compacted_to,
-        } = recover(folder, trust)?;
+        let recovered = recover(folder, trust)?;
         Ok(Partition {
             folder: folder.to_owned(),
-            state: Mutex::new(State {
-                settings,
-                segments,
-                producers,
-                log_start,
-                compacted_to,
-                checkpointed: 0,
-                synced_to: Offset(0),
-                failed: false,
-                waiting: Vec::new(),
-                deleted: false,
-            }),
+            state: Mutex::new(State::new(settings, recovered)),
             maintenance: Mutex::default(),
+            syncing: Mutex::default(),
         })
     }
 
@@ -195,11 +160,9 @@ impl Partition {
         if state.is_checkpoint_due() {
             state.checkpoint_or_warn(&self.folder);
         }
-        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = state.take_waiting();
         drop(state);
-        for fetch in waiting.iter().filter_map(Weak::upgrade) {
-            fetch.notify_one();
-        }
+        wake(&waiting);
         Ok(base_offset)
     }
 
@@ -220,16 +183,7 @@ impl Partition {
 
     /// Wakes `fetch` at the next append. Register before looking, so that nothing falls in between.
     pub fn wake_on_append(&self, fetch: &Arc<Notify>) {
-        let mut state = self.lock();
-        let known = |waiting: &Weak<Notify>| std::ptr::eq(waiting.as_ptr(), Arc::as_ptr(fetch));
-        if state.waiting.iter().any(known) {
-            return;
-        }
-        // A quiet partition that is polled for long would otherwise collect the dead.
-        if state.waiting.len() >= 16 {
-            state.waiting.retain(|waiting| waiting.strong_count() > 0);
-        }
-        state.waiting.push(Arc::downgrade(fetch));
+        self.lock().wait(fetch);
     }
 
     /// Looks at what is known of transactions, or changes it.
@@ -239,12 +193,13 @@ impl Partition {
 
     /// Takes the partition out of service and removes its files.
     pub fn delete(&self) -> io::Result<()> {
-        let _maintenance = self.lock_maintenance();
-        let mut state = self.lock();
-        state.deleted = true;
-        for fetch in state.waiting.drain(..).filter_map(|fetch| fetch.upgrade()) {
-            fetch.notify_one();
+        {
+            let mut state = self.lock();
+            state.deleted = true;
+            wake(&state.take_waiting());
         }
+        // Whoever replaces files now sees the flag before anything of it counts.
+        let _maintenance = self.lock_maintenance();
         fs::remove_dir_all(&self.folder)
     }
 
@@ -257,96 +212,5 @@ impl Partition {
         self.maintenance
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// At least this much, or an eighth of a segment, is appended between two checkpoints: what a start after a kill reads.
-const CHECKPOINT_BYTES: u64 = 8 << 20;
-
-impl State {
-    pub fn active(&self) -> &Segment {
-        self.segments
-            .last()
-            .expect("a partition has at least one segment")
-    }
-
-    fn active_mut(&mut self) -> &mut Segment {
-        self.segments
-            .last_mut()
-            .expect("a partition has at least one segment")
-    }
-
-    /// Whether anything may be appended.
-    fn check_usable(&self) -> Result<(), AppendError> {
-        if self.deleted {
-            return Err(AppendError::Deleted);
-        }
-        if self.failed {
-            let error =
-                io::Error::other("the disk failed to keep earlier records; restart to go on");
-            return Err(AppendError::Storage(error));
-        }
-        Ok(())
-    }
-
-    /// By size, or by the time between the first record and this one, as Kafka's `LogSegment.shouldRoll`.
-    ///
-    /// A marker's time is the coordinator's, and says nothing of the age of records.
-    fn is_roll_due(&self, header: &Header) -> bool {
-        let active = self.active().summary();
-        let is_full = active.size + header.size as u64 > self.settings.segment_bytes;
-        let age = |first: i64| header.max_timestamp.saturating_sub(first);
-        let is_old = active
-            .first
-            .is_some_and(|first| age(first) > self.settings.segment_ms);
-        active.size > 0 && (is_full || is_old && !header.is_control())
-    }
-
-    /// Begins a new segment at the end.
-    pub fn roll(&mut self, folder: &Path) -> io::Result<()> {
-        let segment = Segment::create(folder, self.bounds().end)?;
-        self.segments.push(segment);
-        self.checkpoint_or_warn(folder);
-        Ok(())
-    }
-
-    fn is_checkpoint_due(&self) -> bool {
-        let behind = self.active().size() - self.checkpointed;
-        behind >= CHECKPOINT_BYTES.max(self.settings.segment_bytes / 8)
-    }
-
-    /// Losing one costs a longer start, no more.
-    pub fn checkpoint_or_warn(&mut self, folder: &Path) {
-        if let Err(error) = self.checkpoint(folder, Sync::Later) {
-            tracing::warn!(folder = %folder.display(), %error, "no checkpoint");
-        }
-    }
-
-    /// Writes down what is known, see [`Checkpoint`].
-    pub fn checkpoint(&mut self, folder: &Path, sync: Sync) -> io::Result<()> {
-        // Also where it fails, lest every append tries again.
-        self.checkpointed = self.active().size();
-        let active = self.active();
-        let index = active.opened().map(|open| open.index.clone());
-        let checkpoint = Checkpoint {
-            log_start: self.bounds().start,
-            compacted_to: self.compacted_to,
-            base: active.base(),
-            summary: *active.summary(),
-            index: index.unwrap_or_default(),
-            producers: self.producers.clone(),
-        };
-        checkpoint.write(folder, sync)
-    }
-
-    pub fn bounds(&self) -> Bounds {
-        let start = self.segments[0].base().max(self.log_start);
-        let end = self.active().next();
-        let first_open = self.producers.transactions.first_open();
-        Bounds {
-            start,
-            end,
-            stable: first_open.map_or(end, |first| first.max(start)),
-        }
     }
 }

@@ -4,7 +4,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::partition::{Bounds, Partition, State};
+use super::partition::{Bounds, Partition};
+use super::state::State;
 use super::view::View;
 use crate::embedded::ids::Offset;
 use crate::embedded::records;

@@ -5,8 +5,9 @@
 use std::io;
 
 use super::checkpoint::Sync;
-use super::partition::{Partition, State};
+use super::partition::Partition;
 use super::segment::Segment;
+use super::state::State;
 use crate::embedded::ids::Offset;
 
 /// Why records are not deleted.

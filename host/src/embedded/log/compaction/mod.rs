@@ -13,9 +13,10 @@ mod tests;
 use std::io;
 
 use super::index;
-use super::partition::{Partition, State};
+use super::partition::Partition;
 use super::segment::Segment;
 use super::settings::Settings;
+use super::state::State;
 use super::transactions::Aborted;
 use crate::embedded::ids::Offset;
 use newest::Newest;

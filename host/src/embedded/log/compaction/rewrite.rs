@@ -149,7 +149,10 @@ fn with_records(
     for record in kept {
         let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
         newest = newest.max(timestamp);
-        record.put_with_delta(timestamp.wrapping_sub(base), &mut plain);
+        match base == header.base_timestamp {
+            true => plain.extend(record.bytes),
+            false => record.put_with_delta(timestamp.wrapping_sub(base), &mut plain),
+        }
     }
     if header.is_log_append_time() {
         newest = header.max_timestamp;

@@ -1,7 +1,7 @@
 //! `cargo xtask handlers`: every handler under plugins/ becomes a component, `plugins/NAME.wasm`.
 //!
-//! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo
-//! makes a core module of it; the component around it is made here, so nobody has to install a tool
+//! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a
+//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it; the component around it is made here, so nobody has to install a tool
 //! for that. One that says `drop-in = false` below `[package.metadata.eventos]` is for tests, not
 //! for the chain that a daemon runs, and becomes `target/handlers/NAME.wasm`.
 

@@ -1,9 +1,9 @@
 //! `cargo xtask CHORE`: everything that is done to this workspace beside editing it.
 //!
 //! One module a chore, and beside them what several chores share: [`process`] runs programs,
-//! [`workspace`] knows where things are, [`cache`] keeps what was expensive to get, [`apt`] asks
-//! Debian for packages, [`kafka`] starts a real broker. Every chore says what it does before it does it, and does nothing that it
-//! did not say. Unix only.
+//! [`workspace`] knows where things are, [`cache`] keeps what was expensive to get, [`venv`] what is
+//! Python's of that, [`apt`] asks Debian for packages, [`kafka`] starts a real broker. Every chore
+//! says what it does before it does it, and does nothing that it did not say. Unix only.
 
 mod apt;
 mod bench;
@@ -13,6 +13,7 @@ mod kafka;
 mod process;
 mod run;
 mod test;
+mod venv;
 mod wasm_std;
 mod workspace;
 
@@ -38,7 +39,7 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Build every handler under plugins/ into plugins/NAME.wasm, and those that tests use
+    /// Build every handler under plugins/ into plugins/NAME.wasm
     Handlers,
     /// Measure: `boundary`, `pipeline`, or `broker` (beside a real Apache Kafka)
     Bench {
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Run { args } => run::run(&args),
         Chore::Test { filter, args } => test::run(filter.as_deref(), &args),
-        Chore::Handlers => handlers::build().and_then(|()| handlers::build_probes()),
+        Chore::Handlers => handlers::build(),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };
     match done {

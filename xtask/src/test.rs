@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::apt::{self, Need};
 use crate::process::{run as run_command, step};
-use crate::{handlers, kafka, workspace};
+use crate::{handlers, kafka, venv, workspace};
 
 /// Runs the tests whose name contains `filter`, all without one; `args` go to the test binaries.
 pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
@@ -54,10 +54,6 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
 
 fn needs() -> Vec<Need> {
     let mut needs = kafka::needs();
-    needs.push(Need {
-        what: "Python 3 with venv",
-        package: "python3-venv",
-        is_there: python::can_make_venvs(),
-    });
+    needs.push(venv::need());
     needs
 }

@@ -198,8 +198,26 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A copy of a folder and all in it: what a kill at this moment would leave.
+    pub(crate) fn copy(folder: &Path) -> tempfile::TempDir {
+        fn copy_all(from: &Path, to: &Path) {
+            fs::create_dir_all(to).unwrap();
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let to = to.join(entry.file_name());
+                match entry.file_type().unwrap().is_dir() {
+                    true => copy_all(&entry.path(), &to),
+                    false => drop(fs::copy(entry.path(), to).unwrap()),
+                }
+            }
+        }
+        let copy = tempfile::tempdir().unwrap();
+        copy_all(folder, copy.path());
+        copy
+    }
 
     #[test]
     fn a_folder_is_locked_once_and_keeps_its_cluster() {

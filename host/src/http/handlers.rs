@@ -1,18 +1,17 @@
 //! `/handlers`: which there are and what they did, and changing them while the daemon runs.
 
-use std::path::PathBuf;
-
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
-    http::StatusCode,
+    extract::{DefaultBodyLimit, Path, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
-use super::problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE};
-use crate::plugin::{ChangeError, HandlerFile, Registry, Status};
+use super::problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, OTHER_SITE, Problem, STORAGE};
+use crate::plugin::{ChangeError, Put, Registry, Status};
 
 /// The largest file that is taken; Python's handlers have some 20 MB.
 const MAX_HANDLER: usize = 128 << 20;
@@ -23,7 +22,26 @@ pub(super) fn routes(registry: Registry) -> Router {
         .route("/handlers/{name}", get(one).put(put).delete(remove))
         .route("/handlers/{name}/{action}", post(act))
         .layer(DefaultBodyLimit::max(MAX_HANDLER))
+        .layer(middleware::from_fn(refuse_other_sites))
         .with_state(registry)
+}
+
+/// A page of another site, open in a browser on this machine, can send requests here too, and some without asking first.
+/// Browsers say whose page it is in the header Origin; programs send none.
+async fn refuse_other_sites(request: Request, next: Next) -> Response {
+    let Some(origin) = other_origin(request.headers()) else {
+        return next.run(request).await;
+    };
+    let detail = format!("a page of {origin} may not look at handlers or change them");
+    Problem::new(OTHER_SITE, detail).into_response()
+}
+
+/// The site whose page asks, if it is not this one.
+fn other_origin(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let (origin, host) = (text(header::ORIGIN)?, text(header::HOST).unwrap_or_default());
+    let is_own = origin.split_once("://").is_some_and(|(_, at)| at == host);
+    (!is_own).then(|| origin.to_owned())
 }
 
 async fn list(State(registry): State<Registry>) -> Response {
@@ -44,15 +62,13 @@ async fn put(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    // A number in front orders the file, and is no part of the handler's name.
-    let file = HandlerFile::at(&PathBuf::from(format!("{name}.wasm")));
-    let status = match find(&registry, &file.name) {
-        Ok(_) => StatusCode::OK,
-        Err(_) => StatusCode::CREATED,
-    };
     let changed = registry.clone();
-    change(move || changed.put(&name, &body)).await?;
-    Ok((status, Json(find(&registry, &file.name)?)).into_response())
+    let Put { name, is_new } = change(move || changed.put(&name, &body)).await?;
+    let status = match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, Json(find(&registry, &name)?)).into_response())
 }
 
 async fn remove(
@@ -90,9 +106,9 @@ fn find(registry: &Registry, name: &str) -> Result<Status, Problem> {
 }
 
 /// On a thread of its own: it compiles, and waits for the disk.
-async fn change(
-    change: impl FnOnce() -> Result<(), ChangeError> + Send + 'static,
-) -> Result<(), Problem> {
+async fn change<T: Send + 'static>(
+    change: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
+) -> Result<T, Problem> {
     let changed = tokio::task::spawn_blocking(change).await;
     changed
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

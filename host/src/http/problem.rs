@@ -41,6 +41,7 @@ kinds! {
     UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
     REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
     INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Not a handler";
+    OTHER_SITE: FORBIDDEN, "other-site", "Another site's page";
     CONFLICT: CONFLICT, "conflict", "Conflict";
     STORAGE: INTERNAL_SERVER_ERROR, "storage", "The folder refused";
     NOT_READY: SERVICE_UNAVAILABLE, "not-ready", "Not ready";

@@ -18,4 +18,4 @@ pub use failure::{Failure, FailureKind};
 pub use folder::{FolderError, HandlerFile, discover};
 pub use handler::{Handler, LoadError, LoadFault};
 pub use instance::Instance;
-pub use registry::{Chain, Chains, ChangeError, OpenError, Registry, State, Status};
+pub use registry::{Chain, Chains, ChangeError, OpenError, Put, Registry, State, Status};

@@ -1,6 +1,9 @@
 //! The group protocol, transition by transition, on a clock that only moves when told.
 
+use std::time::Duration;
+
 use super::*;
+use crate::embedded::groups::member::{Join, Joined};
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@
 //! coordinator moves; what they committed is elsewhere, on disk.
 
 mod group;
+mod joining;
 mod member;
 mod rebalance;
 

@@ -104,3 +104,20 @@ fn a_retry_is_not_stored_again_after_a_reopening() {
         assert_eq!(partition.bounds().end, Offset(2));
     }
 }
+
+#[test]
+fn what_a_failed_sync_may_have_lost_never_counts_as_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = open(dir.path());
+    append(&partition, 1, 1_000);
+    partition.sync().unwrap();
+    assert!(!partition.is_dirty());
+    append(&partition, 1, 1_000);
+    // As the sync of another request leaves it.
+    partition.lock().failed = true;
+    for _ in 0..2 {
+        assert!(partition.is_dirty());
+        assert!(partition.sync().is_err());
+    }
+    assert!(partition.close().is_err());
+}

@@ -11,6 +11,7 @@ use crate::embedded::batch::{self, tests::Sample, tests::sample};
 use crate::embedded::ids::{Offset, PartitionId};
 use crate::embedded::offsets::tests::at;
 use crate::embedded::storage::Trust;
+use crate::embedded::storage::tests::copy;
 
 const ID: &str = "tx";
 const LOGS: [&str; 2] = [
@@ -130,21 +131,7 @@ fn size(folder: &Path, file: &str) -> u64 {
 
 /// A copy of the folder in which these files are cut.
 fn cut(folder: &Path, cuts: &[(&str, u64)]) -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => {
-                    fs::copy(entry.path(), to).unwrap();
-                }
-            }
-        }
-    }
-    let dir = tempfile::tempdir().unwrap();
-    copy(folder, dir.path());
+    let dir = copy(folder);
     for (file, size) in cuts {
         let file = File::options().write(true).open(dir.path().join(file));
         file.unwrap().set_len(*size).unwrap();

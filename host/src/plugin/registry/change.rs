@@ -40,6 +40,15 @@ pub enum ChangeError {
     },
 }
 
+/// What [`Registry::put`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The handler's name.
+    pub name: String,
+    /// There was none of that name.
+    pub is_new: bool,
+}
+
 impl Registry {
     /// Makes the chain what the folder says. What cannot be loaded is logged, and told by [`list`](Registry::list).
     pub fn reload(&self) {
@@ -120,11 +129,12 @@ impl Registry {
         }
     }
 
-    /// Puts a handler into the folder and the chain, in the place of the one of that name if there is one.
+    /// Puts a handler into the folder and the chain, in the place of the one of that name if there is one. Digits in front,
+    /// as in "10-filter", order the file and are no part of the handler's name.
     ///
     /// # Errors
     /// Bytes that are no handler; a folder that refuses. Neither changes anything.
-    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<(), ChangeError> {
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<Put, ChangeError> {
         let _changing = self.change();
         let letters = name
             .bytes()
@@ -158,6 +168,10 @@ impl Registry {
             .map_err(write)
             .inspect_err(|_| remove(&hidden))?;
         let mut seats = self.seats();
+        let put = Put {
+            is_new: !seats.contains_key(&wanted.name),
+            name: wanted.name.clone(),
+        };
         match seats.get_mut(&wanted.name) {
             Some(seat)
                 if seat
@@ -173,7 +187,7 @@ impl Registry {
         }
         drop(seats);
         self.publish();
-        Ok(())
+        Ok(put)
     }
 
     /// Takes a handler out of the chain, and its file out of the folder.

@@ -18,7 +18,7 @@ use tokio::sync::watch as published;
 
 use self::seat::Seat;
 pub use self::{
-    change::ChangeError,
+    change::{ChangeError, Put},
     seat::{State, Status},
 };
 use super::{

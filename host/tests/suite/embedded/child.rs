@@ -3,13 +3,10 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::support::DEADLINE;
-use crate::support::free_port;
+use crate::support::{eventually, free_port};
 
 /// A daemon without handlers, on a folder and a port that stay the same over its kills.
 pub struct ChildBroker {
@@ -60,13 +57,11 @@ impl ChildBroker {
 
     /// Waits until it takes connections.
     pub fn wait_until_it_serves(&mut self) {
-        let start = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
+        eventually("the child to serve", || {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "the child ended: {ended:?}");
-            assert!(start.elapsed() < DEADLINE, "the child does not serve");
-            thread::sleep(Duration::from_millis(5));
-        }
+            TcpStream::connect(self.address).ok().map(drop)
+        });
     }
 
     /// The memory that it has in use, in bytes: `VmRSS` of its process.

@@ -215,6 +215,21 @@ fn handlers_are_put_rolled_back_and_deleted_over_http() {
 }
 
 #[test]
+fn a_page_of_another_site_changes_nothing() {
+    let folder = Folder::new(&["store"]);
+    let pause = |origin: &str| {
+        let url = folder.daemon.url("/handlers/store/pause");
+        let request = folder.daemon.client().post(url).header("origin", origin);
+        request.send().expect("answered").status()
+    };
+    for origin in ["http://example.com", "http://127.0.0.1", "null"] {
+        assert_eq!(pause(origin), 403, "{origin}");
+    }
+    assert_eq!(folder.handlers()[0]["state"], "running");
+    assert_eq!(pause(&folder.daemon.url("")), 200);
+}
+
+#[test]
 fn a_paused_handler_holds_everything_up_and_loses_nothing() {
     let folder = Folder::new(&["probe", "store"]);
     assert_eq!(folder.marked_by("a"), "probe-version-0");

@@ -56,7 +56,7 @@ pub fn provided(variable: &str) -> String {
     })
 }
 
-/// A component that `cargo xtask handlers` has built: `store`, or one that is for tests only.
+/// A component that `cargo xtask test` has built: `store`, or one that is for tests only.
 pub fn handler(name: &str) -> PathBuf {
     let built = match name {
         "store" => root().join("plugins/store.wasm"),
@@ -65,7 +65,7 @@ pub fn handler(name: &str) -> PathBuf {
     let shown = built.display();
     assert!(
         built.is_file(),
-        "{shown} is missing: run `cargo xtask handlers`"
+        "{shown} is missing: run the tests with `cargo xtask test`, which builds it"
     );
     built
 }

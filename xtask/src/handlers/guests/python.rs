@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::{self, Need};
-use crate::process::{run, step, succeeds};
-use crate::{cache, workspace};
+use crate::process::{run, succeeds};
+use crate::{apt, venv, workspace};
 
 pub const REQUIREMENT: &str = "componentize-py==0.25.1";
 
@@ -35,38 +34,9 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
 }
 
 fn provide() -> Result<PathBuf> {
-    let folder = cache::dir()?.join("componentize-py");
+    apt::provide(&[venv::need()])?;
     let program = |folder: &Path| folder.join("bin/componentize-py");
     let runs = |folder: &Path| succeeds(Command::new(program(folder)).arg("--version"));
-    cache::prepare(&folder, REQUIREMENT, runs, |folder| {
-        apt::provide(&[Need {
-            what: "Python 3 with venv",
-            package: "python3-venv",
-            is_there: succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
-        }])?;
-        step(format_args!(
-            "getting {REQUIREMENT} into {}",
-            folder.display()
-        ));
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))
-            .context("cannot make a Python environment")?;
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-        ];
-        let quiet = [
-            "--progress-bar",
-            "off",
-            "--only-binary",
-            ":all:",
-            REQUIREMENT,
-        ];
-        let mut pip_install = Command::new(folder.join("bin/python"));
-        run(pip_install.args(pip).args(quiet).stdin(Stdio::null()))
-            .with_context(|| format!("{REQUIREMENT} cannot be installed"))
-    })?;
+    let folder = venv::provide("componentize-py", REQUIREMENT, runs)?;
     Ok(program(&folder))
 }

@@ -11,6 +11,7 @@ use crate::embedded::batch::tests::{Sample, sample};
 use crate::embedded::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX};
 use crate::embedded::ids::{Producer, ProducerId};
 use crate::embedded::marker::Outcome;
+use crate::embedded::storage::tests::copy;
 use crate::embedded::storage::{Trust, UNFINISHED};
 use crate::embedded::{codec, records};
 
@@ -322,15 +323,6 @@ fn a_kill_at_any_step_leaves_all_or_the_one() {
         assert_eq!(partition.bounds().start, Offset(0));
         assert!(!copied.path().join("swap").exists());
     }
-}
-
-fn copy(folder: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
-    }
-    to
 }
 
 #[test]

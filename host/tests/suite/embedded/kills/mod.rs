@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::child::ChildBroker;
-use crate::support::create_topic;
+use crate::support::{create_topic, eventually};
 
 /// Few enough for every run of the suite.
 const KILLS: u64 = 40;
@@ -69,20 +69,13 @@ impl Run {
     /// Waits until each load has got further.
     fn wait_for_progress(&self) {
         let before = self.progress();
-        let start = Instant::now();
-        while self
-            .progress()
-            .iter()
-            .zip(before)
-            .any(|(now, then)| *now < then + 2)
-        {
-            let progress = self.progress();
-            assert!(
-                start.elapsed() < PATIENCE,
-                "stuck: {before:?}, {progress:?}"
-            );
-            thread::sleep(Duration::from_millis(2));
-        }
+        eventually("each load to get further", || {
+            let (now, then) = (self.progress(), before);
+            now.iter()
+                .zip(then)
+                .all(|(now, then)| *now >= then + 2)
+                .then_some(())
+        });
     }
 }
 

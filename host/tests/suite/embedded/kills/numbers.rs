@@ -77,7 +77,8 @@ pub fn load(run: &Run) -> Vec<Place> {
             producer.send(record).map_err(|(error, _)| error).unwrap();
             sent += 1;
         }
-        // A pace that leaves the machine to the other loads, and no backlog that would be all there is to acknowledge.
+        // Not to wait for anything: a pace that leaves the machine to the other loads, and no backlog that would be all
+        // there is to acknowledge.
         loop {
             thread::sleep(Duration::from_millis(1));
             if producer.in_flight_count() < 1_000 || !run.goes_on() {

@@ -1,0 +1,50 @@
+//! Python environments of their own in the user's cache folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::apt::Need;
+use crate::cache;
+use crate::process::{run, step, succeeds};
+
+/// What makes them; Debian packs it apart from Python.
+pub fn need() -> Need {
+    Need {
+        what: "Python 3 with venv",
+        package: "python3-venv",
+        is_there: succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
+    }
+}
+
+/// The environment `name`, with these requirements, a line each as pip reads them.
+///
+/// One that no longer `works` is made anew: it points to the interpreter that made it, which may have been updated or
+/// removed.
+pub fn provide(
+    name: &str,
+    requirements: &str,
+    works: impl FnOnce(&Path) -> bool,
+) -> Result<PathBuf> {
+    let folder = cache::dir()?.join(name);
+    cache::prepare(&folder, requirements, works, |folder| {
+        step(format_args!(
+            "making a Python environment in {}",
+            folder.display()
+        ));
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))
+            .context("cannot make a Python environment")?;
+        let list = folder.join("requirements.txt");
+        std::fs::write(&list, requirements)
+            .with_context(|| format!("cannot write {}", list.display()))?;
+        let mut pip = Command::new(folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--no-input"]);
+        pip.args(["--disable-pip-version-check", "--progress-bar", "off"]);
+        pip.args(["--only-binary", ":all:", "-r"]).arg(&list);
+        run(pip.stdin(Stdio::null())).with_context(|| {
+            format!("cannot install {requirements:?} (Python 3.10 or newer is needed)")
+        })
+    })?;
+    Ok(folder)
+}

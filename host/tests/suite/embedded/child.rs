@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
+use std::thread;
 
 use tempfile::TempDir;
 

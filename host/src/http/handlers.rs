@@ -39,7 +39,10 @@ async fn refuse_other_sites(request: Request, next: Next) -> Response {
 /// The site whose page asks, if it is not this one.
 fn other_origin(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name)?.to_str().ok();
-    let (origin, host) = (text(header::ORIGIN)?, text(header::HOST).unwrap_or_default());
+    let (origin, host) = (
+        text(header::ORIGIN)?,
+        text(header::HOST).unwrap_or_default(),
+    );
     let is_own = origin.split_once("://").is_some_and(|(_, at)| at == host);
     (!is_own).then(|| origin.to_owned())
 }

@@ -214,6 +214,7 @@ impl Broker {
         }
         let folder = Folder::open(&config.dir)?;
         let topics = Topics::open(folder.path(), config.partitions, folder.trust())?;
+        folder.begin()?;
         let offsets = CommittedOffsets::open(folder.path())?;
         let producer_ids = ProducerIds::open(folder.path())?;
         let stores = Stores {

@@ -38,7 +38,7 @@ pub enum Trust {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    cluster_id: String,
+    meta: Meta,
     trust: Trust,
     /// The operating system releases it with the file, so a killed process leaves nothing to clean up.
     _lock: File,
@@ -62,11 +62,9 @@ impl Folder {
         }
         let meta = read_meta(path)?;
         let trust = trust(path, &meta)?;
-        let boot = boot_id().unwrap_or_default();
-        write_whole(&path.join(RUNNING), boot.as_bytes())?;
         Ok(Folder {
             path: path.to_owned(),
-            cluster_id: meta.cluster_id,
+            meta,
             trust,
             _lock: lock,
         })
@@ -82,6 +80,17 @@ impl Folder {
         self.trust
     }
 
+    /// Says that what the folder holds has been looked at, and that it is written to from now on. A start that ends before
+    /// this leaves the next one as distrustful as itself.
+    pub fn begin(&self) -> Result<(), Error> {
+        let boot = boot_id().unwrap_or_default();
+        write_whole(&self.path.join(RUNNING), boot.as_bytes())?;
+        match self.meta.current {
+            true => Ok(()),
+            false => write_meta(&self.path, &self.meta.cluster_id),
+        }
+    }
+
     /// Says that everything is synced and nothing more will be written.
     pub fn end(&self) -> Result<(), Error> {
         let path = self.path.join(RUNNING);
@@ -92,12 +101,14 @@ impl Folder {
 
     /// A name for this broker that restarts do not change.
     pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
+        &self.meta.cluster_id
     }
 }
 
+const META: &str = "meta";
 const RUNNING: &str = "running";
 
+#[derive(Debug)]
 struct Meta {
     cluster_id: String,
     /// It was written by this version.
@@ -105,12 +116,10 @@ struct Meta {
 }
 
 fn read_meta(folder: &Path) -> Result<Meta, Error> {
-    let path = folder.join("meta");
-    let write =
-        |cluster_id: &str| write_whole(&path, format!("{FORMAT}\n{cluster_id}\n").as_bytes());
+    let path = folder.join(META);
     let Some(text) = read_if_exists(&path)? else {
         let cluster_id = random_name();
-        write(&cluster_id)?;
+        write_meta(folder, &cluster_id)?;
         return Ok(Meta {
             cluster_id,
             current: true,
@@ -118,25 +127,22 @@ fn read_meta(folder: &Path) -> Result<Meta, Error> {
     };
     let text = String::from_utf8_lossy(&text);
     let (format, cluster_id) = text.split_once('\n').unwrap_or((&text, ""));
-    let cluster_id = cluster_id.trim().to_owned();
     match format {
-        FORMAT => Ok(Meta {
-            cluster_id,
-            current: true,
+        FORMAT | FORMAT_BEFORE => Ok(Meta {
+            cluster_id: cluster_id.trim().to_owned(),
+            current: format == FORMAT,
         }),
-        FORMAT_BEFORE => {
-            write(&cluster_id)?;
-            Ok(Meta {
-                cluster_id,
-                current: false,
-            })
-        }
         _ => Err(Error::Format {
             path,
             found: format.to_owned(),
             expected: FORMAT,
         }),
     }
+}
+
+fn write_meta(folder: &Path, cluster_id: &str) -> Result<(), Error> {
+    let text = format!("{FORMAT}\n{cluster_id}\n");
+    write_whole(&folder.join(META), text.as_bytes())
 }
 
 /// The files of the version before do not tell how its last run ended.
@@ -235,12 +241,16 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = || Folder::open(dir.path()).unwrap();
         assert_eq!(open().trust(), Trust::All);
+        open().begin().unwrap();
         assert_eq!(open().trust(), Trust::All);
         fs::write(dir.path().join(RUNNING), "another start of the machine").unwrap();
-        let folder = open();
-        assert_eq!(folder.trust(), Trust::Checksums);
-        folder.end().unwrap();
-        drop(folder);
+        // Also if the start that looks at the files is killed while it does.
+        for _ in 0..2 {
+            assert_eq!(open().trust(), Trust::Checksums);
+        }
+        open().begin().unwrap();
+        assert_eq!(open().trust(), Trust::All);
+        open().end().unwrap();
         assert_eq!(open().trust(), Trust::All);
     }
 
@@ -253,6 +263,11 @@ pub(crate) mod tests {
             (folder.cluster_id(), folder.trust()),
             ("mine", Trust::Checksums)
         );
+        drop(folder);
+        // Not before its files have been looked at.
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!(folder.trust(), Trust::Checksums);
+        folder.begin().unwrap();
         folder.end().unwrap();
         drop(folder);
         let folder = Folder::open(dir.path()).unwrap();

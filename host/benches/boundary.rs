@@ -4,14 +4,18 @@
 
 mod measure;
 
-use std::{hint::black_box, path::PathBuf, sync::Arc};
+use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
     event::{Batch, EventoRef, Header, Id, Offset, Partition, RawBatch, Timestamp},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
 };
 use measure::{Figures, thread_seconds};
-use wasmtime::{Store, component::Linker};
+use wasmtime::{
+    Store,
+    component::{Component, Linker},
+};
+use wit_component::ComponentEncoder;
 
 /// Rounds of every size and way, in turn.
 const ROUNDS: usize = 15;
@@ -188,8 +192,12 @@ fn records() -> (Store<()>, per_record::PerRecord) {
     let mut config = wasmtime::Config::new();
     config.epoch_interruption(true);
     let engine = wasmtime::Engine::new(&config).expect("an engine");
-    let component = wasmtime::component::Component::from_file(&engine, guest("bench-records"))
+    let module = fs::read(guest("bench-records"))
         .expect("run it as `cargo xtask bench boundary`, which builds the guests");
+    let mut encoder = ComponentEncoder::default();
+    let component = encoder.module(&module).and_then(ComponentEncoder::encode);
+    let component = Component::new(&engine, component.expect("it says its world"));
+    let component = component.expect("a component");
     let mut store = Store::new(&engine, ());
     store.set_epoch_deadline(u64::MAX / 2);
     let linker = Linker::new(&engine);

@@ -1,9 +1,9 @@
-//! `cargo xtask handlers`: every handler under plugins/ becomes a component, `plugins/NAME.wasm`.
+//! `cargo xtask handlers`: every handler under plugins/ is built and dropped in, `plugins/NAME.wasm`.
 //!
 //! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a
-//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it; the component around it is made here, so nobody has to install a tool
-//! for that. One that says `drop-in = false` below `[package.metadata.eventos]` is for tests, not
-//! for the chain that a daemon runs, and becomes `target/handlers/NAME.wasm`.
+//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it, which the daemon takes as it is. One that
+//! says `drop-in = false` below `[package.metadata.eventos]` is for tests, not for the chain that a daemon runs, and
+//! becomes `target/handlers/NAME.wasm`.
 
 mod guests;
 
@@ -11,19 +11,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use wit_component::ComponentEncoder;
 
 use crate::process::{run, step};
 use crate::wasm_std;
 use crate::workspace::{self, Metadata};
 
-/// A crate to build, and where its component goes.
+/// A crate to build, and where its file goes.
 #[derive(Debug, PartialEq)]
 struct Handler {
     package: String,
     /// What cargo writes, relative to the target folder's profile.
     module: String,
-    component: PathBuf,
+    file: PathBuf,
 }
 
 /// Builds all of them; a file whose bytes would not change is left alone, so a running daemon sees
@@ -68,25 +67,13 @@ pub fn build() -> Result<()> {
     let modules = target_dir.join(wasm_std::TARGET).join("handler");
     for handler in &handlers {
         let module = modules.join(&handler.module);
-        let core =
+        let module =
             fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-        let component = componentize(&core).with_context(|| {
-            format!(
-                "`{}` is no handler; does it call the macro that exports one?",
-                handler.package
-            )
-        })?;
-        let changed = write(&handler.component, &component)?;
-        let shown = handler
-            .component
-            .strip_prefix(workspace::root())
-            .unwrap_or(&handler.component);
+        let changed = write(&handler.file, &module)?;
+        let shown = handler.file.strip_prefix(workspace::root());
+        let shown = shown.unwrap_or(&handler.file).display();
         let note = if changed { "" } else { ", unchanged" };
-        step(format_args!(
-            "{}: {} kB{note}",
-            shown.display(),
-            component.len() / 1000
-        ));
+        step(format_args!("{shown}: {} kB{note}", module.len() / 1000));
     }
     guests::build(&guests::drop_ins(&plugins)?)
 }
@@ -117,31 +104,23 @@ fn find(metadata: &Metadata, plugins: &Path, apart: &Path) -> Vec<Handler> {
                 .targets
                 .iter()
                 .find(|target| cdylib(&target.crate_types))?;
-            // The folder names the component: unlike a package it may begin with the digits that
+            // The folder names the file: unlike a package it may begin with the digits that
             // order the chain.
-            let file = format!("{}.wasm", folder.file_name()?.to_str()?);
+            let name = format!("{}.wasm", folder.file_name()?.to_str()?);
             let drop_in = package.metadata["eventos"]["drop-in"] != false;
             Some(Handler {
                 package: package.name.clone(),
                 module: format!("{}.wasm", library.name.replace('-', "_")),
-                component: if drop_in {
-                    plugins.join(file)
+                file: if drop_in {
+                    plugins.join(name)
                 } else {
-                    apart.join(file)
+                    apart.join(name)
                 },
             })
         })
         .collect();
-    handlers.sort_by(|a, b| a.component.cmp(&b.component));
+    handlers.sort_by(|a, b| a.file.cmp(&b.file));
     handlers
-}
-
-/// Wraps a core module, in which wit-bindgen left a description of its world, into a component.
-fn componentize(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)?
-        .encode()
 }
 
 /// Puts the bytes there in one step, since a daemon may be watching the folder; false when they are
@@ -181,10 +160,10 @@ mod tests {
                 {"name": "other", "manifest_path": "/w/other/Cargo.toml",
                  "targets": [{"name": "other", "crate_types": ["cdylib"]}]}]}"#,
         );
-        let handler = |package: &str, module: &str, component: &str| Handler {
+        let handler = |package: &str, module: &str, file: &str| Handler {
             package: package.into(),
             module: module.into(),
-            component: component.into(),
+            file: file.into(),
         };
         let expected = [
             handler("by-tipo", "by_tipo.wasm", "/w/plugins/10-by-tipo.wasm"),

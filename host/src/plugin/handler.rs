@@ -10,7 +10,7 @@ use super::{
     Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings,
     bindings::HandlerPre,
     host::{Host, Limits},
-    wasi,
+    wasi, wrap,
 };
 use crate::event::{Answer, Batch};
 
@@ -50,11 +50,21 @@ pub enum LoadFault {
     /// It is not WebAssembly at all.
     #[error("it is not WebAssembly")]
     NotWasm,
-    /// It is what a compiler makes before it is wrapped into a component.
+    /// It is a core module, of which no component can be made: it is no handler.
     #[error(
-        "it is a core WebAssembly module, not a component; make one of it: `wasm-tools component new`"
+        "it is a core WebAssembly module that exports no `handle`; does it call the macro that exports one?"
     )]
-    CoreModule,
+    NoWorld,
+    /// It is a core module that calls WASI's first version.
+    #[error(
+        "it is a core WebAssembly module for WASI preview 1; build it for wasm32-unknown-unknown or wasm32-wasip2"
+    )]
+    Preview1,
+    /// It is a core module that is damaged, or lacks what its world asks for, or imports more than that offers.
+    #[error(
+        "it is a core WebAssembly module that does not fit the world eventos:handler/handler@1.0.0 (see wit/)"
+    )]
+    Wrap(#[source] anyhow::Error),
     /// It is no component that the engine can compile.
     #[error("it is not a WebAssembly component that this engine takes")]
     Compile(#[source] wasmtime::Error),
@@ -87,9 +97,8 @@ impl Handler {
     ) -> Result<Self, LoadError> {
         let load = || {
             let bytes = fs::read(&file.path)?;
-            recognize(&bytes)?;
-            let component =
-                Component::from_binary(&engine.inner, &bytes).map_err(LoadFault::Compile)?;
+            let component = Component::from_binary(&engine.inner, &wrap::component(&bytes)?)
+                .map_err(LoadFault::Compile)?;
             let (linker, refused) = wasi::link(engine, &component).map_err(LoadFault::Link)?;
             if !refused.is_empty() {
                 return Err(LoadFault::Imports(refused.join(", ")));
@@ -167,16 +176,6 @@ impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, digest) = (&self.name, &self.digest);
         write!(f, "Handler({name}, {digest})")
-    }
-}
-
-/// Tells by the first eight bytes what is no component, better than a parser that stumbles over
-/// them can: the magic number, then version 1 of a module, or else a component's version and layer.
-fn recognize(bytes: &[u8]) -> Result<(), LoadFault> {
-    match bytes.strip_prefix(b"\0asm") {
-        None => Err(LoadFault::NotWasm),
-        Some([1, 0, 0, 0, ..]) => Err(LoadFault::CoreModule),
-        Some(_) => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ mod host;
 mod instance;
 mod registry;
 mod wasi;
+mod wrap;
 
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};

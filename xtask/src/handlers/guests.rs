@@ -16,12 +16,12 @@ use anyhow::{Context, Result};
 use crate::process::step;
 use crate::workspace;
 
-/// A handler's sources, and where its component goes.
+/// A handler's sources, and where what is made of them goes.
 #[derive(Debug, PartialEq)]
 pub struct Guest {
     language: Language,
     folder: PathBuf,
-    component: PathBuf,
+    file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +74,7 @@ pub fn probes(plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
     })
 }
 
-fn find(within: &Path, component: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
+fn find(within: &Path, file: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
     let mut guests = Vec::new();
     for folder in entries(within)? {
         let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
@@ -85,7 +85,7 @@ fn find(within: &Path, component: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>
             .find(|language| folder.join(language.main()).is_file());
         guests.extend(language.map(|language| Guest {
             language,
-            component: component(name),
+            file: file(name),
             folder: folder.clone(),
         }));
     }
@@ -96,31 +96,31 @@ fn find(within: &Path, component: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>
 /// Python's takes half a minute.
 pub fn build(guests: &[Guest]) -> Result<()> {
     for guest in guests {
-        let shown = guest.component.strip_prefix(workspace::root());
-        let shown = shown.unwrap_or(&guest.component).display();
+        let shown = guest.file.strip_prefix(workspace::root());
+        let shown = shown.unwrap_or(&guest.file).display();
         let made_from = guest.made_from()?;
         let note = guest.note();
-        if guest.component.is_file() && fs::read(&note).is_ok_and(|old| old == made_from) {
+        if guest.file.is_file() && fs::read(&note).is_ok_and(|old| old == made_from) {
             step(format_args!("{shown}: up to date"));
             continue;
         }
         step(format_args!("building {}", guest.folder.display()));
-        let component = match guest.language {
+        let made = match guest.language {
             Language::C => c::build(&guest.folder),
             Language::Js => js::build(&guest.folder),
             Language::Python => python::build(&guest.folder),
         };
-        let component = component
-            .with_context(|| format!("{} does not become a handler", guest.folder.display()))?;
-        super::write(&guest.component, &component)?;
+        let made =
+            made.with_context(|| format!("{} does not become a handler", guest.folder.display()))?;
+        super::write(&guest.file, &made)?;
         fs::write(&note, made_from).with_context(|| format!("cannot write {}", note.display()))?;
-        step(format_args!("{shown}: {} kB", component.len() / 1000));
+        step(format_args!("{shown}: {} kB", made.len() / 1000));
     }
     Ok(())
 }
 
 impl Guest {
-    /// Everything that the component depends on, as one text.
+    /// Everything that it depends on, as one text.
     fn made_from(&self) -> Result<Vec<u8>> {
         let root = workspace::root();
         let mut all = self.language.recipe().into_bytes();
@@ -136,7 +136,7 @@ impl Guest {
 
     /// Where that text is kept: away from the folder that a daemon watches.
     fn note(&self) -> PathBuf {
-        let name = self.component.with_extension("made-from");
+        let name = self.file.with_extension("made-from");
         workspace::root()
             .join("target/handlers")
             .join(name.file_name().unwrap_or_default())
@@ -184,10 +184,10 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
-        let guest = |language, folder: &str, component: &str| Guest {
+        let guest = |language, folder: &str, file: &str| Guest {
             language,
             folder: plugins.join(folder),
-            component: plugins.join(component),
+            file: plugins.join(file),
         };
         assert_eq!(
             drop_ins(plugins).unwrap(),

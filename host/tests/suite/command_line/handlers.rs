@@ -1,7 +1,7 @@
 //! Files that are no handlers: `check` and `serve` say what is wrong with each.
 
 use super::Shell;
-use crate::support::handler;
+use crate::support::{handler, root};
 
 /// A component that would call others over HTTP.
 const CALLS_OTHERS: &str = r#"
@@ -14,8 +14,21 @@ const CALLS_OTHERS: &str = r#"
 /// A component that asks for nothing, and offers nothing.
 const EMPTY: &str = "(component)";
 
-/// What a compiler makes without the last step.
-const CORE_MODULE: &str = "(module)";
+/// What compilers make: for something else, for WASI's first version, and for us but in half.
+const CORE_MODULES: [(&str, &str); 3] = [
+    (
+        "(module)",
+        "it is a core WebAssembly module that exports no `handle`; does it call the macro that exports one?",
+    ),
+    (
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) (func (export "handle")))"#,
+        "it is a core WebAssembly module for WASI preview 1; build it for wasm32-unknown-unknown or wasm32-wasip2",
+    ),
+    (
+        r#"(module (func (export "init")) (func (export "handle")))"#,
+        "it is a core WebAssembly module that does not fit the world eventos:handler/handler@1.0.0 (see wit/): ",
+    ),
+];
 
 fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("valid")
@@ -55,17 +68,30 @@ fn a_handler_is_checked_wherever_it_is() {
 fn junk_and_core_modules_are_told_apart() {
     assert_eq!(problem(b"junk"), "it is not WebAssembly");
     assert_eq!(problem(b""), "it is not WebAssembly");
-    let core = problem(&wasm(CORE_MODULE));
-    assert!(
-        core.starts_with("it is a core WebAssembly module, not a component"),
-        "{core}"
-    );
-    let torn = std::fs::read(handler("store")).expect("built");
-    let torn = problem(&torn[..1_000]);
+    for (core, why) in CORE_MODULES {
+        let said = problem(&wasm(core));
+        assert!(said.starts_with(why), "{said}");
+    }
+    let cut = |mut whole: Vec<u8>| {
+        whole.truncate(1_000);
+        problem(&whole)
+    };
+    let torn = cut(std::fs::read(handler("probe-js")).expect("built"));
     assert!(
         torn.starts_with("it is not a WebAssembly component that this engine takes: "),
         "{torn}"
     );
+    let torn = cut(std::fs::read(handler("store")).expect("built"));
+    assert!(torn.starts_with(CORE_MODULES[2].1), "{torn}");
+}
+
+#[test]
+fn a_core_module_is_checked_as_cargo_leaves_it() {
+    let built = root().join("target/handlers/wasm32-unknown-unknown/handler/probe.wasm");
+    let built = built.to_str().expect("UTF-8");
+    let ran = Shell::new().run(&["check", built]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(ran.out, format!("{built}: handler probe is ok\nok\n"));
 }
 
 #[test]

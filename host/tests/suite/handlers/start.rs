@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::support::{Broker, Setup};
+use sha2::{Digest, Sha256};
+
+use super::{Ran, in_the_middle};
+use crate::support::{Broker, Setup, handler, root};
 
 fn refused(more: &str) -> String {
     Setup::new(Broker::Embedded, &["probe", "store"], more).refused()
@@ -41,12 +44,15 @@ fn an_init_that_fails_tells_how() {
 
 #[test]
 fn a_file_that_is_no_component_is_named() {
-    let (none, core) = ("it is not WebAssembly", "it is a core WebAssembly module");
+    let none = "it is not WebAssembly";
     for (name, bytes, reason) in [
         ("50-text.wasm", &b"not WebAssembly"[..], none),
         ("50-empty.wasm", b"", none),
-        // As toolchains make it before it is made a component.
-        ("50-module.wasm", b"\0asm\x01\0\0\0", core),
+        (
+            "50-module.wasm",
+            b"\0asm\x01\0\0\0",
+            "it is a core WebAssembly module that exports no `handle`",
+        ),
         (
             "50-cut.wasm",
             b"\0asm\x0d\0\x01\0\x01",
@@ -55,6 +61,27 @@ fn a_file_that_is_no_component_is_named() {
     ] {
         let said = refused_file(name, bytes);
         assert_eq!(said.matches(reason).count(), 1, "{name}: {said}");
+    }
+}
+
+/// Cargo makes a core module for wasm32-unknown-unknown; componentize-qjs makes a component.
+#[test]
+fn a_core_module_is_taken_as_cargo_leaves_it_and_so_is_a_component() {
+    let core = root().join("target/handlers/wasm32-unknown-unknown/handler/probe.wasm");
+    for (file, header) in [
+        (core, b"\0asm\x01\0\0\0"),
+        (handler("probe-js"), b"\0asm\x0d\0\x01\0"),
+    ] {
+        let bytes = fs::read(&file).expect("built");
+        assert!(bytes.starts_with(header), "{}", file.display());
+        let more = "[handler.probe]\ntimeout = \"10s\"\n";
+        let setup = Setup::new(Broker::Embedded, &["store"], more);
+        fs::write(setup.dir.path().join("plugins/00-probe.wasm"), &bytes).expect("written");
+        let ran = Ran::on(setup, &in_the_middle("reject"));
+        assert_eq!(ran.stored(), ["before", "after"]);
+        let digest = format!("{:x}", Sha256::digest(&bytes));
+        let letter = ran.dead_letter();
+        assert_eq!(letter.header("eventos.handler.digest"), digest);
     }
 }
 

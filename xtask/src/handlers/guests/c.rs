@@ -1,13 +1,10 @@
-//! C: Debian's clang and its linker make a module without libc of the handler and the SDK; the
-//! component around it is made here.
+//! C: Debian's clang and its linker make a module without libc of the handler and the SDK.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 use crate::apt::{self, Need};
 use crate::process::{run, succeeds};
@@ -62,18 +59,5 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
         );
     }
     run(clang.arg("-o").arg(&module))?;
-    let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    componentize(module, &root.join("wit"))
-}
-
-/// Unlike what wit-bindgen generates, the SDK brings no description of the world: it is put in.
-fn componentize(mut module: Vec<u8>, wit: &Path) -> Result<Vec<u8>> {
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(wit)?;
-    let world = resolve.select_world(&[package], Some("handler"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
-    ComponentEncoder::default()
-        .validate(true)
-        .module(&module)?
-        .encode()
+    fs::read(&module).with_context(|| format!("cannot read {}", module.display()))
 }

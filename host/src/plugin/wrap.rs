@@ -1,0 +1,211 @@
+//! A core module, as cargo or clang leaves it, becomes a component: this writes around it what
+//! `wasm-tools component new` would.
+//!
+//! What wit-bindgen generates carries a description of its world into the module, in custom sections
+//! `component-type`. They are not read, for what reads them is made for what compilers write: a damaged one can send it
+//! into a recursion without end. The world is told by what the module exports, and its description is ours.
+
+use std::{borrow::Cow, panic};
+
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, SourceMap};
+
+use super::LoadFault;
+
+/// The module that functions of WASI's first version are imported from.
+const PREVIEW_1: &str = "wasi_snapshot_preview1";
+
+/// A world that modules may be for.
+struct World {
+    name: &'static str,
+    /// What a module exports that is for it.
+    export: &'static str,
+    /// Its package, file by file.
+    wit: &'static [(&'static str, &'static str)],
+}
+
+const WORLDS: [World; 1] = [World {
+    name: "handler",
+    export: "handle",
+    wit: &[
+        ("types.wit", include_str!("../../../wit/types.wit")),
+        ("host.wit", include_str!("../../../wit/host.wit")),
+        ("world.wit", include_str!("../../../wit/world.wit")),
+    ],
+}];
+
+/// What is to be compiled of a handler's file: itself if it is a component, else the one made of it.
+///
+/// Told by the first eight bytes: the magic number, then version 1 of a module, or else a component's version and
+/// layer. A parser would stumble over what is neither.
+///
+/// # Errors
+/// [`LoadFault`], if there is nothing that could be compiled.
+pub(super) fn component(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadFault> {
+    match file.strip_prefix(b"\0asm") {
+        None => Err(LoadFault::NotWasm),
+        Some([1, 0, 0, 0, ..]) => wrap(file).map(Cow::Owned),
+        Some(_) => Ok(Cow::Borrowed(file)),
+    }
+}
+
+fn wrap(file: &[u8]) -> Result<Vec<u8>, LoadFault> {
+    let module = Module::read(file).map_err(|error| LoadFault::Wrap(error.into()))?;
+    if module.is_preview_1 {
+        return Err(LoadFault::Preview1);
+    }
+    let Some(world) = module.world else {
+        return Err(LoadFault::NoWorld);
+    };
+    // A file that was dropped in must not end the thread that looks at it, whatever assertion it breaks.
+    let encoded = panic::catch_unwind(|| world.encode(module.bytes));
+    let encoded = encoded.unwrap_or_else(|_| Err(anyhow::format_err!("it is damaged")));
+    encoded.map_err(LoadFault::Wrap)
+}
+
+/// A module that has been looked through.
+struct Module {
+    /// All of it but what describes its world.
+    bytes: Vec<u8>,
+    world: Option<&'static World>,
+    /// It imports from WASI's first version, which has no interfaces that a component could import.
+    is_preview_1: bool,
+}
+
+impl Module {
+    fn read(file: &[u8]) -> wasmparser::Result<Self> {
+        let header = 8;
+        let mut module = Self {
+            bytes: file[..header].to_vec(),
+            world: None,
+            is_preview_1: false,
+        };
+        let mut end = header;
+        for payload in Parser::new(0).parse_all(file) {
+            let payload = payload?;
+            match &payload {
+                Payload::ImportSection(imports) => {
+                    for import in imports.clone().into_imports() {
+                        module.is_preview_1 |= import?.module == PREVIEW_1;
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports.clone() {
+                        let name = export?.name;
+                        let world = WORLDS.iter().find(|world| world.export == name);
+                        module.world = module.world.or(world);
+                    }
+                }
+                _ => {}
+            }
+            let Some((_, content)) = payload.as_section() else {
+                continue;
+            };
+            // Sections follow one another: from the end of the one before, this one's kind, length and content.
+            let start = std::mem::replace(&mut end, content.end as usize);
+            let describes_world = |name: &str| name.starts_with("component-type");
+            if !matches!(&payload, Payload::CustomSection(it) if describes_world(it.name())) {
+                // One that is cut off is the next thing that the parser says.
+                module
+                    .bytes
+                    .extend(file.get(start..end).unwrap_or_default());
+            }
+        }
+        Ok(module)
+    }
+}
+
+impl World {
+    fn encode(&self, mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let mut files = SourceMap::new();
+        for (name, text) in self.wit {
+            files.push_str(name, *text);
+        }
+        let mut resolve = Resolve::default();
+        let parsed = files.parse().map_err(|(_, error)| error)?;
+        let package = resolve.push_group(parsed)?;
+        let world = resolve.select_world(&[package], Some(self.name))?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+        ComponentEncoder::default().module(&module)?.encode()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The least that the world asks for.
+    const HANDLER: &str = r#"
+        (memory (export "memory") 1)
+        (func (export "init") (result i32) i32.const 0)
+        (func (export "handle") (param i32) (result i32) i32.const 0)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)"#;
+
+    fn module(fields: &str) -> Vec<u8> {
+        wat::parse_str(format!("(module {fields})")).expect("valid")
+    }
+
+    #[test]
+    fn a_module_that_exports_a_handler_becomes_a_component_of_its_world() {
+        // What describes the world is passed over, so it may as well be nonsense.
+        let described = format!(r#"{HANDLER} (@custom "component-type:mine" "nonsense")"#);
+        for module in [module(HANDLER), module(&described)] {
+            let wrapped = component(&module).expect("wrapped").into_owned();
+            let engine = wasmtime::Engine::default();
+            let made = wasmtime::component::Component::new(&engine, wrapped).expect("a component");
+            for export in ["init", "handle"] {
+                assert!(made.get_export_index(None, export).is_some(), "{export}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_component_is_taken_as_it_is() {
+        let file = wat::parse_str("(component)").expect("valid");
+        assert!(matches!(component(&file), Ok(Cow::Borrowed(taken)) if taken == file));
+    }
+
+    #[test]
+    fn what_cannot_be_wrapped_is_told_apart() {
+        let refused = |file: &[u8]| component(file).expect_err("refused");
+        assert!(matches!(refused(b"junk"), LoadFault::NotWasm));
+        let other = r#"(func (export "_start"))"#;
+        assert!(matches!(refused(&module(other)), LoadFault::NoWorld));
+        let preview_1 = r#"(import "wasi_snapshot_preview1" "fd_write" (func))"#;
+        for fields in [preview_1.to_owned(), format!("{preview_1}{HANDLER}")] {
+            assert!(matches!(refused(&module(&fields)), LoadFault::Preview1));
+        }
+    }
+
+    #[test]
+    fn what_a_handler_lacks_or_has_too_much_is_named() {
+        let why = |fields: &str| match component(&module(fields)) {
+            Err(LoadFault::Wrap(error)) => format!("{error:#}"),
+            other => panic!("{other:?}"),
+        };
+        let without_init = why(&HANDLER.replace("init", "start"));
+        assert!(without_init.contains("`init`"), "{without_init}");
+        let crooked = why(&HANDLER.replace("(param i32) ", ""));
+        assert!(crooked.contains("`handle`"), "{crooked}");
+        let greedy = why(&format!(r#"(import "env" "steal" (func)) {HANDLER}"#));
+        assert!(greedy.contains("`env`"), "{greedy}");
+    }
+
+    /// As a disk or somebody hostile would.
+    #[test]
+    fn a_damaged_module_is_refused_or_wrapped_and_nothing_worse() {
+        let whole = module(HANDLER);
+        for end in 8..whole.len() {
+            assert!(component(&whole[..end]).is_err(), "the first {end} bytes");
+        }
+        for place in 8..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[place] ^= 1 << bit;
+                let told = component(&damaged).map(Cow::into_owned);
+                assert!(told.is_err() || told.is_ok_and(|made| made.starts_with(b"\0asm\x0d")));
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod check;
 mod report;
 mod serve;
 mod signal;
+mod test;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Test(test::Test),
 }
 
 const EXAMPLES: &str = "\
@@ -31,6 +33,8 @@ Examples:
   EVENTOS__KAFKA__BOOTSTRAP_SERVERS=kafka:9092 eventos serve
                                          with a Kafka that you have
   eventos check --config prod.toml       is this file right, and is every handler?
+  eventos test alerts.wasm --input samples.ndjson
+                                         what does this handler do with these Eventos?
 
 Settings come from the environment (EVENTOS__TABLE__KEY), then --config FILE or config/eventos.toml, then
 the defaults. `eventos COMMAND --help` tells more.";
@@ -44,6 +48,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
+            Command::Test(test) => test.run(),
         }
     }
 }

@@ -13,6 +13,17 @@ const MAX_RECORDS: usize = 1_024;
 /// … or bytes, whichever comes first. A record that is larger alone makes a batch alone.
 const MAX_BYTES: usize = 1 << 20;
 
+/// Whether a record of this key and value would push a batch that has others over its bytes.
+pub(super) fn overflows(batch: &RawBatch, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
+    let more = value.map_or(0, <[u8]>::len) + key.map_or(0, <[u8]>::len);
+    !batch.is_empty() && batch.byte_len() + more > MAX_BYTES
+}
+
+/// Whether a batch takes no more.
+pub(super) fn is_full(batch: &RawBatch) -> bool {
+    batch.len() >= MAX_RECORDS || batch.byte_len() >= MAX_BYTES
+}
+
 pub(super) struct Lane {
     open: RawBatch,
     pub(super) paused: bool,
@@ -28,8 +39,7 @@ impl Lane {
 
     /// Whether the record would push a batch that has others over its bytes.
     pub(super) fn is_too_full_for(&self, record: &Consumed<'_>) -> bool {
-        let more = record.value().map_or(0, <[u8]>::len) + record.key().map_or(0, <[u8]>::len);
-        !self.open.is_empty() && self.open.byte_len() + more > MAX_BYTES
+        overflows(&self.open, record.key(), record.value())
     }
 
     /// Appends a record; answers whether the batch is full now.
@@ -43,7 +53,7 @@ impl Lane {
             timestamp,
             flags,
         );
-        self.open.len() >= MAX_RECORDS || self.open.byte_len() >= MAX_BYTES
+        is_full(&self.open)
     }
 
     pub(super) fn is_open(&self) -> bool {

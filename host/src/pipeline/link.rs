@@ -9,6 +9,7 @@ use std::{
 use super::{
     effects::{DeadLetter, Effects, Kept},
     stop::{Stop, Stopped},
+    watch::Watch,
 };
 use crate::{
     event::{Answer, Batch, Outcome, Outcomes, Verdict},
@@ -27,6 +28,8 @@ pub(super) struct Link {
     counted_memory: usize,
     metrics: HandlerMetrics,
     stop: Stop,
+    /// Only in a rehearsal.
+    pub(super) watch: Option<Watch>,
 }
 
 /// What came of a piece of a batch. Pieces follow one another in the order of their records.
@@ -44,6 +47,7 @@ impl Link {
             counted_memory: 0,
             metrics,
             stop,
+            watch: None,
         }
     }
 
@@ -82,6 +86,9 @@ impl Link {
             Ok(answer) => vec![Piece::Answered(batch, Box::new(answer))],
             Err(failure) if batch.len() == 1 => vec![Piece::Failed(batch, failure)],
             Err(_) => {
+                if let Some(watch) = &self.watch {
+                    watch.halved(&batch);
+                }
                 let half = batch.len() / 2;
                 let mut pieces = self.isolate(Arc::new(batch.slice(0..half)));
                 pieces.extend(self.isolate(Arc::new(batch.slice(half..batch.len()))));
@@ -161,6 +168,9 @@ impl Link {
         let (batch, answer) = match piece {
             Piece::Answered(batch, answer) => (batch, answer),
             Piece::Failed(batch, failure) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.failed(batch.offset(0));
+                }
                 let class = class(failure.kind);
                 let mut letter = self.letter(&batch, 0, class, failure.message, attempt);
                 letter.stacktrace = failure.backtrace;
@@ -189,6 +199,9 @@ impl Link {
         next: &mut Batch,
         effects: &mut Effects,
     ) -> Result<bool, Stopped> {
+        if let Some(watch) = &mut self.watch {
+            watch.answered(batch.offset(i), &verdict);
+        }
         match verdict {
             Verdict::Pass => next.push_from(batch, i),
             Verdict::Drop => {}

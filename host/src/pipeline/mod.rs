@@ -10,7 +10,9 @@ mod intake;
 mod lane;
 mod link;
 mod links;
+mod rehearsal;
 mod stop;
+mod watch;
 mod worker;
 mod workers;
 
@@ -23,6 +25,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Guarantee};
+pub use rehearsal::{Account, End, Problem, Rehearsal};
 
 use self::{
     deliver::Deliverer, flight::Flight, intake::Intake, links::Links, stop::Stop, worker::Worker,

@@ -1,5 +1,6 @@
 //! What the daemon says of itself: log lines and metrics.
 
+pub mod capture;
 pub mod log;
 pub mod metrics;
 

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod handlers;
+mod testing;
 mod usage;
 
 use std::{

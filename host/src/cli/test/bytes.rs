@@ -1,0 +1,45 @@
+//! Keys and the values of headers as JSON, both ways: a text, or `{"base64":"…"}` where they are no UTF-8.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+
+/// Any bytes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Form", into = "Form")]
+pub(super) struct Bytes(pub Vec<u8>);
+
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected a text or {\"base64\": \"…\"}")]
+enum Form {
+    Text(String),
+    Encoded(Encoded),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Encoded {
+    base64: String,
+}
+
+impl TryFrom<Form> for Bytes {
+    type Error = base64::DecodeError;
+
+    fn try_from(form: Form) -> Result<Self, Self::Error> {
+        Ok(Self(match form {
+            Form::Text(text) => text.into_bytes(),
+            Form::Encoded(Encoded { base64 }) => BASE64_STANDARD.decode(base64)?,
+        }))
+    }
+}
+
+impl From<Bytes> for Form {
+    fn from(Bytes(bytes): Bytes) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(other) => {
+                let base64 = BASE64_STANDARD.encode(other.as_bytes());
+                Self::Encoded(Encoded { base64 })
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Lines of NDJSON as records: each a bare Evento, or a record with all that Kafka keeps around one.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+};
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::bytes::Bytes;
+use crate::event::{Header, Timestamp};
+
+/// As much as is read at once, and so, of a file, about as much as one batch holds.
+const BUFFER: usize = 1 << 20;
+
+/// Where the lines come from.
+pub(super) struct Input {
+    reader: BufReader<Box<dyn Read>>,
+    line: usize,
+    whole_records: bool,
+}
+
+/// A line that is not empty.
+pub(super) struct Entry {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What it says, or why it says nothing.
+    pub record: Result<Given, serde_json::Error>,
+}
+
+/// A record to hand in.
+pub(super) struct Given {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Bytes>)>,
+    pub timestamp: Timestamp,
+}
+
+/// A line with `--records`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a record such as {\"value\": {…}}")]
+struct Written<'a> {
+    key: Option<Bytes>,
+    #[serde(default)]
+    headers: Vec<(String, Option<Bytes>)>,
+    timestamp: Option<i64>,
+    /// `null` for a tombstone; it must be there.
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+impl Input {
+    /// Reads the file, or stdin if it is `-`.
+    pub(super) fn open(path: &Path, whole_records: bool) -> anyhow::Result<Self> {
+        let source: Box<dyn Read> = if path == "-" {
+            Box::new(io::stdin())
+        } else {
+            let failed = || format!("cannot read the input {}", path.display());
+            Box::new(File::open(path).with_context(failed)?)
+        };
+        Ok(Self {
+            reader: BufReader::with_capacity(BUFFER, source),
+            line: 0,
+            whole_records,
+        })
+    }
+
+    /// The next line that is not empty; none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            if self.reader.read_until(b'\n', &mut text)? == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            let line = text.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            let record = match self.whole_records {
+                true => Given::read(line),
+                false => Ok(Given::bare(line)),
+            };
+            let line = self.line;
+            return Ok(Some(Entry { line, record }));
+        }
+    }
+
+    /// Whether nothing more is at hand: whoever writes the lines may be waiting for an answer.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.reader.buffer().is_empty()
+    }
+}
+
+impl Given {
+    fn bare(line: &[u8]) -> Self {
+        Self {
+            key: None,
+            value: Some(line.to_vec()),
+            headers: Vec::new(),
+            timestamp: Timestamp::NONE,
+        }
+    }
+
+    fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
+        let Written {
+            key,
+            headers,
+            timestamp,
+            value,
+        } = serde_json::from_slice(line)?;
+        let value = value.get();
+        Ok(Self {
+            key: key.map(|Bytes(key)| key),
+            value: (value != "null").then(|| value.as_bytes().to_vec()),
+            headers,
+            timestamp: timestamp.map_or(Timestamp::NONE, Timestamp),
+        })
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        self.headers.iter().map(|(name, value)| {
+            let value = value.as_ref().map(|Bytes(value)| &value[..]);
+            Header { name, value }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Given, String> {
+        Given::read(line.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_record_has_all_that_kafka_keeps() {
+        let line = r#"{"key":{"base64":"/w=="},"headers":[["a","1"],["a",null]],"timestamp":5,"value": {"id":1.10} }"#;
+        let given = read(line).expect("a record");
+        assert_eq!(given.key.as_deref(), Some(&b"\xff"[..]));
+        assert_eq!(given.value.as_deref(), Some(&br#"{"id":1.10}"#[..]));
+        assert_eq!(given.timestamp, Timestamp(5));
+        let headers: Vec<_> = given.headers().collect();
+        let header = |value| Header { name: "a", value };
+        assert_eq!(headers, [header(Some(&b"1"[..])), header(None)]);
+
+        let tombstone = read(r#"{"key":"k","value":null}"#).expect("a record");
+        assert_eq!(
+            (tombstone.value, tombstone.timestamp),
+            (None, Timestamp::NONE)
+        );
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_with_the_reason() {
+        for (line, reason) in [
+            (r#"{"key":"k"}"#, "missing field `value`"),
+            (r#"{"value":{},"kye":1}"#, "unknown field `kye`"),
+            (r#"{"value":{},"key":1}"#, "expected a text or"),
+            (r#"{"value":{},"key":{"base64":"?"}}"#, "Invalid symbol"),
+            ("[]", "a record such as"),
+        ] {
+            let error = read(line).err().expect("refused");
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+}

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::Record;
+use serde::Deserialize;
+
 use crate::bindings::Batch;
 use crate::bindings::eventos::handler::types::Records;
 use crate::columns::{flag, start_of, text};
+use crate::{Pointer, Record};
 
 /// An Evento and the Kafka record that carries it, or a tombstone: a record whose value is null.
 ///
@@ -80,6 +82,40 @@ impl<'a> Evento<'a> {
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         self.value().map(text)
+    }
+
+    /// The Evento as a type of one's own, read as `serde_json` reads it. A tombstone reads as JSON's null, which an
+    /// `Option` takes.
+    ///
+    /// ```
+    /// use eventos_sdk::{Evento, Outcome};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Sismo {
+    ///     mag: f64,
+    /// }
+    ///
+    /// fn handle(evento: &Evento) -> Outcome {
+    ///     match evento.json::<Sismo>() {
+    ///         Ok(sismo) if sismo.mag >= 5.0 => Outcome::Pass,
+    ///         Ok(_) => Outcome::Drop,
+    ///         Err(error) => Outcome::reject(error.to_string()),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// It has another shape than the type.
+    pub fn json<T: Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.text().unwrap_or("null"))
+    }
+
+    /// What is at a place of the Evento: its JSON text, with every digit and escape. None in a tombstone, or if there
+    /// is nothing at that place.
+    #[must_use]
+    pub fn at(&self, pointer: &Pointer) -> Option<&'a str> {
+        pointer.find(self.text()?)
     }
 
     /// Whether the record has no value. It says that what its key names is gone.

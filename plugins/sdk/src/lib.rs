@@ -26,14 +26,17 @@ mod columns;
 pub mod config;
 pub mod emit;
 mod evento;
+mod json;
 pub mod log;
 mod outcome;
 mod record;
+mod settings;
 pub mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
 pub use evento::{Evento, Header, Headers};
+pub use json::Pointer;
 pub use outcome::Outcome;
 pub use record::Record;
 
@@ -55,7 +58,7 @@ pub mod bindings {
 /// What [`handler!`] expands to calls these.
 #[doc(hidden)]
 pub mod exports {
-    pub use crate::call::{handle, init};
+    pub use crate::call::{handle, init, keep_state, with_state};
 }
 
 /// Whom the imports of the contract reach: the daemon, or, without WebAssembly, [`testing`].
@@ -72,10 +75,20 @@ mod host {
 ///
 /// `handler!(handle, init = check)`, where `fn check() -> Result<(), String>`, is called once in each new instance
 /// before that. An error refuses the handler when it is loaded, with its text: the place to check the configuration.
+///
+/// `handler!(State::handle, state = make)`, where `fn make() -> Result<State, String>`, is called with what `make`
+/// answered in this instance too: `fn handle(&self, evento: &Evento) -> Outcome`. Most often it is what was read of
+/// the configuration ([`config::typed`]); it is lost with the instance, so it is no place for what has to survive.
 #[macro_export]
 macro_rules! handler {
     ($handle:expr) => {
         $crate::handler!($handle, init = || ::core::result::Result::Ok(()));
+    };
+    ($handle:expr, state = $make:expr) => {
+        $crate::handler!(
+            $crate::exports::with_state,
+            init = || $crate::exports::keep_state($make, $handle)
+        );
     };
     ($handle:expr, init = $init:expr) => {
         // A function of another type is refused here, in the author's own words; and where nothing is exported,

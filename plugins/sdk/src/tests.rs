@@ -175,3 +175,63 @@ fn settings_are_read_by_key_and_in_order() {
         ]
     );
 }
+
+#[derive(Debug, serde::Deserialize)]
+struct Strong {
+    least: f64,
+}
+
+impl Strong {
+    fn handle(&self, evento: &Evento<'_>) -> Outcome {
+        #[derive(serde::Deserialize)]
+        struct Sismo<'a> {
+            mag: f64,
+            place: Option<&'a str>,
+        }
+        match evento.json::<Option<Sismo<'_>>>() {
+            Ok(Some(sismo)) if sismo.mag >= self.least => {
+                Outcome::reject(sismo.place.unwrap_or("nowhere"))
+            }
+            Ok(_) => Outcome::Pass,
+            Err(error) => Outcome::reject(error.to_string()),
+        }
+    }
+}
+
+#[test]
+fn a_handler_with_a_state_reads_typed_settings_and_eventos() {
+    use crate::exports::{keep_state, with_state};
+
+    let start = || keep_state(config::typed, Strong::handle);
+    let missing = "its settings do not fit: missing field `least`";
+    assert_eq!(start(), Err(missing.to_owned()));
+    testing::set("least", "5");
+    assert_eq!(start(), Ok(()));
+    let sismo = |more: &str| Record::new(format!(r#"{{"id":1,"tipo":"sismo"{more}}}"#));
+    let records = [
+        sismo(r#","mag":5.5,"place":"Lima""#),
+        sismo(r#","mag":4.5"#),
+        Record::tombstone("1"),
+        sismo(r#","mag":"5.5""#),
+    ];
+    let expected = [
+        Outcome::reject("Lima"),
+        Outcome::Pass,
+        Outcome::Pass,
+        Outcome::reject("invalid type: string \"5.5\", expected f64 at line 1 column 34"),
+    ];
+    assert_eq!(testing::run(with_state, records).outcomes, expected);
+}
+
+#[test]
+fn what_is_at_a_pointer_comes_to_the_letter() {
+    let pointer = "/n".parse().expect("a pointer");
+    let look = |evento: &Evento<'_>| Outcome::reject(format!("{:?}", evento.at(&pointer)));
+    let records = [
+        Record::new(r#"{"id":1,"tipo":"x","n":1.10}"#),
+        evento("2", "x"),
+        Record::tombstone("1"),
+    ];
+    let expected = [r#"Some("1.10")"#, "None", "None"].map(Outcome::reject);
+    assert_eq!(testing::run(look, records).outcomes, expected);
+}

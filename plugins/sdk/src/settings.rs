@@ -1,0 +1,174 @@
+//! The settings of a handler as a type of its author's.
+//!
+//! Each setting is a text: a string as it is, anything else as JSON. So the type that is wanted says which it was.
+
+use serde::de::value::{MapDeserializer, StrDeserializer};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error as _, IgnoredAny, IntoDeserializer, Visitor,
+};
+use serde_json::Error;
+
+pub(crate) fn read<T: DeserializeOwned>(settings: &[(String, String)]) -> Result<T, String> {
+    let settings = settings
+        .iter()
+        .map(|(key, text)| (key.as_str(), Setting { key, text }));
+    T::deserialize(MapDeserializer::new(settings))
+        .map_err(|error: Error| format!("its settings do not fit: {error}"))
+}
+
+struct Setting<'s> {
+    key: &'s str,
+    text: &'s str,
+}
+
+impl Setting<'_> {
+    fn wrong(&self, error: &Error) -> Error {
+        // The place within a text that nobody wrote as such says little.
+        let error = error.to_string();
+        let (error, _) = error.split_once(" at line ").unwrap_or((&error, ""));
+        Error::custom(format!("`{}`: {error}", self.key))
+    }
+}
+
+impl<'s> IntoDeserializer<'s, Error> for Setting<'s> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'s> Deserializer<'s> for Setting<'s> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
+        if serde_json::from_str::<IgnoredAny>(self.text).is_err() {
+            return self.deserialize_str(visitor);
+        }
+        let mut json = serde_json::Deserializer::from_str(self.text);
+        let read = json.deserialize_any(visitor);
+        read.map_err(|error| self.wrong(&error))
+    }
+
+    fn deserialize_str<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
+        let read = visitor.visit_borrowed_str(self.text);
+        read.map_err(|error| self.wrong(&error))
+    }
+
+    fn deserialize_string<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_char<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'s>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// One of several names.
+    fn deserialize_enum<V: Visitor<'s>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let name: StrDeserializer<'_, Error> = self.text.into_deserializer();
+        let read = visitor.visit_enum(name);
+        read.map_err(|error| self.wrong(&error))
+    }
+
+    serde::forward_to_deserialize_any! {
+        <W: Visitor<'s>>
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 bytes byte_buf
+        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Way {
+        Up,
+        Down,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        name: String,
+        #[serde(default)]
+        least: Option<f64>,
+        #[serde(default)]
+        tipos: Vec<String>,
+        #[serde(default)]
+        topics: BTreeMap<String, String>,
+        way: Way,
+    }
+
+    fn read(settings: &[(&str, &str)]) -> Result<Settings, String> {
+        let owned = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
+        super::read(&settings.iter().map(owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_type_says_what_a_text_is() {
+        let settings = read(&[
+            ("least", "4.5"),
+            ("name", "1.0"),
+            ("tipos", r#"["a","b"]"#),
+            ("topics", r#"{"x":"y"}"#),
+            ("way", "down"),
+        ]);
+        let expected = Settings {
+            name: "1.0".to_owned(),
+            least: Some(4.5),
+            tipos: vec!["a".to_owned(), "b".to_owned()],
+            topics: BTreeMap::from([("x".to_owned(), "y".to_owned())]),
+            way: Way::Down,
+        };
+        assert_eq!(settings, Ok(expected));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (settings, error) in [
+            (&[("name", "n")][..], "missing field `way`"),
+            (
+                &[("name", "n"), ("way", "up"), ("least", "much")],
+                "`least`: invalid type: string \"much\", expected f64",
+            ),
+            (
+                &[("name", "n"), ("way", "left")],
+                "`way`: unknown variant `left`, expected `up` or `down`",
+            ),
+            (
+                &[("name", "n"), ("nmae", "n")],
+                "unknown field `nmae`, expected one of `name`, `least`, `tipos`, `topics`, `way`",
+            ),
+            (
+                &[("name", "n"), ("tipos", "[1]")],
+                "`tipos`: invalid type: integer `1`, expected a string",
+            ),
+        ] {
+            assert_eq!(
+                read(settings),
+                Err(format!("its settings do not fit: {error}"))
+            );
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! `cargo xtask handlers`: every handler under plugins/ is built and dropped in, `plugins/NAME.wasm`.
 //!
 //! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a
-//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it, which the daemon takes as it is. One that
-//! says `drop-in = false` below `[package.metadata.eventos]` is for tests, not for the chain that a daemon runs, and
-//! becomes `target/handlers/NAME.wasm`.
+//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it, which the daemon takes as it is.
+//!
+//! Two kinds are not for the chain that a daemon runs unasked. One that says `example = true` below
+//! `[package.metadata.eventos]` becomes `examples/handlers/NAME.wasm`, for whoever copies it into the
+//! chain. One that says `drop-in = false` is for tests, and becomes `target/handlers/NAME.wasm`.
 
-mod guests;
+pub mod guests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,11 +30,12 @@ struct Handler {
 /// Builds all of them; a file whose bytes would not change is left alone, so a running daemon sees
 /// no change.
 pub fn build() -> Result<()> {
-    let plugins = workspace::root().join("plugins");
+    let root = workspace::root();
+    let plugins = root.join("plugins");
     // A folder of its own: the compiler may be another one than the host's, and cargo holds one
     // lock a folder.
-    let target_dir = workspace::root().join("target/handlers");
-    let handlers = find(&workspace::metadata()?, &plugins, &target_dir);
+    let target_dir = root.join("target/handlers");
+    let handlers = find(&workspace::metadata()?, &root);
     if handlers.is_empty() {
         bail!(
             "no crate under {} is a handler: a handler has crate-type = [\"cdylib\"]",
@@ -88,9 +91,9 @@ pub fn build_probes() -> Result<()> {
     )?)
 }
 
-/// The handlers among the workspace's packages, in the order of their files. Those that are no
-/// drop-ins go to `apart`.
-fn find(metadata: &Metadata, plugins: &Path, apart: &Path) -> Vec<Handler> {
+/// The handlers among the packages of the workspace in `root`, in the order of their files.
+fn find(metadata: &Metadata, root: &Path) -> Vec<Handler> {
+    let plugins = root.join("plugins");
     let mut handlers: Vec<Handler> = metadata
         .packages
         .iter()
@@ -107,15 +110,18 @@ fn find(metadata: &Metadata, plugins: &Path, apart: &Path) -> Vec<Handler> {
             // The folder names the file: unlike a package it may begin with the digits that
             // order the chain.
             let name = format!("{}.wasm", folder.file_name()?.to_str()?);
-            let drop_in = package.metadata["eventos"]["drop-in"] != false;
+            let kind = &package.metadata["eventos"];
+            let into = if kind["example"] == true {
+                "examples/handlers"
+            } else if kind["drop-in"] == false {
+                "target/handlers"
+            } else {
+                "plugins"
+            };
             Some(Handler {
                 package: package.name.clone(),
                 module: format!("{}.wasm", library.name.replace('-', "_")),
-                file: if drop_in {
-                    plugins.join(name)
-                } else {
-                    apart.join(name)
-                },
+                file: root.join(into).join(name),
             })
         })
         .collect();
@@ -128,6 +134,9 @@ fn find(metadata: &Metadata, plugins: &Path, apart: &Path) -> Vec<Handler> {
 fn write(path: &Path, bytes: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     // Its name does not end in .wasm, so nobody takes the half-written file for a handler.
     let temporary = path.with_added_extension(format!("tmp-{}", std::process::id()));
@@ -155,6 +164,8 @@ mod tests {
                  "targets": [{"name": "x", "crate_types": ["bin"]}, {"name": "by-tipo", "crate_types": ["cdylib", "rlib"]}]},
                 {"name": "probe", "manifest_path": "/w/plugins/probe/Cargo.toml", "metadata": {"eventos": {"drop-in": false}},
                  "targets": [{"name": "probe", "crate_types": ["cdylib"]}]},
+                {"name": "filter", "manifest_path": "/w/plugins/filter/Cargo.toml", "metadata": {"eventos": {"example": true}},
+                 "targets": [{"name": "filter", "crate_types": ["cdylib"]}]},
                 {"name": "sdk", "manifest_path": "/w/plugins/sdk/Cargo.toml",
                  "targets": [{"name": "sdk", "crate_types": ["lib"]}]},
                 {"name": "other", "manifest_path": "/w/other/Cargo.toml",
@@ -166,18 +177,12 @@ mod tests {
             file: file.into(),
         };
         let expected = [
+            handler("filter", "filter.wasm", "/w/examples/handlers/filter.wasm"),
             handler("by-tipo", "by_tipo.wasm", "/w/plugins/10-by-tipo.wasm"),
             handler("late", "late.wasm", "/w/plugins/store.wasm"),
             handler("probe", "probe.wasm", "/w/target/handlers/probe.wasm"),
         ];
-        assert_eq!(
-            find(
-                &metadata,
-                Path::new("/w/plugins"),
-                Path::new("/w/target/handlers")
-            ),
-            expected
-        );
+        assert_eq!(find(&metadata, Path::new("/w")), expected);
     }
 
     #[test]

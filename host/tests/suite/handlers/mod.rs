@@ -3,6 +3,7 @@
 
 mod chain;
 mod effects;
+mod examples;
 mod failures;
 mod languages;
 mod limits;

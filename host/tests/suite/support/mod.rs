@@ -56,10 +56,11 @@ pub fn provided(variable: &str) -> String {
     })
 }
 
-/// A component that `cargo xtask test` has built: `store`, or one that is for tests only.
+/// A component that `cargo xtask test` has built: `store`, an example, or one that is for tests only.
 pub fn handler(name: &str) -> PathBuf {
     let built = match name {
         "store" => root().join("plugins/store.wasm"),
+        "enrich" | "filter" | "route" => root().join(format!("examples/handlers/{name}.wasm")),
         other => root().join(format!("target/handlers/{other}.wasm")),
     };
     let shown = built.display();

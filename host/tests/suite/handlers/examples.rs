@@ -1,0 +1,147 @@
+//! The example handlers on the earthquakes of the example data, with the settings that the docs show.
+
+use super::{Ran, TIMESTAMP};
+use crate::support::{Broker, Received, Setup, read_topic, root, sismos};
+
+/// The daemon with one example before the store, after all the earthquakes.
+fn ran(example: &str, more: &str) -> Ran {
+    Ran::on(
+        Setup::new(Broker::Embedded, &[example, "store"], more),
+        &sismos(),
+    )
+}
+
+/// That exactly these are stored, to the letter and in their order.
+fn assert_stored(ran: &Ran, expected: &[String]) {
+    let stored = ran.daemon.messages("?limit=2000");
+    assert_eq!(stored, format!("[{}]", expected.join(",")));
+}
+
+/// The number at a member, as it is written.
+fn magnitude(sismo: &str) -> f64 {
+    let (_, after) = sismo.split_once(r#""mag":"#).expect("a magnitude");
+    let (digits, _) = after.split_once(',').expect("more follows");
+    digits.parse().expect("a number")
+}
+
+#[test]
+fn filter_keeps_the_strong_earthquakes() {
+    let config = r#"tipos = ["earthquake"], pointer = "/mag", op = ">=", value = 5.0"#;
+    let ran = ran(
+        "filter",
+        &format!("[handler.filter]\nconfig = {{ {config} }}\n"),
+    );
+    let mut strong = sismos();
+    strong.retain(|sismo| sismo.contains(r#""tipo":"earthquake""#) && magnitude(sismo) >= 5.0);
+    assert_eq!(strong.len(), 39);
+    assert_stored(&ran, &strong);
+}
+
+#[test]
+fn filter_drops_what_it_is_told_to() {
+    let config = r#"action = "drop", pointer = "/net", op = "==", value = "ci""#;
+    let ran = ran(
+        "filter",
+        &format!("[handler.filter]\nconfig = {{ {config} }}\n"),
+    );
+    let mut others = sismos();
+    others.retain(|sismo| !sismo.contains(r#""net":"ci""#));
+    assert_eq!(others.len(), 1_707 - 386);
+    assert_stored(&ran, &others);
+}
+
+#[test]
+fn enrich_adds_members_and_keeps_every_letter() {
+    let config = r#"members = { source = "usgs", level = 3, mag = 0 }, record = { partition = "partition", offset = "offset", at = "timestamp" }"#;
+    let ran = ran(
+        "enrich",
+        &format!("[handler.enrich]\nconfig = {{ {config} }}\n"),
+    );
+    let enriched = |(sismo, i): (&String, i64)| {
+        let members = sismo.strip_suffix('}').expect("an object");
+        let at = TIMESTAMP + i;
+        format!(r#"{members},"at":{at},"level":3,"offset":{i},"partition":0,"source":"usgs"}}"#)
+    };
+    let enriched: Vec<_> = sismos().iter().zip(0..).map(enriched).collect();
+    assert_stored(&ran, &enriched);
+}
+
+#[test]
+fn route_copies_by_tipo_and_lets_the_rest_pass() {
+    let produce = r#"produce = ["explosiones", "canteras"]"#;
+    let topics = r#"{ explosion = "explosiones", "quarry blast" = "canteras" }"#;
+    let config = format!(r#"config = {{ topics = {topics}, then = "drop" }}"#);
+    let ran = ran("route", &format!("[handler.route]\n{produce}\n{config}\n"));
+    let (others, blasts): (Vec<_>, Vec<_>) = sismos()
+        .into_iter()
+        .partition(|sismo| sismo.contains(r#""tipo":"earthquake""#));
+    assert_stored(&ran, &others);
+    let mut copies = Vec::new();
+    for (topic, count) in [("explosiones", 15), ("canteras", 13)] {
+        let copied = read_topic(ran.daemon.broker(), topic);
+        assert_eq!(copied.len(), count, "{topic}");
+        copies.extend(copied.into_iter().map(Received::from));
+    }
+    copies.sort_by_key(|copy| copy.timestamp);
+    assert!(copies.iter().map(Received::text).eq(&blasts));
+}
+
+#[test]
+fn route_copies_by_a_value_and_lets_the_copied_pass() {
+    let config = r#"pointer = "/net", topics = { us = "mundo", se = "mundo" }"#;
+    let more = format!("[handler.route]\nproduce = [\"mundo\"]\nconfig = {{ {config} }}\n");
+    let ran = ran("route", &more);
+    assert_stored(&ran, &sismos());
+    assert_eq!(read_topic(ran.daemon.broker(), "mundo").len(), 168 + 1);
+}
+
+#[test]
+fn route_needs_the_permission_to_produce() {
+    let config = r#"topics = { explosion = "explosiones" }"#;
+    let ran = ran(
+        "route",
+        &format!("[handler.route]\nconfig = {{ {config} }}\n"),
+    );
+    let letters = ran.dead_letters();
+    assert_eq!(letters.len(), 15);
+    let told = letters[0].header("__connect.errors.exception.message");
+    assert_eq!(
+        told,
+        "emit.send: the topic explosiones is not permitted; add it to handler.route.produce"
+    );
+}
+
+#[test]
+fn settings_that_do_not_fit_stop_the_start_and_say_what_to_do() {
+    for (example, config, told) in [
+        (
+            "filter",
+            r#"pointer = "mag""#,
+            r#"`pointer`: "mag" is no JSON pointer: begin it with a slash, as in "/mag""#,
+        ),
+        (
+            "filter",
+            "",
+            "there is nothing to filter by: set `tipos`, `pointer` or both",
+        ),
+        (
+            "enrich",
+            "members = { tipo = 1 }",
+            r#"every Evento has a member "tipo", so it can never be added: choose another name"#,
+        ),
+        ("route", "topic = {}", "unknown field `topic`"),
+    ] {
+        let more = format!("[handler.{example}]\nconfig = {{ {config} }}\n");
+        let said = Setup::new(Broker::Embedded, &[example], &more).refused();
+        assert!(said.contains(told), "{said}");
+        assert!(said.contains(&format!("00-{example}.wasm")), "{said}");
+    }
+}
+
+#[test]
+fn no_example_runs_unasked() {
+    for example in ["enrich", "filter", "route"] {
+        let ours = root().join(format!("plugins/{example}.wasm"));
+        assert!(!ours.exists(), "{}", ours.display());
+    }
+}

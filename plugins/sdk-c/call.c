@@ -3,13 +3,7 @@
 
 enum { PASS, DROP, REPLACE, RETRY, REJECT };
 
-/* `record outcomes` of wit/types.wit. */
-static struct {
-    EV_LIST(uint8_t) kinds;
-    ev_texts reasons;
-    EV_LIST(uint32_t) replacement_ends;
-    ev_records replacements;
-} outcomes;
+static ev_outcomes outcomes;
 
 static struct {
     uint8_t is_error;

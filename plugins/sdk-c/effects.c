@@ -5,15 +5,8 @@
 #define IMPORT(interface, function) \
     __attribute__((import_module("eventos:handler/" interface "@1.0.0"), import_name(function)))
 
-/* The arguments of emit.send: too many for a call, so they cross by address. */
-typedef struct {
-    ev_bytes topic;
-    EV_LIST(uint32_t) sources;
-    ev_records records;
-} emission;
-
 IMPORT("store", "append") void host_append(const uint32_t *indices, uint32_t len);
-IMPORT("emit", "send") void host_send(const emission *emission);
+IMPORT("emit", "send") void host_send(const ev_emission *emission);
 IMPORT("config", "get") void host_get(const char *key, size_t len, void *answer);
 IMPORT("config", "all") void host_all(void *answer);
 IMPORT("log", "write")
@@ -21,7 +14,7 @@ void host_write(int32_t level, int32_t has_index, uint32_t index, const char *me
 
 static const ev_evento *in_hand;
 static EV_LIST(uint32_t) stored;
-static EV_LIST(emission) emitted;
+static EV_LIST(ev_emission) emitted;
 
 void ev_in_hand(const ev_evento *evento) { in_hand = evento; }
 
@@ -29,17 +22,17 @@ void ev_store(const ev_evento *evento) {
     if (!evento->is_tombstone) EV_PUSH(stored, evento->index);
 }
 
-static emission *emission_to(ev_bytes topic) {
+static ev_emission *emission_to(ev_bytes topic) {
     /* Handlers emit to a topic or two: a search is all it takes. */
     for (uint32_t i = 0; i < emitted.len; i++) {
         if (ev_equal(emitted.at[i].topic, topic)) return &emitted.at[i];
     }
-    EV_PUSH(emitted, ((emission){.topic = topic}));
+    EV_PUSH(emitted, ((ev_emission){.topic = topic}));
     return &emitted.at[emitted.len - 1];
 }
 
 void ev_emit(ev_bytes topic, const ev_evento *cause, const ev_record *record) {
-    emission *to = emission_to(topic);
+    ev_emission *to = emission_to(topic);
     EV_PUSH(to->sources, cause->index);
     ev_push_record(&to->records, record);
 }

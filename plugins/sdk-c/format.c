@@ -8,6 +8,7 @@ typedef struct {
 } text;
 
 static void put(text *to, const char *from, size_t len) {
+    if (len == 0) return;
     if (to->len + len > to->capacity) {
         size_t larger = to->capacity * 2 + len;
         to->at = ev_resize(to->at, to->capacity, larger);
@@ -37,7 +38,6 @@ static void put_number(text *to, unsigned long long number, bool negative, unsig
 
 ev_bytes ev_vformat(const char *format, va_list args) {
     text out = {0};
-    put(&out, "", 0);
     for (; *format != 0; format++) {
         if (*format != '%') {
             put(&out, format, 1);

@@ -6,7 +6,9 @@
 
 #include "eventos.h"
 
+#ifndef EVENTOS_NATIVE_TEST
 _Static_assert(sizeof(void *) == 4, "a handler is 32-bit WebAssembly: build with --target=wasm32");
+#endif
 
 /* A list as the canonical ABI lays it out: where it begins, and how many entries it has. */
 #define EV_LIST(type) \
@@ -43,6 +45,21 @@ typedef struct {
     ev_texts tipos;
     ev_records records;
 } ev_batch;
+
+/* `record outcomes` of wit/types.wit. */
+typedef struct {
+    EV_LIST(uint8_t) kinds;
+    ev_texts reasons;
+    EV_LIST(uint32_t) replacement_ends;
+    ev_records replacements;
+} ev_outcomes;
+
+/* The arguments of emit.send: too many for a call, so they cross by address. */
+typedef struct {
+    ev_bytes topic;
+    EV_LIST(uint32_t) sources;
+    ev_records records;
+} ev_emission;
 
 /* The bits of the column of flags. */
 enum { EV_NULL_KEY = 1, EV_NULL_VALUE = 2, EV_LOG_APPEND_TIME = 4, EV_INTEGER_ID = 8 };

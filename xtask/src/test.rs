@@ -6,11 +6,13 @@
 //! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web framework of `python.txt`,
 //! * `kcat` on the path, and every handler freshly built, as `cargo xtask handlers` leaves them.
 //!
-//! What cannot be had is an error here, so that no test has to be skipped.
+//! What cannot be had is an error here, so that no test has to be skipped. The tests of the SDKs in other languages
+//! than Rust, [`sdks`], run first, for they take seconds.
 
 mod python;
+mod sdks;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Need};
 use crate::process::{run as run_command, step};
@@ -18,6 +20,14 @@ use crate::{handlers, kafka, venv, workspace};
 
 /// Runs the tests whose name contains `filter`, all without one; `args` go to the test binaries.
 pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
+    let of_sdks = sdks::run_those(filter)?;
+    if let Some(filter) = filter.filter(|filter| sdks::are_all_of(filter)) {
+        if of_sdks == 0 {
+            bail!("no test is called *{filter}*");
+        }
+        step("every test passed");
+        return Ok(());
+    }
     step("looking for what the tests need: kcat, Java, Maven, Python");
     apt::provide(&needs())?;
     let jars = kafka::provide()?;

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+pub use c::compiler as c_compiler;
+pub use js::node;
+pub use python::world as python_world;
+
 use crate::process::step;
 use crate::workspace;
 
@@ -145,7 +149,8 @@ impl Guest {
 
 fn append(folder: &Path, to: &mut Vec<u8>) -> Result<()> {
     for path in entries(folder)? {
-        if path.is_dir() && !path.ends_with("__pycache__") {
+        let made_or_tested = path.ends_with("__pycache__") || path.ends_with("tests");
+        if path.is_dir() && !made_or_tested {
             append(&path, to)?;
         } else if path.is_file() {
             to.extend(format!("\n== {}\n", path.display()).bytes());

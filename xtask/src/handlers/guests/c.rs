@@ -31,6 +31,15 @@ pub const FLAGS: [&str; 16] = [
     "-Wl,--fatal-warnings",
 ];
 
+/// The machine's own compiler, for tests without WebAssembly.
+pub fn compiler() -> Need {
+    Need {
+        what: "a C compiler",
+        package: "gcc",
+        is_there: succeeds(Command::new("cc").arg("--version")),
+    }
+}
+
 pub fn build(folder: &Path) -> Result<Vec<u8>> {
     apt::provide(&[
         Need {

@@ -35,6 +35,15 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     fs::read(&component).with_context(|| format!("cannot read {}", component.display()))
 }
 
+/// What runs JavaScript here; npm brings it along.
+pub fn node() -> Need {
+    Need {
+        what: "Node",
+        package: "npm",
+        is_there: succeeds(Command::new("node").arg("--version")),
+    }
+}
+
 /// The folder of the package and all that it needs.
 fn provide() -> Result<PathBuf> {
     let folder = cache::dir()?.join("componentize-qjs");

@@ -12,12 +12,15 @@ use crate::{apt, venv, workspace};
 
 pub const REQUIREMENT: &str = "componentize-py==0.25.1";
 
+/// In the virtual environment.
+const COMPILER: &str = "bin/componentize-py";
+
 pub fn build(folder: &Path) -> Result<Vec<u8>> {
-    let compiler = provide()?;
+    let tools = provide()?;
     let root = workspace::root();
     let temp = tempfile::tempdir().context("cannot make a folder")?;
     let component = temp.path().join("handler.wasm");
-    let mut command = Command::new(compiler);
+    let mut command = Command::new(tools.join(COMPILER));
     command
         .arg("-d")
         .arg(root.join("wit"))
@@ -33,10 +36,18 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     fs::read(&component).with_context(|| format!("cannot read {}", component.display()))
 }
 
+/// What it generates of the contract, in a new `folder`; answers with an interpreter that runs it.
+pub fn world(folder: &Path) -> Result<PathBuf> {
+    let tools = provide()?;
+    let mut command = Command::new(tools.join(COMPILER));
+    command.arg("-d").arg(workspace::root().join("wit"));
+    run(command.args(["-w", "handler", "bindings"]).arg(folder))?;
+    Ok(tools.join("bin/python"))
+}
+
+/// The virtual environment's folder.
 fn provide() -> Result<PathBuf> {
     apt::provide(&[venv::need()])?;
-    let program = |folder: &Path| folder.join("bin/componentize-py");
-    let runs = |folder: &Path| succeeds(Command::new(program(folder)).arg("--version"));
-    let folder = venv::provide("componentize-py", REQUIREMENT, runs)?;
-    Ok(program(&folder))
+    let runs = |folder: &Path| succeeds(Command::new(folder.join(COMPILER)).arg("--version"));
+    venv::provide("componentize-py", REQUIREMENT, runs)
 }

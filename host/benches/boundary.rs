@@ -9,6 +9,7 @@ use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 use eventos::{
     event::{Batch, EventoRef, Header, Id, Offset, Partition, RawBatch, Timestamp},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
+    telemetry::metrics::Metrics,
 };
 use measure::{Figures, thread_seconds};
 use wasmtime::{
@@ -176,13 +177,14 @@ fn by_records((store, bindings): &mut (Store<()>, per_record::PerRecord), source
 }
 
 fn columns() -> Instance {
-    let engine = Engine::new().expect("an engine");
+    let engine = Engine::new(None).expect("an engine");
     let file = HandlerFile::at(&guest("bench-columns"));
     let handler = Handler::load(
         &engine,
         &file,
         &Settings::default(),
         &HandlerConfig::default(),
+        Metrics::new().handler("bench-columns"),
     );
     let handler = handler.expect("run it as `cargo xtask bench boundary`, which builds the guests");
     handler.instance().expect("it starts")

@@ -188,9 +188,10 @@ fn ours(servers: &str, group: &str, handler: Handler) {
 
 fn component() -> Handler {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/store.wasm");
-    let engine = Engine::new().expect("an engine");
+    let engine = Engine::new(None).expect("an engine");
     let (file, own) = (HandlerFile::at(&path), HandlerConfig::default());
-    let loaded = Handler::load(&engine, &file, &Settings::default(), &own);
+    let metrics = Metrics::new().handler("store");
+    let loaded = Handler::load(&engine, &file, &Settings::default(), &own, metrics);
     loaded.expect("run it as `cargo xtask bench pipeline`, which builds the handler")
 }
 

@@ -12,7 +12,7 @@ use crate::{
     http,
     kafka::{self, Producer},
     pipeline::Pipeline,
-    plugin::{Engine, Registry},
+    plugin::{Cache, Engine, Registry},
     readiness::Readiness,
     service::Service,
     store::Store,
@@ -41,8 +41,9 @@ impl App {
     /// With what failed, and what to do about it.
     pub async fn bind(config: Config) -> Result<Self> {
         let metrics = Metrics::new();
+        let engine = Engine::new(Cache::of(&config.handlers))?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
-        let handlers = Registry::open(Engine::new()?, dir, own, metrics.clone())?;
+        let handlers = Registry::open(engine, dir, own, metrics.clone())?;
         let address = config.http.listen;
         let http = TcpListener::bind(address)
             .await

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, Examined, Problem},
-    plugin::{self, Engine, Handler, HandlerFile},
+    plugin::{self, Cache, Engine, Handler, HandlerFile},
+    telemetry::metrics::Metrics,
 };
 
 /// Check the configuration and the handlers without starting
@@ -115,7 +116,7 @@ impl Findings {
             let message = format!("[handler.{name}]: no handler of that name in {dir}");
             findings.warnings.push(places.on_handler(name, message));
         }
-        match Engine::new() {
+        match Engine::new(Cache::existing(&config.handlers)) {
             Ok(engine) => {
                 for file in if named.is_empty() { dropped_in } else { named } {
                     findings.load(&engine, file, &config);
@@ -129,7 +130,8 @@ impl Findings {
 
     fn load(&mut self, engine: &Engine, file: HandlerFile, config: &Config) {
         let own = config.handler.get(&file.name).cloned().unwrap_or_default();
-        let loaded = Handler::load(engine, &file, &config.handlers.defaults, &own);
+        let metrics = Metrics::new().handler(&file.name);
+        let loaded = Handler::load(engine, &file, &config.handlers.defaults, &own, metrics);
         if let Err(error) = &loaded {
             let place = file.path.display().to_string();
             self.problem(&place, &format!("handler.{}", file.name), &error.reason);

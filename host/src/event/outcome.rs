@@ -52,6 +52,15 @@ pub struct Emission {
     pub records: Records,
 }
 
+impl Emission {
+    /// Bytes in memory.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let own = size_of::<Self>() + self.topic.len();
+        own + size_of_val(&self.sources[..]) + self.records.footprint()
+    }
+}
+
 /// All that one call of a handler comes to. Nothing of it has happened yet.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -109,6 +118,19 @@ pub enum OutcomesFault {
 }
 
 impl Outcomes {
+    /// Bytes in memory.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let Self {
+            kinds,
+            reasons,
+            replacement_ends,
+            replacements,
+        } = self;
+        let reasons = reasons.bytes.len() + size_of_val(&reasons.ends[..]);
+        kinds.len() + reasons + size_of_val(&replacement_ends[..]) + replacements.footprint()
+    }
+
     /// Lets `n` records pass.
     #[must_use]
     pub fn all_passing(n: usize) -> Self {

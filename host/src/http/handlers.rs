@@ -88,8 +88,8 @@ async fn act(
 ) -> Result<Response, Problem> {
     let (changed, target) = (registry.clone(), name.clone());
     match action.as_str() {
-        "pause" => change(move || changed.pause(&target, true)).await?,
-        "resume" => change(move || changed.pause(&target, false)).await?,
+        "pause" => change(move || changed.pause(&target)).await?,
+        "resume" => change(move || changed.resume(&target)).await?,
         "rollback" => change(move || changed.rollback(&target)).await?,
         other => {
             let detail =

@@ -1,5 +1,6 @@
 //! Which batches are under way: taken from a partition, their effects not yet done. The intake
-//! reads from it when to pause a partition, and a rebalance when it may let one go.
+//! reads from it when to pause a partition, and a rebalance when it may let one go. Those of a partition that has
+//! stopped are held: they are under way, but nobody waits for them.
 
 use std::{
     collections::HashMap,
@@ -13,20 +14,34 @@ use crate::event::Partition;
 #[derive(Default)]
 pub(super) struct Flight {
     // A std mutex, held for a look-up: nothing is awaited under it.
-    batches: Mutex<HashMap<Partition, usize>>,
+    batches: Mutex<HashMap<Partition, Count>>,
     landed: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    batches: usize,
+    held: bool,
 }
 
 impl Flight {
     pub(super) fn take_off(&self, partition: Partition) {
-        *self.lock().entry(partition).or_default() += 1;
+        self.lock().entry(partition).or_default().batches += 1;
+    }
+
+    /// The partition has stopped, or goes on. With nothing of it under way, there is nothing to hold.
+    pub(super) fn hold(&self, partition: Partition, held: bool) {
+        if let Some(count) = self.lock().get_mut(&partition) {
+            count.held = held;
+        }
+        self.landed.notify_all();
     }
 
     pub(super) fn land(&self, partition: Partition) {
         let mut batches = self.lock();
         if let Some(count) = batches.get_mut(&partition) {
-            *count -= 1;
-            if *count == 0 {
+            count.batches -= 1;
+            if count.batches == 0 {
                 batches.remove(&partition);
             }
         }
@@ -35,20 +50,22 @@ impl Flight {
     }
 
     pub(super) fn under_way(&self, partition: Partition) -> usize {
-        self.lock().get(&partition).copied().unwrap_or_default()
+        let batches = self.lock();
+        batches.get(&partition).map_or(0, |count| count.batches)
     }
 
-    /// Waits until nothing of these partitions is under way; answers whether that came about in time.
+    /// Waits until nothing of these partitions is under way but what is held; answers whether that came about in time.
     pub(super) fn drain(&self, partitions: &[Partition], at_most: Duration) -> bool {
-        let busy = |batches: &mut HashMap<Partition, usize>| {
-            partitions.iter().any(|one| batches.contains_key(one))
+        let busy = |batches: &mut HashMap<Partition, Count>| {
+            let counts = partitions.iter().filter_map(|one| batches.get(one));
+            counts.into_iter().any(|count| !count.held)
         };
         let waited = self.landed.wait_timeout_while(self.lock(), at_most, busy);
         let (_batches, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Count>> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -92,6 +92,7 @@ impl Intake {
                 for partition in partitions {
                     self.metrics.revoked(partition);
                     lanes.0.remove(&partition);
+                    self.workers.revoke(partition);
                 }
             }
             Notice::Lag(partition, records) => self.metrics.lag(partition, records),

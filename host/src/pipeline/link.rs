@@ -1,31 +1,27 @@
 //! One handler of the chain on one worker: it calls the handler, finds the guilty record when a
-//! call fails, hands in again what is to be retried, and keeps everything in order.
+//! call fails, and keeps everything in order; what becomes of each record `settle` decides.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod settle;
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::{
-    effects::{DeadLetter, Effects, Kept},
-    stop::{Stop, Stopped},
+    effects::Effects,
+    stop::{Stop, Undone},
     watch::Watch,
 };
 use crate::{
-    event::{Answer, Batch, Outcome, Outcomes, Verdict},
-    plugin::{Failure, FailureKind, Handler, Instance, LoadFault, OnError},
+    event::{Answer, Batch, Outcome, Outcomes, Partition},
+    plugin::{Failure, FailureKind, Handler, Instance, LoadFault},
     telemetry::metrics::HandlerMetrics,
 };
-
-/// The pause before a record is handed in again for the first time; it doubles each time after.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A handler with this worker's instance of it.
 pub(super) struct Link {
     handler: Arc<Handler>,
     instance: Option<Instance>,
-    /// Bytes of linear memory that the metrics count for this instance.
-    counted_memory: usize,
+    /// How many records it has failed on in a row, where that is any.
+    failures: BTreeMap<Partition, u32>,
     metrics: HandlerMetrics,
     stop: Stop,
     /// Only in a rehearsal.
@@ -44,7 +40,7 @@ impl Link {
         Self {
             handler,
             instance: None,
-            counted_memory: 0,
+            failures: BTreeMap::new(),
             metrics,
             stop,
             watch: None,
@@ -62,7 +58,7 @@ impl Link {
         &mut self,
         batch: Arc<Batch>,
         effects: &mut Effects,
-    ) -> Result<Arc<Batch>, Stopped> {
+    ) -> Result<Arc<Batch>, Undone> {
         let mut next = Batch::empty_like(&batch);
         let mut pieces = self.isolate(batch);
         // The common case: one call, and everything goes on as it came.
@@ -72,6 +68,7 @@ impl Link {
         {
             let handler = (self.handler.name(), self.handler.digest());
             effects.add(handler, &batch, answer.stored, answer.emitted, |_| true);
+            self.failures.remove(&batch.partition);
             return Ok(batch);
         }
         for piece in pieces {
@@ -106,13 +103,11 @@ impl Link {
         self.metrics.called(began.elapsed());
         match called {
             Ok((instance, answer)) => {
-                self.count_memory(instance.memory());
                 self.instance = Some(instance);
                 self.count(&answer.outcomes);
                 Ok(answer)
             }
             Err(failure) => {
-                self.count_memory(0);
                 let (handler, kind) = (self.handler.name(), failure.kind.name());
                 self.metrics.failed(kind);
                 tracing::debug!(handler, kind, records = batch.len(), %failure, "the call failed");
@@ -136,15 +131,6 @@ impl Link {
         })
     }
 
-    fn count_memory(&mut self, now: usize) {
-        if now != self.counted_memory {
-            // An instance has far less than 2^63 bytes.
-            self.metrics
-                .memory_changed(now as i64 - self.counted_memory as i64);
-            self.counted_memory = now;
-        }
-    }
-
     fn count(&self, outcomes: &Outcomes) {
         let mut counts = [0; Outcome::ALL.len()];
         for outcome in outcomes.iter() {
@@ -155,133 +141,5 @@ impl Link {
                 self.metrics.answered(outcome, count);
             }
         }
-    }
-
-    /// Turns a piece into what goes on and what is to happen, record by record.
-    fn settle(
-        &mut self,
-        piece: Piece,
-        attempt: u32,
-        next: &mut Batch,
-        effects: &mut Effects,
-    ) -> Result<(), Stopped> {
-        let (batch, answer) = match piece {
-            Piece::Answered(batch, answer) => (batch, answer),
-            Piece::Failed(batch, failure) => {
-                if let Some(watch) = &mut self.watch {
-                    watch.failed(batch.offset(0));
-                }
-                let class = class(failure.kind);
-                let mut letter = self.letter(&batch, 0, class, failure.message, attempt);
-                letter.stacktrace = failure.backtrace;
-                self.give_up(letter, effects);
-                return Ok(());
-            }
-        };
-        let mut counts = Vec::with_capacity(batch.len());
-        for (i, verdict) in answer.outcomes.verdicts().enumerate() {
-            counts.push(self.judge(verdict, &batch, i, attempt, next, effects)?);
-        }
-        let handler = (self.handler.name(), self.handler.digest());
-        effects.add(handler, &batch, answer.stored, answer.emitted, |i| {
-            counts[i]
-        });
-        Ok(())
-    }
-
-    /// Carries out the verdict on one record; answers whether its effects count.
-    fn judge(
-        &mut self,
-        verdict: Verdict<'_>,
-        batch: &Arc<Batch>,
-        i: usize,
-        attempt: u32,
-        next: &mut Batch,
-        effects: &mut Effects,
-    ) -> Result<bool, Stopped> {
-        if let Some(watch) = &mut self.watch {
-            watch.answered(batch.offset(i), &verdict);
-        }
-        match verdict {
-            Verdict::Pass => next.push_from(batch, i),
-            Verdict::Drop => {}
-            Verdict::Replace(by) => {
-                if let Err(fault) = next.push_replacements(batch, i, by) {
-                    let message = format!("a replacement is no Evento: {fault}");
-                    let letter = self.letter(batch, i, "eventos.Invalid", message, attempt);
-                    self.metrics.failed("invalid");
-                    self.give_up(letter, effects);
-                    return Ok(false);
-                }
-            }
-            Verdict::Retry(_) if attempt <= self.handler.retries() => {
-                self.stop
-                    .pause(RETRY_PAUSE * 2u32.pow((attempt - 1).min(6)))?;
-                for piece in self.isolate(Arc::new(batch.slice(i..i + 1))) {
-                    self.settle(piece, attempt + 1, next, effects)?;
-                }
-                return Ok(false);
-            }
-            Verdict::Retry(reason) => {
-                let letter = self.letter(batch, i, "eventos.Retry", reason.to_owned(), attempt);
-                self.metrics.failed("retry");
-                self.give_up(letter, effects);
-                return Ok(false);
-            }
-            Verdict::Reject(reason) => {
-                let letter = self.letter(batch, i, "eventos.Reject", reason.to_owned(), attempt);
-                self.metrics.failed("reject");
-                effects.dead.push(letter);
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn letter(
-        &self,
-        batch: &Batch,
-        i: usize,
-        class: &'static str,
-        message: String,
-        attempts: u32,
-    ) -> DeadLetter {
-        DeadLetter {
-            offset: batch.offset(i),
-            stage: "handle",
-            class,
-            message,
-            stacktrace: String::new(),
-            handler: Some((self.handler.name().into(), self.handler.digest().into())),
-            attempts,
-            kept: Kept::Whole,
-        }
-    }
-
-    fn give_up(&self, letter: DeadLetter, effects: &mut Effects) {
-        match self.handler.on_error() {
-            OnError::DeadLetter => effects.dead.push(letter),
-            OnError::Skip => {
-                let DeadLetter {
-                    offset, message, ..
-                } = letter;
-                tracing::warn!(handler = self.handler.name(), %offset, reason = message, "record skipped");
-            }
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.count_memory(0);
-    }
-}
-
-fn class(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Trap => "eventos.Trap",
-        FailureKind::Timeout => "eventos.Timeout",
-        FailureKind::Memory => "eventos.Memory",
-        FailureKind::Invalid => "eventos.Invalid",
     }
 }

@@ -30,12 +30,17 @@ impl Links {
         }
     }
 
+    /// Whether the next batch may meet another chain than the last, or somebody wants what stopped to be tried again.
+    pub(super) fn have_changed(&self) -> bool {
+        // Without anybody who could change it, the chain stays as it is.
+        self.chains.has_changed().unwrap_or(false)
+    }
+
     /// The links for the next batch. While a handler is paused there are none, and this waits; the intake goes on to poll
     /// meanwhile, and fetches no more than a few batches.
     pub(super) fn current(&mut self) -> Result<&mut [Link], Stopped> {
         loop {
-            // Without anybody who could change it, the chain stays as it is.
-            if self.chains.has_changed().unwrap_or(false) {
+            if self.have_changed() {
                 self.take_up();
             }
             if !self.chains.borrow().paused {

@@ -17,6 +17,7 @@ mod worker;
 mod workers;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, mpsc},
     thread,
 };
@@ -113,6 +114,7 @@ impl Pipeline<'_> {
             flight: Arc::clone(flight),
             metrics: self.metrics.clone(),
             stopped: false,
+            held: BTreeMap::new(),
         }
     }
 }

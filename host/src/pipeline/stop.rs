@@ -1,9 +1,11 @@
-//! The signal to stop, for threads that wait.
+//! The signal to stop, for threads that wait; and why a batch may be left undone.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+
+use crate::plugin::Handler;
 
 /// Lets a thread that is no task wait on what the runtime offers, until it is told to stop.
 #[derive(Clone)]
@@ -15,6 +17,25 @@ pub(super) struct Stop {
 /// The daemon is shutting down: what is in hand stays undone, and is handled again after a restart.
 #[derive(Debug)]
 pub(super) struct Stopped;
+
+/// Why a batch is left undone. Nothing of it has happened.
+#[derive(Debug)]
+pub(super) enum Undone {
+    Stopped,
+    Halted(Halt),
+}
+
+/// Its partition has stopped, until the chain changes or somebody resumes the handler.
+#[derive(Debug)]
+pub(super) struct Halt {
+    pub by: Arc<Handler>,
+}
+
+impl From<Stopped> for Undone {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
 
 impl Stop {
     pub(super) fn new(token: CancellationToken, runtime: Handle) -> Self {

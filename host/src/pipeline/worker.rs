@@ -1,18 +1,22 @@
 //! A worker: takes a batch through the chain of handlers, brings about its effects, and only then
-//! stores its offset.
+//! stores its offset. What a handler has stopped it holds, until that may go on.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     deliver::{Deliverer, Originals},
     effects::Effects,
     flight::Flight,
     links::Links,
-    stop::Stopped,
+    stop::{Halt, Undone},
 };
 use crate::{
-    event::{Batch, RawBatch},
+    event::{Batch, Offset, Partition, RawBatch, Unreadable},
     kafka::Consumer,
+    plugin::Handler,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -26,39 +30,121 @@ pub(super) struct Worker {
     pub metrics: Metrics,
     /// A batch was left undone: nothing after it may be done, or its offset would be skipped.
     pub stopped: bool,
+    pub held: BTreeMap<Partition, Held>,
+}
+
+/// The batches of a partition that has stopped, in their order: at most as many as pause it.
+pub(super) struct Held {
+    by: Arc<Handler>,
+    batches: VecDeque<Work>,
+}
+
+/// A batch with what its records were read as.
+struct Work {
+    partition: Partition,
+    /// Those that are no Eventos too.
+    records: u64,
+    next: Option<Offset>,
+    batch: Arc<Batch>,
+    unreadable: Unreadable,
+}
+
+impl From<RawBatch> for Work {
+    fn from(raw: RawBatch) -> Self {
+        let (partition, records) = (raw.partition, raw.len() as u64);
+        let next = raw.next_offset();
+        let (batch, unreadable) = raw.read();
+        Self {
+            partition,
+            records,
+            next,
+            batch: Arc::new(batch),
+            unreadable,
+        }
+    }
 }
 
 impl Worker {
     /// Handles a batch; its offset is stored if, and only if, everything of it is done.
     pub(super) fn handle(&mut self, raw: RawBatch) {
-        let (partition, records) = (raw.partition, raw.len());
-        let next = raw.next_offset();
-        if !self.stopped {
-            match self.process(raw) {
+        if self.stopped {
+            return self.flight.land(raw.partition);
+        }
+        let work = Work::from(raw);
+        match self.held.get_mut(&work.partition) {
+            Some(held) => held.batches.push_back(work),
+            None => self.try_in_order([work].into()),
+        }
+    }
+
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Once the chain has changed, or somebody has resumed a handler.
+    pub(super) fn try_held_again(&mut self) {
+        if self.stopped || self.held.is_empty() || !self.chain.have_changed() {
+            return;
+        }
+        for (partition, Held { by, batches }) in std::mem::take(&mut self.held) {
+            self.let_go(partition, &by);
+            self.try_in_order(batches);
+        }
+    }
+
+    /// Another member has the partition now, and handles again what is held of it.
+    pub(super) fn revoke(&mut self, partition: Partition) {
+        if let Some(Held { by, batches }) = self.held.remove(&partition) {
+            self.let_go(partition, &by);
+            batches.iter().for_each(|_| self.flight.land(partition));
+        }
+    }
+
+    fn let_go(&self, partition: Partition, by: &Handler) {
+        self.flight.hold(partition, false);
+        by.stops().go_on(partition);
+        if by.stops().all().is_empty() {
+            self.metrics.handler(by.name()).in_state("running");
+        }
+    }
+
+    /// Up to the first that stops its partition: that one is held, with those after it.
+    fn try_in_order(&mut self, mut batches: VecDeque<Work>) {
+        while let Some(work) = batches.pop_front() {
+            let partition = work.partition;
+            if self.stopped {
+                self.flight.land(partition);
+                continue;
+            }
+            match self.process(&work) {
                 Ok(()) => {
-                    self.metrics.consumed(partition, records as u64);
-                    if let Some(next) = next {
+                    self.metrics.consumed(partition, work.records);
+                    if let Some(next) = work.next {
                         self.consumer.store_offset(partition, next);
                     }
                 }
-                Err(Stopped) => self.stopped = true,
+                Err(Undone::Stopped) => self.stopped = true,
+                Err(Undone::Halted(Halt { by })) => {
+                    batches.push_front(work);
+                    self.flight.hold(partition, true);
+                    self.held.insert(partition, Held { by, batches });
+                    return;
+                }
             }
+            self.flight.land(partition);
         }
-        self.flight.land(partition);
     }
 
-    fn process(&mut self, raw: RawBatch) -> Result<(), Stopped> {
-        let (batch, unreadable) = raw.read();
-        let mut effects = Effects::of_unreadable(&unreadable);
-        let batch = Arc::new(batch);
-        self.run_chain(Arc::clone(&batch), &mut effects)?;
-        let originals = Originals {
-            batch: &batch,
-            unreadable: &unreadable,
-        };
+    fn process(&mut self, work: &Work) -> Result<(), Undone> {
+        let Work {
+            batch, unreadable, ..
+        } = work;
+        let mut effects = Effects::of_unreadable(unreadable);
+        self.run_chain(Arc::clone(batch), &mut effects)?;
+        let originals = Originals { batch, unreadable };
         self.deliverer.deliver(&originals, &mut effects)?;
         // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.
-        let whole = (!batch.is_empty()).then_some((&*batch, &[][..]));
+        let whole = (!batch.is_empty()).then_some((&**batch, &[][..]));
         let pieces = effects.stored.iter();
         let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
         let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
@@ -66,7 +152,7 @@ impl Worker {
         Ok(())
     }
 
-    fn run_chain(&mut self, mut batch: Arc<Batch>, effects: &mut Effects) -> Result<(), Stopped> {
+    fn run_chain(&mut self, mut batch: Arc<Batch>, effects: &mut Effects) -> Result<(), Undone> {
         for link in self.chain.current()? {
             if batch.is_empty() {
                 break;

@@ -1,27 +1,51 @@
 //! A handler: its file compiled and linked once, from which instances are made.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use bytesize::ByteSize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings,
+    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, Stops,
     bindings::HandlerPre,
     host::{Host, Limits},
     wasi, wrap,
 };
-use crate::event::{Answer, Batch};
+use crate::{
+    event::{Answer, Batch},
+    telemetry::metrics::HandlerMetrics,
+};
 
 /// A handler that was compiled and has shown that it starts. Cheap to share, for every worker
 /// makes its own [`Instance`] of it.
 pub struct Handler {
     name: String,
     digest: String,
-    on_error: OnError,
-    retries: u32,
+    treatment: Treatment,
     code: Code,
+    /// Instances that nobody uses yet.
+    spares: Mutex<Vec<Instance>>,
+    /// The partitions that it has stopped.
+    stops: Stops,
+}
+
+/// What becomes of the records that a handler fails on.
+#[derive(Clone, Copy, Debug)]
+pub struct Treatment {
+    /// See [`Settings::on_error`].
+    pub on_error: OnError,
+    /// See [`Settings::retries`].
+    pub retries: u32,
+    /// See [`Settings::max_failures`]; none is for ever.
+    pub max_failures: Option<NonZeroU32>,
 }
 
 /// What runs.
@@ -94,26 +118,16 @@ impl Handler {
         file: &HandlerFile,
         defaults: &Settings,
         config: &HandlerConfig,
+        metrics: HandlerMetrics,
     ) -> Result<Self, LoadError> {
+        let settings = config.settings(defaults);
         let load = || {
             let bytes = fs::read(&file.path)?;
-            let component = Component::from_binary(&engine.inner, &wrap::component(&bytes)?)
-                .map_err(LoadFault::Compile)?;
-            let (linker, refused) = wasi::link(engine, &component).map_err(LoadFault::Link)?;
-            if !refused.is_empty() {
-                return Err(LoadFault::Imports(refused.join(", ")));
-            }
-            let pre = linker.instantiate_pre(&component);
-            let pre = pre.and_then(HandlerPre::new).map_err(LoadFault::Link)?;
-            let settings = config.settings(defaults);
-            let handler = Self {
-                name: file.name.clone(),
-                digest: format!("{:x}", Sha256::digest(&bytes)),
-                on_error: settings.on_error,
-                retries: settings.retries,
-                code: Code::Component(pre, Arc::new(limits(&file.name, &settings, config))),
-            };
-            handler.instance()?;
+            let digest = format!("{:x}", Sha256::digest(&bytes));
+            let pre = link(engine, &settings, &bytes, &digest)?;
+            let limits = Arc::new(limits(&file.name, &settings, config, metrics));
+            let handler = Self::of(&file.name, digest, &settings, Code::Component(pre, limits));
+            handler.prepare(1)?;
             Ok(handler)
         };
         load().map_err(|reason| LoadError {
@@ -126,25 +140,56 @@ impl Handler {
     /// what a component is measured against.
     #[must_use]
     pub fn native(name: &str, handle: fn(&Batch) -> Answer) -> Self {
-        let settings = Settings::default();
+        let digest = "native".to_owned();
+        Self::of(name, digest, &Settings::default(), Code::Native(handle))
+    }
+
+    fn of(name: &str, digest: String, settings: &Settings, code: Code) -> Self {
         Self {
             name: name.to_owned(),
-            digest: "native".to_owned(),
-            on_error: settings.on_error,
-            retries: settings.retries,
-            code: Code::Native(handle),
+            digest,
+            treatment: Treatment {
+                on_error: settings.on_error,
+                retries: settings.retries,
+                max_failures: NonZeroU32::new(settings.max_failures),
+            },
+            code,
+            spares: Mutex::default(),
+            stops: Stops::default(),
         }
     }
 
-    /// A new instance, with nothing of what others have in memory.
+    /// Sees to it that so many instances are ready, so that those who call the handler first need not start them.
+    ///
+    /// # Errors
+    /// [`LoadFault::Start`] or [`LoadFault::Init`].
+    pub fn prepare(&self, instances: usize) -> Result<(), LoadFault> {
+        while self.spares().len() < instances {
+            let instance = self.start()?;
+            self.spares().push(instance);
+        }
+        Ok(())
+    }
+
+    /// An instance with nothing of what others have in memory: one that is ready, or a new one.
     ///
     /// # Errors
     /// [`LoadFault::Start`] or [`LoadFault::Init`].
     pub fn instance(&self) -> Result<Instance, LoadFault> {
+        let ready = self.spares().pop();
+        ready.map_or_else(|| self.start(), Ok)
+    }
+
+    fn start(&self) -> Result<Instance, LoadFault> {
         match &self.code {
             Code::Component(pre, limits) => Instance::start(pre, Arc::clone(limits)),
             Code::Native(handle) => Ok(Instance::native(*handle)),
         }
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Instance>> {
+        // Each change to it is one push or pop, so after a panic it is still whole.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file's name without a leading "NN-" and ".wasm".
@@ -159,16 +204,16 @@ impl Handler {
         &self.digest
     }
 
-    /// What becomes of a record that it fails on.
+    /// What becomes of the records that it fails on.
     #[must_use]
-    pub fn on_error(&self) -> OnError {
-        self.on_error
+    pub fn treatment(&self) -> Treatment {
+        self.treatment
     }
 
-    /// How often a record is handed in again after `retry`.
+    /// The partitions that it has stopped, and why.
     #[must_use]
-    pub fn retries(&self) -> u32 {
-        self.retries
+    pub fn stops(&self) -> &Stops {
+        &self.stops
     }
 }
 
@@ -179,11 +224,45 @@ impl fmt::Debug for Handler {
     }
 }
 
-fn limits(name: &str, settings: &Settings, config: &HandlerConfig) -> Limits {
+fn link(
+    engine: &Engine,
+    settings: &Settings,
+    bytes: &[u8],
+    digest: &str,
+) -> Result<HandlerPre<Host>, LoadFault> {
+    let runtime = engine.with_stack(settings.stack.as_u64());
+    let runtime = runtime.map_err(LoadFault::Link)?;
+    let compile = || {
+        tracing::debug!(digest, "compiling a handler");
+        let component = wrap::component(bytes)?;
+        Component::from_binary(&runtime.engine, &component).map_err(LoadFault::Compile)
+    };
+    let component = match engine.cache() {
+        Some(cache) => cache.component(&runtime.engine, digest, compile)?,
+        None => compile()?,
+    };
+    let (linker, refused) = wasi::link(&runtime, &component).map_err(LoadFault::Link)?;
+    if !refused.is_empty() {
+        return Err(LoadFault::Imports(refused.join(", ")));
+    }
+    let pre = linker.instantiate_pre(&component);
+    pre.and_then(HandlerPre::new).map_err(LoadFault::Link)
+}
+
+fn limits(
+    name: &str,
+    settings: &Settings,
+    config: &HandlerConfig,
+    metrics: HandlerMetrics,
+) -> Limits {
+    let size = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     Limits {
         handler: name.to_owned(),
-        memory: usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX),
+        memory: size(settings.memory),
         timeout: settings.timeout.unsigned_abs(),
+        output: size(settings.output),
+        stack: settings.stack.as_u64(),
+        metrics,
         config: texts(&config.config),
         produce: config.produce.clone(),
     }

@@ -9,16 +9,24 @@ use super::bindings::eventos::handler::{
     config, emit, log, store,
     types::{self, RecordsResult},
 };
-use super::wasi::Stdio;
-use crate::event::{Batch, Emission, Records, flag};
+use super::{timer::Timer, wasi::Stdio};
+use crate::{
+    event::{Batch, Emission, Records, flag},
+    telemetry::metrics::HandlerMetrics,
+};
 
 /// What one handler may use and do; the same for all of its instances.
-#[derive(Debug)]
 pub(super) struct Limits {
     pub handler: String,
-    /// Bytes of linear memory, and of what one call may stage.
+    /// Bytes of linear memory.
     pub memory: usize,
+    /// CPU time of a call.
     pub timeout: Duration,
+    /// Bytes that one call may answer, and stage.
+    pub output: usize,
+    /// Bytes of stack.
+    pub stack: u64,
+    pub metrics: HandlerMetrics,
     pub config: BTreeMap<String, String>,
     pub produce: Vec<String>,
 }
@@ -28,6 +36,7 @@ pub struct Host {
     limits: Arc<Limits>,
     /// Bytes of linear memory.
     memory: usize,
+    timer: Timer,
     stdio: Stdio,
     call: Call,
 }
@@ -40,6 +49,7 @@ struct Call {
     staged: Staged,
     staged_bytes: usize,
     refused_memory: Option<usize>,
+    refused_output: Option<usize>,
     last_error: Option<String>,
     /// The last line on stderr: a runtime without the SDK tells there why it gives up.
     last_on_stderr: Option<String>,
@@ -55,6 +65,7 @@ pub(super) struct Staged {
 impl Host {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
+            timer: Timer::new(limits.timeout),
             limits,
             memory: 0,
             stdio: Stdio::default(),
@@ -70,8 +81,13 @@ impl Host {
         self.memory
     }
 
-    /// Forgets the call before, and what it staged.
+    pub(super) fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    /// Forgets the call before, and what it staged. Time runs from now on.
     pub(super) fn begin(&mut self, batch: &Arc<Batch>) {
+        self.timer = Timer::new(self.limits.timeout);
         self.call = Call {
             batch: Some(Arc::clone(batch)),
             ..Call::default()
@@ -83,9 +99,19 @@ impl Host {
         std::mem::take(&mut self.call).staged
     }
 
+    /// Bytes of what this call staged so far.
+    pub(super) fn staged_bytes(&self) -> usize {
+        self.call.staged_bytes
+    }
+
     /// The bytes that were asked for when memory was refused during this call.
     pub(super) fn refused_memory(&self) -> Option<usize> {
         self.call.refused_memory
+    }
+
+    /// The bytes that would have been staged when that was refused during this call.
+    pub(super) fn refused_output(&self) -> Option<usize> {
+        self.call.refused_output
     }
 
     /// The last line that the guest logged as an error during this call or, without one, wrote to stderr.
@@ -113,13 +139,13 @@ impl Host {
         batch.ok_or_else(|| wasmtime::format_err!("there is no batch yet while init runs"))
     }
 
-    /// Staged effects live in the host, so they count against the handler's memory as well.
+    /// Staged effects live in the host, so they are counted there too.
     fn stage(&mut self, bytes: usize) -> Result<()> {
-        let (staged, limit) = (self.call.staged_bytes + bytes, self.limits.memory);
-        ensure!(
-            staged <= limit,
-            "one call stores and emits {staged} bytes; its limit is {limit}"
-        );
+        let (staged, limit) = (self.call.staged_bytes + bytes, self.limits.output);
+        if staged > limit {
+            self.call.refused_output = Some(staged);
+            bail!("one call stores and emits {staged} bytes; its limit is {limit}");
+        }
         self.call.staged_bytes = staged;
         Ok(())
     }
@@ -180,12 +206,13 @@ impl emit::Host for Host {
                 batch.len()
             );
         }
-        self.stage(records.byte_len() + size_of_val(&sources[..]))?;
-        self.call.staged.emitted.push(Emission {
+        let emission = Emission {
             topic,
             sources,
             records,
-        });
+        };
+        self.stage(emission.footprint())?;
+        self.call.staged.emitted.push(emission);
         Ok(())
     }
 }

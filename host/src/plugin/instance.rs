@@ -7,10 +7,12 @@ use wasmtime::Store;
 use super::{
     Failure, LoadFault,
     bindings::{self, HandlerPre},
-    engine::ticks,
     host::{Host, Limits},
 };
-use crate::event::{Answer, Batch, Outcomes};
+use crate::{
+    event::{Answer, Batch, Outcomes},
+    telemetry::metrics::HandlerMetrics,
+};
 
 /// One running handler.
 pub struct Instance(Running);
@@ -25,26 +27,24 @@ enum Running {
 struct Component {
     store: Store<Host>,
     bindings: bindings::Handler,
-    /// Ticks of the engine's clock that one call may take.
-    ticks: u64,
+    /// Bytes of linear memory that the metrics count for it.
+    counted: usize,
 }
 
 impl Instance {
     pub(super) fn start(pre: &HandlerPre<Host>, limits: Arc<Limits>) -> Result<Self, LoadFault> {
-        let ticks = ticks(limits.timeout);
+        let output = limits.output;
         let mut store = Store::new(pre.engine(), Host::new(limits));
         store.limiter(|host| host);
-        store.set_epoch_deadline(ticks);
+        store.set_hostcall_fuel(output);
+        store.epoch_deadline_callback(|context| context.data().timer().look());
+        store.set_epoch_deadline(store.data().timer().ticks());
         let started = pre.instantiate(&mut store).and_then(|bindings| {
             let answer = bindings.call_init(&mut store)?;
             Ok((bindings, answer))
         });
         match started {
-            Ok((bindings, Ok(()))) => Ok(Self(Running::Component(Component {
-                store,
-                bindings,
-                ticks,
-            }))),
+            Ok((bindings, Ok(()))) => Ok(Self(Running::Component(Component::new(store, bindings)))),
             Ok((_, Err(refusal))) => Err(LoadFault::Init(refusal)),
             Err(error) => Err(LoadFault::Start(Failure::of_call(&error, store.data()))),
         }
@@ -64,24 +64,29 @@ impl Instance {
             Running::Native(handle) => Ok(handle(batch)),
         }
     }
-
-    /// Bytes of linear memory that it has now.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        match &self.0 {
-            Running::Component(component) => component.store.data().memory(),
-            Running::Native(_) => 0,
-        }
-    }
 }
 
 impl Component {
+    fn new(store: Store<Host>, bindings: bindings::Handler) -> Self {
+        let mut component = Self {
+            store,
+            bindings,
+            counted: 0,
+        };
+        component.metrics().instances_changed(1);
+        component.count();
+        component
+    }
+
     fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
-        self.store.data_mut().begin(batch);
-        self.store.set_epoch_deadline(self.ticks);
+        let host = self.store.data_mut();
+        host.begin(batch);
+        let ticks = host.timer().ticks();
+        self.store.set_epoch_deadline(ticks);
         let answer = self
             .bindings
             .call_handle(&mut self.store, bindings::lend(batch));
+        self.count();
         let outcomes = match answer {
             Ok(outcomes) => Outcomes::from(outcomes),
             Err(error) => return Err(Failure::of_call(&error, self.store.data())),
@@ -89,11 +94,38 @@ impl Component {
         outcomes
             .check(batch.len())
             .map_err(|fault| Failure::of_answer(&fault))?;
-        let staged = self.store.data_mut().finish();
+        let host = self.store.data_mut();
+        let bytes = host.staged_bytes() + outcomes.footprint();
+        if bytes > host.limits().output {
+            return Err(Failure::of_output(bytes, host.limits()));
+        }
+        let staged = host.finish();
         Ok(Answer {
             outcomes,
             stored: staged.stored,
             emitted: staged.emitted,
         })
+    }
+
+    /// Makes the metrics count the memory that it has now.
+    fn count(&mut self) {
+        let now = self.store.data().memory();
+        if now != self.counted {
+            // An instance has far less than 2^63 bytes.
+            self.metrics()
+                .memory_changed(now as i64 - self.counted as i64);
+            self.counted = now;
+        }
+    }
+
+    fn metrics(&self) -> &HandlerMetrics {
+        &self.store.data().limits().metrics
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        self.metrics().memory_changed(-(self.counted as i64));
+        self.metrics().instances_changed(-1);
     }
 }

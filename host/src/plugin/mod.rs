@@ -2,6 +2,7 @@
 //! and turns a batch into an answer; which of them run, `registry` keeps. What becomes of the answer is the pipeline's business.
 
 mod bindings;
+mod cache;
 mod config;
 mod engine;
 mod failure;
@@ -10,13 +11,17 @@ mod handler;
 mod host;
 mod instance;
 mod registry;
+mod stops;
+mod timer;
 mod wasi;
 mod wrap;
 
+pub use cache::Cache;
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};
 pub use folder::{FolderError, HandlerFile, discover};
-pub use handler::{Handler, LoadError, LoadFault};
+pub use handler::{Handler, LoadError, LoadFault, Treatment};
 pub use instance::Instance;
 pub use registry::{Chain, Chains, ChangeError, OpenError, Put, Registry, State, Status};
+pub use stops::Stops;

@@ -13,7 +13,7 @@ mod plain;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem};
 use wasmtime::{Result, bail};
 
-use super::{Engine, host::Host};
+use super::{engine::Runtime, host::Host};
 
 pub(super) use io::Stdio;
 
@@ -24,17 +24,20 @@ const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "soc
 struct Nothing;
 
 /// A linker with what this component imports of WASI, and every import that no handler may have.
-pub(super) fn link(engine: &Engine, component: &Component) -> Result<(Linker<Host>, Vec<String>)> {
-    let mut linker = engine.linker.clone();
+pub(super) fn link(
+    runtime: &Runtime,
+    component: &Component,
+) -> Result<(Linker<Host>, Vec<String>)> {
+    let mut linker = runtime.linker.clone();
     let mut refused = Vec::new();
-    for (name, import) in component.component_type().imports(&engine.inner) {
+    for (name, import) in component.component_type().imports(&runtime.engine) {
         if name.starts_with("eventos:handler/") {
             continue;
         }
         match (interface(name), import.ty) {
             (Some(interface), ComponentItem::ComponentInstance(instance)) => {
                 let mut to = linker.instance(name)?;
-                for (item, found) in instance.exports(&engine.inner) {
+                for (item, found) in instance.exports(&runtime.engine) {
                     define(&mut to, interface, item, &found.ty)?;
                 }
             }

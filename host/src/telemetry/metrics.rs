@@ -35,6 +35,7 @@ pub struct Metrics {
     duration: Family<OfHandler, Histogram, fn() -> Histogram>,
     errors: Family<OfKind, Counter>,
     memory: Family<OfHandler, Gauge>,
+    instances: Family<OfHandler, Gauge>,
     state: Family<OfState, Gauge>,
     dead_letters: Family<OfHandler, Counter>,
     store_events: Gauge<u64, AtomicU64>,
@@ -90,6 +91,7 @@ impl Metrics {
             duration: Family::new_with_constructor(durations),
             errors: Family::default(),
             memory: Family::default(),
+            instances: Family::default(),
             state: Family::default(),
             dead_letters: Family::default(),
             store_events: Gauge::default(),
@@ -146,6 +148,11 @@ impl Metrics {
             "Linear memory of its instances",
             Unit::Bytes,
             memory,
+        );
+        to.register(
+            "handler_instances",
+            "Its instances: one a worker, and those that are ready for one",
+            self.instances.clone(),
         );
         to.register(
             "handler_state",
@@ -269,6 +276,7 @@ mod tests {
         handler.failed("trap");
         handler.dead_lettered(1);
         handler.memory_changed(65_536);
+        handler.instances_changed(2);
         handler.in_state("running");
         let text = metrics.render();
         for line in [
@@ -281,6 +289,7 @@ mod tests {
             r#"eventos_handler_duration_seconds_count{handler="store"} 1"#,
             r#"eventos_handler_errors_total{handler="store",kind="trap"} 1"#,
             r#"eventos_handler_memory_bytes{handler="store"} 65536"#,
+            r#"eventos_handler_instances{handler="store"} 2"#,
             r#"eventos_handler_state{handler="store",state="running"} 1"#,
             r#"eventos_dead_letters_total{handler="none"} 1"#,
             r#"eventos_dead_letters_total{handler="store"} 1"#,

@@ -9,9 +9,15 @@ pub fn act(name: &str) {
         "spin" => spin(),
         "grow" => grow(),
         "recurse" => recurse(u64::MAX),
+        "recurse-1000" => recurse(1_000),
+        "recurse-lean" => {
+            black_box(recurse_lean(u64::MAX));
+        }
         "abort" => std::process::abort(),
         #[cfg(target_family = "wasm")]
         "store-beyond" => imports::store::append(&[u32::MAX]),
+        #[cfg(target_family = "wasm")]
+        "emit-nothing" => emit_nothing(),
         #[cfg(target_family = "wasm")]
         "emit-crooked" => emit_crooked(),
         _ => {}
@@ -39,6 +45,23 @@ fn recurse(levels: u64) {
         recurse(levels - 1);
     }
     black_box(frame);
+}
+
+/// Deeper than any stack, with nothing of its own in memory: only the engine's stack grows.
+fn recurse_lean(levels: u64) -> u64 {
+    match black_box(levels) {
+        0 => 0,
+        levels => recurse_lean(levels - 1) ^ levels,
+    }
+}
+
+/// For ever, and each time a record less than the smallest.
+#[cfg(target_family = "wasm")]
+fn emit_nothing() {
+    let topic = eventos_sdk::config::get("emit_to").expect("the setting emit_to is set");
+    loop {
+        imports::emit::send(&topic, &[], &imports::types::Records::default());
+    }
 }
 
 /// Columns that contradict each other, past the SDK, which would not make them.

@@ -40,6 +40,8 @@ fn handle(evento: &Evento) -> Outcome {
     match tipo {
         "drop" => Outcome::Drop,
         "replace" => Outcome::replace([part(evento, 1), part(evento, 2).header("part", "2")]),
+        "replace-million" => Outcome::replace((0..1_000_000).map(|_| Record::tombstone("k"))),
+        "replace-thousand" => Outcome::replace((0..1_000).map(|_| Record::tombstone("k"))),
         "replace-none" => Outcome::replace([]),
         "replace-junk" => Outcome::replace([Record::new("junk")]),
         "replace-tombstone" => Outcome::replace([Record::tombstone(evento.id())]),

@@ -24,8 +24,8 @@ use self::{
 use crate::{
     config::Config,
     pipeline::{Account, End, Rehearsal},
-    plugin::{Engine, Handler, HandlerConfig, HandlerFile, OnError},
-    telemetry::capture::Captured,
+    plugin::{Cache, Engine, Handler, HandlerConfig, HandlerFile, OnError},
+    telemetry::{capture::Captured, metrics::Metrics},
 };
 
 /// Run a handler on Eventos of a file, without a broker
@@ -108,7 +108,9 @@ impl Test {
         let file = HandlerFile::at(&self.handler);
         let own = self.own(config.handler.remove(&file.name).unwrap_or_default());
         let mut input = Input::open(&self.input, self.records)?;
-        let handler = Handler::load(&Engine::new()?, &file, &config.handlers.defaults, &own)?;
+        let engine = Engine::new(Cache::existing(&config.handlers))?;
+        let metrics = Metrics::new().handler(&file.name);
+        let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own, metrics)?;
         let rehearsal = Rehearsal::new(Arc::new(handler), &config.kafka.topic, lines.clone());
         let mut run = Run {
             rehearsal: rehearsal.context("cannot start a thread")?,

@@ -162,6 +162,14 @@ impl Records {
         self.bytes.len()
     }
 
+    /// Bytes in memory, those of every column.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let records = size_of::<u32>() * 3 + size_of::<u8>() + size_of::<i64>();
+        let headers = size_of::<u32>() * 2 + size_of::<u8>();
+        self.bytes.len() + self.len() * records + self.header_nulls.len() * headers
+    }
+
     /// Record `i`.
     ///
     /// # Panics

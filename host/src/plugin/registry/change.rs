@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -207,17 +208,31 @@ impl Registry {
         Ok(())
     }
 
-    /// Lets nothing pass any more, or lets it pass again: while a handler is paused, the whole chain waits, and nothing
-    /// is lost or left out.
+    /// Lets nothing pass any more: while a handler is paused, the whole chain waits, and nothing is lost or left out.
     ///
     /// # Errors
     /// There is none of that name.
-    pub fn pause(&self, name: &str, paused: bool) -> Result<(), ChangeError> {
+    pub fn pause(&self, name: &str) -> Result<(), ChangeError> {
         let _changing = self.change();
         self.with_seat(name, |seat| {
-            seat.paused = paused;
+            seat.paused = true;
             Ok(())
         })?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Lets a paused handler go on, and has one that stopped partitions try them again.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn resume(&self, name: &str) -> Result<(), ChangeError> {
+        let _changing = self.change();
+        self.with_seat(name, |seat| {
+            seat.paused = false;
+            Ok(())
+        })?;
+        self.0.resumes.fetch_add(1, Ordering::Relaxed);
         self.publish();
         Ok(())
     }

@@ -11,7 +11,11 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
 };
 
 use tokio::sync::watch as published;
@@ -33,6 +37,8 @@ pub struct Chain {
     pub handlers: Vec<Arc<Handler>>,
     /// A handler among them is paused: nothing passes until it is not.
     pub paused: bool,
+    /// How often somebody resumed a handler: what had stopped is tried again.
+    pub resumes: u64,
 }
 
 /// A chain as it is now, and word of every change.
@@ -51,6 +57,7 @@ struct Inner {
     changing: Mutex<()>,
     /// By name.
     seats: Mutex<BTreeMap<String, Seat>>,
+    resumes: AtomicU64,
     chain: published::Sender<Arc<Chain>>,
 }
 
@@ -80,7 +87,7 @@ impl Chain {
     pub fn fixed(handlers: Vec<Arc<Handler>>) -> Chains {
         let chain = Self {
             handlers,
-            paused: false,
+            ..Self::default()
         };
         published::channel(Arc::new(chain)).1
     }
@@ -105,6 +112,7 @@ impl Registry {
             metrics,
             changing: Mutex::default(),
             seats: Mutex::default(),
+            resumes: AtomicU64::default(),
             chain: published::Sender::default(),
         }));
         for file in files {
@@ -141,7 +149,16 @@ impl Registry {
 
     fn load(&self, file: &HandlerFile) -> Result<Arc<Handler>, LoadError> {
         let own = self.0.own.get(&file.name).cloned().unwrap_or_default();
-        let handler = Handler::load(&self.0.engine, file, &self.0.config.defaults, &own)?;
+        let metrics = self.0.metrics.handler(&file.name);
+        let defaults = &self.0.config.defaults;
+        let handler = Handler::load(&self.0.engine, file, defaults, &own, metrics)?;
+        // One a worker, so that no batch waits for it.
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let prepared = handler.prepare(workers);
+        prepared.map_err(|reason| LoadError {
+            path: file.path.clone(),
+            reason,
+        })?;
         let (name, digest) = (handler.name(), handler.digest());
         tracing::info!(handler = name, digest, "handler loaded");
         Ok(Arc::new(handler))
@@ -157,6 +174,7 @@ impl Registry {
         running.sort_by_key(|seat| &seat.path);
         let chain = Chain {
             paused: running.iter().any(|seat| seat.paused),
+            resumes: self.0.resumes.load(Ordering::Relaxed),
             handlers: running
                 .iter()
                 .filter_map(|seat| seat.running())
@@ -172,6 +190,7 @@ impl Registry {
         }
         self.0.chain.send_if_modified(|published| {
             let same = published.paused == chain.paused
+                && published.resumes == chain.resumes
                 && published.handlers.len() == chain.handlers.len()
                 && published
                     .handlers

@@ -1,6 +1,6 @@
 //! One handler's place in the chain: what runs in it, what ran before, and what would not.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub enum State {
     Running,
     /// It holds every batch up.
     Paused,
+    /// It has stopped a partition, or several, after failures; the others go on.
+    Stopped,
     /// There is a file, and nothing to run.
     Refused,
 }
@@ -52,6 +54,8 @@ pub struct Status {
     pub previous: Option<String>,
     /// Why the file in the folder is not what runs.
     pub error: Option<String>,
+    /// The partitions that it has stopped, and why.
+    pub stopped: BTreeMap<i32, String>,
     /// Since the daemon's start, over all versions.
     #[serde(flatten)]
     pub counts: Counts,
@@ -64,6 +68,7 @@ impl State {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Stopped => "stopped",
             Self::Refused => "refused",
         }
     }
@@ -107,12 +112,17 @@ impl Seat {
         match (&self.current, self.paused) {
             (None, _) => State::Refused,
             (Some(_), true) => State::Paused,
+            (Some(version), false) if !version.handler.stops().all().is_empty() => State::Stopped,
             (Some(_), false) => State::Running,
         }
     }
 
     pub(super) fn status(&self, name: &str, counts: Counts) -> Status {
         let digest = |version: &Version| version.handler.digest().to_owned();
+        let stops = |version: &Version| {
+            let stops = version.handler.stops().all().into_iter();
+            stops.map(|(partition, why)| (partition.0, why)).collect()
+        };
         let file = self.path.file_name().unwrap_or_default();
         Status {
             name: name.to_owned(),
@@ -121,6 +131,7 @@ impl Seat {
             digest: self.current.as_ref().map(digest),
             previous: self.previous.as_ref().map(digest),
             error: self.refused.as_ref().map(|(_, why)| why.clone()),
+            stopped: self.current.as_ref().map(stops).unwrap_or_default(),
             counts,
         }
     }

@@ -18,6 +18,7 @@ pub struct HandlerMetrics {
     duration: Histogram,
     outcomes: [Counter; Outcome::ALL.len()],
     memory: Gauge,
+    instances: Gauge,
     dead_letters: Counter,
 }
 
@@ -36,6 +37,7 @@ impl HandlerMetrics {
             duration: metrics.duration.get_or_create_owned(&label),
             outcomes: Outcome::ALL.map(|of| metrics.events.get_or_create_owned(&outcome(of))),
             memory: metrics.memory.get_or_create_owned(&label),
+            instances: metrics.instances.get_or_create_owned(&label),
             dead_letters: metrics.dead_letters.get_or_create_owned(&label),
         }
     }
@@ -51,7 +53,12 @@ impl HandlerMetrics {
         self.outcomes[outcome as usize].inc_by(records);
     }
 
-    /// A call failed (`trap`, `timeout`, `memory`, `invalid`), or a record was refused (`reject`),
+    /// So many more of its instances are alive.
+    pub fn instances_changed(&self, by: i64) {
+        self.instances.inc_by(by);
+    }
+
+    /// A call failed (`trap`, `timeout`, `memory`, `stack`, `output`, `invalid`), or a record was refused (`reject`),
     /// or retried in vain (`retry`).
     pub fn failed(&self, kind: &'static str) {
         let handler = self.handler.clone();
@@ -69,7 +76,7 @@ impl HandlerMetrics {
         self.memory.inc_by(bytes);
     }
 
-    /// From now on it is in this state (`running`, `paused`, `refused`, `removed`), and in no other.
+    /// From now on it is in this state (`running`, `paused`, `stopped`, `refused`, `removed`), and in no other.
     pub fn in_state(&self, state: &'static str) {
         for known in STATES {
             let handler = self.handler.clone();
@@ -95,7 +102,7 @@ impl HandlerMetrics {
 }
 
 /// Every state that a handler may be in.
-const STATES: [&str; 4] = ["running", "paused", "refused", "removed"];
+const STATES: [&str; 5] = ["running", "paused", "stopped", "refused", "removed"];
 
 /// What one handler has done since the daemon's start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

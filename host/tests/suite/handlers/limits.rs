@@ -1,6 +1,6 @@
 //! Each limit, obeyed and broken, by the same Evento under two settings.
 
-use super::{Ran, assert_says, evento};
+use super::{Ran, assert_says, evento, in_the_middle};
 
 /// One that is copied a few times when it is replaced.
 fn large() -> String {
@@ -53,4 +53,67 @@ fn time_is_given_in_full_and_not_much_more() {
         // Far less than the default of a second, and with room for a busy machine.
         assert!((seconds..1.0).contains(&took), "{took} s of {timeout}");
     }
+}
+
+/// The message of the only dead letter, which is of this class; the Eventos around it are stored.
+fn broken(ran: &Ran, class: &str, kind: &str) -> String {
+    assert_eq!(ran.stored(), ["before", "after"]);
+    let letter = ran.dead_letter();
+    let message = letter
+        .header("__connect.errors.exception.message")
+        .to_owned();
+    assert_says(&letter, class, &message, "1");
+    assert!(ran.errors(kind) >= 1.0);
+    message
+}
+
+#[test]
+fn output_that_is_permitted_and_output_that_is_too_much() {
+    let ran = Ran::new("", &in_the_middle("replace-thousand"));
+    assert_eq!(ran.stored(), ["before", "after"]);
+    assert!(ran.dead_letters().is_empty());
+
+    // What is answered is copied only as far as it may be.
+    let more = "[handler.probe]\noutput = \"16KiB\"\n";
+    let ran = Ran::new(more, &in_the_middle("replace-thousand"));
+    let message = broken(&ran, "eventos.Output", "output");
+    assert_eq!(
+        message,
+        "hands over more bytes at once than its limit of 16384"
+    );
+    let more = "[handler.probe]\nmemory = \"2GiB\"\ntimeout = \"10s\"\n";
+    let ran = Ran::new(more, &in_the_middle("replace-million"));
+    broken(&ran, "eventos.Output", "output");
+
+    // What is in many small pieces is counted too.
+    let more = "[handler.probe]\nproduce = [\"t\"]\nconfig = { emit_to = \"t\" }\n";
+    let ran = Ran::new(more, &in_the_middle("emit-nothing"));
+    let message = broken(&ran, "eventos.Output", "output");
+    assert!(
+        message.starts_with("answers, stores and emits 1677"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(" bytes; its limit is 16777216"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_stack_that_is_enough_and_one_that_is_not() {
+    let ran = Ran::new("", &in_the_middle("recurse-1000"));
+    assert_eq!(ran.stored(), ["before", "it", "after"]);
+
+    for (stack, bytes) in [("32KiB", 32 << 10), ("512KiB", 512 << 10)] {
+        let more = format!("[handler.probe]\nstack = \"{stack}\"\n");
+        let ran = Ran::new(&more, &in_the_middle("recurse-lean"));
+        let message = broken(&ran, "eventos.Stack", "stack");
+        assert_eq!(
+            message,
+            format!("recursed deeper than its stack of {bytes} bytes")
+        );
+    }
+    let more = "[handler.probe]\nstack = \"32KiB\"\n";
+    let ran = Ran::new(more, &in_the_middle("recurse-1000"));
+    broken(&ran, "eventos.Stack", "stack");
 }

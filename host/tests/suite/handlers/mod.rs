@@ -1,7 +1,9 @@
 //! What handlers may do and what they cost when they do what they should not, with the handler
 //! `probe`: it treats an Evento as its `tipo` says.
 
+mod caching;
 mod chain;
+mod crooked;
 mod effects;
 mod examples;
 mod failures;
@@ -10,6 +12,7 @@ mod limits;
 mod seeing;
 mod skipping;
 mod start;
+mod stopping;
 mod swapping;
 mod telling;
 mod wasi;

@@ -1,4 +1,4 @@
-//! Retrying, and `on_error = "skip"`.
+//! Retrying, and `on_error` at "retry" and "skip".
 
 use super::{Ran, assert_says, evento, in_the_middle};
 
@@ -48,4 +48,17 @@ fn with_skip_failures_are_left_out_and_told_to_the_log() {
         assert!(line.contains(&format!("offset={offset}")), "{line}");
         assert!(line.contains(reason), "{line}");
     }
+}
+
+#[test]
+fn with_retry_failures_are_handed_in_again_before_they_are_dead() {
+    let more = "[handler.probe]\non_error = \"retry\"\nretries = 2\n";
+    let ran = Ran::new(more, &in_the_middle("panic"));
+    assert_eq!(ran.stored(), ["before", "after"]);
+    let letter = ran.dead_letter();
+    let message = letter.header("__connect.errors.exception.message");
+    assert!(message.contains("asked to panic"), "{message}");
+    assert_says(&letter, "eventos.Trap", message, "3");
+    // Twice in company, before it was alone; then three times.
+    assert_eq!(ran.errors("trap"), 5.0);
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -25,6 +25,8 @@ pub struct Setup {
     pub broker_listen: String,
     /// Variables that are set for the daemon, see [`Setup::set`].
     environment: Vec<(String, String)>,
+    /// Where compiled handlers are kept: one folder for all tests, unless one looks into its own.
+    pub cache: PathBuf,
     /// A command that runs the daemon, if it is not run by itself; the daemon's own command line follows.
     pub wrapper: Vec<String>,
     more: String,
@@ -58,6 +60,7 @@ impl Setup {
             servers: broker.servers(),
             broker_listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
+            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("handlers"),
             wrapper: Vec::new(),
             more: more.to_owned(),
         }
@@ -87,12 +90,13 @@ impl Setup {
              [embedded]\nlisten = {:?}\ndir = {data:?}\n\
              [delivery]\ndead_letter_topic = {:?}\n\
              [http]\nlisten = \"127.0.0.1:0\"\n\
-             [handlers]\ndir = {plugins:?}\n{}\n",
+             [handlers]\ndir = {plugins:?}\ncache = {:?}\n{}\n",
             self.servers,
             self.topic(),
             self.name,
             self.broker_listen,
             self.dead_letters(),
+            self.cache,
             self.more,
         );
         fs::write(&path, config).expect("written");

@@ -1,0 +1,65 @@
+//! The time of a call. The engine's clock ticks in real time; what is held against a handler is the
+//! time that its thread had a core for, so that a busy machine makes no handler guilty.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Result, Trap, UpdateDeadline};
+
+use super::engine::ticks;
+
+/// CPU time that a call may take, and when it began. A call stays on one thread.
+pub(super) struct Timer {
+    limit: Duration,
+    began: Duration,
+}
+
+impl Timer {
+    /// Begins now.
+    pub(super) fn new(limit: Duration) -> Self {
+        let began = cpu_time();
+        Self { limit, began }
+    }
+
+    /// The ticks after which to look at it for the first time.
+    pub(super) fn ticks(&self) -> u64 {
+        ticks(self.limit)
+    }
+
+    /// Called when those ticks are over: interrupts the call, or lets it go on for as long as it has left.
+    pub(super) fn look(&self) -> Result<UpdateDeadline> {
+        let used = cpu_time().saturating_sub(self.began);
+        match self.limit.checked_sub(used) {
+            Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left))),
+            _ => Err(Trap::Interrupt.into()),
+        }
+    }
+}
+
+/// Of this thread, so far.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // The kernel counts up from 0, so neither part is ever negative.
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_on_a_core_is_held_against_a_call() {
+        let timer = Timer::new(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(40));
+        assert!(timer.look().is_ok());
+        let began = cpu_time();
+        while cpu_time() - began < Duration::from_millis(21) {
+            std::hint::spin_loop();
+        }
+        let stopped = timer.look().err().expect("its time is over");
+        assert_eq!(stopped.downcast_ref::<Trap>(), Some(&Trap::Interrupt));
+    }
+}

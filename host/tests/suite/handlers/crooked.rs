@@ -1,0 +1,50 @@
+//! Answers that no SDK would make: each costs the Evento in whose name it is made, and tells what is wrong with it.
+
+use super::{Ran, evento};
+use crate::support::{Broker, Received, Setup};
+
+#[test]
+fn an_answer_that_does_not_answer_the_batch_counts_for_nothing() {
+    let tipos = [
+        ("good", ""),
+        ("fewer", "column kinds has 0 entries instead of 1"),
+        ("more", "column kinds has 2 entries instead of 1"),
+        ("good", ""),
+        (
+            "unknown",
+            "outcome 0 is 9, which stands for none (0 to 4 do)",
+        ),
+        ("no-utf8", "text 0 of reasons is not UTF-8"),
+        ("no-reason", "column reasons"),
+        ("good", ""),
+        ("beyond", "column reasons"),
+        ("record-beyond", "column "),
+        ("replacements-beyond", "column "),
+        ("good", ""),
+    ];
+    let eventos: Vec<_> = (0..)
+        .zip(tipos)
+        .map(|(i, (tipo, _))| evento(i, tipo))
+        .collect();
+    let setup = Setup::new(Broker::Embedded, &["probe-crooked", "store"], "");
+    let ran = Ran::on(setup, &eventos);
+    assert_eq!(ran.stored(), ["0", "3", "7", "11"]);
+    let letters = ran.dead_letters();
+    let wrong: Vec<_> = (0..)
+        .zip(tipos)
+        .filter(|(_, (_, why))| !why.is_empty())
+        .collect();
+    let offsets: Vec<_> = letters.iter().map(Received::offset_of_source).collect();
+    assert_eq!(offsets, wrong.iter().map(|(i, _)| *i).collect::<Vec<_>>());
+    for (letter, (_, (tipo, why))) in letters.iter().zip(wrong) {
+        let said = |name| letter.header(&format!("__connect.errors.exception.{name}"));
+        assert_eq!(said("class.name"), "eventos.Invalid", "{tipo}");
+        let message = said("message");
+        assert!(
+            message.starts_with("its answer is not valid: "),
+            "{tipo}: {message}"
+        );
+        assert!(message.contains(why), "{tipo}: {message}");
+        assert_eq!(letter.header("eventos.handler"), "probe-crooked");
+    }
+}

@@ -177,7 +177,7 @@ max_events = 1
 [handler.route]
 produce = ['ok', 'not ok']
 timeout = '0s'
-on_error = 'retry'
+on_error = 'explode'
 ";
     let variables = [
         ("EVENTOS__KAFKA__GRUP_ID", "x"),
@@ -192,7 +192,7 @@ on_error = 'retry'
             "file:7: unknown key stroe; did you mean store?",
             r#"file:10: handler.route.produce[1] = "not ok": expected only a-z, A-Z, 0-9, '.', '_' and '-'"#,
             r#"file:11: handler.route.timeout = "0s": expected more than 0"#,
-            r#"file:12: handler.route.on_error = "retry": expected `dead_letter` or `skip`"#,
+            r#"file:12: handler.route.on_error = "explode": expected one of `dead_letter`, `retry`, `skip`, `stop`"#,
             "EVENTOS__EMBEDDED__PARTITION: unknown key embedded.partition; did you mean embedded.partitions?",
             "EVENTOS__KAFKA__GRUP_ID: unknown key kafka.grup_id; did you mean kafka.group_id?",
             r#"EVENTOS__STORE__MAX_EVENTS: store.max_events = "-5": expected a whole number from 0"#,
@@ -234,7 +234,7 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
         ),
         (
             "handler.a.xyz = 1",
-            "handler.a.xyz; [handler.a] has config, memory, on_error, produce, retries, timeout",
+            "handler.a.xyz; [handler.a] has config, max_failures, memory, on_error, output, produce, retries, stack, timeout",
         ),
     ] {
         assert_eq!(bad(text, &[]), [format!("file:1: unknown key {why}")]);
@@ -304,9 +304,18 @@ fn bad_values_are_refused() {
         ("handlers.defaults.memory = -1", "a size such as"),
         ("handlers.defaults.memory = 1.5", "a size such as"),
         ("handlers.defaults.timeout = '0s'", "more than 0"),
+        ("handlers.defaults.output = '1000'", "\"1KiB\" to \"1GiB\""),
+        ("handlers.defaults.output = '2GiB'", "\"1KiB\" to \"1GiB\""),
+        ("handlers.defaults.stack = '31KiB'", "\"32KiB\" to \"1MiB\""),
+        ("handler.a.stack = '2MiB'", "\"32KiB\" to \"1MiB\""),
+        ("handlers.cache_max_bytes = '1KiB'", "\"1MiB\" or more"),
         (
-            "handlers.defaults.on_error = 'stop'",
-            "`dead_letter` or `skip`",
+            "handlers.defaults.max_failures = -1",
+            "a whole number from 0",
+        ),
+        (
+            "handlers.defaults.on_error = 'ask'",
+            "`dead_letter`, `retry`, `skip`, `stop`",
         ),
         (
             "handlers.defaults.retries = 4294967296",

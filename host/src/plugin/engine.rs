@@ -9,7 +9,7 @@ use std::{
 
 use wasmtime::component::{HasSelf, Linker};
 
-use super::{Cache, Settings, bindings, host::Host};
+use super::{Cache, Settings, bindings, host::Host, messaging};
 
 /// How fine the limit on a call's time is.
 const TICK: Duration = Duration::from_millis(10);
@@ -75,6 +75,7 @@ impl Runtime {
         let engine = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         bindings::Handler::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+        messaging::add_to_linker(&mut linker)?;
         start_clock(&engine);
         Ok(Self { engine, linker })
     }

@@ -14,10 +14,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, Stops,
-    bindings::HandlerPre,
-    host::{Host, Limits},
-    wasi, wrap,
+    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, Stops, host::Limits,
+    wasi, world::Pre, wrap,
 };
 use crate::{
     event::{Answer, Batch},
@@ -50,7 +48,7 @@ pub struct Treatment {
 
 /// What runs.
 enum Code {
-    Component(HandlerPre<Host>, Arc<Limits>),
+    Component(Pre, Arc<Limits>),
     Native(fn(&Batch) -> Answer),
 }
 
@@ -84,11 +82,18 @@ pub enum LoadFault {
         "it is a core WebAssembly module for WASI preview 1; build it for wasm32-unknown-unknown or wasm32-wasip2"
     )]
     Preview1,
-    /// It is a core module that is damaged, or lacks what its world asks for, or imports more than that offers.
-    #[error(
-        "it is a core WebAssembly module that does not fit the world eventos:handler/handler@1.0.0 (see wit/)"
-    )]
-    Wrap(#[source] anyhow::Error),
+    /// It is a core module, and damaged.
+    #[error("it is a core WebAssembly module that cannot be read")]
+    Damaged(#[from] wasmparser::BinaryReaderError),
+    /// It is a core module that lacks what its world asks for, or imports more than that offers.
+    #[error("it is a core WebAssembly module that does not fit the world {world}")]
+    Wrap {
+        /// The world.
+        world: &'static str,
+        /// Why not.
+        #[source]
+        reason: anyhow::Error,
+    },
     /// It is no component that the engine can compile.
     #[error("it is not a WebAssembly component that this engine takes")]
     Compile(#[source] wasmtime::Error),
@@ -98,8 +103,14 @@ pub enum LoadFault {
     )]
     Imports(String),
     /// It asks for what the host does not offer, or lacks what it must export.
-    #[error("it does not fit the world eventos:handler/handler@1.0.0 (see wit/)")]
-    Link(#[source] wasmtime::Error),
+    #[error("it does not fit the world {world}")]
+    World {
+        /// The world.
+        world: &'static str,
+        /// Why not.
+        #[source]
+        reason: wasmtime::Error,
+    },
     /// It trapped, or broke a limit, before its first batch.
     #[error("it does not start: {0}")]
     Start(Failure),
@@ -229,9 +240,9 @@ fn link(
     settings: &Settings,
     bytes: &[u8],
     digest: &str,
-) -> Result<HandlerPre<Host>, LoadFault> {
+) -> Result<Pre, LoadFault> {
     let runtime = engine.with_stack(settings.stack.as_u64());
-    let runtime = runtime.map_err(LoadFault::Link)?;
+    let runtime = runtime.map_err(LoadFault::Compile)?;
     let compile = || {
         tracing::debug!(digest, "compiling a handler");
         let component = wrap::component(bytes)?;
@@ -241,12 +252,11 @@ fn link(
         Some(cache) => cache.component(&runtime.engine, digest, compile)?,
         None => compile()?,
     };
-    let (linker, refused) = wasi::link(&runtime, &component).map_err(LoadFault::Link)?;
+    let (linker, refused) = wasi::link(&runtime, &component).map_err(LoadFault::Compile)?;
     if !refused.is_empty() {
         return Err(LoadFault::Imports(refused.join(", ")));
     }
-    let pre = linker.instantiate_pre(&component);
-    pre.and_then(HandlerPre::new).map_err(LoadFault::Link)
+    Pre::link(&linker, &component)
 }
 
 fn limits(

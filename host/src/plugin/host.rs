@@ -9,7 +9,7 @@ use super::bindings::eventos::handler::{
     config, emit, log, store,
     types::{self, RecordsResult},
 };
-use super::{timer::Timer, wasi::Stdio};
+use super::{messaging::Held, timer::Timer, wasi::Stdio};
 use crate::{
     event::{Batch, Emission, Records, flag},
     telemetry::metrics::HandlerMetrics,
@@ -38,6 +38,10 @@ pub struct Host {
     memory: usize,
     timer: Timer,
     stdio: Stdio,
+    /// What a guest of `wasi:messaging` holds.
+    pub(super) held: Held,
+    /// The index of the record that such a guest handles now.
+    pub(super) in_hand: usize,
     call: Call,
 }
 
@@ -69,6 +73,8 @@ impl Host {
             limits,
             memory: 0,
             stdio: Stdio::default(),
+            held: Held::default(),
+            in_hand: 0,
             call: Call::default(),
         }
     }
@@ -134,13 +140,13 @@ impl Host {
         }
     }
 
-    fn batch(&self) -> Result<Arc<Batch>> {
+    pub(super) fn batch(&self) -> Result<Arc<Batch>> {
         let batch = self.call.batch.as_ref().map(Arc::clone);
         batch.ok_or_else(|| wasmtime::format_err!("there is no batch yet while init runs"))
     }
 
     /// Staged effects live in the host, so they are counted there too.
-    fn stage(&mut self, bytes: usize) -> Result<()> {
+    pub(super) fn stage(&mut self, bytes: usize) -> Result<()> {
         let (staged, limit) = (self.call.staged_bytes + bytes, self.limits.output);
         if staged > limit {
             self.call.refused_output = Some(staged);
@@ -148,6 +154,36 @@ impl Host {
         }
         self.call.staged_bytes = staged;
         Ok(())
+    }
+
+    /// Whether the handler may emit to this topic; if not, what to do.
+    pub(super) fn permit(&self, topic: &str) -> Result<(), String> {
+        let Limits {
+            handler, produce, ..
+        } = &*self.limits;
+        if produce.iter().any(|permitted| permitted == topic) {
+            return Ok(());
+        }
+        Err(format!(
+            "the topic {topic} is not permitted; add it to handler.{handler}.produce"
+        ))
+    }
+
+    pub(super) fn emit(&mut self, emission: Emission) -> Result<()> {
+        self.stage(emission.footprint())?;
+        self.call.staged.emitted.push(emission);
+        Ok(())
+    }
+
+    /// Does what may make the guest hold more, and then holds it to its memory.
+    pub(super) fn hold<T>(&mut self, more: impl FnOnce(&mut Held) -> Result<T>) -> Result<T> {
+        let done = more(&mut self.held)?;
+        let (held, limit) = (self.held.bytes(), self.limits.memory);
+        if held > limit {
+            self.call.refused_memory = Some(held);
+            bail!("its messages have {held} bytes; its limit is {limit}");
+        }
+        Ok(done)
     }
 }
 
@@ -181,12 +217,8 @@ impl store::Host for Host {
 impl emit::Host for Host {
     fn send(&mut self, topic: String, sources: Vec<u32>, records: RecordsResult) -> Result<()> {
         let batch = self.batch()?;
-        let permitted = &self.limits.produce;
-        ensure!(
-            permitted.contains(&topic),
-            "emit.send: the topic {topic} is not permitted; add it to handler.{}.produce",
-            self.limits.handler
-        );
+        self.permit(&topic)
+            .map_err(|refusal| wasmtime::format_err!("emit.send: {refusal}"))?;
         let records = Records::from(records);
         records
             .check()
@@ -206,14 +238,11 @@ impl emit::Host for Host {
                 batch.len()
             );
         }
-        let emission = Emission {
+        self.emit(Emission {
             topic,
             sources,
             records,
-        };
-        self.stage(emission.footprint())?;
-        self.call.staged.emitted.push(emission);
-        Ok(())
+        })
     }
 }
 

@@ -6,11 +6,11 @@ use wasmtime::Store;
 
 use super::{
     Failure, LoadFault,
-    bindings::{self, HandlerPre},
     host::{Host, Limits},
+    world::{Exports, Pre},
 };
 use crate::{
-    event::{Answer, Batch, Outcomes},
+    event::{Answer, Batch},
     telemetry::metrics::HandlerMetrics,
 };
 
@@ -26,26 +26,22 @@ enum Running {
 
 struct Component {
     store: Store<Host>,
-    bindings: bindings::Handler,
+    exports: Exports,
     /// Bytes of linear memory that the metrics count for it.
     counted: usize,
 }
 
 impl Instance {
-    pub(super) fn start(pre: &HandlerPre<Host>, limits: Arc<Limits>) -> Result<Self, LoadFault> {
+    pub(super) fn start(pre: &Pre, limits: Arc<Limits>) -> Result<Self, LoadFault> {
         let output = limits.output;
         let mut store = Store::new(pre.engine(), Host::new(limits));
         store.limiter(|host| host);
         store.set_hostcall_fuel(output);
         store.epoch_deadline_callback(|context| context.data().timer().look());
         store.set_epoch_deadline(store.data().timer().ticks());
-        let started = pre.instantiate(&mut store).and_then(|bindings| {
-            let answer = bindings.call_init(&mut store)?;
-            Ok((bindings, answer))
-        });
-        match started {
-            Ok((bindings, Ok(()))) => Ok(Self(Running::Component(Component::new(store, bindings)))),
-            Ok((_, Err(refusal))) => Err(LoadFault::Init(refusal)),
+        match pre.start(&mut store) {
+            Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
+            Ok(Err(refusal)) => Err(LoadFault::Init(refusal)),
             Err(error) => Err(LoadFault::Start(Failure::of_call(&error, store.data()))),
         }
     }
@@ -67,10 +63,10 @@ impl Instance {
 }
 
 impl Component {
-    fn new(store: Store<Host>, bindings: bindings::Handler) -> Self {
+    fn new(store: Store<Host>, exports: Exports) -> Self {
         let mut component = Self {
             store,
-            bindings,
+            exports,
             counted: 0,
         };
         component.metrics().instances_changed(1);
@@ -83,14 +79,9 @@ impl Component {
         host.begin(batch);
         let ticks = host.timer().ticks();
         self.store.set_epoch_deadline(ticks);
-        let answer = self
-            .bindings
-            .call_handle(&mut self.store, bindings::lend(batch));
+        let answer = self.exports.handle(&mut self.store, batch);
         self.count();
-        let outcomes = match answer {
-            Ok(outcomes) => Outcomes::from(outcomes),
-            Err(error) => return Err(Failure::of_call(&error, self.store.data())),
-        };
+        let outcomes = answer.map_err(|error| Failure::of_call(&error, self.store.data()))?;
         outcomes
             .check(batch.len())
             .map_err(|fault| Failure::of_answer(&fault))?;

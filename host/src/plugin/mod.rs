@@ -10,10 +10,12 @@ mod folder;
 mod handler;
 mod host;
 mod instance;
+mod messaging;
 mod registry;
 mod stops;
 mod timer;
 mod wasi;
+mod world;
 mod wrap;
 
 pub use cache::Cache;

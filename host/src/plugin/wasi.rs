@@ -13,7 +13,7 @@ mod plain;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem};
 use wasmtime::{Result, bail};
 
-use super::{engine::Runtime, host::Host};
+use super::{engine::Runtime, host::Host, messaging};
 
 pub(super) use io::Stdio;
 
@@ -31,7 +31,7 @@ pub(super) fn link(
     let mut linker = runtime.linker.clone();
     let mut refused = Vec::new();
     for (name, import) in component.component_type().imports(&runtime.engine) {
-        if name.starts_with("eventos:handler/") {
+        if name.starts_with("eventos:handler/") || messaging::IMPORTS.contains(&name) {
             continue;
         }
         match (interface(name), import.ty) {

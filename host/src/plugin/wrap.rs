@@ -11,13 +11,16 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
-use super::LoadFault;
+use super::{LoadFault, messaging, world};
 
 /// The module that functions of WASI's first version are imported from.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
 /// A world that modules may be for.
 struct World {
+    /// For messages to people.
+    title: &'static str,
+    /// In its package.
     name: &'static str,
     /// What a module exports that is for it.
     export: &'static str,
@@ -25,15 +28,24 @@ struct World {
     wit: &'static [(&'static str, &'static str)],
 }
 
-const WORLDS: [World; 1] = [World {
-    name: "handler",
-    export: "handle",
-    wit: &[
-        ("types.wit", include_str!("../../../wit/types.wit")),
-        ("host.wit", include_str!("../../../wit/host.wit")),
-        ("world.wit", include_str!("../../../wit/world.wit")),
-    ],
-}];
+const WORLDS: [World; 2] = [
+    World {
+        title: world::WORLD,
+        name: "handler",
+        export: "handle",
+        wit: &[
+            ("types.wit", include_str!("../../../wit/types.wit")),
+            ("host.wit", include_str!("../../../wit/host.wit")),
+            ("world.wit", include_str!("../../../wit/world.wit")),
+        ],
+    },
+    World {
+        title: messaging::WORLD,
+        name: "messaging-request-reply",
+        export: "wasi:messaging/incoming-handler@0.2.0-draft#handle",
+        wit: &[("messaging.wit", include_str!("../../wit/messaging.wit"))],
+    },
+];
 
 /// What is to be compiled of a handler's file: itself if it is a component, else the one made of it.
 ///
@@ -51,7 +63,7 @@ pub(super) fn component(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadFault> {
 }
 
 fn wrap(file: &[u8]) -> Result<Vec<u8>, LoadFault> {
-    let module = Module::read(file).map_err(|error| LoadFault::Wrap(error.into()))?;
+    let module = Module::read(file)?;
     if module.is_preview_1 {
         return Err(LoadFault::Preview1);
     }
@@ -61,7 +73,10 @@ fn wrap(file: &[u8]) -> Result<Vec<u8>, LoadFault> {
     // A file that was dropped in must not end the thread that looks at it, whatever assertion it breaks.
     let encoded = panic::catch_unwind(|| world.encode(module.bytes));
     let encoded = encoded.unwrap_or_else(|_| Err(anyhow::format_err!("it is damaged")));
-    encoded.map_err(LoadFault::Wrap)
+    encoded.map_err(|reason| LoadFault::Wrap {
+        world: world.title,
+        reason,
+    })
 }
 
 /// A module that has been looked through.
@@ -181,7 +196,7 @@ mod tests {
     #[test]
     fn what_a_handler_lacks_or_has_too_much_is_named() {
         let why = |fields: &str| match component(&module(fields)) {
-            Err(LoadFault::Wrap(error)) => format!("{error:#}"),
+            Err(LoadFault::Wrap { world, reason }) => format!("{world}: {reason:#}"),
             other => panic!("{other:?}"),
         };
         let without_init = why(&HANDLER.replace("init", "start"));
@@ -190,6 +205,10 @@ mod tests {
         assert!(crooked.contains("`handle`"), "{crooked}");
         let greedy = why(&format!(r#"(import "env" "steal" (func)) {HANDLER}"#));
         assert!(greedy.contains("`env`"), "{greedy}");
+        let export = "\"wasi:messaging/incoming-handler@0.2.0-draft#handle";
+        let foreign = HANDLER.replace("\"handle", export);
+        let foreign = why(&foreign.replace("(param i32) ", ""));
+        assert!(foreign.starts_with("wasi:messaging/"), "{foreign}");
     }
 
     /// As a disk or somebody hostile would.

@@ -9,6 +9,7 @@ mod examples;
 mod failures;
 mod languages;
 mod limits;
+mod messaging;
 mod seeing;
 mod skipping;
 mod start;

@@ -86,9 +86,18 @@ pub fn provide() -> Result<PathBuf> {
     jars::provide()
 }
 
-impl Kafka {
-    /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
-    pub fn start(jars: &Path, jvm: Jvm, log: &Path) -> Result<Kafka> {
+/// An empty folder on which an Apache Kafka can be started, more than once if need be. It is removed when this is dropped.
+pub struct Formatted {
+    address: String,
+    command: Vec<String>,
+    /// What Kafka says.
+    log: PathBuf,
+    dir: TempDir,
+}
+
+impl Formatted {
+    /// Makes one, on ports that are free. What Kafka says goes to the file `log`.
+    pub fn new(jars: &Path, jvm: Jvm, log: &Path) -> Result<Formatted> {
         let dir = tempfile::Builder::new()
             .prefix("eventos-kafka-")
             .tempdir()
@@ -100,24 +109,50 @@ impl Kafka {
         }
         let output =
             File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        // Copies of one open file share its position, so nobody writes over another's lines.
-        let output = || {
-            output
-                .try_clone()
-                .with_context(|| format!("cannot write {}", log.display()))
-        };
-
+        let errors = output.try_clone();
         step("formatting Apache Kafka's folder");
         let mut format = node.format();
-        format
-            .stdin(Stdio::null())
-            .stdout(output()?)
-            .stderr(output()?);
+        format.stdin(Stdio::null()).stdout(output);
+        format.stderr(errors.with_context(|| format!("cannot write {}", log.display()))?);
         run(&mut format).with_context(|| {
             format!("Kafka's folder cannot be formatted: see {}", log.display())
         })?;
+        let serve = node.serve();
+        let words = [serve.get_program()].into_iter().chain(serve.get_args());
+        Ok(Formatted {
+            command: words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            address: node.address,
+            log: log.to_owned(),
+            dir,
+        })
+    }
 
-        let (broker, address) = (node.serve(), node.address);
+    /// The command line of the broker.
+    pub fn command(&self) -> &[String] {
+        &self.command
+    }
+
+    /// Host and port, as clients want their bootstrap servers.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Kafka {
+    /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
+    pub fn start(jars: &Path, jvm: Jvm, log: &Path) -> Result<Kafka> {
+        let Formatted {
+            address,
+            command,
+            log,
+            dir,
+        } = Formatted::new(jars, jvm, log)?;
+        let output = || {
+            let file = File::options().append(true).open(&log);
+            file.with_context(|| format!("cannot write {}", log.display()))
+        };
         step(format_args!(
             "starting Apache Kafka on {address}; its log is {}",
             log.display()
@@ -126,9 +161,7 @@ impl Kafka {
         shell
             .args(["-c", LIFELINE, "kafka"])
             .arg(dir.path())
-            .arg(broker.get_program())
-            .args(broker.get_args());
-        shell
+            .args(command)
             .stdin(Stdio::piped())
             .stdout(output()?)
             .stderr(output()?);

@@ -8,6 +8,7 @@
 mod apt;
 mod bench;
 mod cache;
+mod chaos;
 mod handlers;
 mod kafka;
 mod process;
@@ -39,6 +40,12 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Kill daemons and their broker while Eventos flow: `--minutes 60 --seed 7 --broker kafka`
+    Chaos {
+        /// Handed to the test, which has a `--help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build every handler under plugins/ into plugins/NAME.wasm
     Handlers,
     /// Measure: `boundary`, `pipeline`, or `broker` (beside a real Apache Kafka)
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Run { args } => run::run(&args),
         Chore::Test { filter, args } => test::run(filter.as_deref(), &args),
+        Chore::Chaos { args } => chaos::run(&args),
         Chore::Handlers => handlers::build(),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };

@@ -1,7 +1,6 @@
 //! The command line: one file a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped at once.
 
 mod check;
-mod new;
 mod report;
 mod serve;
 mod signal;
@@ -25,7 +24,6 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
-    New(new::New),
     Test(test::Test),
 }
 
@@ -35,7 +33,6 @@ Examples:
   EVENTOS__KAFKA__BOOTSTRAP_SERVERS=kafka:9092 eventos serve
                                          with a Kafka that you have
   eventos check --config prod.toml       is this file right, and is every handler?
-  eventos new alerts --lang python       a handler of your own; then alerts/build.sh builds and tries it
   eventos test alerts.wasm --input samples.ndjson
                                          what does this handler do with these Eventos?
 
@@ -51,7 +48,6 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
-            Command::New(new) => new.run(),
             Command::Test(test) => test.run(),
         }
     }

@@ -112,6 +112,8 @@ impl Cache {
 fn name(engine: &wasmtime::Engine, digest: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Of ours too, for a core module is wrapped before it is compiled.
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{digest}-{:016x}.{EXTENSION}", hasher.finish())
 }
 

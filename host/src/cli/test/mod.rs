@@ -106,8 +106,7 @@ impl Test {
     fn rehearse(self, lines: &Captured) -> anyhow::Result<ExitCode> {
         let mut config = Config::load(self.config.as_deref())?;
         let file = HandlerFile::at(&self.handler);
-        let own = config.handler.remove(&file.name).unwrap_or_default();
-        let own = self.own(own, config.handlers.defaults.on_error);
+        let own = self.own(config.handler.remove(&file.name).unwrap_or_default());
         let mut input = Input::open(&self.input, self.records)?;
         let engine = Engine::new(Cache::existing(&config.handlers))?;
         let metrics = Metrics::new().handler(&file.name);
@@ -130,16 +129,12 @@ impl Test {
     }
 
     /// The handler's own table, with what was given here before it.
-    fn own(&self, mut own: HandlerConfig, on_error: OnError) -> HandlerConfig {
+    fn own(&self, mut own: HandlerConfig) -> HandlerConfig {
         let set = self.set.iter();
         own.config
             .extend(set.map(|(key, value)| (key.clone(), value.clone().into())));
         own.produce.extend(self.produce.iter().cloned());
-        // What would be skipped, or stop a partition, is to be told like the rest.
-        own.on_error = Some(match own.on_error.unwrap_or(on_error) {
-            OnError::Retry => OnError::Retry,
-            OnError::DeadLetter | OnError::Skip | OnError::Stop => OnError::DeadLetter,
-        });
+        own.on_error = Some(OnError::DeadLetter);
         own
     }
 }

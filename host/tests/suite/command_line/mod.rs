@@ -3,7 +3,6 @@
 mod check;
 mod config;
 mod handlers;
-mod scaffolds;
 mod testing;
 mod usage;
 

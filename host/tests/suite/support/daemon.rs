@@ -295,6 +295,12 @@ impl Daemon {
         })
     }
 
+    /// Whether it has ended by itself; for the chaos.
+    #[allow(dead_code)]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("waited").is_some()
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = eventually("the daemon to end", || {

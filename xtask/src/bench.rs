@@ -14,6 +14,9 @@ use crate::{apt, handlers, workspace};
 /// The benchmark that runs no handler, but compares with Kafka.
 const BROKER: &str = "broker";
 
+/// The benchmark that compares languages.
+const HANDLERS: &str = "handlers";
+
 /// Gets ready what a benchmark of the host needs, and runs it; cargo names those that exist when
 /// `name` is none.
 pub fn run(name: &str, args: &[String]) -> Result<()> {
@@ -21,6 +24,9 @@ pub fn run(name: &str, args: &[String]) -> Result<()> {
         return beside_kafka(args);
     }
     handlers::build()?;
+    if name == HANDLERS {
+        handlers::build_translations("bench-handlers")?;
+    }
     step(format_args!("building and running the benchmark `{name}`"));
     process::run(cargo_bench(name).arg("--").args(args))
 }

@@ -81,14 +81,12 @@ pub fn build() -> Result<()> {
     guests::build(&guests::drop_ins(&plugins)?)
 }
 
-/// Builds the probe in each of the other languages, which only tests need: their toolchains are got
-/// for it.
-pub fn build_probes() -> Result<()> {
+/// Builds a handler of `plugins/` in each of the other languages, which only tests or benches need: their toolchains are
+/// got for it.
+pub fn build_translations(of: &str) -> Result<()> {
     let root = workspace::root();
-    guests::build(&guests::probes(
-        &root.join("plugins"),
-        &root.join("target/handlers"),
-    )?)
+    let (plugins, apart) = (root.join("plugins"), root.join("target/handlers"));
+    guests::build(&guests::translations(of, &plugins, &apart)?)
 }
 
 /// The handlers among the packages of the workspace in `root`, in the order of their files.

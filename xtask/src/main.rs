@@ -48,7 +48,7 @@ enum Chore {
     },
     /// Build every handler under plugins/ into plugins/NAME.wasm
     Handlers,
-    /// Measure: `boundary`, `pipeline`, or `broker` (beside a real Apache Kafka)
+    /// Measure: `boundary`, `handlers`, `pipeline`, or `broker` (beside a real Apache Kafka)
     Bench {
         /// A file or a folder of host/benches/, without its ending
         name: String,

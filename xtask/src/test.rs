@@ -33,7 +33,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     let jars = kafka::provide()?;
     let python = python::provide()?;
     handlers::build()?;
-    handlers::build_probes()?;
+    handlers::build_translations("probe")?;
 
     // Before Kafka starts: what does not compile should fail first, and a broker only slows a
     // compiler down.

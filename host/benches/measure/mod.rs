@@ -47,6 +47,13 @@ impl Figures {
     pub fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }
+
+    /// The least figure that so large a part of all does not exceed.
+    #[allow(dead_code, reason = "only one bench looks at the tail")]
+    pub fn quantile(&self, part: f64) -> f64 {
+        let place = (self.0.len() as f64 * part).ceil() as usize;
+        self.0[place.saturating_sub(1)]
+    }
 }
 
 impl fmt::Display for Figures {

@@ -10,7 +10,7 @@
 //! 1970-01-01 UTC, or null). What an Evento has already is neither changed nor added again. Key, headers and timestamp of the
 //! record stay. Tombstones pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use eventos_sdk::{Evento, Outcome, config, handler};
 use serde::Deserialize;
@@ -49,11 +49,7 @@ enum Added {
 impl Enrich {
     fn new() -> Result<Self, String> {
         let Settings { members, record } = config::typed()?;
-        let both: BTreeSet<&String> = members
-            .keys()
-            .filter(|name| record.contains_key(*name))
-            .collect();
-        if let Some(name) = both.first() {
+        if let Some(name) = members.keys().find(|name| record.contains_key(*name)) {
             return Err(format!(
                 "{name:?} is both in `members` and in `record`: take it out of one"
             ));

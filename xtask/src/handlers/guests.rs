@@ -1,7 +1,7 @@
 //! Handlers in other languages than Rust: a folder with a `handler.c`, `handler.py` or `handler.js`.
 //!
-//! Those in `plugins/NAME` are drop-ins, `plugins/NAME.wasm`. Those in `plugins/probe/LANGUAGE` are the
-//! probe once more, for tests, and become `target/handlers/probe-LANGUAGE.wasm`. A language's
+//! Those in `plugins/NAME` are drop-ins, `plugins/NAME.wasm`. Those in `plugins/NAME/LANGUAGE` are the handler NAME
+//! once more, for tests or benches, and become `target/handlers/NAME-LANGUAGE.wasm`. A language's
 //! toolchain is got only when there is something to build with it.
 
 mod c;
@@ -71,10 +71,10 @@ pub fn drop_ins(plugins: &Path) -> Result<Vec<Guest>> {
     find(plugins, |name| plugins.join(format!("{name}.wasm")))
 }
 
-/// The probe in each language, for tests.
-pub fn probes(plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
-    find(&plugins.join("probe"), |name| {
-        apart.join(format!("probe-{name}.wasm"))
+/// A handler that is there in each language.
+pub fn translations(of: &str, plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
+    find(&plugins.join(of), |language| {
+        apart.join(format!("{of}-{language}.wasm"))
     })
 }
 
@@ -202,7 +202,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            probes(plugins, &plugins.join("apart")).unwrap(),
+            translations("probe", plugins, &plugins.join("apart")).unwrap(),
             [guest(Language::Js, "probe/js", "apart/probe-js.wasm")]
         );
     }

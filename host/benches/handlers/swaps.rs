@@ -99,7 +99,7 @@ impl Stretches {
         );
         println!("|---|---|---|---|");
         let all = [&self.without, &self.with].map(|of| of.concat());
-        let slowest = [&self.without, &self.with].map(slowest);
+        let slowest = [&self.without, &self.with].map(|of| slowest(of));
         row("a batch, median", &all, 0.5);
         row("a batch, p99", &all, 0.99);
         let more = row("the slowest of a stretch, median", &slowest, 0.5);
@@ -109,7 +109,7 @@ impl Stretches {
     }
 }
 
-fn slowest(stretches: &Vec<Vec<f64>>) -> Vec<f64> {
+fn slowest(stretches: &[Vec<f64>]) -> Vec<f64> {
     let slowest = |batches: &Vec<f64>| batches.iter().copied().fold(0.0, f64::max);
     stretches.iter().map(slowest).collect()
 }

@@ -13,6 +13,9 @@ use crate::{
 /// At first; a third comes and goes.
 const USUALLY: usize = 2;
 
+/// How long it is waited for what is left before that is told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub struct Fleet {
     members: Vec<Member>,
 }
@@ -105,9 +108,14 @@ impl Fleet {
                 member.daemon = Some(member.setup.launch());
             }
         }
+        let mut told = Instant::now();
         eventually("everything to be committed", || {
             let ends = ends(servers, &topics.eventos);
             let committed = committed(servers, &topics.group, &topics.eventos);
+            if told.elapsed() > PATIENCE {
+                told = Instant::now();
+                println!("  committed are {committed:?} of {ends:?}");
+            }
             (committed == ends).then_some(())
         });
     }

@@ -1,6 +1,6 @@
 //! What the topics hold, held against what was sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
@@ -91,7 +91,11 @@ fn compare(
     }
     let lost: Vec<_> = times.iter().filter(|(_, times)| **times == 0).collect();
     if let Some((id, _)) = lost.first() {
-        println!("    lost: {id:?} is the first of {}", lost.len());
+        let (topic, there) = (records.first().map(Message::topic), records.len());
+        println!(
+            "    lost: {id:?} is the first of {}; {there} are in {topic:?}",
+            lost.len()
+        );
     }
     faults.lost += lost.len();
     let repeated = times.values().filter(|times| **times > 1).count();
@@ -130,7 +134,8 @@ fn committed(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     let metadata = consumer
         .fetch_metadata(Some(topic), DEADLINE)
         .expect("answered");
-    let mut open = metadata.topics()[0].partitions().len();
+    let partitions = metadata.topics()[0].partitions().len();
+    let mut ended = BTreeSet::new();
     let mut from = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
         let beginning = rdkafka::Offset::Beginning;
@@ -139,10 +144,12 @@ fn committed(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     }
     consumer.assign(&from).expect("assigned");
     let mut records = Vec::new();
-    while open > 0 {
+    while ended.len() < partitions {
         match consumer.poll(DEADLINE).expect("in time") {
             Ok(record) => records.push(record.detach()),
-            Err(KafkaError::PartitionEOF(_)) => open -= 1,
+            Err(KafkaError::PartitionEOF(partition)) => {
+                ended.insert(partition);
+            }
             Err(error) => panic!("{topic}: {error}"),
         }
     }

@@ -32,10 +32,11 @@ impl Broker {
     }
 }
 
-/// Creates a topic.
+/// Creates a topic that keeps everything: tests send records that are years old.
 pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let new =
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
     let created = admin.create_topics([&new], &AdminOptions::new());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let created = runtime.block_on(created).expect("answered");

@@ -4,6 +4,7 @@ mod batch;
 mod conflicts;
 mod kill;
 mod outage;
+mod pressure;
 mod shutdown;
 mod waiting;
 

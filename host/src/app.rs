@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    dead_letters::DeadLetters,
     embedded::Broker,
     http,
     kafka::{self, Producer},
@@ -76,12 +77,19 @@ impl App {
         let producer = Producer::new(&self.config.kafka, &servers, move |up| {
             connected.set("broker", up);
         })?;
+        let dead_letters = DeadLetters::new(
+            self.config.kafka.clone(),
+            servers.clone(),
+            self.config.delivery.dead_letter_topic.clone(),
+            producer.clone(),
+        );
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
             metrics: self.metrics,
             readiness,
             handlers: self.handlers.clone(),
+            dead_letters,
         };
 
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));

@@ -3,9 +3,11 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod dead_letters;
 pub mod embedded;
 pub mod event;
 pub mod http;
+pub mod json_bytes;
 pub mod kafka;
 pub mod pipeline;
 pub mod plugin;

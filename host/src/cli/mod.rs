@@ -1,6 +1,8 @@
 //! The command line: one file a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped at once.
 
 mod check;
+mod client;
+mod dead_letters;
 mod report;
 mod serve;
 mod signal;
@@ -25,6 +27,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    DeadLetters(Box<dead_letters::DeadLetters>),
 }
 
 const EXAMPLES: &str = "\
@@ -35,6 +38,7 @@ Examples:
   eventos check --config prod.toml       is this file right, and is every handler?
   eventos test alerts.wasm --input samples.ndjson
                                          what does this handler do with these Eventos?
+  eventos dead-letters list              what could no handler handle, and why?
 
 Settings come from the environment (EVENTOS__TABLE__KEY), then --config FILE or config/eventos.toml, then
 the defaults. `eventos COMMAND --help` tells more.";
@@ -49,6 +53,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
             Command::Test(test) => test.run(),
+            Command::DeadLetters(letters) => letters.run(),
         }
     }
 }

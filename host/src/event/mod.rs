@@ -4,6 +4,8 @@
 mod batch;
 mod columns;
 mod evento;
+mod failure;
+mod letter;
 mod outcome;
 mod raw;
 mod record;
@@ -11,6 +13,8 @@ mod record;
 pub use batch::Batch;
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
+pub use failure::Failure;
+pub use letter::Letter;
 pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use raw::{RawBatch, Unreadable};
 pub use record::{Header, Offset, Partition, Timestamp};

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The number of a partition within its topic, 0 and up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Partition(pub i32);
 
 /// A position in a partition: the number of a record in it, 0 and up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -25,6 +27,14 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// What Kafka calls `NO_TIMESTAMP`.
     pub const NONE: Self = Self(-1);
+
+    /// Reads RFC 3339, or milliseconds since 1970.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let since_1970 = text.parse::<i64>().ok();
+        let written = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+        since_1970.or_else(written).map(Self)
+    }
 
     /// The wall clock, in whole milliseconds.
     #[must_use]

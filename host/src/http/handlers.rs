@@ -3,14 +3,17 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
+    extract::{DefaultBodyLimit, Path, State},
+    http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
-use super::problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, OTHER_SITE, Problem, STORAGE};
+use super::{
+    origin::refuse_other_sites,
+    problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE, texts},
+};
 use crate::plugin::{ChangeError, Put, Registry, Status};
 
 /// The largest file that is taken; Python's handlers have some 20 MB.
@@ -24,27 +27,6 @@ pub(super) fn routes(registry: Registry) -> Router {
         .layer(DefaultBodyLimit::max(MAX_HANDLER))
         .layer(middleware::from_fn(refuse_other_sites))
         .with_state(registry)
-}
-
-/// A page of another site, open in a browser on this machine, can send requests here too, and some without asking first.
-/// Browsers say whose page it is in the header Origin; programs send none.
-async fn refuse_other_sites(request: Request, next: Next) -> Response {
-    let Some(origin) = other_origin(request.headers()) else {
-        return next.run(request).await;
-    };
-    let detail = format!("a page of {origin} may not look at handlers or change them");
-    Problem::new(OTHER_SITE, detail).into_response()
-}
-
-/// The site whose page asks, if it is not this one.
-fn other_origin(headers: &HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let (origin, host) = (
-        text(header::ORIGIN)?,
-        text(header::HOST).unwrap_or_default(),
-    );
-    let is_own = origin.split_once("://").is_some_and(|(_, at)| at == host);
-    (!is_own).then(|| origin.to_owned())
 }
 
 async fn list(State(registry): State<Registry>) -> Response {
@@ -120,14 +102,12 @@ async fn change<T: Send + 'static>(
 
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
-        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
-        let texts: Vec<_> = causes.map(ToString::to_string).collect();
         let kind = match &error {
             ChangeError::Unknown(_) => NOT_FOUND,
             ChangeError::Name(_) | ChangeError::Load(_) => INVALID_HANDLER,
             ChangeError::NoPrevious(_) => CONFLICT,
             ChangeError::Write { .. } => STORAGE,
         };
-        Self::new(kind, texts.join(": "))
+        Self::new(kind, texts(&error).join(": "))
     }
 }

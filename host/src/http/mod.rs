@@ -10,6 +10,8 @@
 //! | `PUT /handlers/{name}` | takes the body, a `.wasm`, for that handler: 201 if it is new, 200 if it takes another's place, 422 if it does not load, which changes nothing |
 //! | `DELETE /handlers/{name}` | 204; takes it out of the chain, and its file out of the folder |
 //! | `POST /handlers/{name}/pause`, `/resume`, `/rollback` | holds everything up before the chain, lets it pass again, brings back the version before |
+//! | `GET /dead-letters` | dead letters as a JSON array; `handler`, `class`, `topic`, `partition`, `from_offset`, `to_offset`, `since`, `until`, `id`, `limit`, `after`, or `positions` |
+//! | `POST /dead-letters/redrive` | sends letters through again: the same parameters or `all=true`, and `dry_run=true`; what became of each |
 //! | `GET /healthz` | 200 as long as it answers |
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
 //! | `GET /metrics` | `OpenMetrics` text |
@@ -27,14 +29,27 @@
 //! give as `after` to go on, now or at any time later; and, when there may be more already,
 //! `Link: <…>; rel="next"`, the same as a URL. Cursors hold on every instance and after a restart.
 //!
+//! **`GET /dead-letters`** goes by the letters' places in their topic: partition by partition, in each the oldest first.
+//! `topic`, `partition` and the offsets, both included, are those of the record that is dead; so is its time, which is from
+//! `since` on and before `until`. A page ends at `limit` (100; 1,000 at most) or 8 MiB; `Link` and `X-Next-Cursor` go on
+//! from there. `positions=0:42,1:17` names letters by their places instead.
+//!
+//! **`POST /dead-letters/redrive`** sends the records of as many letters as a page holds back to the partitions that they
+//! are from, with their key, value, headers and timestamp; headers after those, `eventos.redriven` and
+//! `eventos.history.N.…`, tell how they failed. It answers once the broker has acknowledged each: `letters` tells
+//! of every one whether it is `redriven`, `skipped` (`why`) or `failed` (`problem`), and the status is 503 if any failed. With
+//! `more`, give `after` and `before` as they were answered to go on; letters that came meanwhile are left out then. Of one record only one letter is redriven in a call; another call sends it again.
+//!
 //! Whatever fails is answered as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and
 //! `detail`; an invalid Evento also with `errors`, each with a JSON pointer (RFC 6901). An unknown query parameter is refused.
 
 mod batch;
 mod body;
+mod dead_letters;
 mod handlers;
 mod health;
 mod messages;
+mod origin;
 mod outbox;
 mod problem;
 mod query;
@@ -61,8 +76,8 @@ use self::{
     problem::{METHOD, NOT_FOUND, Problem},
 };
 use crate::{
-    kafka::Producer, plugin::Registry, readiness::Readiness, store::Store,
-    telemetry::metrics::Metrics,
+    dead_letters::DeadLetters, kafka::Producer, plugin::Registry, readiness::Readiness,
+    store::Store, telemetry::metrics::Metrics,
 };
 
 /// The `[http]` table.
@@ -86,6 +101,8 @@ pub struct State {
     pub readiness: Readiness,
     /// What `/handlers` shows and changes.
     pub handlers: Registry,
+    /// What `/dead-letters` shows and sends through again.
+    pub dead_letters: DeadLetters,
 }
 
 /// What the endpoints need that only look.
@@ -112,6 +129,7 @@ pub async fn serve(
         metrics,
         readiness,
         handlers,
+        dead_letters,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone());
     let views = Views {
@@ -119,7 +137,8 @@ pub async fn serve(
         metrics,
         readiness,
     };
-    let router = router(outbox, views, handlers::routes(handlers));
+    let administration = handlers::routes(handlers).merge(dead_letters::routes(dead_letters));
+    let router = router(outbox, views, administration);
     serve_router(listener, router, shutdown).await
 }
 
@@ -138,7 +157,7 @@ async fn serve_router(
     serve.await
 }
 
-fn router(outbox: Outbox, views: Views, handlers: Router) -> Router {
+fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
     let producing = Router::new()
         .route("/send", post(send::send))
         .route("/send/batch", post(batch::send_batch))
@@ -152,7 +171,7 @@ fn router(outbox: Outbox, views: Views, handlers: Router) -> Router {
         .with_state(views);
     producing
         .merge(looking)
-        .merge(handlers)
+        .merge(administration)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     event::{Fault, NotAnEvento},
-    kafka::ProduceError,
+    kafka::{self, ProduceError},
 };
 
 /// A kind of problem.
@@ -101,7 +101,7 @@ impl Problem {
     /// Tells the log what the client is not told.
     pub(super) fn log(&self) {
         if let Some(cause) = &self.cause {
-            tracing::warn!(problem = self.kind.name, cause, "could not produce");
+            tracing::warn!(problem = self.kind.name, cause, "a request came to nothing");
         }
     }
 }
@@ -139,6 +139,22 @@ impl From<ProduceError> for Problem {
         };
         Self { cause, ..problem }
     }
+}
+
+impl From<kafka::Error> for Problem {
+    fn from(error: kafka::Error) -> Self {
+        let detail = "the broker does not answer; the daemon's log has the reason";
+        Self {
+            cause: Some(texts(&error).join(": ")),
+            ..Self::new(UNAVAILABLE, detail).retry_after(5)
+        }
+    }
+}
+
+/// An error and its causes, each as a text.
+pub(super) fn texts(error: &dyn std::error::Error) -> Vec<String> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect()
 }
 
 impl IntoResponse for Problem {

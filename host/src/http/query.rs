@@ -1,10 +1,11 @@
 //! Query parameters: each is known, and given once.
 
-use std::fmt::Write;
+use std::{fmt::Write, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::problem::{INVALID_QUERY, Problem};
+use crate::event::Timestamp;
 
 /// What stays readable in a link: the unreserved characters of RFC 3986, and those of cursors.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
@@ -42,6 +43,30 @@ impl Parameters {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(there, _)| there == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter as what it stands for; none if it was not given.
+    pub(super) fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
+        let given = self.get(name);
+        let parse = |given: &str| {
+            given
+                .parse()
+                .map_err(|_| refused(format!("{name} is {given:?}, not {what}")))
+        };
+        given.map(parse).transpose()
+    }
+
+    /// A moment, as RFC 3339 or as milliseconds since 1970; none if it was not given.
+    pub(super) fn moment(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let given = self.get(name);
+        given
+            .map(|given| Timestamp::read(given).ok_or_else(|| refused(format!("{name} is {given:?}, not a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970"))))
+            .transpose()
+    }
+
+    /// A switch: `true`, `false`, or off where it was not given.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, Problem> {
+        Ok(self.parsed(name, "true or false")?.unwrap_or_default())
     }
 
     /// The same query with one parameter set anew, to be put after a `?`.

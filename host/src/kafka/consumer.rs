@@ -144,6 +144,12 @@ impl Consumer {
     }
 }
 
+impl<'a> From<BorrowedMessage<'a>> for Consumed<'a> {
+    fn from(message: BorrowedMessage<'a>) -> Self {
+        Self(message)
+    }
+}
+
 impl Consumed<'_> {
     /// Where it is.
     #[must_use]

@@ -160,18 +160,19 @@ impl Producer {
         record: &RecordRef<'h>,
         more: impl IntoIterator<Item = Header<'h>>,
     ) -> Result<Delivery, ProduceError> {
-        let headers = record.headers.clone().chain(more);
-        let mut made = FutureRecord::to(topic);
-        made.key = record.key;
-        made.payload = record.value;
-        made.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
-        made.headers = Some(headers.fold(OwnedHeaders::new(), |all, header| {
-            all.insert(KafkaHeader {
-                key: header.name,
-                value: header.value,
-            })
-        }));
-        self.send(made)
+        self.send(made(topic, record, more))
+    }
+
+    /// Puts a record for this partition of the topic of Eventos on its way, as it is.
+    ///
+    /// # Errors
+    /// [`ProduceError`] at once, if it could not even be queued.
+    pub fn enqueue_into(
+        &self,
+        partition: Partition,
+        record: &RecordRef<'_>,
+    ) -> Result<Delivery, ProduceError> {
+        self.send(made(&self.topic, record, []).partition(partition.0))
     }
 
     /// Waits until nothing is on its way any more, at most so long.
@@ -187,6 +188,23 @@ impl Producer {
             Err((error, _)) => Err(error.into()),
         }
     }
+}
+
+fn made<'r, 'h>(
+    topic: &'r str,
+    record: &RecordRef<'r>,
+    more: impl IntoIterator<Item = Header<'h>>,
+) -> FutureRecord<'r, [u8], [u8]> {
+    let mut made = FutureRecord::to(topic);
+    made.key = record.key;
+    made.payload = record.value;
+    made.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
+    let add = |all: OwnedHeaders, Header { name, value }: Header<'_>| {
+        all.insert(KafkaHeader { key: name, value })
+    };
+    let own = record.headers.clone().fold(OwnedHeaders::new(), add);
+    made.headers = Some(more.into_iter().fold(own, add));
+    made
 }
 
 impl Future for Delivery {

@@ -12,5 +12,6 @@ mod embedded;
 mod handlers;
 mod lifecycle;
 mod main_job;
+mod redriving;
 mod sending;
 mod support;

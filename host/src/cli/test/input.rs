@@ -10,8 +10,10 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::bytes::Bytes;
-use crate::event::{Header, Timestamp};
+use crate::{
+    event::{Header, Timestamp},
+    json_bytes::Bytes,
+};
 
 /// As much as is read at once, and so, of a file, about as much as one batch holds.
 const BUFFER: usize = 1 << 20;

@@ -1,6 +1,5 @@
 //! `eventos test`: a handler on Eventos of a file, with the limits of a daemon and without one.
 
-mod bytes;
 mod input;
 mod output;
 mod report;

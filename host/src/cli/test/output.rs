@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::bytes::Bytes;
 use crate::{
     event::{Outcome, RecordRef, Timestamp},
+    json_bytes::Bytes,
     pipeline::{Account, End, Problem},
     telemetry::capture,
 };

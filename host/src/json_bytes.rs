@@ -1,4 +1,4 @@
-//! Keys and the values of headers as JSON, both ways: a text, or `{"base64":"…"}` where they are no UTF-8.
+//! Keys, values and headers' values as JSON, both ways: a text, or `{"base64":"…"}` where they are no UTF-8.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Any bytes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Form", into = "Form")]
-pub(super) struct Bytes(pub Vec<u8>);
+pub struct Bytes(pub Vec<u8>);
 
 #[derive(Deserialize, Serialize)]
 #[serde(untagged, expecting = "expected a text or {\"base64\": \"…\"}")]

@@ -1,0 +1,192 @@
+//! A dead letter taken apart: what its record had for headers, why it died, and how it fared before if it was sent
+//! through again.
+//!
+//! A letter's own headers follow those of its record, and the history of a record that was sent through again follows
+//! those that it had at first; so by their place they are told from headers of the same names that a producer set.
+
+use std::collections::BTreeMap;
+
+use super::{Failure, Header, failure::FIRST};
+
+/// The header that begins a record's history: how often it was sent through again.
+const REDRIVEN: &str = "eventos.redriven";
+
+/// `eventos.history.N.FIELD`: how it failed the Nth time, from 1.
+const HISTORY: &str = "eventos.history.";
+
+/// A history keeps so many failures: the first, and the latest of the others.
+const MAX_HISTORY: usize = 5;
+
+/// A text in a history is cut at so many bytes, so that the record hardly grows; the letter that it is from has more.
+const MAX_TEXT: usize = 1 << 10;
+
+/// A dead letter, its headers taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter<'a> {
+    /// The headers that the record had when it was first produced, in their order.
+    pub original: Vec<Header<'a>>,
+    /// How often it was sent through again.
+    pub redriven: u32,
+    /// How it failed before, by which time that was; not all of many.
+    pub history: BTreeMap<u32, Failure>,
+    /// Why it is here; none if it is no dead letter.
+    pub failure: Option<Failure>,
+}
+
+impl<'a> Letter<'a> {
+    /// Takes the headers of a record of the dead-letter topic apart.
+    #[must_use]
+    pub fn read(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
+        let mut original: Vec<_> = headers.into_iter().collect();
+        let first = original.iter().rposition(|header| header.name == FIRST);
+        let failure = first.map(|at| Failure::read(original.drain(at..)));
+        let begins = original.iter().rposition(|header| header.name == REDRIVEN);
+        let history = begins.and_then(|at| Some((at, read_history(&original[at..])?)));
+        let (redriven, history) = match history {
+            None => (0, BTreeMap::new()),
+            Some((at, history)) => {
+                original.truncate(at);
+                history
+            }
+        };
+        Self {
+            original,
+            redriven,
+            history,
+            failure,
+        }
+    }
+
+    /// The history that its record has once it is sent through again, as headers to put after the original ones.
+    #[must_use]
+    pub fn history_headers(&self) -> Vec<(String, String)> {
+        let now = self.redriven.saturating_add(1);
+        let before = self.history.iter().map(|(&n, failure)| (n, failure));
+        let mut all: Vec<_> = before
+            .chain(self.failure.iter().map(|failure| (now, failure)))
+            .collect();
+        while all.len() > MAX_HISTORY {
+            all.remove(1);
+        }
+        let fields = all.into_iter().flat_map(|(n, failure)| {
+            let fields = failure.fields(MAX_TEXT).into_iter();
+            fields.map(move |(field, text)| (format!("{HISTORY}{n}.{field}"), text))
+        });
+        let count = (REDRIVEN.to_owned(), now.to_string());
+        std::iter::once(count).chain(fields).collect()
+    }
+}
+
+/// The count and the failures; none if these headers are no history.
+fn read_history(headers: &[Header<'_>]) -> Option<(u32, BTreeMap<u32, Failure>)> {
+    let (count, entries) = headers.split_first()?;
+    let count = text(count)?.parse().ok()?;
+    let mut history = BTreeMap::<u32, Failure>::new();
+    for entry in entries {
+        let (n, field) = entry.name.strip_prefix(HISTORY)?.split_once('.')?;
+        let failure = history.entry(n.parse().ok()?).or_default();
+        failure.set_named(field, text(entry)?).then_some(())?;
+    }
+    Some((count, history))
+}
+
+fn text<'a>(header: &Header<'a>) -> Option<&'a str> {
+    str::from_utf8(header.value?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Offset, Partition};
+
+    type Owned = Vec<(String, Option<Vec<u8>>)>;
+
+    fn borrowed(headers: &Owned) -> impl Iterator<Item = Header<'_>> {
+        headers.iter().map(|(name, value)| Header {
+            name,
+            value: value.as_deref(),
+        })
+    }
+
+    fn failure(offset: i64) -> Failure {
+        Failure {
+            topic: "eventos".to_owned(),
+            partition: Some(Partition(3)),
+            offset: Some(Offset(offset)),
+            stage: Some("handle".to_owned()),
+            class: Some("eventos.Trap".to_owned()),
+            message: Some("é".repeat(MAX_TEXT)),
+            stacktrace: Some(String::new()),
+            attempts: Some(1),
+            handler: Some("probe".to_owned()),
+            digest: Some("abc".to_owned()),
+            left_out: None,
+        }
+    }
+
+    /// What the pipeline makes of a record that fails.
+    fn die(record: &Owned, failure: &Failure) -> Owned {
+        let added = failure.headers(8 << 10).into_iter();
+        let added = added.map(|(name, text)| (name.to_owned(), Some(text.into_bytes())));
+        record.iter().cloned().chain(added).collect()
+    }
+
+    fn redrive(letter: &Letter<'_>) -> Owned {
+        let original = letter.original.iter();
+        let original = original.map(|it| (it.name.to_owned(), it.value.map(<[u8]>::to_vec)));
+        let history = letter.history_headers().into_iter();
+        let history = history.map(|(name, text)| (name, Some(text.into_bytes())));
+        original.chain(history).collect()
+    }
+
+    #[test]
+    fn what_the_record_had_and_what_the_letter_added_are_told_apart_by_their_place() {
+        // Each of these names means something, further on.
+        let tricks = [FIRST, REDRIVEN, "eventos.history.1.topic", "a", "a"];
+        let mut record: Owned = tricks
+            .map(|name| (name.to_owned(), Some(b"7".to_vec())))
+            .into();
+        record.push(("null".to_owned(), None));
+        let letter = die(&record, &failure(7));
+        let letter = Letter::read(borrowed(&letter));
+        assert!(
+            letter
+                .original
+                .iter()
+                .eq(&borrowed(&record).collect::<Vec<_>>())
+        );
+        assert_eq!((letter.redriven, letter.history.len()), (0, 0));
+        assert_eq!(letter.failure, Some(failure(7)));
+
+        let foreign: Owned = vec![("a".to_owned(), None)];
+        let foreign = Letter::read(borrowed(&foreign));
+        assert_eq!((foreign.original.len(), foreign.failure), (1, None));
+    }
+
+    #[test]
+    fn a_history_keeps_the_first_failure_and_the_latest() {
+        let original: Owned = vec![(FIRST.to_owned(), Some(b"of its own".to_vec()))];
+        let mut record = original.clone();
+        for n in 1..=7 {
+            let dead = die(&record, &failure(n));
+            record = redrive(&Letter::read(borrowed(&dead)));
+        }
+        let dead = die(&record, &failure(8));
+        let letter = Letter::read(borrowed(&dead));
+        assert!(
+            letter
+                .original
+                .iter()
+                .eq(&borrowed(&original).collect::<Vec<_>>())
+        );
+        assert_eq!(letter.redriven, 7);
+        assert_eq!(
+            letter.history.keys().copied().collect::<Vec<_>>(),
+            [1, 4, 5, 6, 7]
+        );
+        let first = &letter.history[&1];
+        assert_eq!(first.offset, Some(Offset(1)));
+        assert_eq!(first.message.as_ref().map(String::len), Some(MAX_TEXT));
+        assert_eq!(letter.failure, Some(failure(8)));
+    }
+}

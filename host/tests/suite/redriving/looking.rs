@@ -1,0 +1,166 @@
+//! `GET /dead-letters`: what a letter shows, which there are, and going on from one page to the next.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn a_letter_shows_its_record_and_its_reason_with_the_broker_inside() {
+    a_letter_shows_its_record_and_its_reason(Broker::Embedded);
+}
+
+#[test]
+fn a_letter_shows_its_record_and_its_reason_with_kafka() {
+    a_letter_shows_its_record_and_its_reason(Broker::Kafka);
+}
+
+fn a_letter_shows_its_record_and_its_reason(broker: Broker) {
+    let ran = Ran::new(broker);
+    assert_eq!(ran.letters(""), [] as [Value; 0]);
+    let (topic, value) = (ran.setup.topic(), rejected("a"));
+    let record = || BaseRecord::<[u8], [u8]>::to(&topic).partition(1);
+    let own = [
+        ("a", Some(&b"1"[..])),
+        ("__connect.errors.topic", Some(b"from another life")),
+        ("a", None),
+        ("b", Some(b"\xff")),
+    ];
+    let records = [
+        record()
+            .key(b"k")
+            .headers(headers(&own))
+            .timestamp(TIMESTAMP)
+            .payload(value.as_bytes()),
+        record().key(b"\xfe").payload(b"\xff{"),
+    ];
+    produce(ran.daemon.broker(), records);
+    ran.wait_for_letters(2);
+
+    let [letter] = <[_; 1]>::try_from(ran.letters("?handler=probe")).expect("one");
+    let mut reason = letter["reason"].clone();
+    let digest = reason["digest"].take();
+    assert_eq!(digest.as_str().map(str::len), Some(64), "{digest}");
+    assert_eq!(
+        reason,
+        serde_json::json!({
+            "topic": topic, "partition": 1, "offset": 0, "stage": "handle", "class": "eventos.Reject",
+            "message": "a is asked to be rejected", "stacktrace": "", "attempts": 1, "handler": "probe",
+            "digest": null, "left_out": null,
+        })
+    );
+    assert_eq!(letter["key"], "k");
+    assert_eq!(letter["value"], value);
+    assert_eq!(letter["timestamp"], TIMESTAMP);
+    let shown = serde_json::json!([
+        ["a", "1"],
+        ["__connect.errors.topic", "from another life"],
+        ["a", null],
+        ["b", {"base64": "/w=="}],
+    ]);
+    assert_eq!(letter["headers"], shown);
+    assert_eq!(letter["redriven"], 0);
+
+    let [other] = <[_; 1]>::try_from(ran.letters("?class=eventos.MalformedJson")).expect("one");
+    assert_eq!(other["key"], serde_json::json!({"base64": "/g=="}));
+    assert_eq!(other["value"], serde_json::json!({"base64": "/3s="}));
+    assert_eq!(other["reason"]["stage"], "read");
+    assert_eq!(other["reason"]["handler"], Value::Null);
+    // It is where it says that it is.
+    let there = ran.letters(&format!("?positions={}", place(&other)));
+    assert_eq!(there, [other]);
+}
+
+#[test]
+fn filters_choose_and_pages_neither_miss_nor_repeat_with_the_broker_inside() {
+    filters_choose_and_pages_neither_miss_nor_repeat(Broker::Embedded);
+}
+
+#[test]
+fn filters_choose_and_pages_neither_miss_nor_repeat_with_kafka() {
+    filters_choose_and_pages_neither_miss_nor_repeat(Broker::Kafka);
+}
+
+fn filters_choose_and_pages_neither_miss_nor_repeat(broker: Broker) {
+    let ran = Ran::new(broker);
+    let values: Vec<_> = (0..10).map(|i| rejected(&format!("r{i}"))).collect();
+    let mut values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+    values.push(b"junk");
+    ran.produce(&values, 11);
+
+    let offsets = |query: &str| {
+        let letters = ran.letters(query);
+        let offset = |letter: &Value| letter["reason"]["offset"].as_i64().expect("an offset");
+        letters.iter().map(offset).collect::<BTreeSet<_>>()
+    };
+    let topic = ran.setup.topic();
+    let all: BTreeSet<_> = (0..=10).collect();
+    for (query, expected) in [
+        (String::new(), all.clone()),
+        ("?handler=probe".to_owned(), (0..10).collect()),
+        ("?handler=store".to_owned(), BTreeSet::new()),
+        ("?class=eventos.MalformedJson".to_owned(), [10].into()),
+        (format!("?topic={topic}&partition=0"), all.clone()),
+        (format!("?topic={topic}&partition=1"), BTreeSet::new()),
+        ("?topic=other".to_owned(), BTreeSet::new()),
+        ("?from_offset=3&to_offset=5".to_owned(), [3, 4, 5].into()),
+        ("?id=r7".to_owned(), [7].into()),
+        (format!("?since={}", TIMESTAMP + 8), [8, 9, 10].into()),
+        (
+            "?since=2023-11-14T22:13:20.001Z&until=2023-11-14T22:13:20.003Z".to_owned(),
+            [1, 2].into(),
+        ),
+    ] {
+        assert_eq!(offsets(&query), expected, "{query}");
+    }
+
+    let mut pages = Vec::new();
+    let mut path = "/dead-letters?handler=probe&limit=3".to_owned();
+    loop {
+        let answer = ran.daemon.client().get(ran.daemon.url(&path)).send();
+        let answer = answer.expect("answered");
+        let link = answer.headers().get("link").cloned();
+        let page: Vec<Value> = answer.json().expect("JSON");
+        assert!(page.len() <= 3, "{page:?}");
+        pages.extend(page.iter().map(place));
+        let Some(link) = link else { break };
+        let link = link.to_str().expect("text");
+        let next = link.strip_prefix('<').and_then(|it| it.split_once('>'));
+        next.expect("a link").0.clone_into(&mut path);
+    }
+    assert_eq!(pages.len(), 10);
+    assert_eq!(pages.iter().collect::<BTreeSet<_>>().len(), 10, "{pages:?}");
+    let whole = ran.letters("?handler=probe");
+    assert_eq!(pages, whole.iter().map(place).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_asked_wrongly_or_by_another_site_is_refused() {
+    let ran = Ran::new(Broker::Embedded);
+    for (method, path, says) in [
+        (Method::GET, "/dead-letters?handlr=x", "handlr is not known"),
+        (Method::GET, "/dead-letters?limit=0", "from 1 to 1000"),
+        (Method::GET, "/dead-letters?since=monday", "2026-01-31T12"),
+        (Method::GET, "/dead-letters?positions=0", "PARTITION:OFFSET"),
+        (Method::POST, "/dead-letters/redrive", "all=true"),
+        (
+            Method::POST,
+            "/dead-letters/redrive?all=true&id=1&dry_run=yes",
+            "dry_run",
+        ),
+    ] {
+        let (status, problem) = ran.ask(method, path);
+        assert_eq!(status, 400, "{problem}");
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(detail.contains(says), "{path}: {detail}");
+    }
+    let (status, _) = ran.ask(Method::GET, "/dead-letters/redrive?all=true");
+    assert_eq!(status, 405);
+    for (method, path) in [
+        (Method::GET, "/dead-letters"),
+        (Method::POST, "/dead-letters/redrive?all=true"),
+    ] {
+        let request = ran.daemon.client().request(method, ran.daemon.url(path));
+        let request = request.header("origin", "http://elsewhere.example");
+        assert_eq!(request.send().expect("answered").status(), 403);
+    }
+}

@@ -63,6 +63,8 @@ pub(super) fn properties(config: &Config, servers: &str, ours: &[(&str, &str)]) 
         .set("client.id", "eventos")
         // Its default of 10 s is as long as a client may idle after the broker is back.
         .set("reconnect.backoff.max.ms", "1000")
+        // Partitions that are added are seen so soon; its default is 5 minutes.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in ours {
         properties.set(*name, *value);

@@ -97,6 +97,11 @@ impl Consumer {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Consumed(message))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
+            // Of a broker that is gone the producer tells, once; librdkafka repeats it every second.
+            Some(Err(error)) if is_outage(&error) => {
+                tracing::debug!(%error, "consuming is interrupted");
+                Ok(None)
+            }
             Some(Err(error)) => {
                 tracing::warn!(%error, "consuming is interrupted");
                 Ok(None)
@@ -207,12 +212,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                tracing::warn!(reason, "no broker is connected; consuming waits for one");
-            }
-            _ => tracing::debug!(%error, reason, "consumer"),
-        }
+        tracing::debug!(%error, reason, "consumer");
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -249,6 +249,12 @@ impl ConsumerContext for Context {
             Err(_) => tracing::warn!(?result, "offsets are not committed; trying again"),
         }
     }
+}
+
+fn is_outage(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| matches!(code, AllBrokersDown | BrokerTransportFailure | Resolve))
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {

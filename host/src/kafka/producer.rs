@@ -97,14 +97,19 @@ impl Producer {
             down: AtomicBool::new(false),
             tell: Mutex::new(Box::new(connected)),
         });
-        let context = Context(Arc::clone(&connection));
+        let (topic, partitions): (Arc<str>, _) = (config.topic.as_str().into(), Arc::default());
+        let context = Context {
+            connection: Arc::clone(&connection),
+            topic: Arc::clone(&topic),
+            partitions: Arc::clone(&partitions),
+        };
         let inner = properties(config, servers, OURS)
             .create_with_context(context)
             .map_err(Error::Properties)?;
         Ok(Self {
             inner,
-            topic: config.topic.as_str().into(),
-            partitions: Arc::default(),
+            topic,
+            partitions,
             clock: Arc::default(),
             connection,
         })
@@ -254,6 +259,10 @@ impl Connection {
     fn set_down(&self, down: bool) {
         let tell = self.lock();
         if self.down.swap(down, Relaxed) != down {
+            match down {
+                true => tracing::warn!("no broker is connected; producing is refused until one is"),
+                false => tracing::info!("a broker is connected again"),
+            }
             tell(!down);
         }
     }
@@ -269,8 +278,12 @@ impl Connection {
 }
 
 /// Hears of the connection: librdkafka says when the last broker is lost, and its statistics show
-/// when one is back (it tries for one every second).
-struct Context(Arc<Connection>);
+/// when one is back (it tries for one every second), and how many partitions the topic has by now.
+struct Context {
+    connection: Arc<Connection>,
+    topic: Arc<str>,
+    partitions: Arc<AtomicI32>,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -280,11 +293,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "producer");
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            tracing::warn!(
-                reason,
-                "no broker is connected; producing is refused until one is"
-            );
-            self.0.set_down(true);
+            self.connection.set_down(true);
         }
     }
 
@@ -294,7 +303,14 @@ impl ClientContext for Context {
             .values()
             .any(|broker| broker.state == "UP")
         {
-            self.0.set_down(false);
+            self.connection.set_down(false);
+        }
+        if let Some(topic) = statistics.topics.get(&*self.topic) {
+            let all = topic.partitions.values();
+            let known = all.filter(|one| one.partition >= 0 && !one.unknown).count();
+            // Partitions are only ever added. That there are none says that nothing is known yet.
+            let known = i32::try_from(known).unwrap_or(i32::MAX);
+            self.partitions.fetch_max(known, Relaxed);
         }
     }
 }

@@ -6,6 +6,7 @@ mod kill;
 mod outage;
 mod pressure;
 mod shutdown;
+mod topics;
 mod waiting;
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     message::OwnedMessage,
@@ -41,6 +41,26 @@ pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let created = runtime.block_on(created).expect("answered");
     created[0].as_ref().expect("created");
+}
+
+/// Adds partitions to a topic, so that it has so many.
+pub fn add_partitions(servers: &str, topic: &str, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
+    let more = NewPartitions::new(topic, partitions);
+    let added = admin.create_partitions([&more], &AdminOptions::new());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let added = runtime.block_on(added).expect("answered");
+    added[0].as_ref().expect("added");
+}
+
+/// Deletes a topic.
+pub fn delete_topic(servers: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
+    let deleted = [topic];
+    let deleted = admin.delete_topics(&deleted, &AdminOptions::new());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let deleted = runtime.block_on(deleted).expect("answered");
+    deleted[0].as_ref().expect("deleted");
 }
 
 /// Produces records and waits until all of them are acknowledged.

@@ -14,7 +14,9 @@ use std::{
 };
 
 pub use daemon::{Daemon, Setup};
-pub use kafka::{Broker, committed, create_topic, ends, group, produce, read_topic};
+pub use kafka::{
+    Broker, add_partitions, committed, create_topic, delete_topic, ends, group, produce, read_topic,
+};
 pub use ports::free_port;
 pub use program::{Program, json_lines, python};
 pub use received::{Received, header_list, headers};

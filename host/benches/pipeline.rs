@@ -15,6 +15,7 @@ use std::{
 };
 
 use eventos::{
+    assigned::Assigned,
     event::{Answer, Batch, Outcomes},
     kafka::{self, Producer},
     pipeline::{self, Pipeline},
@@ -166,12 +167,14 @@ fn ours(servers: &str, group: &str, handler: Handler) {
         let pipeline = Pipeline {
             kafka: &kafka,
             servers,
+            client_id: "bench",
             config: &pipeline::Config::default(),
             chains: Chain::fixed(vec![Arc::new(handler)]),
             producer: Producer::new(&kafka, servers, |_| {}).expect("a producer"),
             store: store.clone(),
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
+            assigned: Assigned::default(),
             stop: stop.clone(),
         };
         let running = pipeline.start().expect("started");

@@ -7,11 +7,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    assigned::Assigned,
     config::Config,
     dead_letters::DeadLetters,
     embedded::Broker,
     http,
-    kafka::{self, Producer},
+    kafka::{self, Producer, Roster},
+    peers::{PeerUrl, Peers},
     pipeline::Pipeline,
     plugin::{Cache, Engine, Registry},
     readiness::Readiness,
@@ -83,9 +85,16 @@ impl App {
             self.config.delivery.dead_letter_topic.clone(),
             producer.clone(),
         );
+        let own_url = self.config.http.advertised(address);
+        if own_url.is_none() {
+            tracing::info!(
+                "without http.advertise, other instances of the group cannot ask this one"
+            );
+        }
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
+            peers: Peers::new(Assigned::default(), own_url.clone()),
             metrics: self.metrics,
             readiness,
             handlers: self.handlers.clone(),
@@ -98,7 +107,7 @@ impl App {
             |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
         });
         let mut pipeline = Service::start("the pipeline", |stop| {
-            run_pipeline(self.config, servers, state, stop)
+            run_pipeline(self.config, servers, own_url, state, stop)
         });
         let mut watch = Service::start("the watch on the handlers", |stop| {
             watch_handlers(self.handlers, stop)
@@ -148,6 +157,7 @@ async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<(
 async fn run_pipeline(
     config: Config,
     servers: String,
+    own_url: Option<PeerUrl>,
     state: http::State,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -156,15 +166,18 @@ async fn run_pipeline(
         return Ok(());
     };
     connected?;
+    let client_id = own_url.map_or_else(|| "eventos".to_owned(), |url| url.to_string());
     let pipeline = Pipeline {
         kafka: &config.kafka,
         servers: &servers,
+        client_id: &client_id,
         config: &config.delivery,
         chains: state.handlers.chain(),
         producer: state.producer,
         store: state.store,
         metrics: state.metrics,
         readiness: state.readiness,
+        assigned: state.peers.assigned().clone(),
         stop,
     };
     pipeline.start()?.await.context("the pipeline panicked")??;
@@ -182,5 +195,6 @@ async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<
     ];
     let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;
     state.producer.set_partitions(partitions[0]);
+    state.peers.connect(Roster::new(&config.kafka, servers)?);
     Ok(())
 }

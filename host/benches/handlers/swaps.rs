@@ -13,6 +13,7 @@ use std::{
 };
 
 use eventos::{
+    assigned::Assigned,
     kafka::{self, Producer},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
@@ -156,12 +157,14 @@ impl Running {
         let pipeline = Pipeline {
             kafka: &kafka,
             servers,
+            client_id: "bench",
             config: &pipeline::Config::default(),
             chains: registry.chain(),
             producer: producer.clone(),
             store: store.clone(),
             metrics,
             readiness: Readiness::new([]),
+            assigned: Assigned::default(),
             stop: stop.clone(),
         };
         let running = Self {

@@ -13,6 +13,7 @@ pub(super) fn broken(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
         ("handlers", config.handlers.problems()),
         ("delivery", config.delivery.problems()),
         ("store", config.store.problems()),
+        ("http", config.http.problems()),
         ("telemetry", config.telemetry.problems()),
     ];
     for (table, problems) in tables {

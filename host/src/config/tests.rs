@@ -419,3 +419,27 @@ fn a_file_that_is_named_must_be_readable() {
     assert!(problems(&directory)[0].starts_with(".: cannot be read: "));
     assert_eq!(missing.config, Config::default());
 }
+
+#[test]
+fn what_others_cannot_ask_is_not_advertised() {
+    let good = good("http.advertise = 'http://10.0.0.7:8080'", &[]);
+    let listening = "0.0.0.0:80".parse().expect("an address");
+    let url = good.http.advertised(listening).expect("it is set");
+    assert_eq!(url.to_string(), "http://10.0.0.7:8080");
+    assert_eq!(Config::default().http.advertised(listening), None);
+    for url in [
+        "10.0.0.7:8080",
+        "https://host:1",
+        "http://u:p@host:1",
+        "http://host:1/path",
+    ] {
+        let found = bad(&format!("http.advertise = {url:?}"), &[]);
+        let asks = format!(
+            "file:1: http.advertise = {url:?}: expected a URL such as http://10.0.0.7:8080"
+        );
+        assert!(
+            matches!(&found[..], [one] if one.starts_with(&asks)),
+            "{found:?}"
+        );
+    }
+}

@@ -7,6 +7,7 @@ mod evento;
 mod failure;
 mod letter;
 mod outcome;
+mod partitions;
 mod raw;
 mod record;
 
@@ -16,5 +17,6 @@ pub use evento::{EventoRef, Fault, Id, NotAnEvento};
 pub use failure::Failure;
 pub use letter::Letter;
 pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
+pub use partitions::{NotPartitions, Partitions};
 pub use raw::{RawBatch, Unreadable};
 pub use record::{Header, Offset, Partition, Timestamp};

@@ -6,6 +6,7 @@
 //! | `POST /send/batch` | Eventos as NDJSON or as a JSON array; NDJSON, a line for each, in their order |
 //! | `GET /messages` | stored Eventos as a JSON array, oldest first; `tipo`, `id`, `order=desc`, `limit`, `after` |
 //! | `GET /messages/{id}` | the newest Evento with that id |
+//! | `GET /peers/messages` | for the other instances alone: what this one has of `partitions`, as rows |
 //! | `GET /handlers`, `GET /handlers/{name}` | the handlers in the order of the chain: file, digest, state, counters |
 //! | `PUT /handlers/{name}` | takes the body, a `.wasm`, for that handler: 201 if it is new, 200 if it takes another's place, 422 if it does not load, which changes nothing |
 //! | `DELETE /handlers/{name}` | 204; takes it out of the chain, and its file out of the folder |
@@ -39,6 +40,12 @@
 //! `eventos.history.N.…`, tell how they failed. It answers once the broker has acknowledged each: `letters` tells
 //! of every one whether it is `redriven`, `skipped` (`why`) or `failed` (`problem`), and the status is 503 if any failed. With
 //! `more`, give `after` and `before` as they were answered to go on; letters that came meanwhile are left out then. Of one record only one letter is redriven in a call; another call sends it again.
+//!
+//! With several instances in the group, `/messages` and `/messages/{id}` answer for all partitions on any of them.
+//! `X-Partitions` tells how many the topic has, and `X-Partitions-Covered` of which the answer is, such as `0-3,5` (`-` for
+//! none). Where an instance cannot be asked the answer is partial: still 200, with `X-Partitions-Missing` (`unknown` if the group
+//! is not known) and for each reason an `X-Missing-Reason`. A cursor stands still in partitions that are missing, so they
+//! are not passed over. A page of several instances ends after 64 MiB, with a `Link` to go on.
 //!
 //! Whatever fails is answered as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and
 //! `detail`; an invalid Evento also with `errors`, each with a JSON pointer (RFC 6901). An unknown query parameter is refused.
@@ -76,8 +83,13 @@ use self::{
     problem::{METHOD, NOT_FOUND, Problem},
 };
 use crate::{
-    dead_letters::DeadLetters, kafka::Producer, plugin::Registry, readiness::Readiness,
-    store::Store, telemetry::metrics::Metrics,
+    dead_letters::DeadLetters,
+    kafka::Producer,
+    peers::{NotAPeerUrl, PeerUrl, Peers},
+    plugin::Registry,
+    readiness::Readiness,
+    store::Store,
+    telemetry::metrics::Metrics,
 };
 
 /// The `[http]` table.
@@ -86,6 +98,27 @@ use crate::{
 pub struct Config {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The URL at which other instances reach this one; empty for `http://` and what `listen` says.
+    pub advertise: String,
+}
+
+impl Config {
+    /// What is wrong with the values: a key in this table, and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let url = self.advertise.parse::<PeerUrl>();
+        let fault = url.err().filter(|_| !self.advertise.is_empty());
+        let problem = |fault: NotAPeerUrl| ("advertise".to_owned(), fault.to_string());
+        fault.map(problem).into_iter().collect()
+    }
+
+    /// The URL at which other instances reach this one, which listens on this address: None if that is every
+    /// address, and nothing else is set.
+    #[must_use]
+    pub fn advertised(&self, listening: SocketAddr) -> Option<PeerUrl> {
+        let set = self.advertise.parse().ok();
+        set.or_else(|| PeerUrl::of(listening))
+    }
 }
 
 /// What the endpoints need.
@@ -93,8 +126,10 @@ pub struct Config {
 pub struct State {
     /// Where Eventos are sent.
     pub producer: Producer,
-    /// What `/messages` shows.
+    /// What `/messages` shows of this instance.
     pub store: Store,
+    /// What `/messages` shows of the others.
+    pub peers: Peers,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// What `/readyz` tells.
@@ -109,6 +144,7 @@ pub struct State {
 #[derive(Clone)]
 struct Views {
     store: Store,
+    peers: Peers,
     metrics: Metrics,
     readiness: Readiness,
 }
@@ -126,6 +162,7 @@ pub async fn serve(
     let State {
         producer,
         store,
+        peers,
         metrics,
         readiness,
         handlers,
@@ -134,6 +171,7 @@ pub async fn serve(
     let outbox = Outbox::new(producer, metrics.clone());
     let views = Views {
         store,
+        peers,
         metrics,
         readiness,
     };
@@ -165,6 +203,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
     let looking = Router::new()
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::newest))
+        .route("/peers/messages", get(messages::rows))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -191,6 +230,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            advertise: String::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Query parameters: each is known, and given once.
 
-use std::{fmt::Write, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -69,15 +69,28 @@ impl Parameters {
         Ok(self.parsed(name, "true or false")?.unwrap_or_default())
     }
 
+    /// Sets one anew.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(there, _)| there != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The same query with one parameter set anew, to be put after a `?`.
     pub(super) fn with(&self, name: &str, value: &str) -> String {
-        let others = self.0.iter().filter(|(there, _)| there != name);
-        let mut query = String::new();
-        for (name, value) in others {
-            let _ = write!(query, "{}={}&", encode(name), encode(value));
+        let mut query = self.clone();
+        query.set(name, value);
+        query.to_string()
+    }
+}
+
+/// As it is put after a `?`.
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "&" };
+            write!(f, "{separator}{}={}", encode(name), encode(value))?;
         }
-        let _ = write!(query, "{}={}", encode(name), encode(value));
-        query
+        Ok(())
     }
 }
 
@@ -100,7 +113,7 @@ fn decode(text: &str) -> Result<String, Problem> {
     Ok(decoded.into_owned())
 }
 
-fn encode(text: &str) -> impl std::fmt::Display {
+fn encode(text: &str) -> impl fmt::Display {
     utf8_percent_encode(text, KEPT)
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{outbox::Acknowledgement, *};
 use crate::{
+    assigned::Assigned,
     event::{Batch, Offset, Partition, RawBatch, Timestamp},
     kafka::{Delivered, ProduceError},
     store,
@@ -36,6 +37,7 @@ impl Server {
         let readiness = Readiness::new(["handlers", "group"]);
         let views = Views {
             store: store.clone(),
+            peers: Peers::new(Assigned::default(), None),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         };
@@ -370,6 +372,7 @@ async fn it_stops_when_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let views = Views {
         store: Store::new(&store::Config::default()),
+        peers: Peers::new(Assigned::default(), None),
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
     };

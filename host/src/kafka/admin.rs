@@ -10,7 +10,7 @@ use rdkafka::{
 use tokio::time::sleep;
 
 use super::{
-    Config, Error,
+    Config, Error, blocking,
     client::{Logged, properties},
 };
 
@@ -134,11 +134,4 @@ fn probe(config: &Config, servers: &str) -> Result<Probe, Error> {
         .create_with_context(Logged)
         .map(Arc::new)
         .map_err(Error::Properties)
-}
-
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(value) => value,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }

@@ -52,13 +52,15 @@ pub struct Consumer {
 pub struct Consumed<'a>(BorrowedMessage<'a>);
 
 impl Consumer {
-    /// Joins the group. `notify` is called from [`Consumer::poll`], and from dropping.
+    /// Joins the group, as what `client_id` says unless the user's properties do. `notify` is called from
+    /// [`Consumer::poll`], and from dropping.
     ///
     /// # Errors
     /// [`Error::Properties`], or [`Error::Request`] if the topic's name is refused.
     pub fn join(
         config: &Config,
         servers: &str,
+        client_id: &str,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let reset = match config.auto_offset_reset {
@@ -70,7 +72,8 @@ impl Consumer {
             topic: Arc::clone(&topic),
             notify: Box::new(notify),
         };
-        let inner: BaseConsumer<Context> = properties(config, servers, OURS)
+        let ours = [OURS, &[("client.id", client_id)]].concat();
+        let inner: BaseConsumer<Context> = properties(config, servers, &ours)
             .set("group.id", &config.group_id)
             .set("auto.offset.reset", reset)
             .create_with_context(context)

@@ -1,12 +1,14 @@
-//! Kafka: the only module that names rdkafka. It consumes, reads, produces and creates topics, and knows
-//! nothing of handlers, the store or HTTP.
+//! Kafka: the only module that names rdkafka. It consumes, reads, produces, creates topics and asks who is
+//! in the group, and knows nothing of handlers, the store or HTTP.
 
 mod admin;
+mod assignment;
 mod client;
 mod config;
 mod consumer;
 mod producer;
 mod reader;
+mod roster;
 
 pub use admin::{ensure_topics, wait_for_broker};
 pub use client::Error;
@@ -14,3 +16,11 @@ pub use config::{AutoOffsetReset, Config};
 pub use consumer::{Consumed, Consumer, Notice};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use reader::Reader;
+pub use roster::{Member, Roll, Roster};
+
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}

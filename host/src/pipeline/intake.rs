@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{flight::Flight, lane::Lane, workers::Workers};
 use crate::{
+    assigned::Assigned,
     event::Partition,
     kafka::{self, Consumed, Consumer, Notice},
     readiness::Readiness,
@@ -41,6 +42,7 @@ pub(super) struct Intake {
     pub workers: Workers,
     pub metrics: Metrics,
     pub readiness: Readiness,
+    pub assigned: Assigned,
     pub stop: CancellationToken,
 }
 
@@ -83,12 +85,14 @@ impl Intake {
         match notice {
             Notice::Assigned(partitions) => {
                 self.metrics.rebalanced();
+                self.assigned.gained(&partitions);
                 self.readiness.set("group", true);
                 tracing::info!(?partitions, "partitions assigned");
             }
             Notice::Revoking(partitions) => {
                 self.metrics.rebalanced();
                 tracing::info!(?partitions, "partitions revoked");
+                self.assigned.lost(&partitions);
                 for partition in partitions {
                     self.metrics.revoked(partition);
                     lanes.0.remove(&partition);

@@ -33,6 +33,7 @@ use self::{
     workers::Workers,
 };
 use crate::{
+    assigned::Assigned,
     kafka::{self, Consumer, Notice, Producer},
     plugin::Chains,
     readiness::Readiness,
@@ -46,6 +47,8 @@ pub struct Pipeline<'a> {
     pub kafka: &'a kafka::Config,
     /// The brokers to begin with.
     pub servers: &'a str,
+    /// What it calls itself in the group.
+    pub client_id: &'a str,
     /// What is promised.
     pub config: &'a Config,
     /// The handlers, as they are and as they change.
@@ -58,6 +61,8 @@ pub struct Pipeline<'a> {
     pub metrics: Metrics,
     /// Where it says that it has joined: the latch `group`.
     pub readiness: Readiness,
+    /// Where it says which partitions it has.
+    pub assigned: Assigned,
     /// Cancel it to drain and leave the group.
     pub stop: CancellationToken,
 }
@@ -84,7 +89,12 @@ impl Pipeline<'_> {
             // Nobody listens any more when the consumer is being dropped.
             let _ = sender.send(notice);
         };
-        let consumer = Arc::new(Consumer::join(self.kafka, self.servers, notify)?);
+        let consumer = Arc::new(Consumer::join(
+            self.kafka,
+            self.servers,
+            self.client_id,
+            notify,
+        )?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let workers = (0..threads).map(|_| self.worker(&consumer, &flight, &stop));
@@ -95,6 +105,7 @@ impl Pipeline<'_> {
             flight,
             metrics: self.metrics,
             readiness: self.readiness,
+            assigned: self.assigned,
             stop: self.stop,
         };
         Ok(tokio::task::spawn_blocking(move || intake.run()))

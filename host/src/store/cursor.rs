@@ -36,6 +36,12 @@ impl Position {
         n: 0,
     };
 
+    /// After everything.
+    pub const END: Self = Self {
+        offset: Offset(i64::MAX),
+        n: u32::MAX,
+    };
+
     /// Before the first Evento with this offset.
     #[must_use]
     pub fn before(offset: Offset) -> Self {
@@ -49,6 +55,19 @@ impl Cursor {
     pub fn get(&self, partition: Partition) -> Position {
         let named = self.positions.get(&partition);
         named.copied().unwrap_or(Position::START)
+    }
+
+    /// Whether it names a partition.
+    #[must_use]
+    pub fn names(&self, partition: Partition) -> bool {
+        self.positions.contains_key(&partition)
+    }
+
+    /// The partitions that it names, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (Partition, Position)> {
+        self.positions
+            .iter()
+            .map(|(&partition, &at)| (partition, at))
     }
 
     /// Sets the position in a partition.

@@ -6,9 +6,9 @@ use super::{
     cursor::Position,
     partition::{At, Partition},
     read::{Order, Progress, Quota},
-    segment::Matcher,
+    segment::{Matcher, Segment},
 };
-use crate::event;
+use crate::event::{self, Offset, Timestamp};
 
 /// To take a value costs about as much as to look at this many.
 const LOOKS_A_VALUE: usize = 32;
@@ -19,7 +19,7 @@ pub(super) fn merge(
     matcher: Matcher<'_>,
     quota: &mut Quota,
     looks: &mut usize,
-    take: &mut impl FnMut(&[u8]),
+    take: &mut impl FnMut(Row<'_>),
 ) -> Progress {
     let mut heap = BinaryHeap::with_capacity(readers.len());
     for (i, reader) in readers.iter_mut().enumerate() {
@@ -39,11 +39,11 @@ pub(super) fn merge(
             };
         }
         let reader = &mut readers[top.1];
-        let value = reader.take();
-        take(value);
+        let row = reader.take();
         quota.values -= 1;
         *looks = looks.saturating_sub(LOOKS_A_VALUE);
-        quota.bytes = quota.bytes.saturating_sub(value.len());
+        quota.bytes = quota.bytes.saturating_sub(row.value().len());
+        take(row);
         if quota.is_spent() {
             continue;
         }
@@ -67,6 +67,43 @@ pub(super) struct Reader<'s> {
     pub(super) to: At,
 }
 
+/// A stored Evento and its place in the order, which is (time, partition, position).
+#[derive(Clone, Copy)]
+pub struct Row<'s> {
+    partition: event::Partition,
+    segment: &'s Segment,
+    entry: usize,
+}
+
+impl<'s> Row<'s> {
+    /// The Evento, as it came.
+    #[must_use]
+    pub fn value(&self) -> &'s [u8] {
+        self.segment.value(self.entry)
+    }
+
+    /// Its order time.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        Timestamp(self.segment.time(self.entry))
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn partition(&self) -> event::Partition {
+        self.partition
+    }
+
+    /// Where it is in its partition.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position {
+            offset: Offset(self.segment.offset(self.entry)),
+            n: self.segment.n(self.entry),
+        }
+    }
+}
+
 /// Where the next match comes in the order; the largest is next.
 type Rank = (i64, i32);
 
@@ -76,7 +113,7 @@ enum Seek {
     Paused,
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
     /// Goes to the next match, if it is not there already.
     fn seek(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Seek {
         while self.from < self.to {
@@ -140,8 +177,8 @@ impl Reader<'_> {
         found.map(|entry| At { segment, entry })
     }
 
-    /// The value that [`Reader::seek`] found, which is passed now.
-    fn take(&mut self) -> &[u8] {
+    /// What [`Reader::seek`] found, which is passed now.
+    fn take(&mut self) -> Row<'s> {
         let at = match self.order {
             Order::Asc => {
                 let at = self.from;
@@ -157,7 +194,11 @@ impl Reader<'_> {
                 self.to
             }
         };
-        self.partition.segments[at.segment].value(at.entry)
+        Row {
+            partition: self.number,
+            segment: &self.partition.segments[at.segment],
+            entry: at.entry,
+        }
     }
 
     fn rank(&self, at: At) -> Rank {

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use config::Config;
 pub use cursor::{Cursor, NotACursor, Position};
-pub use read::{Filter, Order, Progress, Quota, Scan};
+pub use merge::Row;
+pub use read::{Filter, Order, Progress, Quota, Scan, Within};
 use state::State;
 
 use crate::event::Batch;
@@ -71,31 +72,32 @@ impl Store {
         self.lock().bytes() as u64
     }
 
-    /// How many Eventos match, where that is known without looking through them: not by id.
+    /// How many Eventos match, where that is known without looking through them: not by id, and by tipo only in
+    /// all of the partitions.
     #[must_use]
     pub fn count(&self, filter: &Filter) -> Option<u64> {
         let state = self.lock();
+        let admits = |number| filter.within.admits(number);
+        let all = state.partitions().all(|(number, _)| admits(number));
         match filter {
             Filter { id: Some(_), .. } => None,
             Filter {
                 tipo: Some(tipo), ..
-            } => Some(state.count(tipo)),
-            Filter { .. } => Some(state.events()),
+            } => all.then(|| state.count(tipo)),
+            Filter { .. } => {
+                let counted = state.partitions().filter(|&(number, _)| admits(number));
+                Some(counted.map(|(_, partition)| partition.len() as u64).sum())
+            }
         }
     }
 
-    /// The value of the last Evento in the order that has this id.
+    /// The value of the last Evento in the order that matches.
     #[must_use]
-    pub fn latest(&self, id: &str) -> Option<Vec<u8>> {
-        let filter = Filter {
-            id: Some(id.to_owned()),
-            ..Filter::default()
-        };
+    pub fn latest(&self, filter: Filter) -> Option<Vec<u8>> {
         let mut scan = Scan::new(filter, Order::Desc, None);
         let (mut found, mut quota) = (None, Quota::values(1));
-        while scan.step(self, &mut quota, |value| found = Some(value.to_vec())) == Progress::Paused
-        {
-        }
+        let mut take = |row: Row<'_>| found = Some(row.value().to_vec());
+        while scan.step(self, &mut quota, &mut take) == Progress::Paused {}
         found
     }
 

@@ -3,12 +3,12 @@
 use super::{
     Store,
     cursor::Cursor,
-    merge::{Reader, merge},
+    merge::{Reader, Row, merge},
     partition::Partition,
     segment::Matcher,
     state::State,
 };
-use crate::event;
+use crate::event::{self, Partitions};
 
 /// How many Eventos are looked at while the lock is held: some 50 microseconds, 150 if many are taken.
 const SLICE: usize = if cfg!(test) { 7 } else { 50_000 };
@@ -20,6 +20,20 @@ pub struct Filter {
     pub tipo: Option<String>,
     /// Those with this id, whether it is written as a string or as an integer.
     pub id: Option<String>,
+    /// Those of these partitions.
+    pub within: Within,
+}
+
+/// Some of the partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Within {
+    /// Whatever is stored.
+    #[default]
+    All,
+    /// These, if they are stored.
+    Only(Partitions),
+    /// What is stored, but for these.
+    Except(Partitions),
 }
 
 /// Which way to read.
@@ -60,6 +74,16 @@ pub struct Scan {
     order: Order,
     at: Option<Cursor>,
     until: Option<Cursor>,
+}
+
+impl Within {
+    pub(super) fn admits(&self, partition: event::Partition) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(these) => these.contains(partition),
+            Self::Except(these) => !these.contains(partition),
+        }
+    }
 }
 
 impl Quota {
@@ -118,7 +142,7 @@ impl Scan {
         &mut self,
         store: &Store,
         quota: &mut Quota,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(Row<'_>),
     ) -> Progress {
         let state = store.lock();
         let mut readers = self.readers(&state);
@@ -139,7 +163,7 @@ impl Scan {
 
     /// None if nothing can match.
     fn matcher<'a>(&'a self, state: &State) -> Option<Matcher<'a>> {
-        let Filter { tipo, id } = &self.filter;
+        let Filter { tipo, id, .. } = &self.filter;
         let tipo = match tipo {
             Some(tipo) => Some(state.tipos().get(tipo.as_bytes())?),
             None => None,
@@ -170,6 +194,9 @@ impl Scan {
                 to: to.unwrap_or(partition.end()),
             }
         };
-        state.partitions().map(reader).collect()
+        let admitted = state
+            .partitions()
+            .filter(|&(number, _)| self.filter.within.admits(number));
+        admitted.map(reader).collect()
     }
 }

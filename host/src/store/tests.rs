@@ -52,7 +52,16 @@ fn appends() -> impl Strategy<Value = Vec<Append>> {
 fn filter() -> impl Strategy<Value = Filter> {
     let named =
         |of: &'static str| proptest::option::of((0..5u8).prop_map(move |i| format!("{of}{i}")));
-    (named("t"), named("")).prop_map(|(tipo, id)| Filter { tipo, id })
+    (named("t"), named(""), within()).prop_map(|(tipo, id, within)| Filter { tipo, id, within })
+}
+
+fn within() -> impl Strategy<Value = Within> {
+    let some = || proptest::collection::btree_set((0..4i32).prop_map(Partition), 0..3);
+    prop_oneof![
+        Just(Within::All),
+        some().prop_map(|these| Within::Only(these.into_iter().collect())),
+        some().prop_map(|these| Within::Except(these.into_iter().collect())),
+    ]
 }
 
 impl Model {
@@ -115,6 +124,7 @@ impl Model {
         let matching = self.kept.iter().filter(|kept| {
             filter.tipo.as_ref().is_none_or(|tipo| *tipo == kept.tipo)
                 && filter.id.as_ref().is_none_or(|id| *id == kept.id)
+                && filter.within.admits(Partition(kept.partition))
         });
         matching.map(|kept| kept.value.clone()).collect()
     }
@@ -131,8 +141,9 @@ fn store(max_events: u64) -> Store {
 fn page(store: &Store, scan: &mut Scan, max: usize) -> (Vec<String>, bool) {
     let (mut values, mut quota) = (Vec::new(), Quota::values(max));
     loop {
-        let take =
-            |value: &[u8]| values.push(String::from_utf8(value.to_vec()).expect("as it came"));
+        let take = |row: Row<'_>| {
+            values.push(String::from_utf8(row.value().to_vec()).expect("as it came"))
+        };
         match scan.step(store, &mut quota, take) {
             Progress::Paused => {}
             progress => return (values, progress == Progress::End),
@@ -162,10 +173,8 @@ proptest! {
         if let Some(count) = store.count(&filter) {
             prop_assert_eq!(count, expected.len() as u64);
         }
-        let newest = filter.id.as_ref().and_then(|id| store.latest(id));
-        if filter.tipo.is_none() && filter.id.is_some() {
-            prop_assert_eq!(newest, expected.last().map(|value| value.clone().into_bytes()));
-        }
+        let newest = expected.last().map(|value| value.clone().into_bytes());
+        prop_assert_eq!(store.latest(filter.clone()), newest);
         expected.reverse();
         prop_assert_eq!(all(&store, &filter, Order::Desc), expected);
     }

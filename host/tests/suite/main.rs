@@ -12,6 +12,7 @@ mod embedded;
 mod handlers;
 mod lifecycle;
 mod main_job;
+mod peers;
 mod redriving;
 mod sending;
 mod support;

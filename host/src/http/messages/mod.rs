@@ -1,0 +1,179 @@
+//! What was stored: `GET /messages` and `GET /messages/{id}`, here and on the other instances of the group.
+
+mod coverage;
+mod gather;
+mod listing;
+mod page;
+mod rows;
+
+use std::convert::Infallible;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, stream};
+
+pub(super) use self::rows::rows;
+use self::{
+    coverage::Coverage,
+    gather::gather,
+    listing::Listing,
+    page::{Page, Piece, json},
+};
+use super::{
+    Views,
+    problem::{NOT_FOUND, Problem},
+    query::Parameters,
+};
+use crate::{
+    peers::Division,
+    store::{Filter, Order, Progress, Quota, Row, Scan, Store, Within},
+};
+
+/// A response is built and sent in pieces of about this many bytes.
+const PIECE: usize = 256 << 10;
+
+/// See [`super`].
+pub(super) async fn list(
+    State(views): State<Views>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(query.as_deref(), &Listing::KNOWN)?;
+    let listing = Listing::read(&parameters)?;
+    let division = views.peers.division().await;
+    let page = if division.peers.is_empty() {
+        own_page(views.store, &listing, &division).await
+    } else {
+        gathered_page(&views, &listing, &division).await
+    };
+    Ok(page.answer(&parameters, &listing))
+}
+
+/// See [`super`].
+pub(super) async fn newest(
+    State(views): State<Views>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let unreadable = |rejection: PathRejection| Problem::new(NOT_FOUND, rejection.body_text());
+    let Path(id) = id.map_err(unreadable)?;
+    let division = views.peers.division().await;
+    let listing = Listing::newest(id.clone());
+    let (value, coverage) = if division.peers.is_empty() {
+        let filter = listing.filter_within(Within::Except(division.elsewhere.clone()));
+        let value = views.store.latest(filter).map(Bytes::from);
+        (value, Coverage::own(&division))
+    } else {
+        let mut gathered = gather(&views, &listing, &division).await;
+        (gathered.values.pop(), gathered.coverage)
+    };
+    let mut response = match value {
+        Some(value) => (HeaderMap::from_iter([json()]), value).into_response(),
+        None => {
+            let detail = format!(
+                "no Evento with the id {id:?} is stored{}",
+                coverage.remark()
+            );
+            Problem::new(NOT_FOUND, detail).into_response()
+        }
+    };
+    coverage.tell(response.headers_mut());
+    Ok(response)
+}
+
+/// What this instance has.
+async fn own_page(store: Store, listing: &Listing, division: &Division) -> Page {
+    let filter = listing.filter_within(Within::Except(division.elsewhere.clone()));
+    let total = count(&store, &filter).await;
+    let mut scan = listing.scan(filter);
+
+    let mut piece = Piece::first();
+    let mut quota = Quota {
+        values: listing.limit,
+        bytes: PIECE,
+    };
+    let take = |row: Row<'_>| piece.push(row.value());
+    let mut progress = scan_on(&mut scan, &store, &mut quota, take).await;
+    let whole = quota.values == 0 || progress == Progress::End;
+    let (body, end) = if whole {
+        (Body::from(piece.last()), scan.cursor())
+    } else {
+        // Headers tell where it ends, so the end is looked for before the rest is copied.
+        let rest = scan.clone();
+        let mut quota = Quota::values(quota.values);
+        progress = scan_on(&mut scan, &store, &mut quota, |_| {}).await;
+        let rest = rest.until(scan.cursor());
+        let pieces = pieces(store, rest, piece);
+        (Body::from_stream(pieces), scan.cursor())
+    };
+    Page {
+        body,
+        total,
+        end,
+        more: progress == Progress::Enough,
+        coverage: Coverage::own(division),
+    }
+}
+
+/// What this instance and its peers have.
+async fn gathered_page(views: &Views, listing: &Listing, division: &Division) -> Page {
+    let gathered = gather(views, listing, division).await;
+    let mut piece = Piece::first();
+    for value in &gathered.values {
+        piece.push(value);
+    }
+    Page {
+        body: Body::from(piece.last()),
+        total: gathered.total,
+        end: gathered.end,
+        more: gathered.more,
+        coverage: gathered.coverage,
+    }
+}
+
+/// The array piece by piece; the first is there already. Between two, nothing is held.
+fn pieces(store: Store, scan: Scan, first: Piece) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let next = async |(store, scan): (Store, Option<Scan>)| {
+        let mut scan = scan?;
+        let (mut piece, mut quota) = (Piece::next(), Quota::UNBOUNDED);
+        quota.bytes = PIECE;
+        let take = |row: Row<'_>| piece.push(row.value());
+        let progress = scan_on(&mut scan, &store, &mut quota, take).await;
+        Some(match progress {
+            Progress::End => (Ok(piece.last().into()), (store, None)),
+            _ => (Ok(piece.text().into()), (store, Some(scan))),
+        })
+    };
+    let rest = stream::unfold((store, Some(scan)), next);
+    stream::StreamExt::chain(stream::iter([Ok(first.text().into())]), rest)
+}
+
+/// Steps until the quota is spent or nothing is left, and lets other tasks run in between.
+async fn scan_on(
+    scan: &mut Scan,
+    store: &Store,
+    quota: &mut Quota,
+    mut take: impl FnMut(Row<'_>),
+) -> Progress {
+    loop {
+        match scan.step(store, quota, &mut take) {
+            Progress::Paused => tokio::task::yield_now().await,
+            progress => return progress,
+        }
+    }
+}
+
+async fn count(store: &Store, filter: &Filter) -> u64 {
+    if let Some(count) = store.count(filter) {
+        return count;
+    }
+    let mut count = 0;
+    let mut scan = Scan::new(filter.clone(), Order::Asc, None);
+    scan_on(&mut scan, store, &mut Quota::UNBOUNDED.clone(), |_| {
+        count += 1
+    })
+    .await;
+    count
+}

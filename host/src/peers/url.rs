@@ -1,0 +1,120 @@
+//! Where an instance can be asked.
+
+use std::{fmt, net::SocketAddr, str::FromStr};
+
+use hyper::Uri;
+
+/// `http://host:port` and nothing more: what others in the group write may name a server, and no more than that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerUrl(Uri);
+
+/// A text that is not such a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a URL such as http://10.0.0.7:8080, without user, path or query, at which the other instances reach this one"
+)]
+pub struct NotAPeerUrl;
+
+impl PeerUrl {
+    /// That of a listener: None if it listens on every address, which is none that others could use.
+    #[must_use]
+    pub fn of(address: SocketAddr) -> Option<Self> {
+        let concrete = !address.ip().is_unspecified();
+        concrete.then(|| format!("http://{address}").parse().ok())?
+    }
+
+    /// Below it, this path and query.
+    ///
+    /// # Panics
+    /// If those are not what a URL takes.
+    pub(super) fn at(&self, path_and_query: &str) -> Uri {
+        let parts = Uri::builder()
+            .scheme("http")
+            .authority(self.0.authority().map_or("", |it| it.as_str()));
+        let uri = parts.path_and_query(path_and_query).build();
+        uri.expect("the authority is one, and the query is percent-encoded")
+    }
+}
+
+impl FromStr for PeerUrl {
+    type Err = NotAPeerUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPeerUrl> {
+        let uri: Uri = text.parse().map_err(|_| NotAPeerUrl)?;
+        let authority = uri.authority().ok_or(NotAPeerUrl)?;
+        let host = authority.host();
+        let with_port = authority.port_u16().map(|port| format!("{host}:{port}"));
+        let plain = uri.scheme_str() == Some("http")
+            && !host.is_empty()
+            && authority.as_str() == with_port.as_deref().unwrap_or(host)
+            && uri.path() == "/"
+            && uri.query().is_none()
+            && !text.contains('#');
+        plain.then_some(Self(uri)).ok_or(NotAPeerUrl)
+    }
+}
+
+impl fmt::Display for PeerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_taken_and_shown_without_a_path() {
+        for (text, shown) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            (
+                "http://eventos-1.eventos:80/",
+                "http://eventos-1.eventos:80",
+            ),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://host", "http://host"),
+        ] {
+            let url: PeerUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), shown);
+            let asked = url.at("/peers/messages?limit=1").to_string();
+            assert_eq!(asked, format!("{shown}/peers/messages?limit=1"));
+        }
+    }
+
+    #[test]
+    fn anything_more_or_less_is_refused() {
+        for text in [
+            "",
+            "eventos",
+            "rdkafka",
+            "127.0.0.1:8080",
+            "/messages",
+            "https://host:8080",
+            "file:///etc/passwd",
+            "http://user:secret@host:8080",
+            "http://host:8080/path",
+            "http://host:8080/?query",
+            "http://host:8080/#fragment",
+            "http://host:99999",
+            "http://",
+            "http://a b",
+        ] {
+            assert_eq!(text.parse::<PeerUrl>(), Err(NotAPeerUrl), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_has_none() {
+        let of = |address: &str| PeerUrl::of(address.parse().expect(address));
+        assert_eq!(of("0.0.0.0:8080"), None);
+        assert_eq!(of("[::]:8080"), None);
+        let url = of("10.0.0.7:8080").expect("it is concrete");
+        assert_eq!(url.to_string(), "http://10.0.0.7:8080");
+        assert_eq!(
+            of("[fe80::1]:80").expect("too").to_string(),
+            "http://[fe80::1]:80"
+        );
+    }
+}

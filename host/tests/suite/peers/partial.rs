@@ -1,0 +1,87 @@
+//! While one instance cannot be asked.
+
+use std::time::{Duration, Instant};
+
+use super::{Group, eventos, get, spread};
+use crate::support::{Broker, eventually};
+
+#[test]
+fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over_with_the_broker_inside() {
+    after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over(Broker::Embedded);
+}
+
+#[test]
+fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over_with_kafka() {
+    after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over(Broker::Kafka);
+}
+
+fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over(broker: Broker) {
+    let mut group = Group::start(broker, 3);
+    spread(&group, 0, &eventos("before", "x", 140));
+    group.wait_for_total("", 140);
+    let killed = group.daemons.pop().expect("three");
+    let url = killed.url("");
+    killed.kill();
+
+    for daemon in &group.daemons {
+        eventually("the killed one to be named", || {
+            let answer = get(daemon, "/messages");
+            let reasons = answer.reasons();
+            (reasons.contains(&format!("{url} cannot be reached"))).then(|| {
+                answer.assert_partial();
+                assert!((1..140).contains(&answer.total()));
+                assert_eq!(answer.ids().len(), answer.total());
+                // It may have been there.
+                let nobody = get(daemon, "/messages/nobody");
+                let said = nobody.text.contains("could not be asked") || nobody.is_whole();
+                assert!(nobody.status == 404 && said, "{}", nobody.text);
+            })
+        });
+    }
+    group.wait_until_whole();
+    spread(&group, 1_000, &eventos("after", "y", 140));
+    group.wait_for_total("?tipo=y", 140);
+    let after = get(&group.daemons[0], "/messages?tipo=y");
+    assert!(after.is_whole());
+    assert_eq!(
+        after.text,
+        format!("[{}]", eventos("after", "y", 140).join(","))
+    );
+    assert_eq!(get(&group.daemons[1], "/messages?tipo=y").text, after.text);
+}
+
+/// It is stopped, so that connections are taken and nothing comes.
+#[test]
+fn one_that_does_not_answer_in_time_is_named_and_not_waited_for() {
+    // It stays in the group meanwhile, by the session timeout of 45 s that is the default.
+    let mut group = Group::with_one(Broker::Embedded, "");
+    let setup = group.another(Broker::Embedded, "");
+    group.join(setup);
+    group.wait_until_whole();
+    spread(&group, 0, &eventos("a", "x", 140));
+    group.wait_for_total("", 140);
+    let slow = &group.daemons[1];
+    slow.signal("STOP");
+    let began = Instant::now();
+    let partial = get(&group.daemons[0], "/messages");
+    let took = began.elapsed();
+    let newest_first = get(&group.daemons[0], "/messages?order=desc");
+    slow.signal("CONT");
+    partial.assert_partial();
+    let reason = format!("{} does not answer within 2s", slow.url(""));
+    assert!(partial.reasons().contains(&reason), "{}", partial.reasons());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!((1..140).contains(&partial.total()));
+
+    // What was missing comes on the next page, whichever way one reads.
+    group.wait_until_whole();
+    for (first, order) in [(partial, "asc"), (newest_first, "desc")] {
+        let rest = format!("/messages?order={order}&after={}", first.cursor());
+        let rest = get(&group.daemons[0], &rest);
+        let mut both = [first.ids(), rest.ids()].concat();
+        both.sort();
+        let mut all = get(&group.daemons[1], "/messages").ids();
+        all.sort();
+        assert_eq!(both, all, "{order}");
+    }
+}

@@ -1,5 +1,8 @@
 //! A component as others write them: it knows messages, and nothing of Eventos. What it does, the `tipo` in its data says.
 
+// Its export has a name that a native linker does not take.
+#![cfg(target_family = "wasm")]
+
 use std::{fmt::Write as _, hint::black_box};
 
 use bindings::{

@@ -55,15 +55,6 @@ impl Language {
             Self::Python => "sdk-python",
         }
     }
-
-    /// Whatever of its toolchain would change what is made.
-    fn recipe(self) -> String {
-        match self {
-            Self::C => c::FLAGS.join(" "),
-            Self::Js => js::PACKAGE.to_owned(),
-            Self::Python => python::REQUIREMENT.to_owned(),
-        }
-    }
 }
 
 /// Those that a daemon runs.
@@ -96,7 +87,7 @@ fn find(within: &Path, file: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
     Ok(guests)
 }
 
-/// Builds those whose sources, SDK, contract or toolchain differ from what they were made from:
+/// Builds those whose sources, SDK (which names its toolchain) or contract differ from what they were made from:
 /// Python's takes half a minute.
 pub fn build(guests: &[Guest]) -> Result<()> {
     for guest in guests {
@@ -127,7 +118,7 @@ impl Guest {
     /// Everything that it depends on, as one text.
     fn made_from(&self) -> Result<Vec<u8>> {
         let root = workspace::root();
-        let mut all = self.language.recipe().into_bytes();
+        let mut all = Vec::new();
         for folder in [
             &self.folder,
             &root.join("plugins").join(self.language.sdk()),

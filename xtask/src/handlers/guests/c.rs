@@ -10,26 +10,9 @@ use crate::apt::{self, Need};
 use crate::process::{run, succeeds};
 use crate::workspace;
 
-/// A stack that traps when it ends rather than run into the data, the one that Rust has; functions keep their names, for
-/// backtraces.
-pub const FLAGS: [&str; 16] = [
-    "--target=wasm32",
-    "-std=c11",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-O2",
-    "-ffreestanding",
-    "-mbulk-memory",
-    "-ffunction-sections",
-    "-nostdlib",
-    "-Wl,--no-entry",
-    "-Wl,-z,stack-size=1048576",
-    "-Wl,--stack-first",
-    "-Wl,--gc-sections",
-    "-Wl,--strip-debug",
-    "-Wl,--fatal-warnings",
-];
+/// The SDK's own, which an author's build takes as well: a stack that traps when it ends rather than run into the data, the
+/// one that Rust has; functions keep their names, for backtraces.
+const FLAGS: &str = "flags.txt";
 
 /// The machine's own compiler, for tests without WebAssembly.
 pub fn compiler() -> Need {
@@ -58,7 +41,8 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     let temp = tempfile::tempdir().context("cannot make a folder")?;
     let module = temp.path().join("handler.wasm");
     let mut clang = Command::new("clang");
-    clang.args(FLAGS).arg("-I").arg(&sdk);
+    clang.arg(format!("@{}", sdk.join(FLAGS).display()));
+    clang.arg("-I").arg(&sdk);
     for sources in [&sdk, folder] {
         let sources = super::entries(sources)?;
         clang.args(

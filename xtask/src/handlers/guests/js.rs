@@ -11,7 +11,7 @@ use crate::apt::{self, Need};
 use crate::process::{run, step, succeeds};
 use crate::{cache, workspace};
 
-pub const PACKAGE: &str = "componentize-qjs@0.4.5";
+const PACKAGE: &str = include_str!("../../../../plugins/sdk-js/toolchain.txt").trim_ascii();
 
 pub fn build(folder: &Path) -> Result<Vec<u8>> {
     let modules = provide()?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::process::{run, succeeds};
 use crate::{apt, venv, workspace};
 
-pub const REQUIREMENT: &str = "componentize-py==0.25.1";
+const REQUIREMENT: &str = include_str!("../../../../plugins/sdk-python/toolchain.txt").trim_ascii();
 
 /// In the virtual environment.
 const COMPILER: &str = "bin/componentize-py";

@@ -18,6 +18,8 @@ use crate::{
 
 /// Check the configuration and the handlers without starting
 ///
+/// Reads the settings as `serve` does, of file and environment. Each handler is compiled, held against what it may import,
+/// and started once with its own settings, so that its `init` has its say. Nothing listens, and no broker is asked.
 /// Prints everything that is wrong with its place, and exits with 0 if nothing is, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -34,10 +36,13 @@ pub struct Check {
 }
 
 const EXAMPLES: &str = "\
+A handler NAME.wasm has the settings of [handler.NAME], without a leading \"NN-\". It is a component, or the core module
+that cargo or clang makes. Whether it does what it should, `eventos test` shows.
+
 Examples:
-  eventos check
+  eventos check                          the file that serve would read, and every handler of its folder
   eventos check --config prod.toml
-  eventos check target/wasm32-wasip2/release/route.wasm
+  eventos check alerts/alerts.wasm       one handler, wherever it is
   eventos check --json | jq -r '.problems[] | \"\\(.place): \\(.message)\"'";
 
 /// What was found.

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod dead_letters;
+mod new;
 mod report;
 mod serve;
 mod signal;
@@ -26,6 +27,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    New(new::New),
     Test(test::Test),
     DeadLetters(Box<dead_letters::DeadLetters>),
 }
@@ -36,6 +38,7 @@ Examples:
   EVENTOS__KAFKA__BOOTSTRAP_SERVERS=kafka:9092 eventos serve
                                          with a Kafka that you have
   eventos check --config prod.toml       is this file right, and is every handler?
+  eventos new alerts --lang python       a handler of your own; then alerts/build.sh builds and tries it
   eventos test alerts.wasm --input samples.ndjson
                                          what does this handler do with these Eventos?
   eventos dead-letters list              what could no handler handle, and why?
@@ -52,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
+            Command::New(new) => new.run(),
             Command::Test(test) => test.run(),
             Command::DeadLetters(letters) => letters.run(),
         }

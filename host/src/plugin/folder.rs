@@ -60,6 +60,13 @@ impl HandlerFile {
     }
 }
 
+/// Whether a handler may be called so where the name becomes a file's: up to 100 ASCII letters, digits, '-' and '_'.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=100).contains(&name.len()) && name.bytes().all(letter)
+}
+
 /// Every `*.wasm` directly inside `dir`, by file name. Hidden files are left alone: editors and
 /// copying tools write those before they rename.
 ///

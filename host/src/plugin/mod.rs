@@ -22,7 +22,7 @@ pub use cache::Cache;
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};
-pub use folder::{FolderError, HandlerFile, discover};
+pub use folder::{FolderError, HandlerFile, discover, is_file_name};
 pub use handler::{Handler, LoadError, LoadFault, Treatment};
 pub use instance::Instance;
 pub use registry::{Chain, Chains, ChangeError, OpenError, Put, Registry, State, Status};

@@ -105,7 +105,8 @@ impl Test {
     fn rehearse(self, lines: &Captured) -> anyhow::Result<ExitCode> {
         let mut config = Config::load(self.config.as_deref())?;
         let file = HandlerFile::at(&self.handler);
-        let own = self.own(config.handler.remove(&file.name).unwrap_or_default());
+        let own = config.handler.remove(&file.name).unwrap_or_default();
+        let own = self.own(own, config.handlers.defaults.on_error);
         let mut input = Input::open(&self.input, self.records)?;
         let engine = Engine::new(Cache::existing(&config.handlers))?;
         let metrics = Metrics::new().handler(&file.name);
@@ -128,12 +129,16 @@ impl Test {
     }
 
     /// The handler's own table, with what was given here before it.
-    fn own(&self, mut own: HandlerConfig) -> HandlerConfig {
+    fn own(&self, mut own: HandlerConfig, on_error: OnError) -> HandlerConfig {
         let set = self.set.iter();
         own.config
             .extend(set.map(|(key, value)| (key.clone(), value.clone().into())));
         own.produce.extend(self.produce.iter().cloned());
-        own.on_error = Some(OnError::DeadLetter);
+        // What would be skipped, or stop a partition, is to be told like the rest.
+        own.on_error = Some(match own.on_error.unwrap_or(on_error) {
+            OnError::Retry => OnError::Retry,
+            OnError::DeadLetter | OnError::Skip | OnError::Stop => OnError::DeadLetter,
+        });
         own
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Registry,
     seat::{Seat, Version},
 };
-use crate::plugin::{HandlerFile, LoadError, discover};
+use crate::plugin::{HandlerFile, LoadError, discover, is_file_name};
 
 /// Why a change is not made. What ran before runs on.
 #[derive(Debug, thiserror::Error)]
@@ -137,10 +137,7 @@ impl Registry {
     /// Bytes that are no handler; a folder that refuses. Neither changes anything.
     pub fn put(&self, name: &str, bytes: &[u8]) -> Result<Put, ChangeError> {
         let _changing = self.change();
-        let letters = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        if name.is_empty() || name.len() > 100 || !letters {
+        if !is_file_name(name) {
             return Err(ChangeError::Name(name.to_owned()));
         }
         let wanted = HandlerFile::at(&self.0.config.dir.join(format!("{name}.wasm")));

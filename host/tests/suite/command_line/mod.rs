@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod handlers;
+mod scaffolds;
 mod testing;
 mod usage;
 

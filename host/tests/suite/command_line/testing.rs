@@ -127,6 +127,32 @@ fn what_is_retried_in_vain_is_a_failure() {
     );
 }
 
+/// What `on_error` would hide in a daemon is told; what it would try again is tried again.
+#[test]
+fn failures_are_told_whatever_becomes_of_them() {
+    let shell = Shell::new();
+    shell.write("in.ndjson", lines(&["panic", "any"]));
+    for (on_error, attempts) in [
+        ("dead_letter", Value::Null),
+        ("skip", Value::Null),
+        ("stop", Value::Null),
+        ("retry", json!(2)),
+    ] {
+        let settings = format!(
+            "[handlers.defaults]\non_error = \"{on_error}\"\nretries = 1\nmax_failures = 1\n"
+        );
+        shell.write("config/eventos.toml", settings);
+        let ran = test(&shell, "in.ndjson", &[]);
+        assert_eq!(ran.code, Some(1), "{on_error}");
+        assert_eq!(
+            each(&ran, "outcome"),
+            json!(["failed", "pass"]),
+            "{on_error}"
+        );
+        assert_eq!(told(&ran)[0]["attempts"], attempts, "{on_error}");
+    }
+}
+
 #[test]
 fn a_replacement_that_is_no_evento_is_a_failure() {
     let ran = probe(&lines(&["replace-junk", "replace"]), &[]);

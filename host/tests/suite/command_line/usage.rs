@@ -12,7 +12,7 @@ fn every_command_has_help_with_examples() {
         .lines()
         .map_while(|line| line.split_whitespace().next());
     let commands: Vec<_> = commands.filter(|command| *command != "help").collect();
-    for command in ["serve", "check", "test"] {
+    for command in ["serve", "check", "new", "test"] {
         assert!(commands.contains(&command), "{commands:?}");
     }
     for command in commands {

@@ -1,0 +1,16 @@
+# componentize-py from PyPI, which brings its own CPython: where `cargo xtask` of eventos keeps it, or in .venv.
+version=$(sed 's/.*==//' sdk/toolchain.txt)
+is_right() { [ "$("$1" --version 2>/dev/null)" = "componentize-py $version" ]; }
+
+compiler=$cache/componentize-py/bin/componentize-py
+if ! is_right "$compiler"; then
+    compiler=.venv/bin/componentize-py
+    if ! is_right "$compiler"; then
+        python3 -c 'import ensurepip, venv' 2>/dev/null ||
+            missing "Python 3.10 or newer with venv" "apt-get install python3-venv"
+        python3 -m venv .venv
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r sdk/toolchain.txt
+    fi
+fi
+# The SDK's module has the exports; it imports the handler of this folder.
+"$compiler" -d wit -w handler componentize -p sdk -p . eventos.component -o "$wasm"

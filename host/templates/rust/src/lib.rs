@@ -57,9 +57,13 @@ mod tests {
 
     #[test]
     fn weak_earthquakes_are_dropped_and_strong_ones_pass() {
-        assert_eq!(outcome(r#"{"id":1,"tipo":"earthquake","mag":3.9}"#), Outcome::Drop);
-        assert_eq!(outcome(r#"{"id":2,"tipo":"earthquake","mag":4.0}"#), Outcome::Pass);
-        assert_eq!(outcome(r#"{"id":3,"tipo":"explosion","mag":1.0}"#), Outcome::Pass);
+        for (value, expected) in [
+            (r#"{"id":1,"tipo":"earthquake","mag":3.9}"#, Outcome::Drop),
+            (r#"{"id":2,"tipo":"earthquake","mag":4.0}"#, Outcome::Pass),
+            (r#"{"id":3,"tipo":"explosion","mag":1.0}"#, Outcome::Pass),
+        ] {
+            assert_eq!(outcome(value), expected, "{value}");
+        }
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
             assigned: Assigned::default(),
+            rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };
         let running = pipeline.start().expect("started");

@@ -17,6 +17,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::{Cache, Engine, Registry},
     readiness::Readiness,
+    replay::{Commands, Replays},
     service::Service,
     store::Store,
     telemetry::metrics::Metrics,
@@ -91,6 +92,7 @@ impl App {
                 "without http.advertise, other instances of the group cannot ask this one"
             );
         }
+        let (replays, rewinds) = Replays::new(self.config.kafka.clone(), servers.clone());
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
@@ -99,6 +101,7 @@ impl App {
             readiness,
             handlers: self.handlers.clone(),
             dead_letters,
+            replays,
         };
 
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
@@ -107,7 +110,7 @@ impl App {
             |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
         });
         let mut pipeline = Service::start("the pipeline", |stop| {
-            run_pipeline(self.config, servers, own_url, state, stop)
+            run_pipeline(self.config, servers, own_url, state, rewinds, stop)
         });
         let mut watch = Service::start("the watch on the handlers", |stop| {
             watch_handlers(self.handlers, stop)
@@ -159,6 +162,7 @@ async fn run_pipeline(
     servers: String,
     own_url: Option<PeerUrl>,
     state: http::State,
+    rewinds: Commands,
     stop: CancellationToken,
 ) -> Result<()> {
     let connected = connect(&config, &servers, &state);
@@ -178,6 +182,7 @@ async fn run_pipeline(
         metrics: state.metrics,
         readiness: state.readiness,
         assigned: state.peers.assigned().clone(),
+        rewinds,
         stop,
     };
     pipeline.start()?.await.context("the pipeline panicked")??;

@@ -14,6 +14,7 @@ pub mod peers;
 pub mod pipeline;
 pub mod plugin;
 pub mod readiness;
+pub mod replay;
 mod service;
 pub mod store;
 pub mod telemetry;

@@ -165,6 +165,7 @@ impl Running {
             metrics,
             readiness: Readiness::new([]),
             assigned: Assigned::default(),
+            rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };
         let running = Self {

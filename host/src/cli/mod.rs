@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod dead_letters;
 mod new;
+mod replay;
 mod report;
 mod serve;
 mod signal;
@@ -30,6 +31,7 @@ enum Command {
     New(new::New),
     Test(test::Test),
     DeadLetters(Box<dead_letters::DeadLetters>),
+    Replay(replay::Replay),
 }
 
 const EXAMPLES: &str = "\
@@ -42,6 +44,7 @@ Examples:
   eventos test alerts.wasm --input samples.ndjson
                                          what does this handler do with these Eventos?
   eventos dead-letters list              what could no handler handle, and why?
+  eventos replay --from earliest         handle everything again
 
 Settings come from the environment (EVENTOS__TABLE__KEY), then --config FILE or config/eventos.toml, then
 the defaults. `eventos COMMAND --help` tells more.";
@@ -58,6 +61,7 @@ impl Cli {
             Command::New(new) => new.run(),
             Command::Test(test) => test.run(),
             Command::DeadLetters(letters) => letters.run(),
+            Command::Replay(replay) => replay.run(),
         }
     }
 }

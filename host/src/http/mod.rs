@@ -13,6 +13,7 @@
 //! | `POST /handlers/{name}/pause`, `/resume`, `/rollback` | holds everything up before the chain, lets it pass again, brings back the version before |
 //! | `GET /dead-letters` | dead letters as a JSON array; `handler`, `class`, `topic`, `partition`, `from_offset`, `to_offset`, `since`, `until`, `id`, `limit`, `after`, or `positions` |
 //! | `POST /dead-letters/redrive` | sends letters through again: the same parameters or `all=true`, and `dry_run=true`; what became of each |
+//! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; what became of each partition |
 //! | `GET /healthz` | 200 as long as it answers |
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
 //! | `GET /metrics` | `OpenMetrics` text |
@@ -41,6 +42,11 @@
 //! of every one whether it is `redriven`, `skipped` (`why`) or `failed` (`problem`), and the status is 503 if any failed. With
 //! `more`, give `after` and `before` as they were answered to go on; letters that came meanwhile are left out then. Of one record only one letter is redriven in a call; another call sends it again.
 //!
+//! **`POST /replay`** goes back to `from` in every partition, or in one, and never forward; each is rewound between two of its
+//! batches, and the new position is committed before it answers. `partitions` tells of each whether it is `rewound` or
+//! `unchanged` (`from`, `to`, `records`: offsets, of which some may be empty), `elsewhere` or `failed` (`why`). If any is one of
+//! the latter two, `partial` is true and the status 409.
+//!
 //! With several instances in the group, `/messages` and `/messages/{id}` answer for all partitions on any of them.
 //! `X-Partitions` tells how many the topic has, and `X-Partitions-Covered` of which the answer is, such as `0-3,5` (`-` for
 //! none). Where an instance cannot be asked the answer is partial: still 200, with `X-Partitions-Missing` (`unknown` if the group
@@ -60,6 +66,7 @@ mod origin;
 mod outbox;
 mod problem;
 mod query;
+mod replay;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -88,6 +95,7 @@ use crate::{
     peers::{NotAPeerUrl, PeerUrl, Peers},
     plugin::Registry,
     readiness::Readiness,
+    replay::Replays,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -138,6 +146,8 @@ pub struct State {
     pub handlers: Registry,
     /// What `/dead-letters` shows and sends through again.
     pub dead_letters: DeadLetters,
+    /// What `/replay` rewinds.
+    pub replays: Replays,
 }
 
 /// What the endpoints need that only look.
@@ -167,6 +177,7 @@ pub async fn serve(
         readiness,
         handlers,
         dead_letters,
+        replays,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone());
     let views = Views {
@@ -175,7 +186,9 @@ pub async fn serve(
         metrics,
         readiness,
     };
-    let administration = handlers::routes(handlers).merge(dead_letters::routes(dead_letters));
+    let administration = handlers::routes(handlers)
+        .merge(dead_letters::routes(dead_letters))
+        .merge(replay::routes(replays));
     let router = router(outbox, views, administration);
     serve_router(listener, router, shutdown).await
 }

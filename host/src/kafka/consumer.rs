@@ -1,11 +1,11 @@
 //! Consuming the topic of Eventos as a member of a group.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
@@ -13,6 +13,7 @@ use rdkafka::{
 use super::{
     AutoOffsetReset, Config, Error,
     client::{log, properties},
+    progress::offset_in,
 };
 use crate::event::{Header, Offset, Partition, Timestamp, flag};
 
@@ -28,6 +29,9 @@ const OURS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "1000"),
     ("allow.auto.create.topics", "false"),
 ];
+
+/// How long one request may take that is waited for.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// What the group, or the client, has to say between records. It is told from inside
 /// [`Consumer::poll`].
@@ -137,6 +141,64 @@ impl Consumer {
             partition,
             self.inner.resume(&self.only(partition)),
         );
+    }
+
+    /// The partitions that are ours now.
+    #[must_use]
+    pub fn assignment(&self) -> Vec<Partition> {
+        self.inner
+            .assignment()
+            .map(|list| partitions(&list))
+            .unwrap_or_default()
+    }
+
+    /// Commits what is stored and waits for it; answers what is committed then, for those of these partitions of which
+    /// anything is.
+    ///
+    /// # Errors
+    /// [`Error::Request`], if the group's coordinator refuses, as during a rebalance.
+    pub fn commit_stored(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
+        let what = "commit offsets";
+        match self.inner.commit_consumer_state(CommitMode::Sync) {
+            Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
+                return Err(Error::Request {
+                    what,
+                    source: error,
+                });
+            }
+            _ => {}
+        }
+        let mut list = TopicPartitionList::with_capacity(of.len());
+        for partition in of {
+            list.add_partition(&self.topic, partition.0);
+        }
+        let committed = self.inner.committed_offsets(list, REQUEST);
+        let committed = committed.map_err(|source| Error::Request { what, source })?;
+        let offset = |&partition: &Partition| {
+            let offset = offset_in(&committed, &self.topic, partition.0)?;
+            Some((partition, Offset(offset)))
+        };
+        Ok(of.iter().filter_map(offset).collect())
+    }
+
+    /// Goes back to an offset of a partition of which nothing is under way: commits it, and polls from there on.
+    ///
+    /// # Errors
+    /// [`Error::Request`]; polling goes on where it was then.
+    pub fn rewind(&self, partition: Partition, to: Offset) -> Result<(), Error> {
+        let failed = |source| {
+            let what = "rewind a partition";
+            Error::Request { what, source }
+        };
+        let mut list = self.only(partition);
+        list.set_all_offsets(rdkafka::Offset::Offset(to.0))
+            .map_err(failed)?;
+        // What is stored already is committed in the background if it is more than what was committed last.
+        self.inner.store_offsets(&list).map_err(failed)?;
+        self.inner.commit(&list, CommitMode::Sync).map_err(failed)?;
+        let sought = self.inner.seek_partitions(list, REQUEST).map_err(failed)?;
+        let each = sought.elements();
+        each.iter().try_for_each(|one| one.error()).map_err(failed)
     }
 
     fn only(&self, partition: Partition) -> TopicPartitionList {

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod consumer;
 mod producer;
+mod progress;
 mod reader;
 mod roster;
 
@@ -15,6 +16,7 @@ pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
 pub use consumer::{Consumed, Consumer, Notice};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
+pub use progress::{Progress, progress};
 pub use reader::Reader;
 pub use roster::{Member, Roll, Roster};
 

@@ -16,6 +16,7 @@ use crate::{
     event::Partition,
     kafka::{self, Consumed, Consumer, Notice},
     readiness::Readiness,
+    replay::Commands,
     telemetry::metrics::Metrics,
 };
 
@@ -43,6 +44,7 @@ pub(super) struct Intake {
     pub metrics: Metrics,
     pub readiness: Readiness,
     pub assigned: Assigned,
+    pub rewinds: Commands,
     pub stop: CancellationToken,
 }
 
@@ -51,7 +53,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`kafka::Error::Fatal`], after which nothing more is consumed.
-    pub(super) fn run(self) -> Result<(), kafka::Error> {
+    pub(super) fn run(mut self) -> Result<(), kafka::Error> {
         let mut lanes = Lanes::default();
         let polled = self.poll(&mut lanes);
         // What was not handed over yet is not missing: its offset was never stored.
@@ -65,9 +67,13 @@ impl Intake {
         polled
     }
 
-    fn poll(&self, lanes: &mut Lanes) -> Result<(), kafka::Error> {
+    fn poll(&mut self, lanes: &mut Lanes) -> Result<(), kafka::Error> {
+        let consumer = Arc::clone(&self.consumer);
         while !self.stop.is_cancelled() {
-            let record = self.consumer.poll(lanes.patience())?;
+            while let Ok(rewind) = self.rewinds.try_recv() {
+                self.rewind(rewind, lanes);
+            }
+            let record = consumer.poll(lanes.patience())?;
             // A rebalance happens inside poll: it is taken note of before the record, which may
             // already be of the new assignment.
             while let Ok(notice) = self.notices.try_recv() {
@@ -126,7 +132,7 @@ impl Intake {
         self.resume_some(lanes);
     }
 
-    fn hand_over(&self, partition: Partition, lane: &mut Lane) {
+    pub(super) fn hand_over(&self, partition: Partition, lane: &mut Lane) {
         let Some(batch) = lane.take() else {
             return;
         };
@@ -152,7 +158,7 @@ impl Intake {
 
 /// What each assigned partition has open.
 #[derive(Default)]
-struct Lanes(BTreeMap<Partition, Lane>);
+pub(super) struct Lanes(pub(super) BTreeMap<Partition, Lane>);
 
 impl Lanes {
     /// With a batch open, none: it is handed over as soon as nothing more is waiting.

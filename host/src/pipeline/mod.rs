@@ -11,6 +11,7 @@ mod lane;
 mod link;
 mod links;
 mod rehearsal;
+mod rewind;
 mod stop;
 mod watch;
 mod worker;
@@ -37,6 +38,7 @@ use crate::{
     kafka::{self, Consumer, Notice, Producer},
     plugin::Chains,
     readiness::Readiness,
+    replay::Commands,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -63,6 +65,8 @@ pub struct Pipeline<'a> {
     pub readiness: Readiness,
     /// Where it says which partitions it has.
     pub assigned: Assigned,
+    /// What it is told to rewind.
+    pub rewinds: Commands,
     /// Cancel it to drain and leave the group.
     pub stop: CancellationToken,
 }
@@ -106,6 +110,7 @@ impl Pipeline<'_> {
             metrics: self.metrics,
             readiness: self.readiness,
             assigned: self.assigned,
+            rewinds: self.rewinds,
             stop: self.stop,
         };
         Ok(tokio::task::spawn_blocking(move || intake.run()))

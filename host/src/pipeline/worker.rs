@@ -94,6 +94,16 @@ impl Worker {
 
     /// Another member has the partition now, and handles again what is held of it.
     pub(super) fn revoke(&mut self, partition: Partition) {
+        self.drop_held(partition);
+    }
+
+    /// The partition is handled again from this offset on: the view ends there until then.
+    pub(super) fn rewind(&mut self, partition: Partition, to: Offset) {
+        self.drop_held(partition);
+        self.store.rewind(partition, to);
+    }
+
+    fn drop_held(&mut self, partition: Partition) {
         if let Some(Held { by, batches }) = self.held.remove(&partition) {
             self.let_go(partition, &by);
             batches.iter().for_each(|_| self.flight.land(partition));

@@ -4,7 +4,7 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use super::worker::Worker;
-use crate::event::{Partition, RawBatch};
+use crate::event::{Offset, Partition, RawBatch};
 
 pub(super) struct Workers(Vec<Desk>);
 
@@ -21,6 +21,8 @@ enum Job {
     Handle(RawBatch),
     /// What is held of this partition is another member's now.
     Revoke(Partition),
+    /// This partition is handled again from this offset on.
+    Rewind(Partition, Offset),
 }
 
 /// How soon a worker that holds a stopped partition sees that it may go on.
@@ -51,6 +53,12 @@ impl Workers {
         let _ = desk.jobs.send(Job::Revoke(partition));
     }
 
+    /// Takes back what was shown of a partition from this offset on, and lets go of what is held of it.
+    pub(super) fn rewind(&self, partition: Partition, to: Offset) {
+        let desk = &self.0[index(partition, self.0.len())];
+        let _ = desk.jobs.send(Job::Rewind(partition, to));
+    }
+
     /// Lets every worker finish what it has.
     pub(super) fn join(self) {
         for Desk { jobs, thread } in self.0 {
@@ -72,6 +80,7 @@ fn work(mut worker: Worker, queue: &mpsc::Receiver<Job>) {
         match queue.recv_timeout(patience) {
             Ok(Job::Handle(batch)) => worker.handle(batch),
             Ok(Job::Revoke(partition)) => worker.revoke(partition),
+            Ok(Job::Rewind(partition, to)) => worker.rewind(partition, to),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }

@@ -26,7 +26,7 @@ pub use merge::Row;
 pub use read::{Filter, Order, Progress, Quota, Scan, Within};
 use state::State;
 
-use crate::event::Batch;
+use crate::event::{Batch, Offset, Partition};
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -58,6 +58,11 @@ impl Store {
     pub fn append(&self, appends: &[(&Batch, &[u32])]) {
         state::check(appends);
         self.lock().append(appends);
+    }
+
+    /// Takes out of the view of a partition what it holds from this offset on: it is to be handled again.
+    pub fn rewind(&self, partition: Partition, to: Offset) {
+        self.lock().truncate(partition, to.0);
     }
 
     /// The number of Eventos.

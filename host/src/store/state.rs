@@ -111,7 +111,7 @@ impl State {
             .map(|(&number, partition)| (number, partition))
     }
 
-    fn truncate(&mut self, number: event::Partition, from: i64) {
+    pub(super) fn truncate(&mut self, number: event::Partition, from: i64) {
         let Some(partition) = self.partitions.get_mut(&number) else {
             return;
         };

@@ -14,5 +14,6 @@ mod lifecycle;
 mod main_job;
 mod peers;
 mod redriving;
+mod replaying;
 mod sending;
 mod support;

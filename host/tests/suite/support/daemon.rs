@@ -76,6 +76,11 @@ impl Setup {
         format!("{}-dead", self.name)
     }
 
+    /// Adds configuration (TOML) that needs the names of this setup.
+    pub fn configure(&mut self, more: &str) {
+        self.more.push_str(more);
+    }
+
     /// Sets a variable for the daemon.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));

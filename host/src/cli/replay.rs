@@ -1,0 +1,112 @@
+//! `eventos replay`: rewinds the group of a running daemon.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Deserialize;
+
+use super::client::{Query, Server};
+use crate::{
+    event::{Offset, Partition},
+    replay::Start,
+};
+
+/// Rewind the group, so that what was handled is handled again
+///
+/// Talks to a running daemon. Each partition is rewound by the daemon that has it, between two of its batches. Whatever
+/// handlers do, they do again: they emit again, and dead letters come again. What is stored is replaced, not doubled.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Replay {
+    #[command(flatten)]
+    server: Server,
+    /// Where to begin: earliest, an offset, or a time as RFC 3339
+    #[arg(long, value_name = "earliest|OFFSET|TIME", value_parser = start)]
+    from: String,
+    /// This partition alone
+    #[arg(long, value_name = "P")]
+    partition: Option<u32>,
+    /// Rewind nothing, tell what would be rewound
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const EXAMPLES: &str = "\
+Exits with 1 if a partition could not be rewound, such as one that another daemon of the group has.
+
+Examples:
+  eventos replay --from earliest --dry-run
+  eventos replay --from 2026-01-31T12:00:00Z
+  eventos replay --from 42 --partition 0";
+
+/// What the daemon answers.
+#[derive(Deserialize)]
+struct Answer {
+    partial: bool,
+    records: u64,
+    partitions: Vec<Told>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    partition: Partition,
+    status: String,
+    from: Option<Offset>,
+    to: Option<Offset>,
+    records: u64,
+    why: Option<String>,
+}
+
+/// The text as it was given, if it is a start.
+fn start(text: &str) -> Result<String, String> {
+    let start = text.parse::<Start>();
+    start
+        .map(|_| text.to_owned())
+        .map_err(|fault| fault.to_string())
+}
+
+impl Replay {
+    /// Rewinds, and tells what became of each partition.
+    ///
+    /// # Errors
+    /// If no daemon answers, it refuses, or not every partition could be rewound.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.server.client()?;
+        let mut query: Query = vec![("from", self.from)];
+        query.extend(self.partition.map(|it| ("partition", it.to_string())));
+        query.extend(self.dry_run.then(|| ("dry_run", true.to_string())));
+        let answer: Answer = client.post("/replay", &query)?;
+        for told in &answer.partitions {
+            println!("{}", told.line());
+        }
+        let would = if self.dry_run { "would be " } else { "are " };
+        println!("{} records {would}handled again", answer.records);
+        if answer.partial {
+            bail!(
+                "not every partition was rewound; give the same command with --url to the daemons that have the others"
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Told {
+    fn line(&self) -> String {
+        let Self {
+            partition,
+            status,
+            records,
+            ..
+        } = self;
+        let status = status.replace('_', " ");
+        match (self.from, self.to, &self.why) {
+            (_, _, Some(why)) => format!("partition {partition}: {status}: {why}"),
+            (Some(from), Some(to), None) if from != to => {
+                format!("partition {partition}: {status} from {from} to {to}, {records} records")
+            }
+            (Some(at), _, None) => format!("partition {partition}: {status}, at {at}"),
+            (None, _, None) => format!("partition {partition}: {status}"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Rewinding partitions, on the thread that polls: between two batches of each, after what is under way of it is done,
+//! so that nothing old is committed over it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::intake::{Intake, Lanes};
+use crate::{
+    event::{Offset, Partition},
+    kafka,
+    replay::{Fate, Rewind, Rewound},
+};
+
+/// How long what is under way may take; polling rests meanwhile, within the patience of the group.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Intake {
+    /// Rewinds those that are ours, and answers what became of each.
+    pub(super) fn rewind(&self, Rewind { targets, answer }: Rewind, lanes: &mut Lanes) {
+        let ours = self.consumer.assignment();
+        let (ours, others): (Vec<_>, Vec<_>) = targets
+            .into_iter()
+            .partition(|(partition, _)| ours.contains(partition));
+        let mut rewound = self.rewind_ours(&ours, lanes);
+        rewound.extend(others.into_iter().map(|(partition, _)| Rewound {
+            partition,
+            fate: Fate::Elsewhere,
+        }));
+        rewound.sort_by_key(|one| one.partition);
+        // Whoever asked may be gone; it is done all the same.
+        let _ = answer.send(rewound);
+    }
+
+    fn rewind_ours(&self, targets: &[(Partition, Offset)], lanes: &mut Lanes) -> Vec<Rewound> {
+        let partitions: Vec<_> = targets.iter().map(|(partition, _)| *partition).collect();
+        // What was polled is handled before, or it would be passed over if its partition stays where it is.
+        for &partition in &partitions {
+            if let Some(lane) = lanes.0.get_mut(&partition) {
+                self.hand_over(partition, lane);
+            }
+        }
+        self.flight.drain(&partitions, PATIENCE);
+        let committed = self.consumer.commit_stored(&partitions);
+        let one = |&(partition, to): &(Partition, Offset)| Rewound {
+            partition,
+            fate: match &committed {
+                Ok(committed) => self.rewind_one(partition, to, committed, lanes),
+                Err(error) => Fate::Failed(text(error)),
+            },
+        };
+        targets.iter().map(one).collect()
+    }
+
+    fn rewind_one(
+        &self,
+        partition: Partition,
+        to: Offset,
+        committed: &BTreeMap<Partition, Offset>,
+        lanes: &mut Lanes,
+    ) -> Fate {
+        if !self.flight.drain(&[partition], Duration::ZERO) {
+            let why = "its handlers are still at work; try again";
+            return Fate::Failed(why.to_owned());
+        }
+        // Nothing committed: nothing handled yet.
+        let from = committed.get(&partition).copied().unwrap_or(to);
+        if to >= from {
+            return Fate::Unchanged(from);
+        }
+        if let Some(lane) = lanes.0.remove(&partition)
+            && lane.paused
+        {
+            self.consumer.resume(partition);
+        }
+        match self.consumer.rewind(partition, to) {
+            Ok(()) => {
+                self.workers.rewind(partition, to);
+                tracing::info!(%partition, %from, %to, "partition rewound");
+                Fate::Rewound(from, to)
+            }
+            Err(error) => Fate::Failed(text(&error)),
+        }
+    }
+}
+
+fn text(error: &kafka::Error) -> String {
+    let error = error as &dyn std::error::Error;
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}

@@ -1,0 +1,88 @@
+//! Rewinding the group: what was handled is handled again, once, and nothing is passed over.
+
+mod commands;
+mod refusals;
+mod rewinding;
+
+use rdkafka::producer::BaseRecord;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::support::{
+    Broker, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
+};
+
+/// When the first record was made; each is a second younger than the one before.
+const TIMESTAMP: i64 = 1_700_000_000_000;
+
+const PARTITIONS: i32 = 4;
+
+/// A daemon whose handlers emit what is to be emitted, and store everything.
+fn setup(broker: Broker) -> Setup {
+    let mut setup = Setup::new(broker, &["probe", "store"], "");
+    let out = out(&setup);
+    let handler =
+        format!("[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n");
+    setup.configure(&handler);
+    if broker == Broker::Kafka {
+        create_topic(&broker.servers(), &setup.topic(), PARTITIONS);
+        create_topic(&broker.servers(), &out, 1);
+    }
+    setup
+}
+
+/// Where the probe emits to.
+fn out(setup: &Setup) -> String {
+    format!("{}-out", setup.name)
+}
+
+/// Produces Eventos, one after the other into each partition.
+fn fill(setup: &Setup, daemon: &Daemon, ids: std::ops::Range<i32>) {
+    let topic = setup.topic();
+    let values: Vec<_> = ids
+        .clone()
+        .map(|i| format!(r#"{{"id":{i},"tipo":"emit"}}"#))
+        .collect();
+    let records = ids.zip(&values).map(|(i, value)| {
+        let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(i % PARTITIONS);
+        let record = record.timestamp(TIMESTAMP + i64::from(i) * 1_000);
+        record.payload(value.as_bytes())
+    });
+    produce(daemon.broker(), records);
+}
+
+fn ask(daemon: &Daemon, path: &str) -> (StatusCode, Value) {
+    let request = daemon.client().request(Method::POST, daemon.url(path));
+    let answer = request.send().expect("answered");
+    let status = answer.status();
+    (status, answer.json().expect("JSON"))
+}
+
+/// Replays, which has to come about in whole.
+fn replay(daemon: &Daemon, query: &str) -> Value {
+    let (status, answer) = ask(daemon, &format!("/replay?{query}"));
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["partial"], false);
+    answer
+}
+
+/// Status, beginning and end of each partition.
+fn fates(answer: &Value) -> Vec<(&str, Option<i64>, Option<i64>)> {
+    let partitions = answer["partitions"].as_array().expect("an array");
+    let fate = |told: &'_ Value| (told["from"].as_i64(), told["to"].as_i64());
+    partitions
+        .iter()
+        .map(|told| {
+            let (from, to) = fate(told);
+            (told["status"].as_str().expect("a text"), from, to)
+        })
+        .collect()
+}
+
+/// Waits until the group has committed everything.
+fn wait_for_committed(setup: &Setup, daemon: &Daemon) {
+    let ends = ends(daemon.broker(), &setup.topic());
+    eventually("everything to be committed", || {
+        (committed(daemon.broker(), &setup.name, &setup.topic()) == ends).then_some(())
+    });
+}

@@ -31,9 +31,15 @@ impl Timestamp {
     /// Reads RFC 3339, or milliseconds since 1970.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        let since_1970 = text.parse::<i64>().ok();
-        let written = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
-        since_1970.or_else(written).map(Self)
+        let since_1970 = text.parse::<i64>().ok().map(Self);
+        since_1970.or_else(|| Self::read_rfc3339(text))
+    }
+
+    /// Reads RFC 3339.
+    #[must_use]
+    pub fn read_rfc3339(text: &str) -> Option<Self> {
+        let at = text.parse::<jiff::Timestamp>().ok()?;
+        Some(Self(at.as_millisecond()))
     }
 
     /// The wall clock, in whole milliseconds.

@@ -43,11 +43,7 @@ impl FromStr for Start {
         let start = match text {
             "earliest" => Some(Self::Earliest),
             _ if is_number => text.parse().ok().map(|it| Self::Offset(Offset(it))),
-            // What is left are times; a bare number was an offset.
-            _ => (!text.starts_with('-'))
-                .then(|| Timestamp::read(text))
-                .flatten()
-                .map(Self::Time),
+            _ => Timestamp::read_rfc3339(text).map(Self::Time),
         };
         start.ok_or_else(|| NotAStart(text.to_owned()))
     }

@@ -169,6 +169,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             servers,
             client_id: "bench",
             config: &pipeline::Config::default(),
+            output: None,
             chains: Chain::fixed(vec![Arc::new(handler)]),
             producer: Producer::new(&kafka, servers, |_| {}).expect("a producer"),
             store: store.clone(),

@@ -14,7 +14,7 @@ use crate::{
     http,
     kafka::{self, Producer, Roster},
     peers::{PeerUrl, Peers},
-    pipeline::Pipeline,
+    pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},
     readiness::Readiness,
     replay::{Commands, Replays},
@@ -169,13 +169,14 @@ async fn run_pipeline(
     let Some(connected) = stop.run_until_cancelled(connected).await else {
         return Ok(());
     };
-    connected?;
+    let output = connected?;
     let client_id = own_url.map_or_else(|| "eventos".to_owned(), |url| url.to_string());
     let pipeline = Pipeline {
         kafka: &config.kafka,
         servers: &servers,
         client_id: &client_id,
         config: &config.delivery,
+        output,
         chains: state.handlers.chain(),
         producer: state.producer,
         store: state.store,
@@ -189,17 +190,22 @@ async fn run_pipeline(
     Ok(())
 }
 
-/// Waits for the broker, and makes the topics that are missing.
-async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<()> {
+/// Waits for the broker, and makes the topics that are missing; answers where that goes which leaves the chain.
+async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<Option<Output>> {
     kafka::wait_for_broker(&config.kafka, servers).await?;
     // Not ready for a broker that the producer has yet to find again.
     state.producer.tell_connected();
-    let topics = [
+    let mut topics = vec![
         config.kafka.topic.as_str(),
         config.delivery.dead_letter_topic.as_str(),
     ];
+    topics.extend(config.output.topic());
     let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;
     state.producer.set_partitions(partitions[0]);
     state.peers.connect(Roster::new(&config.kafka, servers)?);
-    Ok(())
+    let output = config.output.topic().zip(partitions.get(2));
+    Ok(output.map(|(topic, &partitions)| Output {
+        topic: topic.to_owned(),
+        partitions,
+    }))
 }

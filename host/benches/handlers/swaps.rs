@@ -159,6 +159,7 @@ impl Running {
             servers,
             client_id: "bench",
             config: &pipeline::Config::default(),
+            output: None,
             chains: registry.chain(),
             producer: producer.clone(),
             store: store.clone(),

@@ -49,6 +49,8 @@ pub struct Config {
     pub handler: BTreeMap<String, plugin::HandlerConfig>,
     /// What is promised of each record.
     pub delivery: pipeline::Config,
+    /// Where that goes which leaves the chain of handlers.
+    pub output: pipeline::OutputConfig,
     /// How much is kept for queries.
     pub store: store::Config,
     /// Where HTTP listens.

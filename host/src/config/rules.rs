@@ -40,6 +40,10 @@ fn topics(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
         (topic.clone(), &config.kafka.topic),
         (dead.clone(), &config.delivery.dead_letter_topic),
     ];
+    let output = Key::from_iter(["output", "topic"]);
+    if config.output.topic().is_some() {
+        topics.push((output.clone(), &config.output.topic));
+    }
     for (name, handler) in &config.handler {
         let list = Key::from_iter(["handler", name, "produce"]);
         let items = handler.produce.iter().enumerate();
@@ -47,15 +51,25 @@ fn topics(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
     }
     let bad = |(key, topic): (Key, &String)| Some((key, topic_fault(topic)?.to_owned()));
     let mut broken: Vec<_> = topics.into_iter().filter_map(bad).collect();
-    if config.kafka.topic == config.delivery.dead_letter_topic {
-        let (key, other) = if sources.sets(&dead) {
-            (dead, topic)
-        } else {
-            (topic, dead)
-        };
-        let why = format!("expected another topic than {other}: dead letters would come back in");
-        broken.push((key, why));
-    }
+    let consumed = &config.kafka.topic;
+    let letters = &config.delivery.dead_letter_topic;
+    let left = config.output.topic();
+    let mut apart = |same: bool, key: Key, other: Key, why: &str| {
+        if same {
+            let (key, other) = if sources.sets(&key) {
+                (key, other)
+            } else {
+                (other, key)
+            };
+            broken.push((key, format!("expected another topic than {other}: {why}")));
+        }
+    };
+    let why = "dead letters would come back in";
+    apart(consumed == letters, dead.clone(), topic.clone(), why);
+    let why = "what leaves the chain would come back in";
+    apart(left == Some(consumed), output.clone(), topic, why);
+    let why = "what leaves the chain is no dead letter";
+    apart(left == Some(letters), output, dead, why);
     broken
 }
 

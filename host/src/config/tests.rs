@@ -230,7 +230,7 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
         ),
         (
             "zzz = 1",
-            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, store, telemetry",
+            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, output, store, telemetry",
         ),
         (
             "handler.a.xyz = 1",
@@ -336,6 +336,15 @@ fn bad_values_are_refused() {
             "kafka.topic = 'eventos.dead-letters'",
             "another topic than delivery.dead_letter_topic",
         ),
+        (
+            "output.topic = 'eventos'",
+            "another topic than kafka.topic: what leaves the chain would come back in",
+        ),
+        (
+            "output.topic = 'eventos.dead-letters'",
+            "another topic than delivery.dead_letter_topic",
+        ),
+        ("output.topic = 'a b'", "expected only a-z"),
         ("store.max_events = 0", "more than 0"),
         ("store.max_bytes = 0", "more than 0"),
         ("http.listen = '127.0.0.1'", "an address and port"),

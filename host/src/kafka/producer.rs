@@ -154,18 +154,22 @@ impl Producer {
         self.send(record)
     }
 
-    /// Puts a record for any topic on its way, with more headers after its own. Records of one
-    /// partition keep the order of the calls. Without a timestamp it gets that of the call.
+    /// Puts a record for any topic on its way, with more headers after its own. Its key chooses the
+    /// partition unless one is given. Records of one partition keep the order of the calls. Without a timestamp it
+    /// gets that of the call.
     ///
     /// # Errors
     /// [`ProduceError`] at once, if it could not even be queued.
     pub fn enqueue_to<'h>(
         &self,
         topic: &str,
+        partition: Option<Partition>,
         record: &RecordRef<'h>,
         more: impl IntoIterator<Item = Header<'h>>,
     ) -> Result<Delivery, ProduceError> {
-        self.send(made(topic, record, more))
+        let mut made = made(topic, record, more);
+        made.partition = partition.map(|partition| partition.0);
+        self.send(made)
     }
 
     /// Puts a record for this partition of the topic of Eventos on its way, as it is.

@@ -1,4 +1,4 @@
-//! The `[delivery]` table.
+//! The tables `[delivery]` and `[output]`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,22 @@ pub struct Config {
     pub guarantee: Guarantee,
     /// The topic for records that are no Eventos, or that handlers reject; created when missing.
     pub dead_letter_topic: String,
+}
+
+/// Where that goes which leaves the chain of handlers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputConfig {
+    /// The topic; created when missing. Empty for none: what leaves the chain goes nowhere.
+    pub topic: String,
+}
+
+impl OutputConfig {
+    /// The topic, if there is one.
+    #[must_use]
+    pub fn topic(&self) -> Option<&str> {
+        (!self.topic.is_empty()).then_some(&self.topic)
+    }
 }
 
 /// How often the effects of a record can happen.

@@ -1,4 +1,5 @@
-//! Producing what a batch emitted and what of it is dead, until the broker has acknowledged all of it.
+//! Producing what a batch emitted, what of it left the chain and what is dead, until the broker has acknowledged all
+//! of it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{
     stop::{Stop, Stopped},
 };
 use crate::{
-    event::{Batch, Header, Offset, RecordRef, Unreadable},
+    event::{Batch, Header, Offset, Partition, RecordRef, Unreadable},
     kafka::{Delivery, ProduceError, Producer},
     telemetry::metrics::Metrics,
 };
@@ -23,10 +24,20 @@ pub(super) struct Originals<'a> {
     pub unreadable: &'a Unreadable,
 }
 
+/// The topic to which that goes which leaves the chain.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions it has, at least 1.
+    pub partitions: i32,
+}
+
 /// Produces the effects of batches.
 pub(super) struct Deliverer {
     pub producer: Producer,
     pub config: Config,
+    pub output: Option<Output>,
     pub metrics: Metrics,
     pub stop: Stop,
 }
@@ -36,8 +47,19 @@ pub(super) struct Deliverer {
 enum Outgoing {
     /// Which record of which emission.
     Emitted(usize, usize),
+    /// Which record of what left the chain.
+    Left(usize),
     /// Which dead letter.
     Dead(usize),
+}
+
+/// What is yet to be acknowledged.
+#[derive(Clone, Copy)]
+struct Pending {
+    source: Offset,
+    one: Outgoing,
+    /// Nothing else is on its way with it: a request that is too large fails whole, and this tells which record is.
+    alone: bool,
 }
 
 impl Deliverer {
@@ -63,23 +85,45 @@ impl Deliverer {
         &self,
         originals: &Originals<'_>,
         effects: &mut Effects,
-        pending: Vec<(Offset, Outgoing)>,
-    ) -> Vec<(Offset, Outgoing)> {
-        let deliveries: Vec<_> = pending
-            .into_iter()
-            .map(|(offset, one)| (offset, one, self.enqueue(originals, effects, offset, one)))
-            .collect();
+        pending: Vec<Pending>,
+    ) -> Vec<Pending> {
+        let mut deliveries = Vec::with_capacity(pending.len());
         let mut again = Vec::new();
-        for (offset, one, delivery) in deliveries {
+        for next in pending {
+            if next.alone {
+                self.wait_for(effects, &mut deliveries, &mut again);
+            }
+            let Pending { source, one, .. } = next;
+            deliveries.push((next, self.enqueue(originals, effects, source, one)));
+            if next.alone {
+                self.wait_for(effects, &mut deliveries, &mut again);
+            }
+        }
+        self.wait_for(effects, &mut deliveries, &mut again);
+        again
+    }
+
+    /// Adds to `again` what has to be tried again.
+    fn wait_for(
+        &self,
+        effects: &mut Effects,
+        deliveries: &mut Vec<(Pending, Result<Delivery, ProduceError>)>,
+        again: &mut Vec<Pending>,
+    ) {
+        for (mut next, delivery) in deliveries.drain(..) {
             match delivery.and_then(|delivery| self.stop.wait(delivery)) {
-                Ok(_) => self.count(effects, one),
-                Err(ProduceError::QueueFull) => again.push((offset, one)),
+                Ok(_) => self.count(effects, next.one),
+                Err(ProduceError::QueueFull) => again.push(next),
+                Err(ProduceError::TooLarge) if !next.alone => {
+                    next.alone = true;
+                    again.push(next);
+                }
                 Err(error) => {
-                    again.push((offset, self.unacknowledged(effects, offset, one, &error)))
+                    next.one = self.unacknowledged(effects, next.source, next.one, &error);
+                    again.push(next);
                 }
             }
         }
-        again
     }
 
     fn enqueue(
@@ -93,7 +137,14 @@ impl Deliverer {
             Outgoing::Emitted(emission, record) => {
                 let emitted = &effects.emitted[emission];
                 let record = emitted.records.get(record);
-                self.producer.enqueue_to(&emitted.topic, &record, [])
+                self.producer.enqueue_to(&emitted.topic, None, &record, [])
+            }
+            Outgoing::Left(record) => {
+                let (output, left) = self.left(effects);
+                let record = left.record(record);
+                let partition = output.partition(left.partition, &record);
+                self.producer
+                    .enqueue_to(&output.topic, partition, &record, [])
             }
             Outgoing::Dead(letter) => {
                 let letter = &effects.dead[letter];
@@ -104,9 +155,14 @@ impl Deliverer {
                 });
                 let topic = &self.config.dead_letter_topic;
                 let record = letter.kept.of(originals.record(offset));
-                self.producer.enqueue_to(topic, &record, headers)
+                self.producer.enqueue_to(topic, None, &record, headers)
             }
         }
+    }
+
+    fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
+        let output = self.output.as_ref().zip(effects.left.as_deref());
+        output.expect("what leaves the chain is kept only where it goes on")
     }
 
     /// What the broker refuses for good is dead, with its source; all else is tried again.
@@ -121,19 +177,14 @@ impl Deliverer {
         match one {
             Outgoing::Emitted(emission, _) if for_good => {
                 let emitted = &effects.emitted[emission];
-                let topic = &emitted.topic;
-                let letter = DeadLetter {
-                    offset,
-                    stage: "emit",
-                    class: "eventos.Emit",
-                    message: format!("a record for the topic {topic} cannot be produced: {error}"),
-                    stacktrace: String::new(),
-                    handler: Some(emitted.handler.clone()),
-                    attempts: 1,
-                    kept: Kept::Whole,
-                };
-                effects.dead.push(letter);
-                Outgoing::Dead(effects.dead.len() - 1)
+                let mut letter = refused("emit", "eventos.Emit", &emitted.topic, offset, error);
+                letter.handler = Some(emitted.handler.clone());
+                bury(effects, letter)
+            }
+            Outgoing::Left(_) if for_good => {
+                let (Output { topic, .. }, _) = self.left(effects);
+                let letter = refused("output", "eventos.OutputTopic", topic, offset, error);
+                bury(effects, letter)
             }
             // A partition does not wait for a topic to take larger records.
             Outgoing::Dead(letter)
@@ -167,6 +218,41 @@ impl Deliverer {
     }
 }
 
+impl Output {
+    /// A record with a key goes where the key puts it, as with any producer (none is chosen). One without stays in
+    /// the partition that it came from, or where the output has fewer, in the one of that number modulo theirs: so
+    /// those keep their order too.
+    fn partition(&self, from: Partition, record: &RecordRef<'_>) -> Option<Partition> {
+        let same = || Partition(from.0 % self.partitions.max(1));
+        record.key.is_none().then(same)
+    }
+}
+
+/// The letter for what a topic refuses for good.
+fn refused(
+    stage: &'static str,
+    class: &'static str,
+    topic: &str,
+    offset: Offset,
+    error: &ProduceError,
+) -> DeadLetter {
+    DeadLetter {
+        offset,
+        stage,
+        class,
+        message: format!("a record for the topic {topic} cannot be produced: {error}"),
+        stacktrace: String::new(),
+        handler: None,
+        attempts: 1,
+        kept: Kept::Whole,
+    }
+}
+
+fn bury(effects: &mut Effects, letter: DeadLetter) -> Outgoing {
+    effects.dead.push(letter);
+    Outgoing::Dead(effects.dead.len() - 1)
+}
+
 impl Originals<'_> {
     fn record(&self, offset: Offset) -> RecordRef<'_> {
         match self.batch.offsets.binary_search(&offset.0) {
@@ -181,15 +267,24 @@ impl Originals<'_> {
     }
 }
 
-fn outgoing(effects: &Effects) -> Vec<(Offset, Outgoing)> {
+fn outgoing(effects: &Effects) -> Vec<Pending> {
     let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
         let sources = emitted.sources.iter().enumerate();
         sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
     });
     let dead = effects.dead.iter().enumerate();
     let dead = dead.map(|(d, letter)| (letter.offset, Outgoing::Dead(d)));
-    let mut outgoing: Vec<_> = emitted.chain(dead).collect();
+    let left = effects.left.iter().flat_map(|left| {
+        let records = 0..left.len();
+        records.map(|i| (left.offset(i), Outgoing::Left(i)))
+    });
+    let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
     // Stable: what one record brought about keeps its order.
     outgoing.sort_by_key(|(offset, _)| *offset);
-    outgoing
+    let pending = |(source, one)| Pending {
+        source,
+        one,
+        alone: false,
+    };
+    outgoing.into_iter().map(pending).collect()
 }

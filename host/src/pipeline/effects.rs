@@ -11,6 +11,8 @@ pub(super) struct Effects {
     pub stored: Vec<(Arc<Batch>, Vec<u32>)>,
     /// What to produce to other topics.
     pub emitted: Vec<Emitted>,
+    /// What has left the chain, if that goes on to a topic.
+    pub left: Option<Arc<Batch>>,
     /// What went wrong for good.
     pub dead: Vec<DeadLetter>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Emitted {
 #[derive(Clone, Debug)]
 pub(super) struct DeadLetter {
     pub offset: Offset,
-    /// Where it failed: `read`, `handle` or `emit`.
+    /// Where it failed: `read`, `handle`, `emit` or `output`.
     pub stage: &'static str,
     /// What kind of failure it was.
     pub class: &'static str,

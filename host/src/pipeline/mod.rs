@@ -26,7 +26,8 @@ use std::{
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Guarantee};
+pub use config::{Config, Guarantee, OutputConfig};
+pub use deliver::Output;
 pub use rehearsal::{Account, End, Problem, Rehearsal};
 
 use self::{
@@ -53,6 +54,8 @@ pub struct Pipeline<'a> {
     pub client_id: &'a str,
     /// What is promised.
     pub config: &'a Config,
+    /// Where that goes which leaves the chain.
+    pub output: Option<Output>,
     /// The handlers, as they are and as they change.
     pub chains: Chains,
     /// For what handlers emit, and for dead letters.
@@ -122,6 +125,7 @@ impl Pipeline<'_> {
             deliverer: Deliverer {
                 producer: self.producer.clone(),
                 config: self.config.clone(),
+                output: self.output.clone(),
                 metrics: self.metrics.clone(),
                 stop: stop.clone(),
             },

@@ -169,6 +169,9 @@ impl Worker {
             }
             batch = link.pass(batch, effects)?;
         }
+        if self.deliverer.output.is_some() {
+            effects.left = Some(batch);
+        }
         Ok(())
     }
 }

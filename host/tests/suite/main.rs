@@ -12,6 +12,7 @@ mod embedded;
 mod handlers;
 mod lifecycle;
 mod main_job;
+mod output;
 mod peers;
 mod redriving;
 mod replaying;

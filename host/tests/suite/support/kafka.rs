@@ -34,9 +34,17 @@ impl Broker {
 
 /// Creates a topic that keeps everything: tests send records that are years old.
 pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
+    create_topic_with(servers, topic, partitions, &[]);
+}
+
+/// Creates a topic that keeps everything, with more settings.
+pub fn create_topic_with(servers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    let new =
+    let mut new =
         NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+    for (name, value) in settings {
+        new = new.set(name, value);
+    }
     let created = admin.create_topics([&new], &AdminOptions::new());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let created = runtime.block_on(created).expect("answered");

@@ -1,0 +1,184 @@
+//! What leaves the chain of one daemon goes on to a topic, which another daemon consumes: `[output]`.
+
+use rdkafka::producer::BaseRecord;
+use serde_json::Value;
+
+use crate::support::{
+    Broker, Daemon, Received, Setup, create_topic, create_topic_with, header_list, headers,
+    produce, read_topic,
+};
+
+const PARTITIONS: i32 = 4;
+const TIMESTAMP: i64 = 1_700_000_000_000;
+const HEADERS: [(&str, Option<&[u8]>); 3] = [("a", Some(b"1")), ("none", None), ("a", Some(b""))];
+
+/// A daemon with `probe`, whose output is what the other, with `store`, consumes.
+struct Composed {
+    upstream: Daemon,
+    first: Setup,
+    downstream: Daemon,
+    second: Setup,
+}
+
+impl Composed {
+    /// The broker inside is the second's. The topic between the two has so many partitions and these settings.
+    fn on(broker: Broker, partitions: i32, settings: &[(&str, &str)]) -> Self {
+        let second = Setup::new(broker, &["store"], "");
+        let more = format!("[output]\ntopic = {:?}\n", second.topic());
+        let mut first = Setup::new(broker, &["probe"], &more);
+        if broker == Broker::Kafka {
+            create_topic_with(&broker.servers(), &second.topic(), partitions, settings);
+        }
+        let downstream = second.start();
+        first.servers = downstream.broker().to_owned();
+        create_topic(downstream.broker(), &first.topic(), PARTITIONS);
+        let upstream = first.start();
+        Self {
+            upstream,
+            first,
+            downstream,
+            second,
+        }
+    }
+
+    /// What went from one to the other, partition by partition.
+    fn between(&self) -> Vec<Received> {
+        let records = read_topic(self.downstream.broker(), &self.second.topic());
+        records.into_iter().map(Received::from).collect()
+    }
+}
+
+#[test]
+fn daemons_compose_with_the_broker_inside() {
+    daemons_compose(Broker::Embedded);
+}
+
+#[test]
+fn daemons_compose_with_kafka() {
+    daemons_compose(Broker::Kafka);
+}
+
+fn daemons_compose(broker: Broker) {
+    let composed = Composed::on(broker, PARTITIONS, &[]);
+    let topic = composed.first.topic();
+    let evento = |id: &str, tipo: &str| format!(r#"{{"id":"{id}","tipo":"{tipo}","n":1.10}}"#);
+    // With a key, and all else that a record can have.
+    let tipos = ["good", "drop", "reject", "replace", "echo", "store"];
+    let keyed: Vec<_> = tipos.iter().map(|tipo| evento(tipo, tipo)).collect();
+    let bare: Vec<_> = (0..20).map(|i| evento(&format!("n{i}"), "good")).collect();
+    let record = |partition| BaseRecord::<[u8], [u8]>::to(&topic).partition(partition);
+    let mut records: Vec<_> = (TIMESTAMP..)
+        .zip(&keyed)
+        .map(|(at, evento)| {
+            let whole = record(0).key(b"k").headers(headers(&HEADERS)).timestamp(at);
+            whole.payload(evento.as_bytes())
+        })
+        .collect();
+    records.push(record(0).key(b"k").timestamp(TIMESTAMP + 6));
+    records.push(
+        record(0)
+            .key(b"k")
+            .timestamp(TIMESTAMP + 7)
+            .payload(b"no Evento"),
+    );
+    records.extend(bare.iter().map(|evento| {
+        record(2)
+            .timestamp(TIMESTAMP + 8)
+            .payload(evento.as_bytes())
+    }));
+    produce(composed.upstream.broker(), records);
+    composed.upstream.wait_for_consumed(28);
+
+    // Where the key puts it with any other producer, such as the second daemon's.
+    let sent = composed
+        .downstream
+        .client()
+        .post(composed.downstream.url("/send?key=k"));
+    let sent = sent.header("content-type", "application/json");
+    let sent = sent.body(evento("last", "good")).send().expect("answered");
+    let sent: Value = sent.json().expect("JSON");
+    let between = composed.between();
+    let (with_key, without): (Vec<_>, Vec<_>) = between.iter().partition(|one| one.key.is_some());
+    assert!(
+        with_key
+            .iter()
+            .all(|one| sent["partition"] == one.partition),
+        "{with_key:?}"
+    );
+    let ids = with_key.iter().map(|one| match &one.value {
+        None => "tombstone".to_owned(),
+        Some(_) => {
+            let evento: Value = serde_json::from_str(one.text()).expect("JSON");
+            evento["id"].as_str().expect("a text").to_owned()
+        }
+    });
+    let expected = [
+        "good",
+        "part-1",
+        "part-2",
+        "echo",
+        "store",
+        "tombstone",
+        "last",
+    ];
+    assert_eq!(ids.collect::<Vec<_>>(), expected);
+    let good = with_key[0];
+    assert_eq!((good.text(), good.timestamp), (&*keyed[0], Some(TIMESTAMP)));
+    assert_eq!(good.headers, header_list(&HEADERS));
+    // A replacement has headers of its own.
+    assert_eq!(with_key[2].header("part"), "2");
+    // Without a key they stay in their partition, in their order.
+    assert!(without.iter().all(|one| one.partition == 2), "{without:?}");
+    assert!(
+        without.iter().map(|one| one.text()).eq(&bare),
+        "{without:?}"
+    );
+    assert_eq!(
+        composed.first.read_dead_letters(&composed.upstream).len(),
+        2
+    );
+
+    // And the second daemon goes on with it.
+    let stored = composed
+        .downstream
+        .wait_for_messages(4 + 1 + bare.len() + 1);
+    assert_eq!(stored[0]["id"], "good");
+}
+
+#[test]
+fn what_the_output_topic_refuses_is_dead_lettered_with_its_source() {
+    let settings = [("max.message.bytes", "1000")];
+    let composed = Composed::on(Broker::Kafka, 1, &settings);
+    let topic = composed.first.topic();
+    let large = format!(
+        r#"{{"id":"large","tipo":"good","text":"{}"}}"#,
+        "x".repeat(2_000)
+    );
+    let eventos = [
+        r#"{"id":"a","tipo":"good"}"#,
+        &large,
+        r#"{"id":"b","tipo":"good"}"#,
+    ];
+    let records = eventos.iter().map(|evento| {
+        BaseRecord::<[u8], [u8]>::to(&topic)
+            .partition(3)
+            .payload(evento.as_bytes())
+    });
+    produce(composed.upstream.broker(), records);
+    composed.upstream.wait_for_consumed(3);
+    // Of fewer partitions, the one of the number modulo theirs.
+    let between = composed.between();
+    let texts: Vec<_> = between.iter().map(Received::text).collect();
+    assert_eq!(texts, [eventos[0], eventos[2]]);
+    let [letter] = <[_; 1]>::try_from(composed.first.read_dead_letters(&composed.upstream))
+        .expect("one dead letter");
+    assert_eq!(letter.text(), large);
+    assert_eq!(letter.header("__connect.errors.stage"), "output");
+    let class = letter.header("__connect.errors.exception.class.name");
+    assert_eq!(class, "eventos.OutputTopic");
+    let message = letter.header("__connect.errors.exception.message");
+    let topic = composed.second.topic();
+    let said = format!("a record for the topic {topic} cannot be produced: ");
+    assert!(message.starts_with(&said), "{message}");
+    assert_eq!(letter.offset_of_source(), 1);
+}

@@ -173,6 +173,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             chains: Chain::fixed(vec![Arc::new(handler)]),
             producer: Producer::new(&kafka, servers, |_| {}).expect("a producer"),
             store: store.clone(),
+            restore: None,
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
             assigned: Assigned::default(),

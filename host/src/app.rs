@@ -76,6 +76,9 @@ impl App {
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let readiness = Readiness::new(["broker", "group"]);
+        if self.config.store.restore {
+            readiness.set("restored", false);
+        }
         let connected = readiness.clone();
         let producer = Producer::new(&self.config.kafka, &servers, move |up| {
             connected.set("broker", up);
@@ -180,6 +183,7 @@ async fn run_pipeline(
         chains: state.handlers.chain(),
         producer: state.producer,
         store: state.store,
+        restore: config.store.restore.then_some(config.store.max_events),
         metrics: state.metrics,
         readiness: state.readiness,
         assigned: state.peers.assigned().clone(),

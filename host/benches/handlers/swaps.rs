@@ -163,6 +163,7 @@ impl Running {
             chains: registry.chain(),
             producer: producer.clone(),
             store: store.clone(),
+            restore: None,
             metrics,
             readiness: Readiness::new([]),
             assigned: Assigned::default(),

@@ -225,8 +225,8 @@ fn the_nearest_known_key_is_named() {
 fn a_key_like_no_other_is_told_what_its_table_has() {
     for (text, why) in [
         (
-            "store.restore = true",
-            "store.restore; [store] has max_bytes, max_events",
+            "store.quota = true",
+            "store.quota; [store] has max_bytes, max_events, restore",
         ),
         (
             "zzz = 1",

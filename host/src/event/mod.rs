@@ -10,6 +10,7 @@ mod outcome;
 mod partitions;
 mod raw;
 mod record;
+mod view;
 
 pub use batch::Batch;
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
@@ -20,3 +21,4 @@ pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use partitions::{NotPartitions, Partitions};
 pub use raw::{RawBatch, Unreadable};
 pub use record::{Header, Offset, Partition, Timestamp};
+pub use view::{NotAViewStart, ViewStart};

@@ -3,23 +3,25 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
-    ClientContext, Message, Statistics, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    Message, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
 
 use super::{
-    AutoOffsetReset, Config, Error,
-    client::{log, properties},
+    AutoOffsetReset, Beginning, Config, Error,
+    client::properties,
+    membership::Membership,
     progress::offset_in,
+    rebalance::{Restore, partitions},
 };
-use crate::event::{Header, Offset, Partition, Timestamp, flag};
+use crate::event::{Header, Offset, Partition, Timestamp, ViewStart, flag};
 
 /// Offsets are stored by the pipeline once their effects are done, and committed from there in
 /// the background. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
-/// partition is more than one needs.
+/// partition is more than one needs. The ends of partitions are told, since a replay may end there: the last offsets
+/// before a committed one can be of records that are no more, or of markers.
 const OURS: &[(&str, &str)] = &[
     ("enable.auto.commit", "true"),
     ("enable.auto.offset.store", "false"),
@@ -28,7 +30,12 @@ const OURS: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "1000"),
     ("allow.auto.create.topics", "false"),
+    ("enable.partition.eof", "true"),
 ];
+
+/// A rebalance leaves alone what stays. Not for the protocol in which the broker assigns (KIP-848): that takes no such
+/// property, and is cooperative by itself.
+const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
 
 /// How long one request may take that is waited for.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -37,8 +44,8 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// [`Consumer::poll`].
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// These partitions are ours now.
-    Assigned(Vec<Partition>),
+    /// These partitions are ours now, too.
+    Assigned(Vec<Beginning>),
     /// These partitions are about to be taken away: whoever works on them has until this notice
     /// returns to store the last offsets.
     Revoking(Vec<Partition>),
@@ -48,15 +55,27 @@ pub enum Notice {
 
 /// A member of the group.
 pub struct Consumer {
-    inner: BaseConsumer<Context>,
+    inner: BaseConsumer<Membership>,
     topic: Arc<str>,
+}
+
+/// What a poll came to.
+pub enum Polled<'a> {
+    /// The next record of its partition.
+    Record(Consumed<'a>),
+    /// There is no more in this partition for now.
+    End(Partition),
+    /// Nothing came in time.
+    Nothing,
 }
 
 /// A record just consumed, still in the client's memory.
 pub struct Consumed<'a>(BorrowedMessage<'a>);
 
 impl Consumer {
-    /// Joins the group, as what `client_id` says unless the user's properties do. `notify` is called from
+    /// Joins the group, as what `client_id` says unless the user's properties do. With `restore`, a partition that is
+    /// assigned begins as far before its committed offset as the view of it does; where that was not committed along, so
+    /// many records before. `notify` is called from
     /// [`Consumer::poll`], and from dropping.
     ///
     /// # Errors
@@ -65,6 +84,7 @@ impl Consumer {
         config: &Config,
         servers: &str,
         client_id: &str,
+        restore: Option<u64>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let reset = match config.auto_offset_reset {
@@ -72,16 +92,19 @@ impl Consumer {
             AutoOffsetReset::Latest => "latest",
         };
         let topic: Arc<str> = config.topic.as_str().into();
-        let context = Context {
-            topic: Arc::clone(&topic),
-            notify: Box::new(notify),
+        let context = Membership::new(&topic, restore.map(Restore), notify);
+        let protocol = config.properties.get("group.protocol");
+        let ours = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
+            true => OURS.to_vec(),
+            false => [OURS, CLASSIC].concat(),
         };
-        let ours = [OURS, &[("client.id", client_id)]].concat();
-        let inner: BaseConsumer<Context> = properties(config, servers, &ours)
-            .set("group.id", &config.group_id)
-            .set("auto.offset.reset", reset)
-            .create_with_context(context)
-            .map_err(Error::Properties)?;
+        let named = [("client.id", client_id)];
+        let inner: BaseConsumer<Membership> =
+            properties(config, servers, &[&ours[..], &named].concat())
+                .set("group.id", &config.group_id)
+                .set("auto.offset.reset", reset)
+                .create_with_context(context)
+                .map_err(Error::Properties)?;
         let what = "subscribe to the topic";
         inner
             .subscribe(&[&topic])
@@ -98,44 +121,52 @@ impl Consumer {
     /// The next record, waiting for it at most so long.
     ///
     /// # Errors
-    /// [`Error::Fatal`] if the client cannot go on. What passes by itself is logged, and answers none.
-    pub fn poll(&self, at_most: Duration) -> Result<Option<Consumed<'_>>, Error> {
+    /// [`Error::Fatal`] if the client cannot go on. What passes by itself is logged, and answers nothing.
+    pub fn poll(&self, at_most: Duration) -> Result<Polled<'_>, Error> {
         match self.inner.poll(at_most) {
-            None => Ok(None),
-            Some(Ok(message)) => Ok(Some(Consumed(message))),
+            None => Ok(Polled::Nothing),
+            Some(Ok(message)) => Ok(Polled::Record(Consumed(message))),
+            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(Partition(partition))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
             // Of a broker that is gone the producer tells, once; librdkafka repeats it every second.
             Some(Err(error)) if is_outage(&error) => {
                 tracing::debug!(%error, "consuming is interrupted");
-                Ok(None)
+                Ok(Polled::Nothing)
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "consuming is interrupted");
-                Ok(None)
+                Ok(Polled::Nothing)
             }
         }
     }
 
     /// Says that everything before `next` is done; it is committed in the background, and when
-    /// the partition is given up.
-    pub fn store_offset(&self, partition: Partition, next: Offset) {
-        // librdkafka's call takes the offset of the last record, and adds one.
-        let stored = self
-            .inner
-            .store_offset(&self.topic, partition.0, next.0 - 1);
+    /// the partition is given up, along with where the view of the partition begins.
+    pub fn store_offset(&self, partition: Partition, next: Offset, view: ViewStart) {
+        let mut list = self.only(partition);
+        let stored = list
+            .set_all_offsets(rdkafka::Offset::Offset(next.0))
+            .and_then(|()| {
+                if let Some(mut only) = list.find_partition(&self.topic, partition.0) {
+                    only.set_metadata(view.to_string());
+                }
+                self.inner.store_offsets(&list)
+            });
         if let Err(error) = stored {
             // Only a partition that has been taken away meanwhile: its new owner begins before it.
             tracing::debug!(%error, %partition, %next, "offset not stored");
         }
     }
 
-    /// Stops fetching from a partition; polling goes on.
+    /// Stops fetching from a partition, until it is resumed or taken away; polling goes on.
     pub fn pause(&self, partition: Partition) {
+        self.inner.context().paused(partition, true);
         self.warn("pause", partition, self.inner.pause(&self.only(partition)));
     }
 
     /// Fetches from a paused partition again.
     pub fn resume(&self, partition: Partition) {
+        self.inner.context().paused(partition, false);
         self.warn(
             "resume",
             partition,
@@ -266,63 +297,8 @@ impl Consumed<'_> {
     }
 }
 
-struct Context {
-    topic: Arc<str>,
-    notify: Box<dyn Fn(Notice) + Send + Sync>,
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "consumer");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&*self.topic) else {
-            return;
-        };
-        for (&partition, about) in &topic.partitions {
-            // librdkafka answers -1 for what it does not know, or does not own.
-            if about.consumer_lag >= 0 {
-                (self.notify)(Notice::Lag(Partition(partition), about.consumer_lag));
-            }
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(list) = rebalance {
-            (self.notify)(Notice::Revoking(partitions(list)));
-        }
-    }
-
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => (self.notify)(Notice::Assigned(partitions(list))),
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::warn!(%error, "the rebalance failed"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result.as_ref().map_err(KafkaError::rdkafka_error_code) {
-            Ok(()) | Err(Some(RDKafkaErrorCode::NoOffset)) => {}
-            Err(_) => tracing::warn!(?result, "offsets are not committed; trying again"),
-        }
-    }
-}
-
 fn is_outage(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
     let code = error.rdkafka_error_code();
     code.is_some_and(|code| matches!(code, AllBrokersDown | BrokerTransportFailure | Resolve))
-}
-
-fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
-    let each = list.elements();
-    each.iter().map(|one| Partition(one.partition())).collect()
 }

@@ -6,18 +6,21 @@ mod assignment;
 mod client;
 mod config;
 mod consumer;
+mod membership;
 mod producer;
 mod progress;
 mod reader;
+mod rebalance;
 mod roster;
 
 pub use admin::{ensure_topics, wait_for_broker};
 pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
-pub use consumer::{Consumed, Consumer, Notice};
+pub use consumer::{Consumed, Consumer, Notice, Polled};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use progress::{Progress, progress};
 pub use reader::Reader;
+pub use rebalance::{Beginning, Stretch};
 pub use roster::{Member, Roll, Roster};
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {

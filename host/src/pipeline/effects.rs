@@ -117,6 +117,15 @@ impl Effects {
         }
     }
 
+    /// Leaves out what has happened before, when these records were handled for the first time.
+    pub(super) fn keep_stored_only(&mut self) {
+        let stored = std::mem::take(&mut self.stored);
+        *self = Self {
+            stored,
+            ..Self::default()
+        };
+    }
+
     /// Takes the effects of one call of this handler (name and digest), but for those of the
     /// records that `counts` leaves out.
     pub(super) fn add(

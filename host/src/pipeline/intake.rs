@@ -10,11 +10,11 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{flight::Flight, lane::Lane, workers::Workers};
+use super::{flight::Flight, lane::Lane, restore::Restores, workers::Workers};
 use crate::{
     assigned::Assigned,
     event::Partition,
-    kafka::{self, Consumed, Consumer, Notice},
+    kafka::{self, Consumed, Consumer, Notice, Polled},
     readiness::Readiness,
     replay::Commands,
     telemetry::metrics::Metrics,
@@ -41,6 +41,8 @@ pub(super) struct Intake {
     pub notices: mpsc::Receiver<Notice>,
     pub flight: Arc<Flight>,
     pub workers: Workers,
+    /// None if the view is not to be restored.
+    pub restores: Option<Restores>,
     pub metrics: Metrics,
     pub readiness: Readiness,
     pub assigned: Assigned,
@@ -73,27 +75,40 @@ impl Intake {
             while let Ok(rewind) = self.rewinds.try_recv() {
                 self.rewind(rewind, lanes);
             }
-            let record = consumer.poll(lanes.patience())?;
+            let polled = consumer.poll(lanes.patience())?;
             // A rebalance happens inside poll: it is taken note of before the record, which may
             // already be of the new assignment.
             while let Ok(notice) = self.notices.try_recv() {
                 self.note(notice, lanes);
             }
-            match record {
-                Some(record) => self.take(&record, lanes),
-                None => self.hand_over_all(lanes),
+            match polled {
+                Polled::Record(record) => self.take(&record, lanes),
+                Polled::End(partition) => self.end(partition, lanes),
+                Polled::Nothing => self.hand_over_all(lanes),
             }
         }
         Ok(())
     }
 
-    fn note(&self, notice: Notice, lanes: &mut Lanes) {
+    fn note(&mut self, notice: Notice, lanes: &mut Lanes) {
         match notice {
-            Notice::Assigned(partitions) => {
+            Notice::Assigned(assigned) => {
                 self.metrics.rebalanced();
+                let partitions: Vec<_> = assigned.iter().map(|one| one.partition).collect();
                 self.assigned.gained(&partitions);
-                self.readiness.set("group", true);
                 tracing::info!(?partitions, "partitions assigned");
+                if let Some(restores) = &mut self.restores {
+                    for one in &assigned {
+                        let restore = restores.assigned(one);
+                        if let Some(restore) = &restore {
+                            self.workers.restore(Arc::clone(restore));
+                        }
+                        let lane = Lane::new(self.consumer.topic(), one.partition, restore);
+                        lanes.0.insert(one.partition, lane);
+                    }
+                    restores.set_latch();
+                }
+                self.readiness.set("group", true);
             }
             Notice::Revoking(partitions) => {
                 self.metrics.rebalanced();
@@ -103,41 +118,66 @@ impl Intake {
                     self.metrics.revoked(partition);
                     lanes.0.remove(&partition);
                     self.workers.revoke(partition);
+                    if let Some(restores) = &mut self.restores {
+                        restores.revoked(partition);
+                    }
                 }
             }
             Notice::Lag(partition, records) => self.metrics.lag(partition, records),
         }
     }
 
-    fn take(&self, record: &Consumed<'_>, lanes: &mut Lanes) {
+    fn take(&mut self, record: &Consumed<'_>, lanes: &mut Lanes) {
         let partition = record.partition();
         let topic = self.consumer.topic();
         let lane = lanes
             .0
             .entry(partition)
-            .or_insert_with(|| Lane::new(topic, partition));
-        if lane.is_too_full_for(record) {
+            .or_insert_with(|| Lane::new(topic, partition, None));
+        if lane.is_closed_to(record) {
             self.hand_over(partition, lane);
         }
         if lane.push(record) {
             self.hand_over(partition, lane);
-            self.resume_some(lanes);
+            self.look_around(lanes);
         }
     }
 
-    fn hand_over_all(&self, lanes: &mut Lanes) {
+    /// Only a restore is interested in the end of a partition: its last records may be missing.
+    fn end(&mut self, partition: Partition, lanes: &mut Lanes) {
+        if let Some(lane) = lanes.0.get_mut(&partition)
+            && lane.is_restoring()
+        {
+            self.hand_over(partition, lane);
+            lane.ended();
+            self.look_around(lanes);
+        }
+    }
+
+    fn hand_over_all(&mut self, lanes: &mut Lanes) {
         for (&partition, lane) in &mut lanes.0 {
             self.hand_over(partition, lane);
         }
+        self.look_around(lanes);
+    }
+
+    /// What the workers have come to in the meantime.
+    fn look_around(&mut self, lanes: &mut Lanes) {
         self.resume_some(lanes);
+        let restored = self.restores.as_mut().map(Restores::look);
+        for partition in restored.into_iter().flatten() {
+            if let Some(lane) = lanes.0.get_mut(&partition) {
+                lane.restored();
+            }
+        }
     }
 
     pub(super) fn hand_over(&self, partition: Partition, lane: &mut Lane) {
-        let Some(batch) = lane.take() else {
+        let Some(parcel) = lane.take() else {
             return;
         };
         self.flight.take_off(partition);
-        if !self.workers.send(batch) {
+        if !self.workers.send(parcel) {
             self.stop.cancel();
         }
         if !lane.paused && self.flight.under_way(partition) >= PAUSE_AT {

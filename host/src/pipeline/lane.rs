@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::restore::Restore;
 use crate::{
-    event::{Partition, RawBatch},
+    event::{Offset, Partition, RawBatch},
     kafka::Consumed,
 };
 
@@ -26,25 +27,68 @@ pub(super) fn is_full(batch: &RawBatch) -> bool {
 
 pub(super) struct Lane {
     open: RawBatch,
+    /// Whether the records of the open batch were handled before.
+    replayed: bool,
+    restore: Option<Arc<Restore>>,
     pub(super) paused: bool,
 }
 
+/// A batch on its way to its worker.
+pub(super) struct Parcel {
+    pub(super) batch: RawBatch,
+    /// Its records were handled before: only the view is to be had of them.
+    pub(super) replayed: bool,
+    /// Told of how far the view has come, until that is restored.
+    pub(super) restore: Option<Arc<Restore>>,
+}
+
 impl Lane {
-    pub(super) fn new(topic: &Arc<str>, partition: Partition) -> Self {
+    pub(super) fn new(
+        topic: &Arc<str>,
+        partition: Partition,
+        restore: Option<Arc<Restore>>,
+    ) -> Self {
         Self {
             open: RawBatch::new(Arc::clone(topic), partition),
+            replayed: false,
+            restore,
             paused: false,
         }
     }
 
-    /// Whether the record would push a batch that has others over its bytes.
-    pub(super) fn is_too_full_for(&self, record: &Consumed<'_>) -> bool {
-        overflows(&self.open, record.key(), record.value())
+    /// Whether the open batch, which has others, cannot take the record: for its bytes, or since it is the first that was
+    /// never handled.
+    pub(super) fn is_closed_to(&self, record: &Consumed<'_>) -> bool {
+        let ends_replay = self.replayed && !self.is_replayed(record.offset());
+        (ends_replay && self.is_open()) || overflows(&self.open, record.key(), record.value())
+    }
+
+    /// The view is restored: nobody needs to be told any more.
+    pub(super) fn restored(&mut self) {
+        // What is replayed never comes after that, so what is open is not.
+        self.restore = None;
+    }
+
+    pub(super) fn is_restoring(&self) -> bool {
+        self.restore.is_some()
+    }
+
+    /// There is no more in the partition for now, and the open batch was handed over.
+    pub(super) fn ended(&self) {
+        if let Some(restore) = &self.restore {
+            restore.ended();
+        }
+    }
+
+    fn is_replayed(&self, offset: Offset) -> bool {
+        let restore = self.restore.as_ref();
+        restore.is_some_and(|restore| restore.is_replayed(offset))
     }
 
     /// Appends a record; answers whether the batch is full now.
     pub(super) fn push(&mut self, record: &Consumed<'_>) -> bool {
         let (timestamp, flags) = record.timestamp();
+        self.replayed = self.is_replayed(record.offset());
         self.open.push(
             record.offset(),
             record.key(),
@@ -61,11 +105,16 @@ impl Lane {
     }
 
     /// Takes what is there, if anything.
-    pub(super) fn take(&mut self) -> Option<RawBatch> {
-        if self.open.is_empty() {
-            return None;
+    pub(super) fn take(&mut self) -> Option<Parcel> {
+        let next = self.open.next_offset()?;
+        if let Some(restore) = &self.restore {
+            restore.handed(next);
         }
-        let next = self.open.empty_like();
-        Some(std::mem::replace(&mut self.open, next))
+        let empty = self.open.empty_like();
+        Some(Parcel {
+            batch: std::mem::replace(&mut self.open, empty),
+            replayed: self.replayed,
+            restore: self.restore.clone(),
+        })
     }
 }

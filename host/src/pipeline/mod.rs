@@ -11,6 +11,7 @@ mod lane;
 mod link;
 mod links;
 mod rehearsal;
+mod restore;
 mod rewind;
 mod stop;
 mod watch;
@@ -31,8 +32,8 @@ pub use deliver::Output;
 pub use rehearsal::{Account, End, Problem, Rehearsal};
 
 use self::{
-    deliver::Deliverer, flight::Flight, intake::Intake, links::Links, stop::Stop, worker::Worker,
-    workers::Workers,
+    deliver::Deliverer, flight::Flight, intake::Intake, links::Links, restore::Restores,
+    stop::Stop, worker::Worker, workers::Workers,
 };
 use crate::{
     assigned::Assigned,
@@ -62,9 +63,12 @@ pub struct Pipeline<'a> {
     pub producer: Producer,
     /// For what handlers store.
     pub store: Store,
+    /// Whether the store is rebuilt from the topic, and how many records at most are replayed of a partition where
+    /// nobody has committed what is needed.
+    pub restore: Option<u64>,
     /// Where it counts.
     pub metrics: Metrics,
-    /// Where it says that it has joined: the latch `group`.
+    /// Where it says that it has joined: the latch `group`; and that the store is rebuilt: `restored`.
     pub readiness: Readiness,
     /// Where it says which partitions it has.
     pub assigned: Assigned,
@@ -100,13 +104,19 @@ impl Pipeline<'_> {
             self.kafka,
             self.servers,
             self.client_id,
+            self.restore,
             notify,
         )?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let workers = (0..threads).map(|_| self.worker(&consumer, &flight, &stop));
+        let restores = self.restore.map(|_| {
+            let (store, metrics) = (self.store.clone(), self.metrics.clone());
+            Restores::new(store, metrics, self.readiness.clone())
+        });
         let intake = Intake {
             workers: Workers::start(workers.collect()),
+            restores,
             consumer,
             notices,
             flight,

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::intake::{Intake, Lanes};
+use super::{
+    intake::{Intake, Lanes},
+    lane::Lane,
+};
 use crate::{
     event::{Offset, Partition},
     kafka,
@@ -65,6 +68,11 @@ impl Intake {
         let from = committed.get(&partition).copied().unwrap_or(to);
         if to >= from {
             return Fate::Unchanged(from);
+        }
+        // What is still to be replayed for the view lies before this, and would be passed over.
+        if lanes.0.get(&partition).is_some_and(Lane::is_restoring) {
+            let why = "its view is being restored; try again";
+            return Fate::Failed(why.to_owned());
         }
         if let Some(lane) = lanes.0.remove(&partition)
             && lane.paused

@@ -10,11 +10,13 @@ use super::{
     deliver::{Deliverer, Originals},
     effects::Effects,
     flight::Flight,
+    lane::Parcel,
     links::Links,
+    restore::Restore,
     stop::{Halt, Undone},
 };
 use crate::{
-    event::{Batch, Offset, Partition, RawBatch, Unreadable},
+    event::{Batch, Offset, Partition, Unreadable},
     kafka::Consumer,
     plugin::Handler,
     store::Store,
@@ -47,10 +49,18 @@ struct Work {
     next: Option<Offset>,
     batch: Arc<Batch>,
     unreadable: Unreadable,
+    /// They were handled before: only the view is to be had of them.
+    replayed: bool,
+    restore: Option<Arc<Restore>>,
 }
 
-impl From<RawBatch> for Work {
-    fn from(raw: RawBatch) -> Self {
+impl From<Parcel> for Work {
+    fn from(parcel: Parcel) -> Self {
+        let Parcel {
+            batch: raw,
+            replayed,
+            restore,
+        } = parcel;
         let (partition, records) = (raw.partition, raw.len() as u64);
         let next = raw.next_offset();
         let (batch, unreadable) = raw.read();
@@ -60,17 +70,19 @@ impl From<RawBatch> for Work {
             next,
             batch: Arc::new(batch),
             unreadable,
+            replayed,
+            restore,
         }
     }
 }
 
 impl Worker {
     /// Handles a batch; its offset is stored if, and only if, everything of it is done.
-    pub(super) fn handle(&mut self, raw: RawBatch) {
+    pub(super) fn handle(&mut self, parcel: Parcel) {
         if self.stopped {
-            return self.flight.land(raw.partition);
+            return self.flight.land(parcel.batch.partition);
         }
-        let work = Work::from(raw);
+        let work = Work::from(parcel);
         match self.held.get_mut(&work.partition) {
             Some(held) => held.batches.push_back(work),
             None => self.try_in_order([work].into()),
@@ -92,8 +104,15 @@ impl Worker {
         }
     }
 
-    /// Another member has the partition now, and handles again what is held of it.
+    /// Rebuilds the view of a partition from what comes next.
+    pub(super) fn restore(&mut self, restore: &Restore) {
+        self.store.restore(restore.partition, restore.view_start());
+        restore.begin();
+    }
+
+    /// Another member has the partition now: it handles again what is held of it, and shows what was shown of it.
     pub(super) fn revoke(&mut self, partition: Partition) {
+        self.store.remove(partition);
         self.drop_held(partition);
     }
 
@@ -127,12 +146,7 @@ impl Worker {
                 continue;
             }
             match self.process(&work) {
-                Ok(()) => {
-                    self.metrics.consumed(partition, work.records);
-                    if let Some(next) = work.next {
-                        self.consumer.store_offset(partition, next);
-                    }
-                }
+                Ok(()) => self.done(&work),
                 Err(Undone::Stopped) => self.stopped = true,
                 Err(Undone::Halted(Halt { by })) => {
                     batches.push_front(work);
@@ -145,12 +159,30 @@ impl Worker {
         }
     }
 
+    /// Every effect of a batch is done.
+    fn done(&self, work: &Work) {
+        let Some(next) = work.next else {
+            return;
+        };
+        if !work.replayed {
+            self.metrics.consumed(work.partition, work.records);
+            let view = self.store.view_start(work.partition, next);
+            self.consumer.store_offset(work.partition, next, view);
+        }
+        if let Some(restore) = &work.restore {
+            restore.advance(next);
+        }
+    }
+
     fn process(&mut self, work: &Work) -> Result<(), Undone> {
         let Work {
             batch, unreadable, ..
         } = work;
         let mut effects = Effects::of_unreadable(unreadable);
         self.run_chain(Arc::clone(batch), &mut effects)?;
+        if work.replayed {
+            effects.keep_stored_only();
+        }
         let originals = Originals { batch, unreadable };
         self.deliverer.deliver(&originals, &mut effects)?;
         // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.

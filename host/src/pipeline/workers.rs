@@ -1,10 +1,14 @@
 //! The threads that run handlers: one a core, each with instances of its own. A partition always goes to the same
 //! one, which keeps its order.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
-use super::worker::Worker;
-use crate::event::{Offset, Partition, RawBatch};
+use super::{lane::Parcel, restore::Restore, worker::Worker};
+use crate::event::{Offset, Partition};
 
 pub(super) struct Workers(Vec<Desk>);
 
@@ -18,11 +22,13 @@ struct Desk {
 // Queued one by one, and nearly always the large one.
 #[allow(clippy::large_enum_variant)]
 enum Job {
-    Handle(RawBatch),
-    /// What is held of this partition is another member's now.
+    Handle(Parcel),
+    /// This partition is another member's now, with what is held and shown of it.
     Revoke(Partition),
     /// This partition is handled again from this offset on.
     Rewind(Partition, Offset),
+    /// The view of a partition is to be rebuilt from here on.
+    Restore(Arc<Restore>),
 }
 
 /// How soon a worker that holds a stopped partition sees that it may go on.
@@ -42,21 +48,28 @@ impl Workers {
 
     /// Answers whether the worker took it: one that has panicked does not, and joining says why.
     #[must_use]
-    pub(super) fn send(&self, batch: RawBatch) -> bool {
-        let desk = &self.0[index(batch.partition, self.0.len())];
-        desk.jobs.send(Job::Handle(batch)).is_ok()
+    pub(super) fn send(&self, parcel: Parcel) -> bool {
+        self.give(parcel.batch.partition, Job::Handle(parcel))
     }
 
-    /// Lets go of what is held of a partition. A worker that has panicked holds nothing.
+    /// Lets go of a partition, after what is still under way of it. A worker that has panicked holds nothing.
     pub(super) fn revoke(&self, partition: Partition) {
+        self.give(partition, Job::Revoke(partition));
+    }
+
+    /// Begins to rebuild the view of a partition, after what is still under way of it.
+    pub(super) fn restore(&self, restore: Arc<Restore>) {
+        self.give(restore.partition, Job::Restore(restore));
+    }
+
+    fn give(&self, partition: Partition, job: Job) -> bool {
         let desk = &self.0[index(partition, self.0.len())];
-        let _ = desk.jobs.send(Job::Revoke(partition));
+        desk.jobs.send(job).is_ok()
     }
 
     /// Takes back what was shown of a partition from this offset on, and lets go of what is held of it.
     pub(super) fn rewind(&self, partition: Partition, to: Offset) {
-        let desk = &self.0[index(partition, self.0.len())];
-        let _ = desk.jobs.send(Job::Rewind(partition, to));
+        self.give(partition, Job::Rewind(partition, to));
     }
 
     /// Lets every worker finish what it has.
@@ -78,9 +91,10 @@ fn work(mut worker: Worker, queue: &mpsc::Receiver<Job>) {
             Duration::MAX
         };
         match queue.recv_timeout(patience) {
-            Ok(Job::Handle(batch)) => worker.handle(batch),
+            Ok(Job::Handle(parcel)) => worker.handle(parcel),
             Ok(Job::Revoke(partition)) => worker.revoke(partition),
             Ok(Job::Rewind(partition, to)) => worker.rewind(partition, to),
+            Ok(Job::Restore(restore)) => worker.restore(&restore),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }

@@ -11,6 +11,8 @@ pub struct Config {
     pub max_events: u64,
     /// Memory for them, at most; more than 0.
     pub max_bytes: ByteSize,
+    /// Whether it is rebuilt from the topic after a restart and when partitions come; else it starts empty.
+    pub restore: bool,
 }
 
 impl Config {
@@ -33,6 +35,7 @@ impl Default for Config {
         Self {
             max_events: 1_000_000,
             max_bytes: ByteSize::gib(1),
+            restore: true,
         }
     }
 }

@@ -26,7 +26,7 @@ pub use merge::Row;
 pub use read::{Filter, Order, Progress, Quota, Scan, Within};
 use state::State;
 
-use crate::event::{Batch, Offset, Partition};
+use crate::event::{Batch, Offset, Partition, ViewStart};
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -63,6 +63,30 @@ impl Store {
     /// Takes out of the view of a partition what it holds from this offset on: it is to be handled again.
     pub fn rewind(&self, partition: Partition, to: Offset) {
         self.lock().truncate(partition, to.0);
+    }
+
+    /// Takes a partition out of the view: another instance has it now. A cursor keeps its place in it, for when it comes
+    /// back.
+    pub fn remove(&self, partition: Partition) {
+        self.lock().remove(partition);
+    }
+
+    /// Begins to rebuild a partition, which is empty then: what is appended from now on is what was there before, from
+    /// `start` on. Until [`Store::restored`] a cursor does not lose its place to what is not there yet.
+    pub fn restore(&self, partition: Partition, start: ViewStart) {
+        self.lock().restore(partition, start);
+    }
+
+    /// Says that a partition is rebuilt.
+    pub fn restored(&self, partition: Partition) {
+        self.lock().restored(partition);
+    }
+
+    /// Where the view of a partition begins, of which everything before `next` was handled: what
+    /// [`Store::restore`] needs to build the same again.
+    #[must_use]
+    pub fn view_start(&self, partition: Partition, next: Offset) -> ViewStart {
+        self.lock().view_start(partition, next)
     }
 
     /// The number of Eventos.

@@ -7,7 +7,7 @@ use super::{
     segment::{Entry, Segment},
     tipos::Tipos,
 };
-use crate::event::Offset;
+use crate::event::{Offset, Timestamp, ViewStart};
 
 /// How large a segment becomes. The oldest Eventos are freed by whole segments.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +35,33 @@ pub(super) struct Partition {
     last: Option<(i64, i64)>,
     /// Offset and order time of the last that went because it was the oldest.
     evicted: Option<(i64, i64)>,
+    /// It is being rebuilt: what a cursor has passed may not be there yet.
+    pub(super) restoring: bool,
 }
 
 impl Partition {
+    /// An empty one that is being rebuilt from `start` on.
+    pub(super) fn restoring(start: ViewStart) -> Self {
+        let before = (start.time != Timestamp::NONE).then_some((start.offset.0 - 1, start.time.0));
+        Self {
+            last: before,
+            evicted: before,
+            restoring: true,
+            ..Self::default()
+        }
+    }
+
+    /// Where it begins, if everything before `next` was handled.
+    pub(super) fn view_start(&self, next: Offset) -> ViewStart {
+        let oldest = self.segments.front();
+        let oldest = oldest.map(|first| (first.offset(self.head), first.time(self.head)));
+        let time = oldest.or(self.last).map(|(_, time)| Timestamp(time));
+        ViewStart {
+            offset: oldest.map_or(next, |(offset, _)| Offset(offset)),
+            time: time.unwrap_or(Timestamp::NONE),
+        }
+    }
+
     /// Appends one; its offset is not below the last. A new segment is made of the spare one.
     pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape, spare: &mut Option<Segment>) {
         let time = self

@@ -156,7 +156,12 @@ impl Scan {
         };
         let at = self.at.get_or_insert_default();
         for reader in &readers {
-            at.set(reader.number, reader.position());
+            let (number, mut position) = (reader.number, reader.position());
+            // Upwards, what a cursor has passed is not read again, though it is not there yet.
+            if reader.partition.restoring && self.order == Order::Asc {
+                position = position.max(at.get(number));
+            }
+            at.set(number, position);
         }
         progress
     }

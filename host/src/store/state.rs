@@ -14,7 +14,7 @@ use super::{
     segment::{Entry, Segment},
     tipos::Tipos,
 };
-use crate::event::{self, Batch, Texts};
+use crate::event::{self, Batch, Offset, Texts, Timestamp, ViewStart};
 
 /// Everything that is stored.
 pub(super) struct State {
@@ -81,6 +81,35 @@ impl State {
         self.events += appended;
         self.bytes = self.bytes - before + partition.memory_from(tail);
         self.evict();
+    }
+
+    /// Lets a partition go, whole.
+    pub(super) fn remove(&mut self, number: event::Partition) {
+        self.truncate(number, i64::MIN);
+        self.partitions.remove(&number);
+    }
+
+    /// Begins to rebuild a partition.
+    pub(super) fn restore(&mut self, number: event::Partition, start: ViewStart) {
+        self.remove(number);
+        let partition = Partition::restoring(start);
+        self.partitions.insert(number, partition);
+    }
+
+    /// A partition is rebuilt.
+    pub(super) fn restored(&mut self, number: event::Partition) {
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.restoring = false;
+        }
+    }
+
+    pub(super) fn view_start(&self, number: event::Partition, next: Offset) -> ViewStart {
+        let empty = ViewStart {
+            offset: next,
+            time: Timestamp::NONE,
+        };
+        let partition = self.partitions.get(&number);
+        partition.map_or(empty, |partition| partition.view_start(next))
     }
 
     pub(super) fn events(&self) -> u64 {

@@ -40,6 +40,7 @@ pub struct Metrics {
     dead_letters: Family<OfHandler, Counter>,
     store_events: Gauge<u64, AtomicU64>,
     store_bytes: Gauge<u64, AtomicU64>,
+    restore: Family<OfPartition, Gauge>,
     rebalances: Counter,
 }
 
@@ -96,6 +97,7 @@ impl Metrics {
             dead_letters: Family::default(),
             store_events: Gauge::default(),
             store_bytes: Gauge::default(),
+            restore: Family::default(),
             rebalances: Counter::default(),
         };
         metrics.registry = Arc::new(metrics.register());
@@ -172,6 +174,11 @@ impl Metrics {
         let bytes = self.store_bytes.clone();
         to.register_with_unit("store", "Memory of the store", Unit::Bytes, bytes);
         to.register(
+            "restore_records",
+            "Records that are still to be replayed for the store, at most",
+            self.restore.clone(),
+        );
+        to.register(
             "rebalances",
             "Changes of the partitions that are assigned",
             self.rebalances.clone(),
@@ -194,9 +201,15 @@ impl Metrics {
         self.lag.get_or_create(&of(partition)).set(records);
     }
 
-    /// A partition is another's now: its lag is no longer ours to tell.
+    /// So many records of a partition are still to be replayed for the store.
+    pub fn restoring(&self, partition: Partition, records: i64) {
+        self.restore.get_or_create(&of(partition)).set(records);
+    }
+
+    /// A partition is another's now: its lag is no longer ours to tell, nor what is to be restored of it.
     pub fn revoked(&self, partition: Partition) {
         self.lag.remove(&of(partition));
+        self.restore.remove(&of(partition));
     }
 
     /// Partitions were assigned or revoked.
@@ -266,6 +279,7 @@ mod tests {
         metrics.consumed(partition, 2);
         metrics.produced(partition, 1);
         metrics.lag(partition, 7);
+        metrics.restoring(partition, 9);
         metrics.rebalanced();
         metrics.unreadable(1);
         metrics.store(5, 600);
@@ -283,6 +297,7 @@ mod tests {
             r#"eventos_consumed_total{partition="3"} 2"#,
             r#"eventos_produced_total{partition="3"} 1"#,
             r#"eventos_consumer_lag{partition="3"} 7"#,
+            r#"eventos_restore_records{partition="3"} 9"#,
             r#"eventos_handler_calls_total{handler="store"} 1"#,
             r#"eventos_handler_events_total{handler="store",outcome="pass"} 256"#,
             r#"eventos_handler_events_total{handler="store",outcome="reject"} 1"#,

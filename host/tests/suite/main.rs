@@ -16,5 +16,6 @@ mod output;
 mod peers;
 mod redriving;
 mod replaying;
+mod restoring;
 mod sending;
 mod support;

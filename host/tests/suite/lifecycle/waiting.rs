@@ -41,9 +41,9 @@ fn it_waits_alive_but_not_ready_and_is_ready_once_the_broker_is_there() {
     assert_eq!(get(&daemon, "/healthz"), (200, json!({"status": "ok"})));
     let (status, problem) = get(&daemon, "/readyz");
     assert_eq!(status, 503);
-    assert_eq!(problem["pending"], json!(["broker", "group"]));
+    assert_eq!(problem["pending"], json!(["broker", "group", "restored"]));
     let detail = problem["detail"].as_str().expect("a text");
-    assert_eq!(detail, "waiting for: broker, group");
+    assert_eq!(detail, "waiting for: broker, group, restored");
     // Nothing is stored, and asking does no harm.
     assert_eq!(get(&daemon, "/messages"), (200, json!([])));
 

@@ -1,0 +1,145 @@
+//! Through a chain that drops, replaces, emits, rejects and panics.
+
+use std::fs;
+
+use super::{produce_all, setup, shown, wait_until_committed};
+use crate::support::{Broker, Daemon, Setup, create_topic, read_topic};
+
+const TIPOS: [&str; 9] = [
+    "good",
+    "drop",
+    "replace",
+    "emit",
+    "reject",
+    "emit-panic",
+    "store",
+    "replace-none",
+    "store-reject",
+];
+
+#[test]
+fn after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice_with_the_broker_inside() {
+    after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice(Broker::Embedded);
+}
+
+#[test]
+fn after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice_with_kafka() {
+    after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice(Broker::Kafka);
+}
+
+fn after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice(broker: Broker) {
+    let (setup, copies) = with_probe(broker);
+    let daemon = setup.start();
+    send_some(&setup, &daemon);
+    let before = shown(&daemon);
+    let [dead, copied] = happened(&setup, &daemon, &copies);
+    assert!(dead > 100 && copied > 100, "{dead} dead, {copied} copied");
+    daemon.kill();
+
+    // Ready is restored: nothing is waited for.
+    let daemon = setup.start();
+    assert_eq!(shown(&daemon), before);
+    // What comes now is handled once more as ever, after the replay.
+    daemon.send(r#"{"id":"after","tipo":"emit"}"#);
+    wait_until_committed(&setup, &daemon);
+    let now = happened(&setup, &daemon, &copies);
+    assert_eq!(now, [dead, copied + 1]);
+    assert!(
+        daemon.log().contains("the view is restored"),
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(daemon.sum("eventos_restore_records"), 0.0);
+    assert_eq!(daemon.sum("eventos_dead_letters_total"), 0.0);
+    assert_eq!(daemon.sum("eventos_consumed_total"), 1.0);
+}
+
+#[test]
+fn a_chain_that_changed_meanwhile_gives_what_it_gives_now() {
+    let (setup, _) = with_probe(Broker::Embedded);
+    let daemon = setup.start();
+    send_some(&setup, &daemon);
+    let before = daemon.wait_for_messages(count(&daemon)).len();
+    assert!(daemon.stop().success());
+
+    fs::remove_file(setup.dir.path().join("plugins/00-probe.wasm")).expect("removed");
+    let daemon = setup.start();
+    let now = count(&daemon);
+    assert_ne!(now, before);
+    assert_eq!(now, 9 * 120, "`store` alone stores each of them");
+}
+
+#[test]
+fn a_handler_that_stops_partitions_stops_them_in_a_replay_too() {
+    let own = "[handler.probe]\non_error = \"stop\"\n";
+    let setup = setup(Broker::Embedded, &["store"], own);
+    let daemon = setup.start();
+    daemon.send(r#"{"id":"it","tipo":"panic"}"#);
+    wait_until_committed(&setup, &daemon);
+    daemon.kill();
+
+    let probe = setup.dir.path().join("plugins/50-probe.wasm");
+    fs::copy(crate::support::handler("probe"), &probe).expect("copied");
+    let daemon = setup.spawn();
+    daemon.wait_for_log("the partition stops", "partition=");
+    let ready = daemon.client().get(daemon.url("/readyz")).send();
+    let pending = ready.expect("answered").text().expect("a body");
+    assert!(pending.contains("restored"), "{pending}");
+
+    fs::remove_file(&probe).expect("removed");
+    daemon.wait_until_ready();
+    assert_eq!(shown(&daemon), r#"[{"id":"it","tipo":"panic"}]"#);
+}
+
+#[test]
+fn without_restore_it_starts_empty() {
+    let setup = setup(Broker::Embedded, &["store"], "[store]\nrestore = false\n");
+    let daemon = setup.start();
+    daemon.send(r#"{"id":"before","tipo":"t"}"#);
+    wait_until_committed(&setup, &daemon);
+    daemon.kill();
+
+    let daemon = setup.start();
+    daemon.send(r#"{"id":"after","tipo":"t"}"#);
+    wait_until_committed(&setup, &daemon);
+    assert_eq!(shown(&daemon), r#"[{"id":"after","tipo":"t"}]"#);
+}
+
+/// `probe` before `store`, and the topic that it emits to, which has to be this run's own on a shared Kafka.
+fn with_probe(broker: Broker) -> (Setup, String) {
+    let copies = format!("copies-{}", std::process::id());
+    let own =
+        format!("[handler.probe]\nproduce = [{copies:?}]\nconfig = {{ emit_to = {copies:?} }}\n");
+    if broker == Broker::Kafka {
+        create_topic(&broker.servers(), &copies, 1);
+    }
+    (setup(broker, &["probe", "store"], &own), copies)
+}
+
+fn send_some(setup: &Setup, daemon: &Daemon) {
+    let evento = |i: usize| {
+        // The first of each partition is shown: the view begins there.
+        let tipo = if i < 4 {
+            "good"
+        } else {
+            TIPOS[i * 7 / 4 % TIPOS.len()]
+        };
+        // Times go back and forth.
+        let at = i64::try_from(i * 37 % 1_000).expect("small");
+        (format!(r#"{{"id":"e{i}","tipo":"{tipo}"}}"#), at)
+    };
+    let eventos: Vec<_> = (0..TIPOS.len() * 120).map(evento).collect();
+    produce_all(daemon, &setup.topic(), &eventos);
+    wait_until_committed(setup, daemon);
+}
+
+/// How many dead letters and how many copies there are.
+fn happened(setup: &Setup, daemon: &Daemon, copies: &str) -> [usize; 2] {
+    let dead = setup.read_dead_letters(daemon).len();
+    [dead, read_topic(daemon.broker(), copies).len()]
+}
+
+fn count(daemon: &Daemon) -> usize {
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown(daemon)).expect("JSON");
+    shown.len()
+}

@@ -1,0 +1,74 @@
+//! Where the last offsets before the committed one have no record.
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+use super::{setup, shown};
+use crate::support::{Broker, DEADLINE, Setup};
+
+#[test]
+fn a_marker_before_the_committed_offset_is_not_waited_for_with_the_broker_inside() {
+    a_marker_before_the_committed_offset_is_not_waited_for(Broker::Embedded);
+}
+
+#[test]
+fn a_marker_before_the_committed_offset_is_not_waited_for_with_kafka() {
+    a_marker_before_the_committed_offset_is_not_waited_for(Broker::Kafka);
+}
+
+/// Somebody else commits the offset after the marker of a transaction, and nothing along with it: no record shows that
+/// the replay is over, nor where the view began.
+fn a_marker_before_the_committed_offset_is_not_waited_for(broker: Broker) {
+    // The broker has to be there while the daemon is not.
+    let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
+    let mut setup = setup(broker, &["store"], "");
+    if let Some(host) = &host {
+        setup.servers = host.broker().to_owned();
+    }
+    let daemon = setup.start();
+    in_a_transaction(daemon.broker(), &setup.topic());
+    daemon.wait_for_messages(1);
+    let servers = daemon.broker().to_owned();
+    assert!(daemon.stop().success());
+    commit(&servers, &setup, 2);
+
+    let daemon = setup.start();
+    assert_eq!(shown(&daemon), r#"[{"id":"it","tipo":"t"}]"#);
+    assert_eq!(daemon.sum("eventos_consumed_total"), 0.0);
+}
+
+/// Sets the group, which has no members, to this offset of the first partition.
+fn commit(servers: &str, setup: &Setup, offset: i64) {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", &setup.name)
+        .create()
+        .expect("a client");
+    let mut offsets = TopicPartitionList::new();
+    offsets
+        .add_partition_offset(&setup.topic(), 0, Offset::Offset(offset))
+        .expect("added");
+    consumer
+        .commit(&offsets, CommitMode::Sync)
+        .expect("committed");
+}
+
+fn in_a_transaction(servers: &str, topic: &str) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("transactional.id", topic)
+        .create()
+        .expect("a client");
+    producer.init_transactions(DEADLINE).expect("begun");
+    producer.begin_transaction().expect("begun");
+    let record = BaseRecord::<[u8], [u8]>::to(topic).partition(0);
+    let record = record.payload(br#"{"id":"it","tipo":"t"}"#);
+    producer
+        .send(record)
+        .map_err(|(error, _)| error)
+        .expect("queued");
+    producer.commit_transaction(DEADLINE).expect("committed");
+}

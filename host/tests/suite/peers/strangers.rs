@@ -33,6 +33,8 @@ fn a_member_that_is_no_daemon_is_named_with_what_it_has(broker: Broker) {
         .set("bootstrap.servers", group.daemons[0].broker())
         .set("group.id", &group.setups[0].name)
         .set("client.id", "http://user:secret@127.0.0.1:1")
+        // Whoever is in one group has to agree on how it is shared out.
+        .set("partition.assignment.strategy", "cooperative-sticky")
         .create()
         .expect("a client");
     let topic = group.setups[0].topic();

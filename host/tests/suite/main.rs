@@ -14,6 +14,7 @@ mod lifecycle;
 mod main_job;
 mod output;
 mod peers;
+mod rebalances;
 mod redriving;
 mod replaying;
 mod restoring;

@@ -1,0 +1,100 @@
+//! The group's protocols: cooperative, eager, static members, and the one in which the broker assigns.
+
+use std::time::{Duration, Instant};
+
+use super::{Group, PARTITIONS, wait_until_shared};
+use crate::support::{Broker, Setup};
+
+/// A member that was killed is noticed in a second; Kafka takes no less than six.
+const QUICK: &str = "\"session.timeout.ms\" = \"1000\"\n\"heartbeat.interval.ms\" = \"300\"";
+const LEAST: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"";
+
+#[test]
+fn members_come_go_and_die_with_the_broker_inside() {
+    let took = members_come_go_and_die(Broker::Embedded, QUICK);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn members_come_go_and_die_with_kafka() {
+    let took = members_come_go_and_die(Broker::Kafka, LEAST);
+    assert!(took < Duration::from_secs(6 + 3), "{took:?}");
+}
+
+#[test]
+fn members_come_go_and_die_by_an_eager_protocol_with_the_broker_inside() {
+    let range = format!("{QUICK}\n\"partition.assignment.strategy\" = \"range\"");
+    members_come_go_and_die(Broker::Embedded, &range);
+}
+
+#[test]
+fn members_come_go_and_die_by_an_eager_protocol_with_kafka() {
+    let range = format!("{LEAST}\n\"partition.assignment.strategy\" = \"range\"");
+    members_come_go_and_die(Broker::Kafka, &range);
+}
+
+#[test]
+fn members_come_go_and_die_where_kafka_assigns() {
+    members_come_go_and_die(Broker::Kafka, "\"group.protocol\" = \"consumer\"");
+}
+
+/// Two, three, then one, under load; answers how long after a kill the last one has everything.
+fn members_come_go_and_die(broker: Broker, properties: &str) -> Duration {
+    let group = Group::new(broker, properties);
+    let (_first, first) = group.join("");
+    let load = group.load();
+    let (_second, second) = group.join("");
+    wait_until_shared(&[&first, &second], 1);
+    let (_third, third) = group.join("");
+    wait_until_shared(&[&first, &second, &third], 1);
+
+    assert!(second.stop().success());
+    wait_until_shared(&[&first, &third], 1);
+    assert_eq!(group.came_again(), 0, "nobody was killed yet");
+    let killed = Instant::now();
+    third.kill();
+    wait_until_shared(&[&first], 1);
+    let took = killed.elapsed();
+    let sent = load.stop();
+    group.wait_until_done();
+    let again = group.judge(&sent);
+    let all: i64 = sent.iter().sum();
+    println!("{all} sent, {again} again, taken over after {took:?}");
+    // What was handled before the kill and not committed yet: its last half second, or a little more on a busy machine.
+    assert!(again < 6_000, "{again} of {all} came again");
+    // It shows what the others had shown, too.
+    assert_eq!(first.sum("eventos_store_events"), all as f64);
+    took
+}
+
+#[test]
+fn a_static_member_that_restarts_gets_its_partitions_back_without_a_rebalance() {
+    let group = Group::new(Broker::Embedded, "\"session.timeout.ms\" = \"30000\"");
+    let (_first, first) = group.join("\"group.instance.id\" = \"one\"");
+    let (setup, second) = group.join("\"group.instance.id\" = \"two\"");
+    wait_until_shared(&[&first, &second], 1);
+    let (held, rebalances) = (super::held(&second), first.sum("eventos_rebalances_total"));
+    let load = group.load();
+    second.kill();
+    let second = setup.start();
+    wait_until_shared(&[&first, &second], 1);
+    assert_eq!(super::held(&second), held);
+    let sent = load.stop();
+    group.wait_until_done();
+    group.judge(&sent);
+    assert_eq!(first.sum("eventos_rebalances_total"), rebalances);
+    let shown = first.sum("eventos_store_events") + second.sum("eventos_store_events");
+    assert_eq!(shown, sent.iter().sum::<i64>() as f64);
+}
+
+#[test]
+fn the_broker_inside_refuses_to_assign_by_itself_and_the_log_says_so() {
+    let own = "[kafka.properties]\n\"group.protocol\" = \"consumer\"\n";
+    let setup = Setup::new(Broker::Embedded, &["store"], own);
+    let daemon = setup.spawn();
+    let said = daemon.wait_for_log("group.protocol", "eventos");
+    assert!(!said.is_empty());
+    let ready = daemon.client().get(daemon.url("/readyz")).send();
+    assert_eq!(ready.expect("answered").status(), 503);
+    assert_eq!(super::held(&daemon), 0, "of {PARTITIONS}");
+}

@@ -133,6 +133,17 @@ impl Consumer {
                 tracing::debug!(%error, "consuming is interrupted");
                 Ok(Polled::Nothing)
             }
+            Some(Err(error))
+                if error.rdkafka_error_code()
+                    == Some(RDKafkaErrorCode::InconsistentGroupProtocol) =>
+            {
+                tracing::error!(
+                    %error,
+                    "the group's other members share partitions out in another way; set \
+                     \"partition.assignment.strategy\" in [kafka.properties] to theirs, such as \"range\" or \"roundrobin\""
+                );
+                Ok(Polled::Nothing)
+            }
             Some(Err(error)) => {
                 tracing::warn!(%error, "consuming is interrupted");
                 Ok(Polled::Nothing)

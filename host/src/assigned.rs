@@ -14,14 +14,26 @@ pub struct Assigned {
 #[derive(Debug, Default)]
 struct State {
     partitions: Partitions,
+    /// Those whose view is not whole yet.
+    restoring: Partitions,
     changes: u64,
 }
 
 impl Assigned {
-    /// These came.
-    pub fn gained(&self, partitions: &[Partition]) {
+    /// These came; with `restoring`, their views are still to be rebuilt.
+    pub fn gained(&self, partitions: &[Partition], restoring: bool) {
         let mut state = self.lock();
         state.partitions.add(partitions.iter().copied());
+        if restoring {
+            state.restoring.add(partitions.iter().copied());
+        }
+        state.changes += 1;
+    }
+
+    /// The view of this one is whole now.
+    pub fn restored(&self, partition: Partition) {
+        let mut state = self.lock();
+        state.restoring = state.restoring.without(&[partition].into_iter().collect());
         state.changes += 1;
     }
 
@@ -30,6 +42,7 @@ impl Assigned {
         let mut state = self.lock();
         let gone = partitions.iter().copied().collect();
         state.partitions = state.partitions.without(&gone);
+        state.restoring = state.restoring.without(&gone);
         state.changes += 1;
     }
 
@@ -37,6 +50,12 @@ impl Assigned {
     #[must_use]
     pub fn partitions(&self) -> Partitions {
         self.lock().partitions.clone()
+    }
+
+    /// Those of them whose view is not whole yet.
+    #[must_use]
+    pub fn restoring(&self) -> Partitions {
+        self.lock().restoring.clone()
     }
 
     /// How often it has changed. A rebalance that leaves everything as it is counts too.
@@ -57,12 +76,25 @@ mod tests {
     #[test]
     fn it_has_what_came_and_has_not_gone() {
         let assigned = Assigned::default();
-        assigned.gained(&[Partition(0), Partition(1)]);
-        assigned.clone().gained(&[Partition(5)]);
+        assigned.gained(&[Partition(0), Partition(1)], false);
+        assigned.clone().gained(&[Partition(5)], false);
         assigned.lost(&[Partition(0)]);
         assert_eq!(assigned.partitions().to_string(), "1,5");
         assert_eq!(assigned.changes(), 3);
-        assigned.gained(&[]);
+        assigned.gained(&[], false);
         assert_eq!(assigned.changes(), 4);
+    }
+
+    #[test]
+    fn a_view_is_whole_once_it_is_restored_or_another_has_it() {
+        let assigned = Assigned::default();
+        assigned.gained(&[Partition(0)], false);
+        assigned.gained(&[Partition(1), Partition(2)], true);
+        assert_eq!(assigned.restoring().to_string(), "1-2");
+        assigned.restored(Partition(1));
+        assert_eq!(assigned.restoring().to_string(), "2");
+        assigned.lost(&[Partition(2)]);
+        assert_eq!(assigned.restoring().to_string(), "-");
+        assert_eq!(assigned.partitions().to_string(), "0-1");
     }
 }

@@ -32,7 +32,7 @@ pub struct Beginning {
 pub struct Stretch {
     /// The first offset that is consumed; the committed one where there is nothing to replay.
     pub from: Offset,
-    /// The committed offset: what is before it was handled before. 0 where none is committed.
+    /// The committed offset: what is before it was handled before. 0 where none is, or one of a topic that is no more.
     pub committed: Offset,
     /// Where the partition ended when it was assigned.
     pub end: Offset,
@@ -107,16 +107,14 @@ impl Restore {
 
     fn stretch(self, committed: &TopicPartitionListElem<'_>, first: i64, end: i64) -> Stretch {
         let view: Option<ViewStart> = committed.metadata().parse().ok();
-        let committed = raw(committed.offset()).unwrap_or(0);
+        // Past the end it is of a topic that was deleted since: of what is there now, nothing was handled.
+        let committed = raw(committed.offset()).filter(|&offset| offset <= end);
+        let view = view.filter(|_| committed.is_some());
+        let committed = committed.unwrap_or(0);
         let back = i64::try_from(self.0).unwrap_or(i64::MAX);
         let wanted = view.map_or(committed.saturating_sub(back), |view| view.offset.0);
-        // Past the end it is of a topic that was deleted since: what is there now was never handled.
-        let from = match committed <= end {
-            true => wanted.max(first).min(committed),
-            false => committed,
-        };
         Stretch {
-            from: Offset(from),
+            from: Offset(wanted.max(first).min(committed)),
             committed: Offset(committed),
             end: Offset(end),
             view,

@@ -96,6 +96,7 @@ impl Shared {
     /// Without an answer, what was known before is the best guess: peers answer for what they have only.
     fn learn(&self, changes: u64, answer: Result<Roll, String>) -> Arc<Division> {
         let ours = self.assigned.partitions();
+        let restoring = self.assigned.restoring();
         let own_url = self.own_url.as_ref();
         let mut known = self.known();
         let before = known.take().and_then(|known| known.roll);
@@ -113,7 +114,10 @@ impl Shared {
             (Err(error), None) => (Division::unknown(ours, &error), None, Some(PAUSE)),
         };
         let holds_until = holds.map(|holds| Instant::now() + holds);
-        let division = Arc::new(division);
+        let division = Arc::new(Division {
+            restoring,
+            ..division
+        });
         *known = Some(Known {
             division: Arc::clone(&division),
             roll,

@@ -13,6 +13,8 @@ pub struct Division {
     pub all: Option<Partitions>,
     /// Those of this instance.
     pub ours: Partitions,
+    /// Those of them whose view is not whole yet.
+    pub restoring: Partitions,
     /// Those of others that can be asked.
     pub peers: Vec<Peer>,
     /// Those of which another has the newest state: peers, or members that cannot be asked.

@@ -95,7 +95,7 @@ impl Intake {
             Notice::Assigned(assigned) => {
                 self.metrics.rebalanced();
                 let partitions: Vec<_> = assigned.iter().map(|one| one.partition).collect();
-                self.assigned.gained(&partitions);
+                self.assigned.gained(&partitions, self.restores.is_some());
                 tracing::info!(?partitions, "partitions assigned");
                 if let Some(restores) = &mut self.restores {
                     for one in &assigned {
@@ -166,6 +166,7 @@ impl Intake {
         self.resume_some(lanes);
         let restored = self.restores.as_mut().map(Restores::look);
         for partition in restored.into_iter().flatten() {
+            self.assigned.restored(partition);
             if let Some(lane) = lanes.0.get_mut(&partition) {
                 lane.restored();
             }

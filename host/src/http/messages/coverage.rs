@@ -29,11 +29,16 @@ pub(super) struct Coverage {
 impl Coverage {
     /// That of an answer for which no peer was asked yet.
     pub(super) fn own(division: &Division) -> Self {
-        Self {
+        let mut coverage = Self {
             all: division.all.clone(),
             covered: division.ours.clone(),
             missing: division.missing.clone(),
+        };
+        if !division.restoring.is_empty() {
+            let reason = "the view of them is being restored here; /readyz waits for it";
+            coverage.miss(division.restoring.clone(), reason.to_owned());
         }
+        coverage
     }
 
     /// These are covered too.

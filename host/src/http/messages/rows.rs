@@ -33,7 +33,9 @@ pub(in crate::http) async fn rows(
     let asked = parameters.get("partitions").unwrap_or_default();
     let asked = asked.parse::<Partitions>();
     let asked = asked.map_err(|fault| refused(format!("partitions: {fault}")))?;
-    let covered = asked.common(&peers.assigned().partitions());
+    let assigned = peers.assigned();
+    let shown = assigned.partitions().without(&assigned.restoring());
+    let covered = asked.common(&shown);
     let filter = listing.filter_within(Within::Only(covered.clone()));
     let own = OwnRows::find(&store, &listing, filter).await;
 

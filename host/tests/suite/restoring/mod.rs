@@ -3,6 +3,7 @@
 mod bounds;
 mod chain;
 mod gaps;
+mod unfinished;
 
 use rdkafka::producer::BaseRecord;
 

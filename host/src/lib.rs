@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod assigned;
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;

@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
+    causes::in_one_line,
     config::{Config, Examined, Problem},
     plugin::{self, Cache, Engine, Handler, HandlerFile},
     telemetry::metrics::Metrics,
@@ -150,7 +151,7 @@ impl Findings {
     }
 
     fn problem(&mut self, place: &str, key: &str, error: &dyn std::error::Error) {
-        let message = chain(error);
+        let message = in_one_line(error);
         self.problems.push(Problem::new(place, key, message));
     }
 
@@ -180,10 +181,4 @@ impl Findings {
             n => writeln!(out, "{n} problems"),
         }
     }
-}
-
-/// An error with what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -12,9 +12,12 @@ use axum::{
 
 use super::{
     origin::refuse_other_sites,
-    problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE, texts},
+    problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
 };
-use crate::plugin::{ChangeError, Put, Registry, Status};
+use crate::{
+    causes::in_one_line,
+    plugin::{ChangeError, Put, Registry, Status},
+};
 
 /// The largest file that is taken; Python's handlers have some 20 MB.
 const MAX_HANDLER: usize = 128 << 20;
@@ -108,6 +111,6 @@ impl From<ChangeError> for Problem {
             ChangeError::NoPrevious(_) => CONFLICT,
             ChangeError::Write { .. } => STORAGE,
         };
-        Self::new(kind, texts(&error).join(": "))
+        Self::new(kind, in_one_line(&error))
     }
 }

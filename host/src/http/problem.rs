@@ -7,6 +7,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
+    causes::in_one_line,
     event::{Fault, NotAnEvento},
     kafka::{self, ProduceError},
 };
@@ -145,16 +146,10 @@ impl From<kafka::Error> for Problem {
     fn from(error: kafka::Error) -> Self {
         let detail = "the broker does not answer; the daemon's log has the reason";
         Self {
-            cause: Some(texts(&error).join(": ")),
+            cause: Some(in_one_line(&error)),
             ..Self::new(UNAVAILABLE, detail).retry_after(5)
         }
     }
-}
-
-/// An error and its causes, each as a text.
-pub(super) fn texts(error: &dyn std::error::Error) -> Vec<String> {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect()
 }
 
 impl IntoResponse for Problem {

@@ -8,6 +8,7 @@ use std::{
 use super::{Division, PeerUrl};
 use crate::{
     assigned::Assigned,
+    causes::in_one_line,
     kafka::{Roll, Roster},
 };
 
@@ -80,7 +81,7 @@ impl Directory {
         // Read before the question: what changes meanwhile makes the answer old.
         let changes = shared.assigned.changes();
         let answer = roster.look().await;
-        shared.learn(changes, answer.map_err(|error| chain(&error)))
+        shared.learn(changes, answer.map_err(|error| in_one_line(&error)))
     }
 }
 
@@ -130,10 +131,4 @@ impl Shared {
     fn known(&self) -> MutexGuard<'_, Option<Known>> {
         self.known.lock().expect("nothing under the lock panics")
     }
-}
-
-/// An error with what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,8 +8,8 @@ use super::{
     lane::Lane,
 };
 use crate::{
+    causes::in_one_line,
     event::{Offset, Partition},
-    kafka,
     replay::{Fate, Rewind, Rewound},
 };
 
@@ -47,7 +47,7 @@ impl Intake {
             partition,
             fate: match &committed {
                 Ok(committed) => self.rewind_one(partition, to, committed, lanes),
-                Err(error) => Fate::Failed(text(error)),
+                Err(error) => Fate::Failed(in_one_line(error)),
             },
         };
         targets.iter().map(one).collect()
@@ -85,14 +85,7 @@ impl Intake {
                 tracing::info!(%partition, %from, %to, "partition rewound");
                 Fate::Rewound(from, to)
             }
-            Err(error) => Fate::Failed(text(&error)),
+            Err(error) => Fate::Failed(in_one_line(&error)),
         }
     }
-}
-
-fn text(error: &kafka::Error) -> String {
-    let error = error as &dyn std::error::Error;
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }

@@ -13,7 +13,10 @@ use super::{
     Registry,
     seat::{Seat, Version},
 };
-use crate::plugin::{HandlerFile, LoadError, discover, is_file_name};
+use crate::{
+    causes::in_one_line,
+    plugin::{HandlerFile, LoadError, discover, is_file_name},
+};
 
 /// Why a change is not made. What ran before runs on.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +116,7 @@ impl Registry {
                 seats.insert(file.name.clone(), seat);
             }
             (Err(error), seat) => {
-                let why = with_causes(&error);
+                let why = in_one_line(&error);
                 tracing::error!(
                     handler = file.name,
                     why,
@@ -274,11 +277,4 @@ impl Registry {
 /// What is left of a change that was not made; hidden, so that it does no harm where it stays.
 fn remove(hidden: &Path) {
     let _ = fs::remove_file(hidden);
-}
-
-/// In one line, as the log has it.
-fn with_causes(error: &LoadError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }

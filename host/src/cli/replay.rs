@@ -4,13 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use serde::Deserialize;
 
 use super::client::{Query, Server};
-use crate::{
-    event::{Offset, Partition},
-    replay::Start,
-};
+use crate::replay::{Answer, Start, Told};
 
 /// Rewind the group, so that what was handled is handled again
 ///
@@ -40,24 +36,6 @@ Examples:
   eventos replay --from 2026-01-31T12:00:00Z
   eventos replay --from 42 --partition 0";
 
-/// What the daemon answers.
-#[derive(Deserialize)]
-struct Answer {
-    partial: bool,
-    records: u64,
-    partitions: Vec<Told>,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    partition: Partition,
-    status: String,
-    from: Option<Offset>,
-    to: Option<Offset>,
-    records: u64,
-    why: Option<String>,
-}
-
 /// The text as it was given, if it is a start.
 fn start(text: &str) -> Result<String, String> {
     let start = text.parse::<Start>();
@@ -78,7 +56,7 @@ impl Replay {
         query.extend(self.dry_run.then(|| ("dry_run", true.to_string())));
         let answer: Answer = client.post("/replay", &query)?;
         for told in &answer.partitions {
-            println!("{}", told.line());
+            println!("{}", line(told));
         }
         let would = if self.dry_run { "would be " } else { "are " };
         println!("{} records {would}handled again", answer.records);
@@ -91,22 +69,20 @@ impl Replay {
     }
 }
 
-impl Told {
-    fn line(&self) -> String {
-        let Self {
-            partition,
-            status,
-            records,
-            ..
-        } = self;
-        let status = status.replace('_', " ");
-        match (self.from, self.to, &self.why) {
-            (_, _, Some(why)) => format!("partition {partition}: {status}: {why}"),
-            (Some(from), Some(to), None) if from != to => {
-                format!("partition {partition}: {status} from {from} to {to}, {records} records")
-            }
-            (Some(at), _, None) => format!("partition {partition}: {status}, at {at}"),
-            (None, _, None) => format!("partition {partition}: {status}"),
+fn line(told: &Told) -> String {
+    let Told {
+        partition,
+        status,
+        records,
+        ..
+    } = told;
+    let status = status.replace('_', " ");
+    match (told.from, told.to, &told.why) {
+        (_, _, Some(why)) => format!("partition {partition}: {status}: {why}"),
+        (Some(from), Some(to), None) if from != to => {
+            format!("partition {partition}: {status} from {from} to {to}, {records} records")
         }
+        (Some(at), _, None) => format!("partition {partition}: {status}, at {at}"),
+        (None, _, None) => format!("partition {partition}: {status}"),
     }
 }

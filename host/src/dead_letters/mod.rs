@@ -6,6 +6,7 @@ mod page;
 mod position;
 mod redrive;
 mod shown;
+mod told;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use page::Page;
 pub use position::{Cursor, NotPositions, Position, Positions};
 pub use redrive::{Account, Fate};
 pub use shown::{Past, Shown};
+pub use told::{Answer, Status, Told};
 
 use crate::kafka::{self, Producer};
 

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use serde::Serialize;
 
 use super::{
     origin::refuse_other_sites,
@@ -16,34 +15,9 @@ use super::{
     query::{Parameters, refused},
 };
 use crate::{
-    event::{Offset, Partition},
-    replay::{Error, Fate, Replays, Rewound, Start},
+    event::Partition,
+    replay::{Answer, Error, Replays, Start, Told},
 };
-
-/// See [`super`].
-#[derive(Debug, Serialize)]
-struct Answer {
-    dry_run: bool,
-    /// Some partitions were left out.
-    partial: bool,
-    /// How many offsets are handled again; there may be fewer records.
-    records: i64,
-    partitions: Vec<Told>,
-}
-
-/// What became of one partition.
-#[derive(Debug, Serialize)]
-struct Told {
-    partition: Partition,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<Offset>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<Offset>,
-    records: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
 
 pub(super) fn routes(replays: Replays) -> Router {
     Router::new()
@@ -52,6 +26,7 @@ pub(super) fn routes(replays: Replays) -> Router {
         .with_state(replays)
 }
 
+/// See [`super`].
 async fn replay(
     State(replays): State<Replays>,
     RawQuery(query): RawQuery,
@@ -78,30 +53,6 @@ async fn replay(
         true => StatusCode::CONFLICT,
     };
     Ok((status, Json(answer)).into_response())
-}
-
-impl From<Rewound> for Told {
-    fn from(Rewound { partition, fate }: Rewound) -> Self {
-        let (status, places, why) = match fate {
-            Fate::Rewound(from, to) => ("rewound", Some((from, to)), None),
-            Fate::WouldBeRewound(from, to) => ("would_be_rewound", Some((from, to)), None),
-            Fate::Unchanged(at) => ("unchanged", Some((at, at)), None),
-            Fate::Elsewhere => {
-                let why = "this instance does not have it: another of the group has, or it is being assigned";
-                ("elsewhere", None, Some(why.to_owned()))
-            }
-            Fate::Failed(why) => ("failed", None, Some(why)),
-        };
-        let (from, to) = places.unzip();
-        Self {
-            partition,
-            status,
-            from,
-            to,
-            records: places.map_or(0, |(from, to)| from.0 - to.0),
-            why,
-        }
-    }
 }
 
 impl From<Error> for Problem {

@@ -2,10 +2,12 @@
 //! then rewound by the pipeline that has it, between two of its batches. It knows Kafka by its module, and no HTTP.
 
 mod start;
+mod told;
 
 use tokio::sync::{mpsc, oneshot};
 
 pub use start::{NotAStart, Start};
+pub use told::{Answer, Told};
 
 use crate::{
     event::{Offset, Partition},

@@ -15,7 +15,7 @@ use super::{
     is_read, plain,
     which::{Which, page},
 };
-use crate::{dead_letters::Position, event::Partition};
+use crate::dead_letters::{Answer, Status, Told};
 
 /// Send dead letters through again: their records go back to the partitions that they are from
 ///
@@ -49,36 +49,7 @@ Examples:
   eventos dead-letters redrive --at 0:42 --at 1:17
   eventos dead-letters redrive --all --limit 10";
 
-/// What the daemon answers.
-#[derive(Deserialize)]
-struct Answer {
-    redriven: u64,
-    skipped: u64,
-    failed: u64,
-    letters: Vec<Box<RawValue>>,
-    more: bool,
-    after: String,
-    before: String,
-}
-
-/// What became of a letter.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(flatten)]
-    letter: Position,
-    #[serde(flatten)]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-enum Status {
-    Redriven { to: Position },
-    WouldBeRedriven { to_partition: Partition },
-    Skipped { why: String },
-    Failed { problem: Problem },
-}
-
+/// A problem, as far as people are told.
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
@@ -101,7 +72,7 @@ impl Redrive {
         let mut is_heard = true;
         loop {
             let query = page(&base, left, after.as_deref());
-            let answer: Answer = client.post("/dead-letters/redrive", &query)?;
+            let answer: Answer<Box<RawValue>> = client.post("/dead-letters/redrive", &query)?;
             counts.redriven += answer.redriven;
             counts.skipped += answer.skipped;
             counts.failed += answer.failed;
@@ -133,7 +104,7 @@ impl Redrive {
                 writeln!(out, "{letter}")?;
                 continue;
             }
-            let Told { letter, status } = serde_json::from_str(letter.get())?;
+            let Told { letter, status } = serde_json::from_str::<Told<Problem>>(letter.get())?;
             match status {
                 Status::Redriven { to } => writeln!(out, "{letter} redriven to {to}")?,
                 Status::WouldBeRedriven { to_partition } => {

@@ -1,67 +1,28 @@
-//! What a redrive came to, as JSON.
-
-use serde::Serialize;
+//! What a redrive came to.
 
 use super::super::problem::Problem;
-use crate::{
-    dead_letters::{Account, Fate, Page, Position},
-    event::Partition,
-};
+use crate::dead_letters::{Account, Answer, Fate, Page, Position, Status, Told};
 
-/// See [`super::super`].
-#[derive(Debug, Serialize)]
-pub(super) struct Answer {
-    dry_run: bool,
-    /// In a dry run those that would be.
-    pub redriven: usize,
-    pub skipped: usize,
-    pub failed: usize,
-    letters: Vec<Told>,
-    more: bool,
-    /// What to give under the same names to go on.
-    after: String,
-    before: String,
-}
-
-/// What became of one letter.
-#[derive(Debug, Serialize)]
-struct Told {
-    #[serde(flatten)]
-    letter: Position,
-    #[serde(flatten)]
-    status: Status,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-enum Status {
-    Redriven { to: Position },
-    WouldBeRedriven { to_partition: Partition },
-    Skipped { why: String },
-    Failed { problem: Problem },
-}
-
-impl Answer {
-    pub(super) fn new(dry_run: bool, accounts: Vec<Account>, page: &Page) -> Self {
-        let letters: Vec<_> = accounts.into_iter().map(Told::from).collect();
-        let count =
-            |is: fn(&Status) -> bool| letters.iter().filter(|told| is(&told.status)).count();
-        let skipped = count(|status| matches!(status, Status::Skipped { .. }));
-        let failed = count(|status| matches!(status, Status::Failed { .. }));
-        Self {
-            dry_run,
-            redriven: letters.len() - skipped - failed,
-            skipped,
-            failed,
-            letters,
-            more: page.more,
-            after: page.next.to_string(),
-            before: page.end.to_string(),
-        }
+pub(super) fn answer(dry_run: bool, accounts: Vec<Account>, page: &Page) -> Answer<Told<Problem>> {
+    let letters: Vec<Told<Problem>> = accounts.into_iter().map(Told::from).collect();
+    let count = |is: fn(&Status<Problem>) -> bool| {
+        letters.iter().filter(|told| is(&told.status)).count() as u64
+    };
+    let skipped = count(|status| matches!(status, Status::Skipped { .. }));
+    let failed = count(|status| matches!(status, Status::Failed { .. }));
+    Answer {
+        dry_run,
+        redriven: letters.len() as u64 - skipped - failed,
+        skipped,
+        failed,
+        letters,
+        more: page.more,
+        after: page.next.to_string(),
+        before: page.end.to_string(),
     }
 }
 
-impl From<Account> for Told {
+impl From<Account> for Told<Problem> {
     fn from(Account { letter, fate }: Account) -> Self {
         let status = match fate {
             Fate::Redriven(to) => Status::Redriven {

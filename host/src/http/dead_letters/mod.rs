@@ -13,7 +13,7 @@ use axum::{
 };
 
 use self::{
-    answer::Answer,
+    answer::answer,
     asked::{Asked, Purpose},
 };
 use super::{origin::refuse_other_sites, problem::Problem};
@@ -62,7 +62,7 @@ async fn redrive(
     let redriven = redriven.await;
     let (accounts, page) =
         redriven.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let answer = Answer::new(dry_run, accounts, &page);
+    let answer = answer(dry_run, accounts, &page);
     tracing::info!(
         dry_run,
         redriven = answer.redriven,

@@ -1,19 +1,10 @@
 //! `eventos dead-letters`: what a person types.
 
-use std::process::{Command, Output};
-
 use super::*;
+use crate::support::ask_from_a_shell;
 
 fn eventos(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"));
-    program.arg("dead-letters").args(arguments);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = program.args(["--url", url]).output().expect("started");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (status.code(), text(stdout), text(stderr))
+    ask_from_a_shell("dead-letters", url, arguments)
 }
 
 #[test]

@@ -1,28 +1,15 @@
 //! `eventos replay`: what a person types.
 
-use std::process::{Command, Output};
-
 use super::*;
+use crate::support::ask_from_a_shell;
 
 fn eventos(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"));
-    program.arg("replay").args(arguments);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = program.args(["--url", url]).output().expect("started");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (status.code(), text(stdout), text(stderr))
+    ask_from_a_shell("replay", url, arguments)
 }
 
 #[test]
 fn a_replay_from_the_command_line_tells_of_each_partition() {
-    let setup = setup(Broker::Embedded);
-    let daemon = setup.start();
-    fill(&setup, &daemon, 0..8);
-    daemon.wait_for_messages(8);
-    wait_for_committed(&setup, &daemon);
+    let (_setup, daemon) = filled(Broker::Embedded, 8);
     let url = daemon.url("");
     let (code, out, err) = eventos(&url, &["--from", "1", "--dry-run"]);
     assert_eq!(code, Some(0), "{err}");

@@ -51,6 +51,16 @@ fn fill(setup: &Setup, daemon: &Daemon, ids: std::ops::Range<i32>) {
     produce(daemon.broker(), records);
 }
 
+/// A daemon that has handled and committed so many.
+fn filled(broker: Broker, eventos: i32) -> (Setup, Daemon) {
+    let setup = setup(broker);
+    let daemon = setup.start();
+    fill(&setup, &daemon, 0..eventos);
+    daemon.wait_for_messages(usize::try_from(eventos).expect("few"));
+    wait_for_committed(&setup, &daemon);
+    (setup, daemon)
+}
+
 fn ask(daemon: &Daemon, path: &str) -> (StatusCode, Value) {
     let request = daemon.client().request(Method::POST, daemon.url(path));
     let answer = request.send().expect("answered");

@@ -62,11 +62,7 @@ fn partitions_of_another_member_are_told(first: &Setup, daemon: &Daemon, broker:
 
 #[test]
 fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
-    let setup = setup(Broker::Embedded);
-    let daemon = setup.start();
-    fill(&setup, &daemon, 0..40);
-    daemon.wait_for_messages(40);
-    wait_for_committed(&setup, &daemon);
+    let (setup, daemon) = filled(Broker::Embedded, 40);
     assert_eq!(ask(&daemon, "/handlers/probe/pause").0, 200);
     fill(&setup, &daemon, 40..41);
     // Its batch waits before the chain; it may not have come there yet.

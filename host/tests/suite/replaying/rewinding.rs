@@ -13,11 +13,7 @@ fn everything_is_handled_again_and_stored_once_with_kafka() {
 }
 
 fn everything_is_handled_again_and_stored_once(broker: Broker) {
-    let setup = setup(broker);
-    let daemon = setup.start();
-    fill(&setup, &daemon, 0..40);
-    daemon.wait_for_messages(40);
-    wait_for_committed(&setup, &daemon);
+    let (setup, daemon) = filled(broker, 40);
     let before = daemon.messages("");
 
     let dry = replay(&daemon, "from=earliest&dry_run=true");
@@ -51,11 +47,7 @@ fn a_part_is_handled_again_from_an_offset_or_a_time_with_kafka() {
 }
 
 fn a_part_is_handled_again_from_an_offset_or_a_time(broker: Broker) {
-    let setup = setup(broker);
-    let daemon = setup.start();
-    fill(&setup, &daemon, 0..40);
-    daemon.wait_for_messages(40);
-    wait_for_committed(&setup, &daemon);
+    let (setup, daemon) = filled(broker, 40);
     let before = daemon.messages("");
 
     let answer = replay(&daemon, "from=7&partition=2");
@@ -81,11 +73,7 @@ fn a_part_is_handled_again_from_an_offset_or_a_time(broker: Broker) {
 
 #[test]
 fn a_replay_that_was_answered_outlasts_a_kill() {
-    let setup = setup(Broker::Embedded);
-    let daemon = setup.start();
-    fill(&setup, &daemon, 0..40);
-    daemon.wait_for_messages(40);
-    wait_for_committed(&setup, &daemon);
+    let (setup, daemon) = filled(Broker::Embedded, 40);
     // Nothing passes any more, so nothing is committed after the replay.
     assert_eq!(ask(&daemon, "/handlers/probe/pause").0, 200);
     replay(&daemon, "from=5");

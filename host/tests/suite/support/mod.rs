@@ -19,7 +19,7 @@ pub use kafka::{
     produce, read_topic,
 };
 pub use ports::free_port;
-pub use program::{Program, json_lines, python};
+pub use program::{Program, ask_from_a_shell, json_lines, python};
 pub use received::{Received, header_list, headers};
 
 /// Far beyond what anything takes, even on a busy machine: to compile the Python that a handler brings along takes

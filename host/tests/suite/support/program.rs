@@ -124,6 +124,23 @@ impl Drop for Program {
     }
 }
 
+/// Runs a command of ours that talks to the daemon at `url`; answers its exit code, its output and its errors.
+pub fn ask_from_a_shell(
+    command: &str,
+    url: &str,
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"));
+    program.arg(command).args(arguments).args(["--url", url]);
+    let output = program.output().expect("started");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 /// Python with the libraries of the tests, about to run a script of `host/tests`.
 pub fn python(script: &str) -> Command {
     let mut python = Command::new(provided("EVENTOS_TEST_PYTHON"));

@@ -1,0 +1,293 @@
+//! What is refused, and how that is told.
+
+use super::*;
+
+#[test]
+fn every_problem_is_told_at_once_with_its_line() {
+    let text = "\
+[kafka]
+grup_id = 'x'
+connect_retries = 'ten'
+
+[http]
+listen = 'localhost:8080'
+[stroe]
+max_events = 1
+[handler.route]
+produce = ['ok', 'not ok']
+timeout = '0s'
+on_error = 'explode'
+";
+    let variables = [
+        ("EVENTOS__KAFKA__GRUP_ID", "x"),
+        ("EVENTOS__STORE__MAX_EVENTS", "-5"),
+        ("EVENTOS__EMBEDDED__PARTITION", "x"),
+    ];
+    assert_eq!(
+        bad(text, &variables),
+        [
+            r#"file:3: kafka.connect_retries = "ten": expected a whole number from 0 to 4294967295"#,
+            r#"file:6: http.listen = "localhost:8080": expected an address and port such as "127.0.0.1:8080""#,
+            "file:7: unknown key stroe; did you mean store?",
+            r#"file:10: handler.route.produce[1] = "not ok": expected only a-z, A-Z, 0-9, '.', '_' and '-'"#,
+            r#"file:11: handler.route.timeout = "0s": expected more than 0"#,
+            r#"file:12: handler.route.on_error = "explode": expected one of `dead_letter`, `retry`, `skip`, `stop`"#,
+            "EVENTOS__EMBEDDED__PARTITION: unknown key embedded.partition; did you mean embedded.partitions?",
+            "EVENTOS__KAFKA__GRUP_ID: unknown key kafka.grup_id; did you mean kafka.group_id?",
+            r#"EVENTOS__STORE__MAX_EVENTS: store.max_events = "-5": expected a whole number from 0"#,
+        ]
+    );
+}
+
+#[test]
+fn the_nearest_known_key_is_named() {
+    for (text, nearest) in [
+        ("kafak = { topic = 'x' }", "kafka"),
+        ("topic = 'x'", "kafka.topic"),
+        ("kafka.partitions = 4", "embedded.partitions"),
+        ("kafka.bootstrap_server = 'x:1'", "kafka.bootstrap_servers"),
+        ("handlers.store = { memory = '1MiB' }", "handler.store"),
+        ("handlers.timeout = '1s'", "handlers.defaults.timeout"),
+        ("handler.route.confg = { a = 1 }", "handler.route.config"),
+        ("handler.route.time_out = '1s'", "handler.route.timeout"),
+    ] {
+        let found = bad(text, &[]);
+        let asks = format!("; did you mean {nearest}?");
+        assert!(
+            matches!(&found[..], [one] if one.ends_with(&asks)),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_like_no_other_is_told_what_its_table_has() {
+    for (text, why) in [
+        (
+            "store.quota = true",
+            "store.quota; [store] has max_bytes, max_events, restore",
+        ),
+        (
+            "zzz = 1",
+            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, output, store, telemetry",
+        ),
+        (
+            "handler.a.xyz = 1",
+            "handler.a.xyz; [handler.a] has config, max_failures, memory, on_error, output, produce, retries, stack, timeout",
+        ),
+    ] {
+        assert_eq!(bad(text, &[]), [format!("file:1: unknown key {why}")]);
+    }
+}
+
+#[test]
+fn bad_values_are_refused() {
+    let long = format!("kafka.topic = '{}'", "a".repeat(250));
+    for (text, why) in [
+        ("kafka = 1", "expected a table"),
+        ("kafka.topic = 5", "expected a string"),
+        ("kafka.topic = ''", "name of a topic"),
+        ("kafka.topic = '..'", "not only dots"),
+        ("kafka.topic = 'a b'", "expected only"),
+        (&long, "at most 249"),
+        ("kafka.group_id = ''", "consumer group"),
+        ("kafka.bootstrap_servers = ''", "host:port"),
+        ("kafka.bootstrap_servers = 'kafka'", "host:port"),
+        ("kafka.bootstrap_servers = 'kafka:9092,'", "host:port"),
+        ("kafka.bootstrap_servers = 'kafka:0'", "host:port"),
+        (
+            "kafka.bootstrap_servers = ['kafka:9092']",
+            "expected a string",
+        ),
+        (
+            "kafka.auto_offset_reset = 'newest'",
+            "`earliest` or `latest`",
+        ),
+        ("kafka.connect_retries = -1", "a whole number from 0"),
+        ("kafka.connect_retries = 2.5", "a whole number from 0"),
+        ("kafka.connect_retries = true", "a whole number from 0"),
+        ("kafka.connect_retries = '5'", "a whole number from 0"),
+        ("kafka.connect_retry_delay = 3", "a duration such as"),
+        ("kafka.connect_retry_delay = '3'", "duration"),
+        ("kafka.connect_retry_delay = 'soon'", "duration"),
+        ("kafka.connect_retry_delay = '-3s'", "0 or more"),
+        ("kafka.properties = 'x'", "expected a table"),
+        (
+            "kafka.properties.'group.id' = 'x'",
+            "set kafka.group_id instead",
+        ),
+        (
+            "kafka.properties.bootstrap.servers = 'x'",
+            "set kafka.bootstrap_servers instead",
+        ),
+        (
+            "kafka.properties.'enable.auto.commit' = true",
+            "cannot be set",
+        ),
+        ("kafka.properties.'a.b' = [1]", "expected a string"),
+        ("kafka.properties = { a.b = 1, 'a.b' = 2 }", "set twice"),
+        ("embedded.listen = '0.0.0.0:9092'", "loopback"),
+        ("embedded.listen = 9092", "an address and port"),
+        ("embedded.dir = ''", "a path"),
+        ("embedded.partitions = 0", "1 to 1000"),
+        ("embedded.partitions = 1001", "1 to 1000"),
+        ("embedded.flush = 'always'", "\"each\" or a time"),
+        ("embedded.flush = '5ms'", "from \"10ms\" to \"1h\""),
+        ("handlers.dir = ''", "a path"),
+        (
+            "handlers.defaults.memory = '63KiB'",
+            "\"64KiB\" to \"4GiB\"",
+        ),
+        ("handlers.defaults.memory = '5GiB'", "\"64KiB\" to \"4GiB\""),
+        ("handlers.defaults.memory = 'lots'", "a size such as"),
+        ("handlers.defaults.memory = -1", "a size such as"),
+        ("handlers.defaults.memory = 1.5", "a size such as"),
+        ("handlers.defaults.timeout = '0s'", "more than 0"),
+        ("handlers.defaults.output = '1000'", "\"1KiB\" to \"1GiB\""),
+        ("handlers.defaults.output = '2GiB'", "\"1KiB\" to \"1GiB\""),
+        ("handlers.defaults.stack = '31KiB'", "\"32KiB\" to \"1MiB\""),
+        ("handler.a.stack = '2MiB'", "\"32KiB\" to \"1MiB\""),
+        ("handlers.cache_max_bytes = '1KiB'", "\"1MiB\" or more"),
+        (
+            "handlers.defaults.max_failures = -1",
+            "a whole number from 0",
+        ),
+        (
+            "handlers.defaults.on_error = 'ask'",
+            "`dead_letter`, `retry`, `skip`, `stop`",
+        ),
+        (
+            "handlers.defaults.retries = 4294967296",
+            "a whole number from 0",
+        ),
+        ("handler.a.memory = '1KiB'", "\"64KiB\" to \"4GiB\""),
+        ("handler.a.timeout = '-1s'", "more than 0"),
+        ("handler.a.produce = 'b'", "a list such as"),
+        ("handler.a.produce = [1]", "expected a string"),
+        ("handler.a.produce = ['']", "name of a topic"),
+        ("handler.a = 1", "expected a table"),
+        ("delivery.guarantee = 'exactly_once'", "`at_least_once`"),
+        (
+            "delivery.dead_letter_topic = 'eventos'",
+            "another topic than kafka.topic",
+        ),
+        (
+            "kafka.topic = 'eventos.dead-letters'",
+            "another topic than delivery.dead_letter_topic",
+        ),
+        (
+            "output.topic = 'eventos'",
+            "another topic than kafka.topic: what leaves the chain would come back in",
+        ),
+        (
+            "output.topic = 'eventos.dead-letters'",
+            "another topic than delivery.dead_letter_topic",
+        ),
+        ("output.topic = 'a b'", "expected only a-z"),
+        ("store.max_events = 0", "more than 0"),
+        ("store.max_bytes = 0", "more than 0"),
+        ("http.listen = '127.0.0.1'", "an address and port"),
+        (
+            "http.listen = '127.0.0.1:9092'",
+            "another address than embedded.listen",
+        ),
+        ("telemetry.log = 'infoo'", "no level"),
+        ("telemetry.log = 'a=b=c'", "expected a filter"),
+    ] {
+        let found = bad(text, &[]);
+        let one = matches!(&found[..], [one] if one.starts_with("file:1: ") && one.contains(why));
+        assert!(one, "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_secret_is_not_repeated() {
+    for text in [
+        "kafka.properties.'sasl.password' = ['hunter2']",
+        "kafka.properties.'sasl.pasword' = 'hunter2'",
+        "kafka.properties.'group.id' = 'hunter2'",
+    ] {
+        assert!(
+            !format!("{:?}", bad(text, &[])).contains("hunter2"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn variables_that_contradict_one_another_are_refused() {
+    let found = bad(
+        "",
+        &[
+            ("EVENTOS__HTTP__LISTEN", "127.0.0.1:1"),
+            ("eventos__http__listen", "127.0.0.1:2"),
+        ],
+    );
+    assert_eq!(
+        found,
+        ["eventos__http__listen: sets http.listen, but EVENTOS__HTTP__LISTEN sets http.listen"]
+    );
+    let found = bad(
+        "",
+        &[
+            ("EVENTOS__HTTP", "x"),
+            ("EVENTOS__HTTP__LISTEN", "127.0.0.1:2"),
+        ],
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = bad("", &[("EVENTOS__", "x")]);
+    assert!(found[0].starts_with("EVENTOS__: unknown key"), "{found:?}");
+}
+
+#[test]
+fn a_syntax_error_is_shown() {
+    let found = bad("[kafka]\ntopic = = 'x'\n", &[]);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("file:2:9: invalid TOML: "),
+        "{found:?}"
+    );
+    assert!(
+        found[0].ends_with("\n    topic = = 'x'\n            ^"),
+        "{found:?}"
+    );
+    let found = bad("[kafka]\ntopic = 'x'\ntopic = 'y'\n", &[]);
+    assert!(
+        found[0].starts_with("file:3:1: invalid TOML: duplicate key"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_named_must_be_readable() {
+    let none = std::iter::empty::<(OsString, OsString)>;
+    let missing = Config::examine(Some(Path::new("no/such.toml")), none());
+    assert!(problems(&missing)[0].starts_with("no/such.toml: cannot be read: "));
+    let directory = Config::examine(Some(Path::new(".")), none());
+    assert!(problems(&directory)[0].starts_with(".: cannot be read: "));
+    assert_eq!(missing.config, Config::default());
+}
+
+#[test]
+fn what_others_cannot_ask_is_not_advertised() {
+    let good = good("http.advertise = 'http://10.0.0.7:8080'", &[]);
+    let listening = "0.0.0.0:80".parse().expect("an address");
+    let url = good.http.advertised(listening).expect("it is set");
+    assert_eq!(url.to_string(), "http://10.0.0.7:8080");
+    assert_eq!(Config::default().http.advertised(listening), None);
+    for url in [
+        "10.0.0.7:8080",
+        "https://host:1",
+        "http://u:p@host:1",
+        "http://host:1/path",
+    ] {
+        let found = bad(&format!("http.advertise = {url:?}"), &[]);
+        let asks = format!(
+            "file:1: http.advertise = {url:?}: expected a URL such as http://10.0.0.7:8080"
+        );
+        assert!(
+            matches!(&found[..], [one] if one.starts_with(&asks)),
+            "{found:?}"
+        );
+    }
+}

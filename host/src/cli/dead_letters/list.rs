@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::blocking::Response;
 use serde_json::value::RawValue;
 
 use super::{
-    super::client::Server,
+    super::client::{Answer, Server},
     is_read, plain,
     which::{Which, page},
 };
@@ -56,9 +55,9 @@ impl List {
         let mut listed = 0;
         while left > 0 {
             let answer = client.get("/dead-letters", &page(&base, left, after.as_deref()))?;
-            let more = answer.headers().contains_key(reqwest::header::LINK);
+            let more = answer.headers.contains_key(hyper::header::LINK);
             after = cursor(&answer);
-            let text = answer.text().context("the daemon's answer broke off")?;
+            let text = answer.text;
             let letters: Vec<&RawValue> =
                 serde_json::from_str(&text).with_context(|| client.foreign())?;
             let written = match self.json {
@@ -87,8 +86,8 @@ impl List {
     }
 }
 
-fn cursor(answer: &Response) -> Option<String> {
-    let next = answer.headers().get("x-next-cursor")?;
+fn cursor(answer: &Answer) -> Option<String> {
+    let next = answer.headers.get("x-next-cursor")?;
     next.to_str().ok().map(str::to_owned)
 }
 

@@ -81,6 +81,10 @@ impl App {
         }
         let connected = readiness.clone();
         let producer = Producer::new(&self.config.kafka, &servers, move |up| {
+            match up {
+                true => tracing::info!("a broker is connected"),
+                false => tracing::warn!("no broker is connected; sending is refused until one is"),
+            }
             connected.set("broker", up);
         })?;
         let dead_letters = DeadLetters::new(
@@ -181,7 +185,7 @@ async fn run_pipeline(
         config: &config.delivery,
         output,
         chains: state.handlers.chain(),
-        producer: state.producer,
+        producer: Producer::patient(&config.kafka, &servers)?,
         store: state.store,
         restore: config.store.restore.then_some(config.store.max_events),
         metrics: state.metrics,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Statistics,
+    ClientConfig, ClientContext, Statistics,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header as KafkaHeader, OwnedHeaders},
@@ -93,6 +93,26 @@ impl Producer {
         servers: &str,
         connected: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
+        Self::with(&properties(config, servers, OURS), config, connected)
+    }
+
+    /// A producer that gives no record up: what the broker does not acknowledge stays on its way, and what was enqueued
+    /// after it stays behind it, however long the broker is gone.
+    ///
+    /// # Errors
+    /// [`Error::Properties`].
+    pub fn patient(config: &Config, servers: &str) -> Result<Self, Error> {
+        let mut properties = properties(config, servers, OURS);
+        // 0 is for ever. It wins over the user's own, which is for those who wait for an answer.
+        properties.set("message.timeout.ms", "0");
+        Self::with(&properties, config, |_| {})
+    }
+
+    fn with(
+        properties: &ClientConfig,
+        config: &Config,
+        connected: impl Fn(bool) + Send + 'static,
+    ) -> Result<Self, Error> {
         let connection = Arc::new(Connection {
             down: AtomicBool::new(false),
             tell: Mutex::new(Box::new(connected)),
@@ -103,7 +123,7 @@ impl Producer {
             topic: Arc::clone(&topic),
             partitions: Arc::clone(&partitions),
         };
-        let inner = properties(config, servers, OURS)
+        let inner = properties
             .create_with_context(context)
             .map_err(Error::Properties)?;
         Ok(Self {
@@ -263,10 +283,6 @@ impl Connection {
     fn set_down(&self, down: bool) {
         let tell = self.lock();
         if self.down.swap(down, Relaxed) != down {
-            match down {
-                true => tracing::warn!("no broker is connected; producing is refused until one is"),
-                false => tracing::info!("a broker is connected again"),
-            }
             tell(!down);
         }
     }

@@ -72,7 +72,7 @@ impl Deliverer {
     ) -> Result<(), Stopped> {
         let mut pending = outgoing(effects);
         while !pending.is_empty() {
-            pending = self.produce(originals, effects, pending);
+            pending = self.produce(originals, effects, pending)?;
             if !pending.is_empty() {
                 self.stop.pause(AGAIN)?;
             }
@@ -86,21 +86,33 @@ impl Deliverer {
         originals: &Originals<'_>,
         effects: &mut Effects,
         pending: Vec<Pending>,
-    ) -> Vec<Pending> {
+    ) -> Result<Vec<Pending>, Stopped> {
         let mut deliveries = Vec::with_capacity(pending.len());
         let mut again = Vec::new();
         for next in pending {
             if next.alone {
-                self.wait_for(effects, &mut deliveries, &mut again);
+                self.wait_for(effects, &mut deliveries, &mut again)?;
             }
             let Pending { source, one, .. } = next;
-            deliveries.push((next, self.enqueue(originals, effects, source, one)));
+            let delivery = loop {
+                match self.enqueue(originals, effects, source, one) {
+                    // What comes after it may not come before it.
+                    Err(ProduceError::QueueFull) if deliveries.is_empty() => {
+                        self.stop.pause(AGAIN)?;
+                    }
+                    Err(ProduceError::QueueFull) => {
+                        self.wait_for(effects, &mut deliveries, &mut again)?;
+                    }
+                    delivery => break delivery,
+                }
+            };
+            deliveries.push((next, delivery));
             if next.alone {
-                self.wait_for(effects, &mut deliveries, &mut again);
+                self.wait_for(effects, &mut deliveries, &mut again)?;
             }
         }
-        self.wait_for(effects, &mut deliveries, &mut again);
-        again
+        self.wait_for(effects, &mut deliveries, &mut again)?;
+        Ok(again)
     }
 
     /// Adds to `again` what has to be tried again.
@@ -109,11 +121,14 @@ impl Deliverer {
         effects: &mut Effects,
         deliveries: &mut Vec<(Pending, Result<Delivery, ProduceError>)>,
         again: &mut Vec<Pending>,
-    ) {
+    ) -> Result<(), Stopped> {
         for (mut next, delivery) in deliveries.drain(..) {
-            match delivery.and_then(|delivery| self.stop.wait(delivery)) {
+            let delivered = match delivery {
+                Ok(delivery) => self.stop.wait(delivery)?,
+                Err(error) => Err(error),
+            };
+            match delivered {
                 Ok(_) => self.count(effects, next.one),
-                Err(ProduceError::QueueFull) => again.push(next),
                 Err(ProduceError::TooLarge) if !next.alone => {
                     next.alone = true;
                     again.push(next);
@@ -124,6 +139,7 @@ impl Deliverer {
                 }
             }
         }
+        Ok(())
     }
 
     fn enqueue(

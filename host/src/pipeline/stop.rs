@@ -14,6 +14,9 @@ pub(super) struct Stop {
     runtime: Handle,
 }
 
+/// How long an answer is waited for once the daemon shuts down: the broker may be gone for good.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// The daemon is shutting down: what is in hand stays undone, and is handled again after a restart.
 #[derive(Debug)]
 pub(super) struct Stopped;
@@ -52,8 +55,17 @@ impl Stop {
         })
     }
 
-    /// Waits for an answer, however long it takes. A shutdown does not cut it short: it ends by itself.
-    pub(super) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        self.runtime.block_on(answer)
+    /// Waits for an answer, however long it takes; in a shutdown no longer than [`PATIENCE`].
+    pub(super) fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stopped> {
+        let stopped = async {
+            self.token.cancelled().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                answer = answer => Ok(answer),
+                () = stopped => Err(Stopped),
+            }
+        })
     }
 }

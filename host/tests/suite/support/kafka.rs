@@ -73,17 +73,33 @@ pub fn delete_topic(servers: &str, topic: &str) {
 
 /// Produces records and waits until all of them are acknowledged.
 pub fn produce<'a>(servers: &str, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
-    let producer: ThreadedProducer<DefaultProducerContext> = client(servers)
-        .set("message.max.bytes", "20000000")
-        .create()
-        .expect("a client");
-    for record in records {
-        producer
-            .send(record)
-            .map_err(|(error, _)| error)
-            .expect("queued");
+    let load = Load::new(servers);
+    load.send(records);
+    load.finish();
+}
+
+/// A producer for who sends again and again.
+pub struct Load(ThreadedProducer<DefaultProducerContext>);
+
+impl Load {
+    pub fn new(servers: &str) -> Self {
+        let mut client = client(servers);
+        client.set("message.max.bytes", "20000000");
+        Self(client.create().expect("a client"))
     }
-    producer.flush(super::DEADLINE).expect("acknowledged");
+
+    /// Puts records on their way.
+    pub fn send<'a>(&self, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
+        for record in records {
+            let sent = self.0.send(record).map_err(|(error, _)| error);
+            sent.expect("queued");
+        }
+    }
+
+    /// Waits until all of them are acknowledged.
+    pub fn finish(self) {
+        self.0.flush(super::DEADLINE).expect("acknowledged");
+    }
 }
 
 /// Everything that is in a topic now, partition by partition.

@@ -15,8 +15,8 @@ use std::{
 
 pub use daemon::{Daemon, Setup};
 pub use kafka::{
-    Broker, add_partitions, committed, create_topic, create_topic_with, delete_topic, ends, group,
-    produce, read_topic,
+    Broker, Load, add_partitions, committed, create_topic, create_topic_with, delete_topic, ends,
+    group, produce, read_topic,
 };
 pub use ports::free_port;
 pub use program::{Program, ask_from_a_shell, json_lines, python};

@@ -171,7 +171,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             config: &pipeline::Config::default(),
             output: None,
             chains: Chain::fixed(vec![Arc::new(handler)]),
-            producer: Producer::new(&kafka, servers, |_| {}).expect("a producer"),
+            instance: "bench",
             store: store.clone(),
             restore: None,
             metrics: Metrics::new(),

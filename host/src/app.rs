@@ -185,7 +185,7 @@ async fn run_pipeline(
         config: &config.delivery,
         output,
         chains: state.handlers.chain(),
-        producer: Producer::patient(&config.kafka, &servers)?,
+        instance: &instance(&config)?,
         store: state.store,
         restore: config.store.restore.then_some(config.store.max_events),
         metrics: state.metrics,
@@ -196,6 +196,22 @@ async fn run_pipeline(
     };
     pipeline.start()?.await.context("the pipeline panicked")??;
     Ok(())
+}
+
+/// What tells this instance from the others of its group, and from those of other groups. One that keeps it over a restart has what it
+/// left open aborted at once; else the broker does so when its time is over.
+fn instance(config: &Config) -> Result<String> {
+    let named = config.kafka.properties.get("group.instance.id").cloned();
+    // The broker inside has one daemon, and its data folder is locked.
+    let inside = || config.kafka.is_embedded().then(|| "embedded".to_owned());
+    let advertised = || (!config.http.advertise.is_empty()).then(|| config.http.advertise.clone());
+    match named.or_else(inside).or_else(advertised) {
+        Some(name) => Ok(name),
+        None => Ok(format!(
+            "{:016x}",
+            getrandom::u64().context("no random number")?
+        )),
+    }
 }
 
 /// Waits for the broker, and makes the topics that are missing; answers where that goes which leaves the chain.

@@ -161,7 +161,7 @@ impl Running {
             config: &pipeline::Config::default(),
             output: None,
             chains: registry.chain(),
-            producer: producer.clone(),
+            instance: "bench",
             store: store.clone(),
             restore: None,
             metrics,

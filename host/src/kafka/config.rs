@@ -121,6 +121,7 @@ fn reserved(property: &str) -> Option<&'static str> {
         "enable.idempotence" | "transactional.id" => {
             Some("cannot be set: delivery.guarantee decides how records are produced")
         }
+        "isolation.level" => Some("cannot be set: only what is committed is consumed"),
         "enable.partition.eof" => Some("cannot be set: the end of a partition is no event here"),
         _ => None,
     }

@@ -15,23 +15,29 @@ use super::{
     membership::Membership,
     progress::offset_in,
     rebalance::{Restore, partitions},
+    transaction::{Identity, Positions},
 };
 use crate::event::{Header, Offset, Partition, Timestamp, ViewStart, flag};
 
-/// Offsets are stored by the pipeline once their effects are done, and committed from there in
-/// the background. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
+/// Offsets are stored by the pipeline once their effects are done. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
 /// partition is more than one needs. The ends of partitions are told, since a replay may end there: the last offsets
 /// before a committed one can be of records that are no more, or of markers.
 const OURS: &[(&str, &str)] = &[
-    ("enable.auto.commit", "true"),
     ("enable.auto.offset.store", "false"),
-    ("auto.commit.interval.ms", "500"),
+    ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "2"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "1000"),
     ("allow.auto.create.topics", "false"),
     ("enable.partition.eof", "true"),
 ];
+
+/// For offsets that are committed in the background; what transactions commit nothing else may.
+const IN_BACKGROUND: &[(&str, &str)] = &[
+    ("enable.auto.commit", "true"),
+    ("auto.commit.interval.ms", "500"),
+];
+const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 
 /// A rebalance leaves alone what stays. Not for the protocol in which the broker assigns (KIP-848): that takes no such
 /// property, and is cooperative by itself.
@@ -49,8 +55,20 @@ pub enum Notice {
     /// These partitions are about to be taken away: whoever works on them has until this notice
     /// returns to store the last offsets.
     Revoking(Vec<Partition>),
-    /// How many records the group has yet to commit in a partition.
+    /// These partitions were taken away, for the group took this member for dead: whoever works on them may stop, for
+    /// nothing of it can be committed any more.
+    Lost(Vec<Partition>),
+    /// How many records of a partition are yet to be handled.
     Lag(Partition, i64),
+}
+
+/// Who commits the offsets that are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commits {
+    /// The consumer: every half second, and when a partition is given up.
+    InBackground,
+    /// Transactions ([`Transactional`](super::Transactional)); to store an offset only tells how far this is.
+    InTransactions,
 }
 
 /// A member of the group.
@@ -85,6 +103,7 @@ impl Consumer {
         servers: &str,
         client_id: &str,
         restore: Option<u64>,
+        commits: Commits,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let reset = match config.auto_offset_reset {
@@ -94,17 +113,21 @@ impl Consumer {
         let topic: Arc<str> = config.topic.as_str().into();
         let context = Membership::new(&topic, restore.map(Restore), notify);
         let protocol = config.properties.get("group.protocol");
-        let ours = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
-            true => OURS.to_vec(),
-            false => [OURS, CLASSIC].concat(),
+        let commits = match commits {
+            Commits::InBackground => IN_BACKGROUND,
+            Commits::InTransactions => IN_TRANSACTIONS,
+        };
+        let assigned = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
+            true => &[],
+            false => CLASSIC,
         };
         let named = [("client.id", client_id)];
-        let inner: BaseConsumer<Membership> =
-            properties(config, servers, &[&ours[..], &named].concat())
-                .set("group.id", &config.group_id)
-                .set("auto.offset.reset", reset)
-                .create_with_context(context)
-                .map_err(Error::Properties)?;
+        let ours = [OURS, commits, assigned, &named].concat();
+        let inner: BaseConsumer<Membership> = properties(config, servers, &ours)
+            .set("group.id", &config.group_id)
+            .set("auto.offset.reset", reset)
+            .create_with_context(context)
+            .map_err(Error::Properties)?;
         let what = "subscribe to the topic";
         inner
             .subscribe(&[&topic])
@@ -151,22 +174,45 @@ impl Consumer {
         }
     }
 
-    /// Says that everything before `next` is done; it is committed in the background, and when
-    /// the partition is given up, along with where the view of the partition begins.
+    /// Says that everything before `next` is done, and where the view of the partition begins then; see [`Commits`].
     pub fn store_offset(&self, partition: Partition, next: Offset, view: ViewStart) {
-        let mut list = self.only(partition);
-        let stored = list
-            .set_all_offsets(rdkafka::Offset::Offset(next.0))
-            .and_then(|()| {
-                if let Some(mut only) = list.find_partition(&self.topic, partition.0) {
-                    only.set_metadata(view.to_string());
-                }
-                self.inner.store_offsets(&list)
-            });
-        if let Err(error) = stored {
+        let positions = self.positions(partition, next, view);
+        if let Err(error) = positions.and_then(|Positions(list)| self.inner.store_offsets(&list)) {
             // Only a partition that has been taken away meanwhile: its new owner begins before it.
             tracing::debug!(%error, %partition, %next, "offset not stored");
         }
+    }
+
+    /// What [`Consumer::store_offset`] stores, for a transaction to commit.
+    ///
+    /// # Errors
+    /// An offset that is none.
+    pub fn positions(
+        &self,
+        partition: Partition,
+        next: Offset,
+        view: ViewStart,
+    ) -> Result<Positions, KafkaError> {
+        let mut list = self.only(partition);
+        list.set_all_offsets(rdkafka::Offset::Offset(next.0))?;
+        if let Some(mut only) = list.find_partition(&self.topic, partition.0) {
+            only.set_metadata(view.to_string());
+        }
+        Ok(Positions(list))
+    }
+
+    /// Who this is in the group now; none before it has joined.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.inner.group_metadata().map(Identity)
+    }
+
+    /// What the group has committed of a partition, if anything.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn committed(&self, partition: Partition) -> Result<Option<Offset>, Error> {
+        Ok(self.committed_of(&[partition])?.remove(&partition))
     }
 
     /// Stops fetching from a partition, until it is resumed or taken away; polling goes on.
@@ -210,12 +256,19 @@ impl Consumer {
             }
             _ => {}
         }
+        self.committed_of(of)
+    }
+
+    fn committed_of(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
         let mut list = TopicPartitionList::with_capacity(of.len());
         for partition in of {
             list.add_partition(&self.topic, partition.0);
         }
         let committed = self.inner.committed_offsets(list, REQUEST);
-        let committed = committed.map_err(|source| Error::Request { what, source })?;
+        let committed = committed.map_err(|source| {
+            let what = "say what is committed";
+            Error::Request { what, source }
+        })?;
         let offset = |&partition: &Partition| {
             let offset = offset_in(&committed, &self.topic, partition.0)?;
             Some((partition, Offset(offset)))

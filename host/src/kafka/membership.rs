@@ -78,7 +78,10 @@ impl Membership {
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let revoked = partitions(list);
-        (self.notify)(Notice::Revoking(revoked.clone()));
+        (self.notify)(match consumer.assignment_lost() {
+            true => Notice::Lost(revoked.clone()),
+            false => Notice::Revoking(revoked.clone()),
+        });
         let mut paused = TopicPartitionList::new();
         {
             let mut known = self.known();
@@ -95,11 +98,12 @@ impl Membership {
         }
     }
 
-    /// How many records of a partition the group has yet to commit, if that is known.
+    /// How many records of a partition are yet to be handled, if that is known.
     fn lag(&self, partition: Partition, about: &rdkafka::statistics::Partition) -> Option<i64> {
-        // librdkafka answers -1 for what it does not know, or does not own.
-        if about.consumer_lag >= 0 {
-            return Some(about.consumer_lag);
+        // By the offset that was stored, for of what transactions commit librdkafka's consumer knows nothing. It answers
+        // -1 for what it does not know, or does not own.
+        if about.consumer_lag_stored >= 0 {
+            return Some(about.consumer_lag_stored);
         }
         let committed = self.known().committed.get(&partition).copied()?;
         (about.ls_offset >= 0).then(|| (about.ls_offset - committed.0).max(0))

@@ -1,4 +1,4 @@
-//! Kafka: the only module that names rdkafka. It consumes, reads, produces, creates topics and asks who is
+//! Kafka: the only module that names rdkafka. It consumes, reads, produces, in transactions too, creates topics and asks who is
 //! in the group, and knows nothing of handlers, the store or HTTP.
 
 mod admin;
@@ -12,16 +12,18 @@ mod progress;
 mod reader;
 mod rebalance;
 mod roster;
+mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
 pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
-pub use consumer::{Consumed, Consumer, Notice, Polled};
+pub use consumer::{Commits, Consumed, Consumer, Notice, Polled};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use progress::{Progress, progress};
 pub use reader::Reader;
 pub use rebalance::{Beginning, Stretch};
 pub use roster::{Member, Roll, Roster};
+pub use transaction::{GoOn, Identity, Positions, TransactionError, Transactional};
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(call).await {

@@ -26,7 +26,7 @@ use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
 
 /// Idempotent, so that a retried request is not stored twice; all in-sync replicas acknowledge.
 /// The partitioner is that of Kafka's own clients, so that a key lands where theirs put it.
-const OURS: &[(&str, &str)] = &[
+pub(super) const OURS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("partitioner", "murmur2_random"),
@@ -65,6 +65,14 @@ pub enum ProduceError {
     /// The broker refused it for good, for example for lack of authorization.
     #[error("the broker refused the record: {0}")]
     Refused(String),
+}
+
+impl ProduceError {
+    /// Whether to produce the same record again is of no use.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::TooLarge | Self::Refused(_))
+    }
 }
 
 /// A record on its way; await it for the broker's acknowledgement.
@@ -108,7 +116,7 @@ impl Producer {
         Self::with(&properties, config, |_| {})
     }
 
-    fn with(
+    pub(super) fn with(
         properties: &ClientConfig,
         config: &Config,
         connected: impl Fn(bool) + Send + 'static,
@@ -211,6 +219,10 @@ impl Producer {
         }
     }
 
+    pub(super) fn inner(&self) -> &FutureProducer<Context> {
+        &self.inner
+    }
+
     fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivery, ProduceError> {
         match self.inner.send_result(record) {
             Ok(delivery) => Ok(Delivery(delivery)),
@@ -299,7 +311,7 @@ impl Connection {
 
 /// Hears of the connection: librdkafka says when the last broker is lost, and its statistics show
 /// when one is back (it tries for one every second), and how many partitions the topic has by now.
-struct Context {
+pub(super) struct Context {
     connection: Arc<Connection>,
     topic: Arc<str>,
     partitions: Arc<AtomicI32>,

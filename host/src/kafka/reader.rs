@@ -23,6 +23,7 @@ const OURS: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "earliest"),
+    ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "2"),
     ("queued.max.messages.kbytes", "4096"),
     ("allow.auto.create.topics", "false"),

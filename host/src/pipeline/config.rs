@@ -35,6 +35,8 @@ pub enum Guarantee {
     /// At least once: again after a crash, never less.
     #[default]
     AtLeastOnce,
+    /// Exactly once: what is produced and the offset of what it came of are committed in one transaction.
+    ExactlyOnce,
 }
 
 impl Config {

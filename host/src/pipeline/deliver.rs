@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The pause before what the broker did not acknowledge is produced again.
-const AGAIN: Duration = Duration::from_millis(500);
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
 
 /// The records of a batch as they were consumed, by offset: what dead letters are made of.
 pub(super) struct Originals<'a> {
@@ -35,7 +35,6 @@ pub struct Output {
 
 /// Produces the effects of batches.
 pub(super) struct Deliverer {
-    pub producer: Producer,
     pub config: Config,
     pub output: Option<Output>,
     pub metrics: Metrics,
@@ -53,114 +52,133 @@ enum Outgoing {
     Dead(usize),
 }
 
-/// What is yet to be acknowledged.
+/// A record on its way out.
 #[derive(Clone, Copy)]
 struct Pending {
     source: Offset,
     one: Outgoing,
     /// Nothing else is on its way with it: a request that is too large fails whole, and this tells which record is.
     alone: bool,
+    acknowledged: bool,
 }
 
+/// All that a batch brings about, in the order of the sources' offsets.
+pub(super) struct Outbox(Vec<Pending>);
+
+/// What was put on its way, by its place in the outbox.
+type Deliveries = Vec<(usize, Result<Delivery, ProduceError>)>;
+
 impl Deliverer {
-    /// Produces in the order of the sources' offsets, and again what was not acknowledged. It
-    /// goes on for as long as the broker is gone; the partition waits meanwhile.
+    /// Produces all of it, and again what was not acknowledged. It goes on for as long as the broker is gone; the
+    /// partition waits meanwhile.
     pub(super) fn deliver(
         &self,
+        producer: &Producer,
         originals: &Originals<'_>,
         effects: &mut Effects,
     ) -> Result<(), Stopped> {
-        let mut pending = outgoing(effects);
-        while !pending.is_empty() {
-            pending = self.produce(originals, effects, pending)?;
-            if !pending.is_empty() {
-                self.stop.pause(AGAIN)?;
+        let mut outbox = Outbox::of(effects);
+        loop {
+            self.produce(producer, originals, effects, &mut outbox)?;
+            if outbox.is_done() {
+                break;
             }
+            self.pause()?;
         }
+        self.count(effects, &outbox);
         Ok(())
     }
 
-    /// One try: answers what has to be tried again.
-    fn produce(
+    /// Before another try.
+    pub(super) fn pause(&self) -> Result<(), Stopped> {
+        self.stop.pause(AGAIN)
+    }
+
+    /// One try.
+    pub(super) fn produce(
         &self,
+        producer: &Producer,
         originals: &Originals<'_>,
         effects: &mut Effects,
-        pending: Vec<Pending>,
-    ) -> Result<Vec<Pending>, Stopped> {
-        let mut deliveries = Vec::with_capacity(pending.len());
-        let mut again = Vec::new();
-        for next in pending {
-            if next.alone {
-                self.wait_for(effects, &mut deliveries, &mut again)?;
+        outbox: &mut Outbox,
+    ) -> Result<(), Stopped> {
+        let mut deliveries = Vec::with_capacity(outbox.0.len());
+        for place in 0..outbox.0.len() {
+            let next = outbox.0[place];
+            if next.acknowledged {
+                continue;
             }
-            let Pending { source, one, .. } = next;
+            if next.alone {
+                self.wait_for(effects, &mut deliveries, outbox)?;
+            }
             let delivery = loop {
-                match self.enqueue(originals, effects, source, one) {
+                match self.enqueue(producer, originals, effects, next) {
                     // What comes after it may not come before it.
-                    Err(ProduceError::QueueFull) if deliveries.is_empty() => {
-                        self.stop.pause(AGAIN)?;
-                    }
+                    Err(ProduceError::QueueFull) if deliveries.is_empty() => self.pause()?,
                     Err(ProduceError::QueueFull) => {
-                        self.wait_for(effects, &mut deliveries, &mut again)?;
+                        self.wait_for(effects, &mut deliveries, outbox)?;
                     }
                     delivery => break delivery,
                 }
             };
-            deliveries.push((next, delivery));
+            deliveries.push((place, delivery));
             if next.alone {
-                self.wait_for(effects, &mut deliveries, &mut again)?;
+                self.wait_for(effects, &mut deliveries, outbox)?;
             }
         }
-        self.wait_for(effects, &mut deliveries, &mut again)?;
-        Ok(again)
+        self.wait_for(effects, &mut deliveries, outbox)
     }
 
-    /// Adds to `again` what has to be tried again.
+    /// Marks what was acknowledged, and decides how to go on with what was not.
     fn wait_for(
         &self,
         effects: &mut Effects,
-        deliveries: &mut Vec<(Pending, Result<Delivery, ProduceError>)>,
-        again: &mut Vec<Pending>,
+        deliveries: &mut Deliveries,
+        outbox: &mut Outbox,
     ) -> Result<(), Stopped> {
-        for (mut next, delivery) in deliveries.drain(..) {
+        let (mut failed, mut why) = (0, None);
+        for (place, delivery) in deliveries.drain(..) {
+            let next = &mut outbox.0[place];
             let delivered = match delivery {
                 Ok(delivery) => self.stop.wait(delivery)?,
                 Err(error) => Err(error),
             };
             match delivered {
-                Ok(_) => self.count(effects, next.one),
-                Err(ProduceError::TooLarge) if !next.alone => {
-                    next.alone = true;
-                    again.push(next);
+                Ok(_) => next.acknowledged = true,
+                Err(ProduceError::TooLarge) if !next.alone => next.alone = true,
+                Err(error) if error.is_for_good() => {
+                    next.one = self.refused(effects, next.source, next.one, &error);
                 }
                 Err(error) => {
-                    next.one = self.unacknowledged(effects, next.source, next.one, &error);
-                    again.push(next);
+                    failed += 1;
+                    why.get_or_insert(error);
                 }
             }
+        }
+        if let Some(error) = why {
+            tracing::warn!(%error, records = failed, "not acknowledged; producing them again");
         }
         Ok(())
     }
 
     fn enqueue(
         &self,
+        producer: &Producer,
         originals: &Originals<'_>,
         effects: &Effects,
-        offset: Offset,
-        one: Outgoing,
+        Pending { source, one, .. }: Pending,
     ) -> Result<Delivery, ProduceError> {
         match one {
             Outgoing::Emitted(emission, record) => {
                 let emitted = &effects.emitted[emission];
                 let record = emitted.records.get(record);
-                self.producer.enqueue_to(&emitted.topic, None, &record, [])
+                producer.enqueue_to(&emitted.topic, None, &record, [])
             }
             Outgoing::Left(record) => {
                 let (output, left) = self.left(effects);
                 let record = left.record(record);
                 let partition = output.partition(left.partition, &record);
-                self.producer
-                    .enqueue_to(&output.topic, partition, &record, [])
+                producer.enqueue_to(&output.topic, partition, &record, [])
             }
             Outgoing::Dead(letter) => {
                 let letter = &effects.dead[letter];
@@ -170,8 +188,8 @@ impl Deliverer {
                     value: Some(value.as_bytes()),
                 });
                 let topic = &self.config.dead_letter_topic;
-                let record = letter.kept.of(originals.record(offset));
-                self.producer.enqueue_to(topic, None, &record, headers)
+                let record = letter.kept.of(originals.record(source));
+                producer.enqueue_to(topic, None, &record, headers)
             }
         }
     }
@@ -181,25 +199,24 @@ impl Deliverer {
         output.expect("what leaves the chain is kept only where it goes on")
     }
 
-    /// What the broker refuses for good is dead, with its source; all else is tried again.
-    fn unacknowledged(
+    /// What the broker refuses for good is dead, with its source; a letter that is refused waits.
+    fn refused(
         &self,
         effects: &mut Effects,
         offset: Offset,
         one: Outgoing,
         error: &ProduceError,
     ) -> Outgoing {
-        let for_good = matches!(error, ProduceError::TooLarge | ProduceError::Refused(_));
         match one {
-            Outgoing::Emitted(emission, _) if for_good => {
+            Outgoing::Emitted(emission, _) => {
                 let emitted = &effects.emitted[emission];
-                let mut letter = refused("emit", "eventos.Emit", &emitted.topic, offset, error);
+                let mut letter = letter("emit", "eventos.Emit", &emitted.topic, offset, error);
                 letter.handler = Some(emitted.handler.clone());
                 bury(effects, letter)
             }
-            Outgoing::Left(_) if for_good => {
+            Outgoing::Left(_) => {
                 let (Output { topic, .. }, _) = self.left(effects);
-                let letter = refused("output", "eventos.OutputTopic", topic, offset, error);
+                let letter = letter("output", "eventos.OutputTopic", topic, offset, error);
                 bury(effects, letter)
             }
             // A partition does not wait for a topic to take larger records.
@@ -212,23 +229,22 @@ impl Deliverer {
                 effects.dead[letter].kept = less;
                 one
             }
-            Outgoing::Dead(_) if for_good => {
+            Outgoing::Dead(_) => {
                 let topic = &self.config.dead_letter_topic;
                 tracing::error!(%error, topic, %offset, "a dead letter is refused; its partition waits until it is taken");
-                one
-            }
-            _ => {
-                tracing::warn!(%error, %offset, "not acknowledged; producing it again");
                 one
             }
         }
     }
 
-    fn count(&self, effects: &Effects, one: Outgoing) {
-        if let Outgoing::Dead(letter) = one {
-            match &effects.dead[letter].handler {
-                Some((name, _)) => self.metrics.handler(name).dead_lettered(1),
-                None => self.metrics.unreadable(1),
+    /// Once all of it is done for good.
+    pub(super) fn count(&self, effects: &Effects, outbox: &Outbox) {
+        for pending in &outbox.0 {
+            if let Outgoing::Dead(letter) = pending.one {
+                match &effects.dead[letter].handler {
+                    Some((name, _)) => self.metrics.handler(name).dead_lettered(1),
+                    None => self.metrics.unreadable(1),
+                }
             }
         }
     }
@@ -244,8 +260,8 @@ impl Output {
     }
 }
 
-/// The letter for what a topic refuses for good.
-fn refused(
+/// For what a topic refuses for good.
+fn letter(
     stage: &'static str,
     class: &'static str,
     topic: &str,
@@ -283,24 +299,39 @@ impl Originals<'_> {
     }
 }
 
-fn outgoing(effects: &Effects) -> Vec<Pending> {
-    let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
-        let sources = emitted.sources.iter().enumerate();
-        sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
-    });
-    let dead = effects.dead.iter().enumerate();
-    let dead = dead.map(|(d, letter)| (letter.offset, Outgoing::Dead(d)));
-    let left = effects.left.iter().flat_map(|left| {
-        let records = 0..left.len();
-        records.map(|i| (left.offset(i), Outgoing::Left(i)))
-    });
-    let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
-    // Stable: what one record brought about keeps its order.
-    outgoing.sort_by_key(|(offset, _)| *offset);
-    let pending = |(source, one)| Pending {
-        source,
-        one,
-        alone: false,
-    };
-    outgoing.into_iter().map(pending).collect()
+impl Outbox {
+    pub(super) fn of(effects: &Effects) -> Self {
+        let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
+            let sources = emitted.sources.iter().enumerate();
+            sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
+        });
+        let dead = effects.dead.iter().enumerate();
+        let dead = dead.map(|(d, letter)| (letter.offset, Outgoing::Dead(d)));
+        let left = effects.left.iter().flat_map(|left| {
+            let records = 0..left.len();
+            records.map(|i| (left.offset(i), Outgoing::Left(i)))
+        });
+        let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
+        // Stable: what one record brought about keeps its order.
+        outgoing.sort_by_key(|(offset, _)| *offset);
+        let pending = |(source, one)| Pending {
+            source,
+            one,
+            alone: false,
+            acknowledged: false,
+        };
+        Self(outgoing.into_iter().map(pending).collect())
+    }
+
+    /// Whether the broker has acknowledged all of it.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.iter().all(|pending| pending.acknowledged)
+    }
+
+    /// What was acknowledged does not count.
+    pub(super) fn begin_anew(&mut self) {
+        for pending in &mut self.0 {
+            pending.acknowledged = false;
+        }
+    }
 }

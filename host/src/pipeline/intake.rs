@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{flight::Flight, lane::Lane, restore::Restores, workers::Workers};
+use super::{flight::Flight, lane::Lane, restore::Restores, tenure::Tenures, workers::Workers};
 use crate::{
     assigned::Assigned,
     event::Partition,
@@ -40,6 +40,7 @@ pub(super) struct Intake {
     pub consumer: Arc<Consumer>,
     pub notices: mpsc::Receiver<Notice>,
     pub flight: Arc<Flight>,
+    pub tenures: Arc<Tenures>,
     pub workers: Workers,
     /// None if the view is not to be restored.
     pub restores: Option<Restores>,
@@ -99,18 +100,19 @@ impl Intake {
                 tracing::info!(?partitions, "partitions assigned");
                 if let Some(restores) = &mut self.restores {
                     for one in &assigned {
+                        let tenure = self.tenures.of(one.partition);
                         let restore = restores.assigned(one);
                         if let Some(restore) = &restore {
                             self.workers.restore(Arc::clone(restore));
                         }
-                        let lane = Lane::new(self.consumer.topic(), one.partition, restore);
+                        let lane = Lane::new(self.consumer.topic(), one.partition, tenure, restore);
                         lanes.0.insert(one.partition, lane);
                     }
                     restores.set_latch();
                 }
                 self.readiness.set("group", true);
             }
-            Notice::Revoking(partitions) => {
+            Notice::Revoking(partitions) | Notice::Lost(partitions) => {
                 self.metrics.rebalanced();
                 tracing::info!(?partitions, "partitions revoked");
                 self.assigned.lost(&partitions);
@@ -129,11 +131,10 @@ impl Intake {
 
     fn take(&mut self, record: &Consumed<'_>, lanes: &mut Lanes) {
         let partition = record.partition();
-        let topic = self.consumer.topic();
-        let lane = lanes
-            .0
-            .entry(partition)
-            .or_insert_with(|| Lane::new(topic, partition, None));
+        let lane = lanes.0.entry(partition).or_insert_with(|| {
+            let tenure = self.tenures.of(partition);
+            Lane::new(self.consumer.topic(), partition, tenure, None)
+        });
         if lane.is_closed_to(record) {
             self.hand_over(partition, lane);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::restore::Restore;
+use super::{restore::Restore, tenure::Tenure};
 use crate::{
     event::{Offset, Partition, RawBatch},
     kafka::Consumed,
@@ -30,6 +30,7 @@ pub(super) struct Lane {
     /// Whether the records of the open batch were handled before.
     replayed: bool,
     restore: Option<Arc<Restore>>,
+    tenure: Tenure,
     pub(super) paused: bool,
 }
 
@@ -40,18 +41,22 @@ pub(super) struct Parcel {
     pub(super) replayed: bool,
     /// Told of how far the view has come, until that is restored.
     pub(super) restore: Option<Arc<Restore>>,
+    /// In which its records were consumed.
+    pub(super) tenure: Tenure,
 }
 
 impl Lane {
     pub(super) fn new(
         topic: &Arc<str>,
         partition: Partition,
+        tenure: Tenure,
         restore: Option<Arc<Restore>>,
     ) -> Self {
         Self {
             open: RawBatch::new(Arc::clone(topic), partition),
             replayed: false,
             restore,
+            tenure,
             paused: false,
         }
     }
@@ -115,6 +120,7 @@ impl Lane {
             batch: std::mem::replace(&mut self.open, empty),
             replayed: self.replayed,
             restore: self.restore.clone(),
+            tenure: self.tenure,
         })
     }
 }

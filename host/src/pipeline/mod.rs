@@ -14,6 +14,8 @@ mod rehearsal;
 mod restore;
 mod rewind;
 mod stop;
+mod tenure;
+mod transactor;
 mod watch;
 mod worker;
 mod workers;
@@ -32,12 +34,20 @@ pub use deliver::Output;
 pub use rehearsal::{Account, End, Problem, Rehearsal};
 
 use self::{
-    deliver::Deliverer, flight::Flight, intake::Intake, links::Links, restore::Restores,
-    stop::Stop, worker::Worker, workers::Workers,
+    deliver::Deliverer,
+    flight::Flight,
+    intake::Intake,
+    links::Links,
+    restore::Restores,
+    stop::Stop,
+    tenure::Tenures,
+    transactor::{Group, Transactor},
+    worker::{Way, Worker},
+    workers::Workers,
 };
 use crate::{
     assigned::Assigned,
-    kafka::{self, Consumer, Notice, Producer},
+    kafka::{self, Commits, Consumer, Notice, Producer},
     plugin::Chains,
     readiness::Readiness,
     replay::Commands,
@@ -59,8 +69,8 @@ pub struct Pipeline<'a> {
     pub output: Option<Output>,
     /// The handlers, as they are and as they change.
     pub chains: Chains,
-    /// For what handlers emit, and for dead letters.
-    pub producer: Producer,
+    /// What tells this instance from all others that the broker ever has: its transactional ids begin with it.
+    pub instance: &'a str,
     /// For what handlers store.
     pub store: Store,
     /// Whether the store is rebuilt from the topic, and how many records at most are replayed of a partition where
@@ -85,9 +95,9 @@ impl Pipeline<'_> {
     /// # Errors
     /// [`kafka::Error`], if there is no joining.
     pub fn start(self) -> Result<JoinHandle<Result<(), kafka::Error>>, kafka::Error> {
-        let flight = Arc::new(Flight::default());
+        let (flight, tenures) = <(Arc<Flight>, Arc<Tenures>)>::default();
         let (sender, notices) = mpsc::channel();
-        let drained = Arc::clone(&flight);
+        let (drained, ended) = (Arc::clone(&flight), Arc::clone(&tenures));
         let notify = move |notice: Notice| {
             if let Notice::Revoking(partitions) = &notice
                 && !drained.drain(partitions, intake::DRAIN)
@@ -97,50 +107,92 @@ impl Pipeline<'_> {
                     "given up with batches under way; their new owner handles them again"
                 );
             }
+            if let Notice::Revoking(partitions) | Notice::Lost(partitions) = &notice {
+                ended.end(partitions);
+            }
             // Nobody listens any more when the consumer is being dropped.
             let _ = sender.send(notice);
+        };
+        let commits = match self.config.guarantee {
+            Guarantee::AtLeastOnce => Commits::InBackground,
+            Guarantee::ExactlyOnce => Commits::InTransactions,
         };
         let consumer = Arc::new(Consumer::join(
             self.kafka,
             self.servers,
             self.client_id,
             self.restore,
+            commits,
             notify,
         )?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let workers = (0..threads).map(|_| self.worker(&consumer, &flight, &stop));
+        let mut workers = Vec::new();
+        for way in self.ways(&stop)? {
+            let group = Group {
+                consumer: Arc::clone(&consumer),
+                tenures: Arc::clone(&tenures),
+            };
+            workers.push(self.worker(way, group, &flight, &stop));
+        }
         let restores = self.restore.map(|_| {
             let (store, metrics) = (self.store.clone(), self.metrics.clone());
             Restores::new(store, metrics, self.readiness.clone())
         });
-        let intake = Intake {
-            workers: Workers::start(workers.collect()),
+        let intake = move |workers| Intake {
+            workers: Workers::start(workers),
             restores,
             consumer,
             notices,
             flight,
+            tenures,
             metrics: self.metrics,
             readiness: self.readiness,
             assigned: self.assigned,
             rewinds: self.rewinds,
             stop: self.stop,
         };
-        Ok(tokio::task::spawn_blocking(move || intake.run()))
+        Ok(tokio::task::spawn_blocking(move || {
+            for worker in &mut workers {
+                if worker.init().is_err() {
+                    return Ok(());
+                }
+            }
+            intake(workers).run()
+        }))
     }
 
-    fn worker(&self, consumer: &Arc<Consumer>, flight: &Arc<Flight>, stop: &Stop) -> Worker {
+    /// One a worker.
+    fn ways(&self, stop: &Stop) -> Result<Vec<Way>, kafka::Error> {
+        let workers = 0..thread::available_parallelism().map_or(1, usize::from);
+        match self.config.guarantee {
+            Guarantee::AtLeastOnce => {
+                let producer = Producer::patient(self.kafka, self.servers)?;
+                Ok(workers
+                    .map(|_| Way::AtLeastOnce(producer.clone()))
+                    .collect())
+            }
+            Guarantee::ExactlyOnce => workers
+                .map(|worker| {
+                    let id = format!("{}-{}-{worker}", self.kafka.group_id, self.instance);
+                    let transactor = Transactor::new(self.kafka, self.servers, id, stop.clone());
+                    Ok(Way::ExactlyOnce(transactor?))
+                })
+                .collect(),
+        }
+    }
+
+    fn worker(&self, way: Way, group: Group, flight: &Arc<Flight>, stop: &Stop) -> Worker {
         Worker {
             chain: Links::new(self.chains.clone(), self.metrics.clone(), stop.clone()),
             deliverer: Deliverer {
-                producer: self.producer.clone(),
                 config: self.config.clone(),
                 output: self.output.clone(),
                 metrics: self.metrics.clone(),
                 stop: stop.clone(),
             },
+            way,
             store: self.store.clone(),
-            consumer: Arc::clone(consumer),
+            group,
             flight: Arc::clone(flight),
             metrics: self.metrics.clone(),
             stopped: false,

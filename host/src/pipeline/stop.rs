@@ -26,6 +26,8 @@ pub(super) struct Stopped;
 pub(super) enum Undone {
     Stopped,
     Halted(Halt),
+    /// Its partition is another member's now, who handles it again.
+    Revoked,
 }
 
 /// Its partition has stopped, until the chain changes or somebody resumes the handler.
@@ -43,6 +45,10 @@ impl From<Stopped> for Undone {
 impl Stop {
     pub(super) fn new(token: CancellationToken, runtime: Handle) -> Self {
         Self { token, runtime }
+    }
+
+    pub(super) fn is_not_yet(&self) -> bool {
+        !self.token.is_cancelled()
     }
 
     /// Waits so long.

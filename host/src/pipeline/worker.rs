@@ -13,11 +13,13 @@ use super::{
     lane::Parcel,
     links::Links,
     restore::Restore,
-    stop::{Halt, Undone},
+    stop::{Halt, Stopped, Undone},
+    tenure::Tenure,
+    transactor::{Group, Progress, Transactor},
 };
 use crate::{
     event::{Batch, Offset, Partition, Unreadable},
-    kafka::Consumer,
+    kafka::Producer,
     plugin::Handler,
     store::Store,
     telemetry::metrics::Metrics,
@@ -26,13 +28,22 @@ use crate::{
 pub(super) struct Worker {
     pub chain: Links,
     pub deliverer: Deliverer,
+    pub way: Way,
     pub store: Store,
-    pub consumer: Arc<Consumer>,
+    pub group: Group,
     pub flight: Arc<Flight>,
     pub metrics: Metrics,
     /// A batch was left undone: nothing after it may be done, or its offset would be skipped.
     pub stopped: bool,
     pub held: BTreeMap<Partition, Held>,
+}
+
+/// How effects are brought about.
+pub(super) enum Way {
+    /// The offset is committed once they are acknowledged.
+    AtLeastOnce(Producer),
+    /// It is committed with them.
+    ExactlyOnce(Transactor),
 }
 
 /// The batches of a partition that has stopped, in their order: at most as many as pause it.
@@ -52,6 +63,7 @@ struct Work {
     /// They were handled before: only the view is to be had of them.
     replayed: bool,
     restore: Option<Arc<Restore>>,
+    tenure: Tenure,
 }
 
 impl From<Parcel> for Work {
@@ -60,6 +72,7 @@ impl From<Parcel> for Work {
             batch: raw,
             replayed,
             restore,
+            tenure,
         } = parcel;
         let (partition, records) = (raw.partition, raw.len() as u64);
         let next = raw.next_offset();
@@ -72,15 +85,26 @@ impl From<Parcel> for Work {
             unreadable,
             replayed,
             restore,
+            tenure,
         }
     }
 }
 
 impl Worker {
+    /// Before anything is consumed.
+    pub(super) fn init(&mut self) -> Result<(), Stopped> {
+        match &mut self.way {
+            Way::AtLeastOnce(_) => Ok(()),
+            Way::ExactlyOnce(transactor) => transactor.init(),
+        }
+    }
+
     /// Handles a batch; its offset is stored if, and only if, everything of it is done.
     pub(super) fn handle(&mut self, parcel: Parcel) {
-        if self.stopped {
-            return self.flight.land(parcel.batch.partition);
+        let partition = parcel.batch.partition;
+        // What is no longer ours its new owner handles.
+        if self.stopped || !self.group.tenures.stands(partition, parcel.tenure) {
+            return self.flight.land(partition);
         }
         let work = Work::from(parcel);
         match self.held.get_mut(&work.partition) {
@@ -148,6 +172,9 @@ impl Worker {
             match self.process(&work) {
                 Ok(()) => self.done(&work),
                 Err(Undone::Stopped) => self.stopped = true,
+                Err(Undone::Revoked) => {
+                    tracing::info!(%partition, "a batch is left to the partition's new owner");
+                }
                 Err(Undone::Halted(Halt { by })) => {
                     batches.push_front(work);
                     self.flight.hold(partition, true);
@@ -167,7 +194,7 @@ impl Worker {
         if !work.replayed {
             self.metrics.consumed(work.partition, work.records);
             let view = self.store.view_start(work.partition, next);
-            self.consumer.store_offset(work.partition, next, view);
+            self.group.consumer.store_offset(work.partition, next, view);
         }
         if let Some(restore) = &work.restore {
             restore.advance(next);
@@ -184,13 +211,28 @@ impl Worker {
             effects.keep_stored_only();
         }
         let originals = Originals { batch, unreadable };
-        self.deliverer.deliver(&originals, &mut effects)?;
-        // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.
-        let whole = (!batch.is_empty()).then_some((&**batch, &[][..]));
-        let pieces = effects.stored.iter();
-        let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
-        let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
-        self.store.append(&stored);
+        match &mut self.way {
+            Way::AtLeastOnce(producer) => {
+                self.deliverer.deliver(producer, &originals, &mut effects)?;
+                show(&self.store, batch, &effects);
+            }
+            Way::ExactlyOnce(_) if work.replayed => show(&self.store, batch, &effects),
+            Way::ExactlyOnce(transactor) => {
+                // What is shown decides where the view begins, and that is committed along. Whatever becomes of the
+                // transaction, it is not shown twice: it is tried until it is committed, or the view is given up.
+                show(&self.store, batch, &effects);
+                if let Some(next) = work.next {
+                    let progress = Progress {
+                        partition: work.partition,
+                        tenure: work.tenure,
+                        next,
+                        view: self.store.view_start(work.partition, next),
+                    };
+                    let (group, deliverer) = (&self.group, &self.deliverer);
+                    transactor.deliver(group, deliverer, &originals, &mut effects, progress)?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -206,4 +248,14 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Stores what handlers stored of a batch.
+fn show(store: &Store, batch: &Batch, effects: &Effects) {
+    // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.
+    let whole = (!batch.is_empty()).then_some((batch, &[][..]));
+    let pieces = effects.stored.iter();
+    let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
+    let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
+    store.append(&stored);
 }

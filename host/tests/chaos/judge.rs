@@ -1,19 +1,14 @@
 //! What the topics hold, held against what was sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use rdkafka::{
-    ClientConfig, Message, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
-    message::OwnedMessage,
-};
+use rdkafka::{Message, message::OwnedMessage};
 use serde_json::Value;
 
 use crate::{
     Guarantee,
     load::{Fate, Sent, Topics},
-    support::DEADLINE,
+    support::{read_topic, wait_until_settled},
 };
 
 /// What must be nothing.
@@ -51,8 +46,9 @@ pub fn judge(servers: &str, topics: &Topics, sent: &[Sent], guarantee: Guarantee
             .iter()
             .filter(|sent| fate.is_none_or(|fate| sent.fate == fate));
         let expected = expected.map(|sent| (sent.partition, sent.number));
+        wait_until_settled(servers, topic);
         compare(
-            &committed(servers, topic),
+            &read_topic(servers, topic),
             expected,
             guarantee,
             &mut verdict,
@@ -119,40 +115,4 @@ fn id(record: &OwnedMessage) -> Id {
     let (partition, number) = id.split_once('-').expect("partition-number");
     let number = number.parse().expect("a number");
     (partition.parse().expect("a number"), number)
-}
-
-/// All that a committed reader sees of a topic, partition by partition.
-fn committed(servers: &str, topic: &str) -> Vec<OwnedMessage> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", "chaos-judge")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
-        .create()
-        .expect("a client");
-    let metadata = consumer
-        .fetch_metadata(Some(topic), DEADLINE)
-        .expect("answered");
-    let partitions = metadata.topics()[0].partitions().len();
-    let mut ended = BTreeSet::new();
-    let mut from = TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        let beginning = rdkafka::Offset::Beginning;
-        let added = from.add_partition_offset(topic, partition.id(), beginning);
-        added.expect("added");
-    }
-    consumer.assign(&from).expect("assigned");
-    let mut records = Vec::new();
-    while ended.len() < partitions {
-        match consumer.poll(DEADLINE).expect("in time") {
-            Ok(record) => records.push(record.detach()),
-            Err(KafkaError::PartitionEOF(partition)) => {
-                ended.insert(partition);
-            }
-            Err(error) => panic!("{topic}: {error}"),
-        }
-    }
-    records.sort_by_key(|record| (record.partition(), record.offset()));
-    records
 }

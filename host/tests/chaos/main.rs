@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     }
     let guarantees = match arguments.guarantee {
         Some(guarantee) => vec![guarantee],
-        None => vec![Guarantee::AtLeastOnce],
+        None => vec![Guarantee::AtLeastOnce, Guarantee::ExactlyOnce],
     };
     let time = Duration::from_secs_f64(arguments.minutes * 60.0) / guarantees.len() as u32;
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));

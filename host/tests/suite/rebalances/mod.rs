@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use load::Load;
 
-use crate::support::{Broker, Daemon, Setup, committed, create_topic, ends, eventually};
+use crate::support::{
+    Broker, Daemon, Setup, committed, create_topic, ends, eventually, wait_until_settled,
+};
 
 /// The partitions of the topic, and of the one that everything is sent on to.
 const PARTITIONS: i32 = 12;
@@ -18,12 +20,17 @@ struct Group {
     _host: Option<Daemon>,
     servers: String,
     setup: Setup,
+    guarantee: &'static str,
     properties: String,
 }
 
 impl Group {
     /// With these librdkafka properties, a line each.
     fn new(broker: Broker, properties: &str) -> Self {
+        Self::with(broker, "at_least_once", properties)
+    }
+
+    fn with(broker: Broker, guarantee: &'static str, properties: &str) -> Self {
         let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
         let servers = match &host {
             Some(host) => host.broker().to_owned(),
@@ -37,6 +44,7 @@ impl Group {
             _host: host,
             servers,
             setup,
+            guarantee,
             properties: properties.to_owned(),
         }
     }
@@ -51,6 +59,7 @@ impl Group {
         let mut setup = Setup::new(Broker::Embedded, &["store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.setup.name);
+        setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
         let daemon = setup.start();
         (setup, daemon)
     }
@@ -75,6 +84,7 @@ impl Group {
 
     /// How many records came through more than once; fails if any did not, or came out of order.
     fn judge(&self, sent: &[i64]) -> usize {
+        wait_until_settled(&self.servers, &output(&self.setup));
         load::judge(&self.servers, &output(&self.setup), sent)
     }
 }

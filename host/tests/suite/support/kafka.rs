@@ -1,12 +1,13 @@
 //! The broker from outside, through an ordinary client.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
     message::OwnedMessage,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
@@ -102,36 +103,32 @@ impl Load {
     }
 }
 
-/// Everything that is in a topic now, partition by partition.
+/// Everything in a topic that is committed by now, partition by partition.
 pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     let consumer: BaseConsumer = client(servers)
         .set("group.id", "test-reader")
         .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
         .create()
         .expect("a client");
-    let timeout = Duration::from_secs(10);
-    let metadata = consumer
-        .fetch_metadata(Some(topic), timeout)
-        .expect("answered");
     let mut from = TopicPartitionList::new();
-    let mut left = 0;
-    for partition in metadata.topics()[0].partitions() {
-        let watermarks = consumer.fetch_watermarks(topic, partition.id(), timeout);
-        let (low, high) = watermarks.expect("answered");
-        left += high - low;
+    let mut open: BTreeSet<_> = partitions(&consumer, topic).collect();
+    for &partition in &open {
         let offset = rdkafka::Offset::Beginning;
-        from.add_partition_offset(topic, partition.id(), offset)
+        from.add_partition_offset(topic, partition, offset)
             .expect("added");
     }
     consumer.assign(&from).expect("assigned");
     let mut messages = Vec::new();
-    while left > 0 {
-        let message = consumer
-            .poll(super::DEADLINE)
-            .expect("in time")
-            .expect("a message");
-        messages.push(message.detach());
-        left -= 1;
+    while !open.is_empty() {
+        match consumer.poll(super::DEADLINE).expect("in time") {
+            Ok(message) => messages.push(message.detach()),
+            Err(KafkaError::PartitionEOF(partition)) => {
+                open.remove(&partition);
+            }
+            Err(error) => panic!("{topic}: {error}"),
+        }
     }
     messages.sort_by_key(|message| (message.partition(), message.offset()));
     messages
@@ -139,7 +136,25 @@ pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
 
 /// The next offset of each partition of a topic.
 pub fn ends(servers: &str, topic: &str) -> Vec<i64> {
-    let consumer: BaseConsumer = client(servers).create().expect("a client");
+    ends_of(servers, topic, "read_uncommitted")
+}
+
+/// Waits until no transaction is open in a topic: the broker aborts those of a producer that was killed when their time is
+/// over, and until then what comes after them does not count.
+pub fn wait_until_settled(servers: &str, topic: &str) {
+    let settled = || {
+        let committed = ends_of(servers, topic, "read_committed");
+        (committed == ends(servers, topic)).then_some(())
+    };
+    super::eventually(&format!("the transactions of {topic} to end"), settled);
+}
+
+fn ends_of(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
+    let mut client = client(servers);
+    let consumer: BaseConsumer = client
+        .set("isolation.level", isolation)
+        .create()
+        .expect("a client");
     partitions(&consumer, topic)
         .map(|partition| {
             let watermarks = consumer.fetch_watermarks(topic, partition, super::DEADLINE);

@@ -16,7 +16,7 @@ use std::{
 pub use daemon::{Daemon, Setup};
 pub use kafka::{
     Broker, Load, add_partitions, committed, create_topic, create_topic_with, delete_topic, ends,
-    group, produce, read_topic,
+    group, produce, read_topic, wait_until_settled,
 };
 pub use ports::free_port;
 pub use program::{Program, ask_from_a_shell, json_lines, python};

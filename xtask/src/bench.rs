@@ -1,6 +1,6 @@
 //! `cargo xtask bench NAME`: measures with the handlers as they are now, or beside a real Kafka.
 //!
-//! The benchmark `broker` receives `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
+//! The benchmarks `broker` and `guarantees` receive `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
 //! lives as long as this run, and `EVENTOS_BENCH_KAFKA_PID`, its process.
 
 use std::process::Command;
@@ -11,8 +11,8 @@ use crate::kafka::{self, Jvm, Kafka};
 use crate::process::{self, step};
 use crate::{apt, handlers, workspace};
 
-/// The benchmark that runs no handler, but compares with Kafka.
-const BROKER: &str = "broker";
+/// The benchmarks that run no handler, but beside Kafka.
+const BESIDE_KAFKA: [&str; 2] = ["broker", "guarantees"];
 
 /// The benchmark that compares languages.
 const HANDLERS: &str = "handlers";
@@ -20,8 +20,8 @@ const HANDLERS: &str = "handlers";
 /// Gets ready what a benchmark of the host needs, and runs it; cargo names those that exist when
 /// `name` is none.
 pub fn run(name: &str, args: &[String]) -> Result<()> {
-    if name == BROKER {
-        return beside_kafka(args);
+    if BESIDE_KAFKA.contains(&name) {
+        return beside_kafka(name, args);
     }
     handlers::build()?;
     if name == HANDLERS {
@@ -31,17 +31,17 @@ pub fn run(name: &str, args: &[String]) -> Result<()> {
     process::run(cargo_bench(name).arg("--").args(args))
 }
 
-fn beside_kafka(args: &[String]) -> Result<()> {
+fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
     step("looking for what Apache Kafka needs: kcat, Java, Maven");
     apt::provide(&kafka::needs())?;
     let jars = kafka::provide()?;
     // Before Kafka starts, for a broker and a compiler are in each other's way.
-    step(format_args!("building the benchmark `{BROKER}`"));
-    process::run(cargo_bench(BROKER).arg("--no-run"))?;
+    step(format_args!("building the benchmark `{name}`"));
+    process::run(cargo_bench(name).arg("--no-run"))?;
     let log = workspace::root().join("target/bench-kafka.log");
     let kafka = Kafka::start(&jars, Jvm::AsShipped, &log)?;
-    step(format_args!("running the benchmark `{BROKER}`"));
-    let mut bench = cargo_bench(BROKER);
+    step(format_args!("running the benchmark `{name}`"));
+    let mut bench = cargo_bench(name);
     bench
         .env("EVENTOS_BENCH_KAFKA", kafka.address())
         .env("EVENTOS_BENCH_KAFKA_PID", kafka.pid()?.to_string());

@@ -166,7 +166,10 @@ fn bad_values_are_refused() {
         ("handler.a.produce = [1]", "expected a string"),
         ("handler.a.produce = ['']", "name of a topic"),
         ("handler.a = 1", "expected a table"),
-        ("delivery.guarantee = 'once'", "`at_least_once` or `exactly_once`"),
+        (
+            "delivery.guarantee = 'once'",
+            "`at_least_once` or `exactly_once`",
+        ),
         (
             "delivery.dead_letter_topic = 'eventos'",
             "another topic than kafka.topic",

@@ -1,0 +1,79 @@
+//! What a batch brings about counts as a whole.
+
+use rdkafka::producer::BaseRecord;
+
+use super::{Fate, Group, evento, fate, sorted};
+use crate::support::{Broker, ends, eventually, produce, read_topic};
+
+#[test]
+fn each_effect_counts_once_and_after_a_restart_too_with_the_broker_inside() {
+    each_effect_counts_once_and_after_a_restart_too(Broker::Embedded);
+}
+
+#[test]
+fn each_effect_counts_once_and_after_a_restart_too_with_kafka() {
+    each_effect_counts_once_and_after_a_restart_too(Broker::Kafka);
+}
+
+fn each_effect_counts_once_and_after_a_restart_too(broker: Broker) {
+    let group = Group::new(broker, &[]);
+    let setup = group.member("one", "");
+    let daemon = setup.start();
+    group.send(0..2_000);
+    group.wait_until_done();
+    group.judge(2_000);
+    let output = group.output();
+    let taken: i64 = ends(&group.servers, &output).iter().sum();
+    let records = read_topic(&group.servers, &output).len();
+    assert!(taken as usize > records, "transactions leave their markers");
+    eventually("no lag", || {
+        (daemon.sum("eventos_consumer_lag") == 0.0).then_some(())
+    });
+    let shown = daemon.messages("?limit=10000");
+    daemon.kill();
+
+    // Under the same name, it does not wait for what its former self left.
+    let daemon = setup.start();
+    assert_eq!(daemon.messages("?limit=10000"), shown);
+    group.send(2_000..2_100);
+    group.wait_until_done();
+    group.judge(2_100);
+    assert_eq!(daemon.sum("eventos_consumed_total"), 100.0);
+}
+
+#[test]
+fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once_with_the_broker_inside() {
+    what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(Broker::Embedded);
+}
+
+#[test]
+fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once_with_kafka() {
+    what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(Broker::Kafka);
+}
+
+fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker) {
+    let group = Group::new(broker, &[("max.message.bytes", "1000")]);
+    let mut values: Vec<_> = (0..30).map(evento).collect();
+    // One that emits, and is too large for the topic.
+    let large = format!(r#"{{"id":15,"tipo":"emit","pad":"{}"}}"#, "x".repeat(2_000));
+    assert!(fate(15) == Fate::Emits);
+    values[15] = large;
+    let records = values.iter().map(|value| {
+        let record = BaseRecord::<[u8], [u8]>::to(&group.topic);
+        record.partition(0).payload(value.as_bytes())
+    });
+    produce(&group.servers, records);
+    let daemon = group.member("one", "").start();
+    group.wait_until_done();
+    let emits = (0..30).filter(|n| fate(*n) == Fate::Emits && *n != 15);
+    assert_eq!(
+        sorted(group.numbers(&group.emitted())),
+        emits.collect::<Vec<_>>()
+    );
+    let dies = (0..30).filter(|n| fate(*n) == Fate::Dies || *n == 15);
+    assert_eq!(
+        sorted(group.numbers(&group.dead_letters)),
+        dies.collect::<Vec<_>>()
+    );
+    assert_eq!(daemon.sum("eventos_dead_letters_total"), 5.0);
+}

@@ -1,0 +1,161 @@
+//! `guarantee = "exactly_once"`: whoever reads only what is committed sees each effect once, whatever happens.
+
+mod effects;
+mod fencing;
+
+use std::collections::BTreeMap;
+
+use rdkafka::{Message, producer::BaseRecord};
+use serde_json::Value;
+
+use crate::support::{
+    Broker, Daemon, Setup, committed, create_topic, create_topic_with, ends, eventually, produce,
+    read_topic, wait_until_settled,
+};
+
+/// Of each topic.
+const PARTITIONS: i32 = 4;
+
+/// A group whose handler emits, rejects and lets pass, on a broker that outlives its members.
+struct Group {
+    /// Has the broker inside, if it is that one.
+    _host: Option<Daemon>,
+    servers: String,
+    name: String,
+    topic: String,
+    dead_letters: String,
+}
+
+impl Group {
+    /// The topic that is emitted to has these settings.
+    fn new(broker: Broker, settings: &[(&str, &str)]) -> Self {
+        let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
+        let servers = match &host {
+            Some(host) => host.broker().to_owned(),
+            None => broker.servers(),
+        };
+        let names = Setup::new(broker, &[], "");
+        let group = Self {
+            _host: host,
+            servers,
+            topic: names.topic(),
+            dead_letters: names.dead_letters(),
+            name: names.name,
+        };
+        for topic in [&group.topic, &group.output(), &group.dead_letters] {
+            create_topic(&group.servers, topic, PARTITIONS);
+        }
+        create_topic_with(&group.servers, &group.emitted(), PARTITIONS, settings);
+        group
+    }
+
+    fn output(&self) -> String {
+        format!("{}-output", self.name)
+    }
+
+    fn emitted(&self) -> String {
+        format!("{}-emitted", self.name)
+    }
+
+    /// A member that has this name, with more properties.
+    fn member(&self, name: &str, properties: &str) -> Setup {
+        let (output, emitted) = (self.output(), self.emitted());
+        let more = format!(
+            "[output]\ntopic = {output:?}\n\
+             [handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
+             [kafka.properties]\n\"group.instance.id\" = {name:?}\n{properties}\n"
+        );
+        let mut setup = Setup::new(Broker::Embedded, &["probe", "store"], &more);
+        setup.servers.clone_from(&self.servers);
+        setup.name.clone_from(&self.name);
+        setup.set("EVENTOS__DELIVERY__GUARANTEE", "exactly_once");
+        setup
+    }
+
+    /// Sends Eventos of these numbers, over all partitions; what becomes of each its number says.
+    fn send(&self, numbers: std::ops::Range<usize>) {
+        let values: Vec<_> = numbers.clone().map(evento).collect();
+        let records = values.iter().zip(numbers).map(|(value, number)| {
+            let partition = i32::try_from(number).expect("small") % PARTITIONS;
+            let record = BaseRecord::<[u8], [u8]>::to(&self.topic);
+            record.partition(partition).payload(value.as_bytes())
+        });
+        produce(&self.servers, records);
+    }
+
+    /// Waits until all that was sent is handled and committed, and no transaction is open.
+    fn wait_until_done(&self) {
+        eventually("all of it to be committed", || {
+            let committed = committed(&self.servers, &self.name, &self.topic);
+            (committed == ends(&self.servers, &self.topic)).then_some(())
+        });
+        for topic in [self.output(), self.emitted(), self.dead_letters.clone()] {
+            wait_until_settled(&self.servers, &topic);
+        }
+    }
+
+    /// That of so many Eventos each has had its effects, once, and in the order of its partition.
+    fn judge(&self, sent: usize) {
+        let of = |fates: &[Fate]| -> Vec<usize> {
+            (0..sent).filter(|n| fates.contains(&fate(*n))).collect()
+        };
+        let passed = [Fate::Passes, Fate::Emits];
+        assert_eq!(self.numbers(&self.output()), by_partition(of(&passed)));
+        // Emissions have a key, which puts them where it will.
+        assert_eq!(sorted(self.numbers(&self.emitted())), of(&[Fate::Emits]));
+        let dead = sorted(self.numbers(&self.dead_letters));
+        assert_eq!(dead, of(&[Fate::Dies]));
+    }
+
+    /// The numbers of the Eventos in a topic, for each of its partitions.
+    fn numbers(&self, topic: &str) -> Vec<Vec<usize>> {
+        let mut numbers = BTreeMap::<i32, Vec<usize>>::new();
+        for record in read_topic(&self.servers, topic) {
+            let value = record.payload().expect("a value");
+            let value: Value = serde_json::from_slice(value).expect("JSON");
+            let number = value["id"].as_u64().expect("a number") as usize;
+            numbers.entry(record.partition()).or_default().push(number);
+        }
+        numbers.into_values().collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Passes,
+    /// And passes.
+    Emits,
+    Dies,
+}
+
+fn fate(number: usize) -> Fate {
+    match number % 7 {
+        3 => Fate::Dies,
+        1 | 5 => Fate::Emits,
+        _ => Fate::Passes,
+    }
+}
+
+fn evento(number: usize) -> String {
+    let tipo = match fate(number) {
+        Fate::Passes => "good",
+        Fate::Emits => "emit",
+        Fate::Dies => "reject",
+    };
+    format!(r#"{{"id":{number},"tipo":"{tipo}"}}"#)
+}
+
+fn by_partition(numbers: Vec<usize>) -> Vec<Vec<usize>> {
+    let of = |partition| {
+        let all = numbers.iter().copied();
+        all.filter(|n| n % PARTITIONS as usize == partition)
+            .collect()
+    };
+    (0..PARTITIONS as usize).map(of).collect()
+}
+
+fn sorted(numbers: Vec<Vec<usize>>) -> Vec<usize> {
+    let mut all = numbers.concat();
+    all.sort_unstable();
+    all
+}

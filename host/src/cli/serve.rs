@@ -35,6 +35,8 @@ impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         telemetry::log::init(&config.telemetry.log)?;
+        // Those of the variable FAILPOINTS, in what the tests build.
+        let _points = fail::has_failpoints().then(fail::FailScenario::setup);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("tokio")

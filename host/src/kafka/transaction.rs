@@ -87,12 +87,12 @@ impl Transactional {
         Ok(self.producer.inner().begin_transaction()?)
     }
 
-    /// Commits what was produced since it began, and where the group stands. Between taking the [`Identity`] and this
-    /// call, whoever calls makes sure that the partitions are still its own: a later rebalance then refuses it.
+    /// Adds where the group stands. Between taking the [`Identity`] and this call, whoever calls makes sure that the
+    /// partitions are still its own: a later rebalance then refuses it.
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub fn commit(
+    pub fn send_offsets(
         &self,
         identity: &Identity,
         positions: &Positions,
@@ -101,8 +101,15 @@ impl Transactional {
         let inner = self.producer.inner();
         persist(go_on, || {
             inner.send_offsets_to_transaction(&positions.0, &identity.0, STEP)
-        })?;
-        persist(go_on, || inner.commit_transaction(STEP))
+        })
+    }
+
+    /// Commits all of it, what was produced since it began and where the group stands.
+    ///
+    /// # Errors
+    /// [`TransactionError`].
+    pub fn commit(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
+        persist(go_on, || self.producer.inner().commit_transaction(STEP))
     }
 
     /// Ends a transaction of which nothing counts.

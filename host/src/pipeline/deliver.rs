@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     Config,
     effects::{DeadLetter, Effects, Kept},
+    failure_point::{Point, reached},
     headers::dead_letter_headers,
     stop::{Stop, Stopped},
 };
@@ -85,6 +86,7 @@ impl Deliverer {
             }
             self.pause()?;
         }
+        reached(Point::Acknowledged);
         self.count(effects, &outbox);
         Ok(())
     }
@@ -126,6 +128,7 @@ impl Deliverer {
                 self.wait_for(effects, &mut deliveries, outbox)?;
             }
         }
+        reached(Point::Produced);
         self.wait_for(effects, &mut deliveries, outbox)
     }
 

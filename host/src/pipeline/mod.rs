@@ -4,6 +4,7 @@
 mod config;
 mod deliver;
 mod effects;
+mod failure_point;
 mod flight;
 mod headers;
 mod intake;

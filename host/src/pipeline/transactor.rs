@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     deliver::{Deliverer, Originals, Outbox},
     effects::Effects,
+    failure_point::{Point, reached},
     stop::{Stop, Stopped, Undone},
     tenure::{Tenure, Tenures},
 };
@@ -131,10 +132,12 @@ impl Transactor {
             view,
         } = progress;
         self.producer.begin()?;
+        reached(Point::Begun);
         deliverer.produce(self.producer.producer(), originals, effects, outbox)?;
         if !outbox.is_done() {
             return Ok(Tried::Unacknowledged);
         }
+        reached(Point::Acknowledged);
         // In this order: had the partition been taken away before, it would be seen now; if it is later, the
         // coordinator refuses who we were.
         let identity = group.consumer.identity();
@@ -144,7 +147,10 @@ impl Transactor {
         let positions = group.consumer.positions(partition, next, view);
         let positions = positions.map_err(TransactionError::Abort)?;
         let go_on = || self.stop.is_not_yet();
-        self.producer.commit(&identity, &positions, &go_on)?;
+        self.producer.send_offsets(&identity, &positions, &go_on)?;
+        reached(Point::OffsetSent);
+        self.producer.commit(&go_on)?;
+        reached(Point::Committed);
         Ok(Tried::Committed)
     }
 

@@ -9,6 +9,7 @@ use std::{
 use super::{
     deliver::{Deliverer, Originals},
     effects::Effects,
+    failure_point::{Point, reached},
     flight::Flight,
     lane::Parcel,
     links::Links,
@@ -195,6 +196,7 @@ impl Worker {
             self.metrics.consumed(work.partition, work.records);
             let view = self.store.view_start(work.partition, next);
             self.group.consumer.store_offset(work.partition, next, view);
+            reached(Point::OffsetStored);
         }
         if let Some(restore) = &work.restore {
             restore.advance(next);
@@ -209,18 +211,22 @@ impl Worker {
         self.run_chain(Arc::clone(batch), &mut effects)?;
         if work.replayed {
             effects.keep_stored_only();
+            show(&self.store, batch, &effects);
+            return Ok(());
         }
+        reached(Point::Handled);
         let originals = Originals { batch, unreadable };
         match &mut self.way {
             Way::AtLeastOnce(producer) => {
                 self.deliverer.deliver(producer, &originals, &mut effects)?;
                 show(&self.store, batch, &effects);
+                reached(Point::Shown);
             }
-            Way::ExactlyOnce(_) if work.replayed => show(&self.store, batch, &effects),
             Way::ExactlyOnce(transactor) => {
                 // What is shown decides where the view begins, and that is committed along. Whatever becomes of the
                 // transaction, it is not shown twice: it is tried until it is committed, or the view is given up.
                 show(&self.store, batch, &effects);
+                reached(Point::Shown);
                 if let Some(next) = work.next {
                     let progress = Progress {
                         partition: work.partition,

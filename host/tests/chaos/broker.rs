@@ -2,7 +2,9 @@
 //! `cargo xtask chaos` hands over.
 
 use std::{
+    fs::File,
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -95,11 +97,14 @@ fn kafka() -> Child {
     let words = provided("EVENTOS_CHAOS_KAFKA_COMMAND");
     let mut shell = Command::new("sh");
     shell.args(["-c", LIFELINE, "sh"]).args(words.lines());
-    let quiet = shell
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos-kafka.log");
+    let log = File::options().create(true).append(true).open(log);
+    let log = log.expect("a log");
+    let aside = shell
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    quiet.spawn().expect("started")
+        .stdout(log.try_clone().expect("a file"))
+        .stderr(log);
+    aside.spawn().expect("started")
 }
 
 fn end(shell: &mut Child) {

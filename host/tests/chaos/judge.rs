@@ -85,19 +85,27 @@ fn compare(
             }
         }
     }
+    let topic = records.first().map_or("an empty topic", Message::topic);
     let lost: Vec<_> = times.iter().filter(|(_, times)| **times == 0).collect();
     if let Some((id, _)) = lost.first() {
-        let (topic, there) = (records.first().map(Message::topic), records.len());
-        println!(
-            "    lost: {id:?} is the first of {}; {there} are in {topic:?}",
-            lost.len()
-        );
+        let (count, there) = (lost.len(), records.len());
+        println!("    lost: {id:?} is the first of {count}; {there} are in {topic}");
     }
     faults.lost += lost.len();
-    let repeated = times.values().filter(|times| **times > 1).count();
+    let repeated: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     match guarantee {
-        Guarantee::ExactlyOnce => faults.doubled += repeated,
-        Guarantee::AtLeastOnce => verdict.repeated += repeated,
+        Guarantee::ExactlyOnce => {
+            if let Some((first, _)) = repeated.first() {
+                println!(
+                    "    doubled: {first:?} is the first of {} in {topic}",
+                    repeated.len()
+                );
+                let all = records.iter().filter(|record| id(record) == **first);
+                all.for_each(|record| tell("there", record));
+            }
+            faults.doubled += repeated.len();
+        }
+        Guarantee::AtLeastOnce => verdict.repeated += repeated.len(),
     }
 }
 

@@ -9,7 +9,7 @@ mod command_line;
 mod conformance;
 mod dead_letters;
 mod embedded;
-mod exactly_once;
+mod guarantees;
 mod handlers;
 mod lifecycle;
 mod main_job;

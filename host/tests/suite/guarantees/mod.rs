@@ -1,25 +1,31 @@
-//! `guarantee = "exactly_once"`: whoever reads only what is committed sees each effect once, whatever happens.
+//! `delivery.guarantee`: nothing is lost, whatever happens; and with exactly once, whoever reads only what is committed sees
+//! each effect once.
 
 mod effects;
 mod fencing;
+mod points;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::{Message, producer::BaseRecord};
 use serde_json::Value;
 
 use crate::support::{
-    Broker, Daemon, Setup, committed, create_topic, create_topic_with, ends, eventually, produce,
-    read_topic, wait_until_settled,
+    Broker, Daemon, Setup, committed, create_topic, create_topic_with, ends, eventually, free_port,
+    produce, read_topic, wait_until_settled,
 };
 
 /// Of each topic.
 const PARTITIONS: i32 = 4;
 
+const AT_LEAST_ONCE: &str = "at_least_once";
+const EXACTLY_ONCE: &str = "exactly_once";
+
 /// A group whose handler emits, rejects and lets pass, on a broker that outlives its members.
 struct Group {
     /// Has the broker inside, if it is that one.
-    _host: Option<Daemon>,
+    host: Option<(Setup, Daemon)>,
+    guarantee: &'static str,
     servers: String,
     name: String,
     topic: String,
@@ -28,15 +34,22 @@ struct Group {
 
 impl Group {
     /// The topic that is emitted to has these settings.
-    fn new(broker: Broker, settings: &[(&str, &str)]) -> Self {
-        let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
+    fn new(broker: Broker, guarantee: &'static str, settings: &[(&str, &str)]) -> Self {
+        let host = (broker == Broker::Embedded).then(|| {
+            let mut setup = Setup::new(broker, &["store"], "");
+            // It may be started again.
+            setup.broker_listen = format!("127.0.0.1:{}", free_port());
+            let daemon = setup.start();
+            (setup, daemon)
+        });
         let servers = match &host {
-            Some(host) => host.broker().to_owned(),
+            Some((_, daemon)) => daemon.broker().to_owned(),
             None => broker.servers(),
         };
         let names = Setup::new(broker, &[], "");
         let group = Self {
-            _host: host,
+            host,
+            guarantee,
             servers,
             topic: names.topic(),
             dead_letters: names.dead_letters(),
@@ -68,7 +81,7 @@ impl Group {
         let mut setup = Setup::new(Broker::Embedded, &["probe", "store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.name);
-        setup.set("EVENTOS__DELIVERY__GUARANTEE", "exactly_once");
+        setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
         setup
     }
 
@@ -94,17 +107,37 @@ impl Group {
         }
     }
 
-    /// That of so many Eventos each has had its effects, once, and in the order of its partition.
+    /// That of so many Eventos each has had its effects, in the order of its partition; and once, if that is promised.
     fn judge(&self, sent: usize) {
         let of = |fates: &[Fate]| -> Vec<usize> {
             (0..sent).filter(|n| fates.contains(&fate(*n))).collect()
         };
         let passed = [Fate::Passes, Fate::Emits];
-        assert_eq!(self.numbers(&self.output()), by_partition(of(&passed)));
+        assert_eq!(self.came(&self.output()), by_partition(of(&passed)));
         // Emissions have a key, which puts them where it will.
-        assert_eq!(sorted(self.numbers(&self.emitted())), of(&[Fate::Emits]));
-        let dead = sorted(self.numbers(&self.dead_letters));
-        assert_eq!(dead, of(&[Fate::Dies]));
+        assert_eq!(self.all(&self.emitted()), of(&[Fate::Emits]));
+        assert_eq!(self.all(&self.dead_letters), of(&[Fate::Dies]));
+    }
+
+    /// What came to a topic, wherever to.
+    fn all(&self, topic: &str) -> Vec<usize> {
+        let mut all = sorted(self.numbers(topic));
+        if self.guarantee == AT_LEAST_ONCE {
+            all.dedup();
+        }
+        all
+    }
+
+    /// What came to a topic; where it may come again, as it first came.
+    fn came(&self, topic: &str) -> Vec<Vec<usize>> {
+        let mut all = self.numbers(topic);
+        if self.guarantee == AT_LEAST_ONCE {
+            for partition in &mut all {
+                let mut before = BTreeSet::new();
+                partition.retain(|number| before.insert(*number));
+            }
+        }
+        all
     }
 
     /// The numbers of the Eventos in a topic, for each of its partitions.

@@ -1,8 +1,8 @@
-//! What a batch brings about counts as a whole.
+//! Exactly once: what a batch brings about counts as a whole.
 
 use rdkafka::producer::BaseRecord;
 
-use super::{Fate, Group, evento, fate, sorted};
+use super::{EXACTLY_ONCE, Fate, Group, evento, fate, sorted};
 use crate::support::{Broker, ends, eventually, produce, read_topic};
 
 #[test]
@@ -16,7 +16,7 @@ fn each_effect_counts_once_and_after_a_restart_too_with_kafka() {
 }
 
 fn each_effect_counts_once_and_after_a_restart_too(broker: Broker) {
-    let group = Group::new(broker, &[]);
+    let group = Group::new(broker, EXACTLY_ONCE, &[]);
     let setup = group.member("one", "");
     let daemon = setup.start();
     group.send(0..2_000);
@@ -52,7 +52,7 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once_with_kafka() {
 }
 
 fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker) {
-    let group = Group::new(broker, &[("max.message.bytes", "1000")]);
+    let group = Group::new(broker, EXACTLY_ONCE, &[("max.message.bytes", "1000")]);
     let mut values: Vec<_> = (0..30).map(evento).collect();
     // One that emits, and is too large for the topic.
     let large = format!(r#"{{"id":15,"tipo":"emit","pad":"{}"}}"#, "x".repeat(2_000));

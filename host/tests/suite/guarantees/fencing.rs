@@ -1,11 +1,11 @@
-//! Whoever should be gone changes nothing any more: a former self, a rival, a member that was taken for dead.
+//! Exactly once: whoever should be gone changes nothing any more: a former self, a rival, a member that was taken for dead.
 
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::Group;
+use super::{EXACTLY_ONCE, Group};
 use crate::support::{Broker, DEADLINE, eventually};
 
 /// A producer with the transactional id of a member's first worker.
@@ -30,7 +30,7 @@ fn what_a_former_self_left_open_is_aborted_at_the_start_with_kafka() {
 }
 
 fn what_a_former_self_left_open_is_aborted_at_the_start(broker: Broker) {
-    let group = Group::new(broker, &[]);
+    let group = Group::new(broker, EXACTLY_ONCE, &[]);
     let former = rival(&group, "one");
     former.begin_transaction().expect("begun");
     let output = group.output();
@@ -59,7 +59,7 @@ fn who_is_fenced_by_a_rival_begins_anew_and_says_whose_id_it_is_with_kafka() {
 }
 
 fn who_is_fenced_by_a_rival_begins_anew_and_says_whose_id_it_is(broker: Broker) {
-    let group = Group::new(broker, &[]);
+    let group = Group::new(broker, EXACTLY_ONCE, &[]);
     let daemon = group.member("one", "").start();
     group.send(0..100);
     group.wait_until_done();
@@ -82,7 +82,7 @@ fn one_that_was_taken_for_dead_commits_nothing_when_it_wakes_with_kafka() {
 }
 
 fn one_that_was_taken_for_dead_commits_nothing_when_it_wakes(broker: Broker, session_ms: u32) {
-    let group = Group::new(broker, &[]);
+    let group = Group::new(broker, EXACTLY_ONCE, &[]);
     let quick =
         format!("\"session.timeout.ms\" = \"{session_ms}\"\n\"heartbeat.interval.ms\" = \"300\"\n");
     let one = group.member("one", &quick).start();

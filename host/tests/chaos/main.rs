@@ -71,7 +71,7 @@ struct Done {
     stops: usize,
     /// Times that the number of daemons changed.
     joined_or_left: usize,
-    broker_kills: usize,
+    broker_restarts: usize,
 }
 
 fn main() -> ExitCode {
@@ -112,6 +112,7 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     let stalls = Stalls::watch(&broker.address(), &topics);
     let done = disturb(
         &mut broker,
+        may_be_killed(kind, guarantee),
         &mut fleet,
         &stalls,
         time,
@@ -122,12 +123,12 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     fleet.wait_until_done(&broker.address(), &topics);
     let verdict = judge::judge(&broker.address(), &topics, &sent, guarantee);
     println!(
-        "  {} Eventos, {} kills, {} orderly stops, {} more or fewer daemons, {} kills of the broker",
+        "  {} Eventos, {} kills, {} orderly stops, {} more or fewer daemons, {} restarts of the broker",
         sent.len(),
         done.kills,
         done.stops,
         done.joined_or_left,
-        done.broker_kills
+        done.broker_restarts
     );
     println!(
         "  {} repeated, longest stall {longest:?}, {:?}",
@@ -136,9 +137,19 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     verdict.faults
 }
 
+/// Whether the broker is killed, or stopped in order.
+///
+/// Kafka that is killed and is the only broker begins again before it knows that it leads its partitions, and leaves out the
+/// markers of transactions that are decided ("these partitions are likely deleted already and hence can be skipped", its log
+/// says): such a transaction counts in part, whoever its producer is. Seen with Kafka 4.3.1 in two runs of twelve.
+fn may_be_killed(kind: Kind, guarantee: Guarantee) -> bool {
+    (kind, guarantee) != (Kind::Kafka, Guarantee::ExactlyOnce)
+}
+
 /// Does something bad again and again; most of it while Eventos flow, every fourth at any moment after the one before.
 fn disturb(
     broker: &mut Broker,
+    may_be_killed: bool,
     fleet: &mut Fleet,
     stalls: &Stalls,
     time: Duration,
@@ -166,10 +177,13 @@ fn disturb(
                 done.joined_or_left += 1;
             }
             _ => {
-                broker.kill();
+                match may_be_killed {
+                    true => broker.kill(),
+                    false => broker.stop(),
+                }
                 thread::sleep(Duration::from_millis(random.u64(..1_000)));
                 broker.revive();
-                done.broker_kills += 1;
+                done.broker_restarts += 1;
             }
         }
         fleet.revive(random);

@@ -1,23 +1,20 @@
 //! Consuming the topic of Eventos as a member of a group.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
-    Message, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers as _},
 };
 
 use super::{
-    AutoOffsetReset, Beginning, Config, Error,
+    AutoOffsetReset, Beginning, Config, Consumed, Error,
     client::properties,
     membership::Membership,
-    progress::offset_in,
     rebalance::{Restore, partitions},
-    transaction::{Identity, Positions},
 };
-use crate::event::{Header, Offset, Partition, Timestamp, ViewStart, flag};
+use crate::event::Partition;
 
 /// Offsets are stored by the pipeline once their effects are done. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
 /// partition is more than one needs. The ends of partitions are told, since a replay may end there: the last offsets
@@ -42,9 +39,6 @@ const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 /// A rebalance leaves alone what stays. Not for the protocol in which the broker assigns (KIP-848): that takes no such
 /// property, and is cooperative by itself.
 const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
-
-/// How long one request may take that is waited for.
-const REQUEST: Duration = Duration::from_secs(10);
 
 /// What the group, or the client, has to say between records. It is told from inside
 /// [`Consumer::poll`].
@@ -73,8 +67,8 @@ pub enum Commits {
 
 /// A member of the group.
 pub struct Consumer {
-    inner: BaseConsumer<Membership>,
-    topic: Arc<str>,
+    pub(super) inner: BaseConsumer<Membership>,
+    pub(super) topic: Arc<str>,
 }
 
 /// What a poll came to.
@@ -86,9 +80,6 @@ pub enum Polled<'a> {
     /// Nothing came in time.
     Nothing,
 }
-
-/// A record just consumed, still in the client's memory.
-pub struct Consumed<'a>(BorrowedMessage<'a>);
 
 impl Consumer {
     /// Joins the group, as what `client_id` says unless the user's properties do. With `restore`, a partition that is
@@ -148,7 +139,7 @@ impl Consumer {
     pub fn poll(&self, at_most: Duration) -> Result<Polled<'_>, Error> {
         match self.inner.poll(at_most) {
             None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Record(Consumed(message))),
+            Some(Ok(message)) => Ok(Polled::Record(message.into())),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(Partition(partition))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
             // Of a broker that is gone the producer tells, once; librdkafka repeats it every second.
@@ -172,47 +163,6 @@ impl Consumer {
                 Ok(Polled::Nothing)
             }
         }
-    }
-
-    /// Says that everything before `next` is done, and where the view of the partition begins then; see [`Commits`].
-    pub fn store_offset(&self, partition: Partition, next: Offset, view: ViewStart) {
-        let positions = self.positions(partition, next, view);
-        if let Err(error) = positions.and_then(|Positions(list)| self.inner.store_offsets(&list)) {
-            // Only a partition that has been taken away meanwhile: its new owner begins before it.
-            tracing::debug!(%error, %partition, %next, "offset not stored");
-        }
-    }
-
-    /// What [`Consumer::store_offset`] stores, for a transaction to commit.
-    ///
-    /// # Errors
-    /// An offset that is none.
-    pub fn positions(
-        &self,
-        partition: Partition,
-        next: Offset,
-        view: ViewStart,
-    ) -> Result<Positions, KafkaError> {
-        let mut list = self.only(partition);
-        list.set_all_offsets(rdkafka::Offset::Offset(next.0))?;
-        if let Some(mut only) = list.find_partition(&self.topic, partition.0) {
-            only.set_metadata(view.to_string());
-        }
-        Ok(Positions(list))
-    }
-
-    /// Who this is in the group now; none before it has joined.
-    #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
-        self.inner.group_metadata().map(Identity)
-    }
-
-    /// What the group has committed of a partition, if anything.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
-    pub fn committed(&self, partition: Partition) -> Result<Option<Offset>, Error> {
-        Ok(self.committed_of(&[partition])?.remove(&partition))
     }
 
     /// Stops fetching from a partition, until it is resumed or taken away; polling goes on.
@@ -240,63 +190,7 @@ impl Consumer {
             .unwrap_or_default()
     }
 
-    /// Commits what is stored and waits for it; answers what is committed then, for those of these partitions of which
-    /// anything is.
-    ///
-    /// # Errors
-    /// [`Error::Request`], if the group's coordinator refuses, as during a rebalance.
-    pub fn commit_stored(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
-        let what = "commit offsets";
-        match self.inner.commit_consumer_state(CommitMode::Sync) {
-            Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
-                return Err(Error::Request {
-                    what,
-                    source: error,
-                });
-            }
-            _ => {}
-        }
-        self.committed_of(of)
-    }
-
-    fn committed_of(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
-        let mut list = TopicPartitionList::with_capacity(of.len());
-        for partition in of {
-            list.add_partition(&self.topic, partition.0);
-        }
-        let committed = self.inner.committed_offsets(list, REQUEST);
-        let committed = committed.map_err(|source| {
-            let what = "say what is committed";
-            Error::Request { what, source }
-        })?;
-        let offset = |&partition: &Partition| {
-            let offset = offset_in(&committed, &self.topic, partition.0)?;
-            Some((partition, Offset(offset)))
-        };
-        Ok(of.iter().filter_map(offset).collect())
-    }
-
-    /// Goes back to an offset of a partition of which nothing is under way: commits it, and polls from there on.
-    ///
-    /// # Errors
-    /// [`Error::Request`]; polling goes on where it was then.
-    pub fn rewind(&self, partition: Partition, to: Offset) -> Result<(), Error> {
-        let failed = |source| {
-            let what = "rewind a partition";
-            Error::Request { what, source }
-        };
-        let mut list = self.only(partition);
-        list.set_all_offsets(rdkafka::Offset::Offset(to.0))
-            .map_err(failed)?;
-        // What is stored already is committed in the background if it is more than what was committed last.
-        self.inner.store_offsets(&list).map_err(failed)?;
-        self.inner.commit(&list, CommitMode::Sync).map_err(failed)?;
-        let sought = self.inner.seek_partitions(list, REQUEST).map_err(failed)?;
-        let each = sought.elements();
-        each.iter().try_for_each(|one| one.error()).map_err(failed)
-    }
-
-    fn only(&self, partition: Partition) -> TopicPartitionList {
+    pub(super) fn only(&self, partition: Partition) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.topic, partition.0);
         list
@@ -305,58 +199,6 @@ impl Consumer {
     fn warn(&self, what: &str, partition: Partition, result: KafkaResult<()>) {
         if let Err(error) = result {
             tracing::warn!(%error, %partition, "cannot {what} the partition");
-        }
-    }
-}
-
-impl<'a> From<BorrowedMessage<'a>> for Consumed<'a> {
-    fn from(message: BorrowedMessage<'a>) -> Self {
-        Self(message)
-    }
-}
-
-impl Consumed<'_> {
-    /// Where it is.
-    #[must_use]
-    pub fn partition(&self) -> Partition {
-        Partition(self.0.partition())
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn offset(&self) -> Offset {
-        Offset(self.0.offset())
-    }
-
-    /// Any bytes, or null.
-    #[must_use]
-    pub fn key(&self) -> Option<&[u8]> {
-        self.0.key()
-    }
-
-    /// Any bytes, or null.
-    #[must_use]
-    pub fn value(&self) -> Option<&[u8]> {
-        self.0.payload()
-    }
-
-    /// In order, duplicates kept.
-    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
-        let headers = self.0.headers();
-        let each = headers.into_iter().flat_map(|headers| headers.iter());
-        each.map(|header| Header {
-            name: header.key,
-            value: header.value,
-        })
-    }
-
-    /// When it was made or appended, with the flag that says which.
-    #[must_use]
-    pub fn timestamp(&self) -> (Timestamp, u8) {
-        match self.0.timestamp() {
-            rdkafka::Timestamp::NotAvailable => (Timestamp::NONE, 0),
-            rdkafka::Timestamp::CreateTime(at) => (Timestamp(at), 0),
-            rdkafka::Timestamp::LogAppendTime(at) => (Timestamp(at), flag::LOG_APPEND_TIME),
         }
     }
 }

@@ -8,10 +8,12 @@ use super::{
     effects::{DeadLetter, Effects, Kept},
     failure_point::{Point, reached},
     headers::dead_letter_headers,
+    outbox::{Outbox, Outgoing, Pending},
+    output::Output,
     stop::{Stop, Stopped},
 };
 use crate::{
-    event::{Batch, Header, Offset, Partition, RecordRef, Unreadable},
+    event::{Batch, Header, Offset, RecordRef, Unreadable},
     kafka::{Delivery, ProduceError, Producer},
     telemetry::metrics::Metrics,
 };
@@ -25,15 +27,6 @@ pub(super) struct Originals<'a> {
     pub unreadable: &'a Unreadable,
 }
 
-/// The topic to which that goes which leaves the chain.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Its name.
-    pub topic: String,
-    /// How many partitions it has, at least 1.
-    pub partitions: i32,
-}
-
 /// Produces the effects of batches.
 pub(super) struct Deliverer {
     pub config: Config,
@@ -41,30 +34,6 @@ pub(super) struct Deliverer {
     pub metrics: Metrics,
     pub stop: Stop,
 }
-
-/// One record to produce.
-#[derive(Clone, Copy)]
-enum Outgoing {
-    /// Which record of which emission.
-    Emitted(usize, usize),
-    /// Which record of what left the chain.
-    Left(usize),
-    /// Which dead letter.
-    Dead(usize),
-}
-
-/// A record on its way out.
-#[derive(Clone, Copy)]
-struct Pending {
-    source: Offset,
-    one: Outgoing,
-    /// Nothing else is on its way with it: a request that is too large fails whole, and this tells which record is.
-    alone: bool,
-    acknowledged: bool,
-}
-
-/// All that a batch brings about, in the order of the sources' offsets.
-pub(super) struct Outbox(Vec<Pending>);
 
 /// What was put on its way, by its place in the outbox.
 type Deliveries = Vec<(usize, Result<Delivery, ProduceError>)>;
@@ -253,16 +222,6 @@ impl Deliverer {
     }
 }
 
-impl Output {
-    /// A record with a key goes where the key puts it, as with any producer (none is chosen). One without stays in
-    /// the partition that it came from, or where the output has fewer, in the one of that number modulo theirs: so
-    /// those keep their order too.
-    fn partition(&self, from: Partition, record: &RecordRef<'_>) -> Option<Partition> {
-        let same = || Partition(from.0 % self.partitions.max(1));
-        record.key.is_none().then(same)
-    }
-}
-
 /// For what a topic refuses for good.
 fn letter(
     stage: &'static str,
@@ -298,43 +257,6 @@ impl Originals<'_> {
                     .records
                     .get(found.expect("it is of this batch"))
             }
-        }
-    }
-}
-
-impl Outbox {
-    pub(super) fn of(effects: &Effects) -> Self {
-        let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
-            let sources = emitted.sources.iter().enumerate();
-            sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
-        });
-        let dead = effects.dead.iter().enumerate();
-        let dead = dead.map(|(d, letter)| (letter.offset, Outgoing::Dead(d)));
-        let left = effects.left.iter().flat_map(|left| {
-            let records = 0..left.len();
-            records.map(|i| (left.offset(i), Outgoing::Left(i)))
-        });
-        let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
-        // Stable: what one record brought about keeps its order.
-        outgoing.sort_by_key(|(offset, _)| *offset);
-        let pending = |(source, one)| Pending {
-            source,
-            one,
-            alone: false,
-            acknowledged: false,
-        };
-        Self(outgoing.into_iter().map(pending).collect())
-    }
-
-    /// Whether the broker has acknowledged all of it.
-    pub(super) fn is_done(&self) -> bool {
-        self.0.iter().all(|pending| pending.acknowledged)
-    }
-
-    /// What was acknowledged does not count.
-    pub(super) fn begin_anew(&mut self) {
-        for pending in &mut self.0 {
-            pending.acknowledged = false;
         }
     }
 }

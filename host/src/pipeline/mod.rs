@@ -11,6 +11,8 @@ mod intake;
 mod lane;
 mod link;
 mod links;
+mod outbox;
+mod output;
 mod rehearsal;
 mod restore;
 mod rewind;
@@ -18,6 +20,7 @@ mod stop;
 mod tenure;
 mod transactor;
 mod watch;
+mod work;
 mod worker;
 mod workers;
 
@@ -31,7 +34,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Guarantee, OutputConfig};
-pub use deliver::Output;
+pub use output::Output;
 pub use rehearsal::{Account, End, Problem, Rehearsal};
 
 use self::{

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::{
-    deliver::{Deliverer, Originals, Outbox},
+    deliver::{Deliverer, Originals},
     effects::Effects,
     failure_point::{Point, reached},
+    outbox::Outbox,
     stop::{Stop, Stopped, Undone},
     tenure::{Tenure, Tenures},
 };

@@ -15,11 +15,11 @@ use super::{
     links::Links,
     restore::Restore,
     stop::{Halt, Stopped, Undone},
-    tenure::Tenure,
     transactor::{Group, Progress, Transactor},
+    work::Work,
 };
 use crate::{
-    event::{Batch, Offset, Partition, Unreadable},
+    event::{Batch, Offset, Partition},
     kafka::Producer,
     plugin::Handler,
     store::Store,
@@ -51,44 +51,6 @@ pub(super) enum Way {
 pub(super) struct Held {
     by: Arc<Handler>,
     batches: VecDeque<Work>,
-}
-
-/// A batch with what its records were read as.
-struct Work {
-    partition: Partition,
-    /// Those that are no Eventos too.
-    records: u64,
-    next: Option<Offset>,
-    batch: Arc<Batch>,
-    unreadable: Unreadable,
-    /// They were handled before: only the view is to be had of them.
-    replayed: bool,
-    restore: Option<Arc<Restore>>,
-    tenure: Tenure,
-}
-
-impl From<Parcel> for Work {
-    fn from(parcel: Parcel) -> Self {
-        let Parcel {
-            batch: raw,
-            replayed,
-            restore,
-            tenure,
-        } = parcel;
-        let (partition, records) = (raw.partition, raw.len() as u64);
-        let next = raw.next_offset();
-        let (batch, unreadable) = raw.read();
-        Self {
-            partition,
-            records,
-            next,
-            batch: Arc::new(batch),
-            unreadable,
-            replayed,
-            restore,
-            tenure,
-        }
-    }
 }
 
 impl Worker {

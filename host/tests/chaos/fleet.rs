@@ -5,13 +5,25 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::{
-    Guarantee,
+    Guarantee, Kind,
     load::Topics,
     support::{self, Daemon, Setup, committed, ends, eventually},
 };
 
 /// At first; a third comes and goes.
 const USUALLY: usize = 2;
+
+/// Where some of them die by themselves: the points of `pipeline/failure_point.rs`. Not every guarantee comes by each.
+const POINTS: [&str; 8] = [
+    "handled",
+    "produced",
+    "acknowledged",
+    "shown",
+    "offset-stored",
+    "begun",
+    "offset-sent",
+    "committed",
+];
 
 /// How long it is waited for what is left before that is told.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,12 +40,15 @@ struct Member {
     down_until: Instant,
     /// Not to be started again.
     away: bool,
+    /// At a point, sooner or later.
+    dies: bool,
 }
 
 impl Fleet {
     /// As soon as one of them is ready.
-    pub fn start(servers: &str, topics: &Topics, guarantee: Guarantee) -> Self {
-        let members = (0..=USUALLY).map(|i| Member::new(servers, topics, guarantee, i == USUALLY));
+    pub fn start(servers: &str, topics: &Topics, kind: Kind, guarantee: Guarantee) -> Self {
+        let member = |i| Member::new(servers, topics, kind, guarantee, i == USUALLY);
+        let members = (0..=USUALLY).map(member);
         let mut fleet = Self {
             members: members.collect(),
         };
@@ -60,7 +75,7 @@ impl Fleet {
     pub fn stop_one(&mut self, random: &mut Rng) {
         if let Some(member) = self.any(random) {
             let daemon = member.daemon.take().expect("it is up");
-            assert!(daemon.stop().success(), "an orderly stop ends well");
+            member.stop(daemon);
             member.rest(random);
         }
     }
@@ -73,23 +88,26 @@ impl Fleet {
             && let Some(daemon) = last.daemon.take()
         {
             match random.bool() {
-                true => assert!(daemon.stop().success(), "an orderly stop ends well"),
+                true => last.stop(daemon),
                 false => daemon.kill(),
             }
         }
     }
 
-    /// Starts those that have been down long enough. One that ended by itself is an error of its own.
-    pub fn revive(&mut self, random: &mut Rng) {
+    /// Starts those that have been down long enough; answers how many have died at a point. One that ended in another
+    /// way by itself is an error of its own.
+    pub fn revive(&mut self, random: &mut Rng) -> usize {
+        let mut died = 0;
         for member in &mut self.members {
             if let Some(daemon) = &mut member.daemon {
-                assert!(
-                    !daemon.has_ended(),
-                    "a daemon ended by itself:\n{}",
-                    daemon.log()
-                );
+                if daemon.has_ended() {
+                    assert!(member.dies, "a daemon ended by itself:\n{}", daemon.log());
+                    died += 1;
+                    member.daemon = None;
+                    member.rest(random);
+                }
             } else if !member.away && member.down_until <= Instant::now() {
-                member.daemon = Some(member.setup.launch());
+                member.launch(random);
             }
         }
         // Never none for long.
@@ -97,17 +115,27 @@ impl Fleet {
             let member = random
                 .choice(self.members[..USUALLY].iter_mut())
                 .expect("some");
-            member.daemon = Some(member.setup.launch());
+            member.down_until = Instant::now();
         }
+        died
     }
 
-    /// Waits until everything that was sent is consumed and committed, with all of them up.
-    pub fn wait_until_done(&mut self, servers: &str, topics: &Topics) {
+    /// Has all of them up, and none of them die any more.
+    pub fn settle(&mut self) {
         for member in &mut self.members {
-            if member.daemon.is_none() {
+            let is_up = member.daemon.as_mut().is_some_and(|it| !it.has_ended());
+            if member.dies || !is_up {
+                // Killed, if it has not died yet.
+                member.daemon = None;
+                member.dies = false;
+                member.setup.set("FAILPOINTS", "");
                 member.daemon = Some(member.setup.launch());
             }
         }
+    }
+
+    /// Waits until everything that was sent is consumed and committed.
+    pub fn wait_until_done(&self, servers: &str, topics: &Topics) {
         let mut told = Instant::now();
         eventually("everything to be committed", || {
             let ends = ends(servers, &topics.eventos);
@@ -130,14 +158,19 @@ impl Fleet {
 }
 
 impl Member {
-    fn new(servers: &str, topics: &Topics, guarantee: Guarantee, away: bool) -> Self {
+    fn new(servers: &str, topics: &Topics, kind: Kind, guarantee: Guarantee, away: bool) -> Self {
+        // Kafka takes no less than six seconds.
+        let session_ms = match kind {
+            Kind::Embedded => 2_000,
+            Kind::Kafka => 6_000,
+        };
         let guarantee = match guarantee {
             Guarantee::AtLeastOnce => "at_least_once",
             Guarantee::ExactlyOnce => "exactly_once",
         };
         let more = format!(
             "[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n\
-             [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n",
+             [kafka.properties]\n\"session.timeout.ms\" = \"{session_ms}\"\n\"heartbeat.interval.ms\" = \"500\"\n",
             out = topics.out
         );
         let mut setup = Setup::new(support::Broker::Embedded, &["probe", "store"], &more);
@@ -149,7 +182,25 @@ impl Member {
             daemon: None,
             down_until: Instant::now(),
             away,
+            dies: false,
         }
+    }
+
+    /// Every third of them to die at a point, after some batches.
+    fn launch(&mut self, random: &mut Rng) {
+        self.dies = random.u8(..3) == 0;
+        let point = random.choice(POINTS).expect("some");
+        let struck = match self.dies {
+            true => format!("{point}={}*off->return", random.u8(1..100)),
+            false => String::new(),
+        };
+        self.setup.set("FAILPOINTS", &struck);
+        self.daemon = Some(self.setup.launch());
+    }
+
+    fn stop(&self, daemon: Daemon) {
+        let well = daemon.stop().success();
+        assert!(well || self.dies, "an orderly stop ends well");
     }
 
     fn rest(&mut self, random: &mut Rng) {

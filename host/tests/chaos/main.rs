@@ -68,6 +68,8 @@ enum Guarantee {
 #[derive(Debug, Default)]
 struct Done {
     kills: usize,
+    /// At the points between one effect and the next.
+    deaths: usize,
     stops: usize,
     /// Times that the number of daemons changed.
     joined_or_left: usize,
@@ -107,7 +109,7 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     println!("chaos with {guarantee:?} on {on} for {time:?}, seed {seed}");
     let mut broker = Broker::start(kind);
     let topics = load::Topics::create(&broker.address());
-    let mut fleet = Fleet::start(&broker.address(), &topics, guarantee);
+    let mut fleet = Fleet::start(&broker.address(), &topics, kind, guarantee);
     let load = Load::start(&broker.address(), &topics);
     let stalls = Stalls::watch(&broker.address(), &topics);
     let done = disturb(
@@ -123,9 +125,10 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     fleet.wait_until_done(&broker.address(), &topics);
     let verdict = judge::judge(&broker.address(), &topics, &sent, guarantee);
     println!(
-        "  {} Eventos, {} kills, {} orderly stops, {} more or fewer daemons, {} restarts of the broker",
+        "  {} Eventos, {} kills at any moment and {} at a point, {} orderly stops, {} more or fewer daemons, {} restarts of the broker",
         sent.len(),
         done.kills,
+        done.deaths,
         done.stops,
         done.joined_or_left,
         done.broker_restarts
@@ -159,7 +162,8 @@ fn disturb(
     let mut told = Instant::now();
     while Instant::now() < end {
         if random.u8(..4) > 0 {
-            stalls.wait_for_progress();
+            // All of them may be dead.
+            stalls.wait_for_progress(|| done.deaths += fleet.revive(random));
         }
         // Not to wait for anything: this is the random moment.
         thread::sleep(Duration::from_millis(random.u64(..1_500)));
@@ -186,7 +190,7 @@ fn disturb(
                 done.broker_restarts += 1;
             }
         }
-        fleet.revive(random);
+        done.deaths += fleet.revive(random);
         if told.elapsed() > Duration::from_secs(60) {
             told = Instant::now();
             println!(
@@ -196,6 +200,7 @@ fn disturb(
         }
     }
     broker.wait_until_it_serves();
-    stalls.wait_for_progress();
+    fleet.settle();
+    stalls.wait_for_progress(|| {});
     done
 }

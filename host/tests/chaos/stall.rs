@@ -44,14 +44,15 @@ impl Stalls {
             seen,
             watcher,
         };
-        stalls.wait_for_progress();
+        stalls.wait_for_progress(|| {});
         stalls
     }
 
-    /// Waits until something more has come out.
-    pub fn wait_for_progress(&self) {
+    /// Waits until something more has come out, doing something meanwhile again and again.
+    pub fn wait_for_progress(&self, mut meanwhile: impl FnMut()) {
         let before = self.seen.load(Ordering::Relaxed);
         eventually("something to come out", || {
+            meanwhile();
             (self.seen.load(Ordering::Relaxed) > before).then_some(())
         });
     }

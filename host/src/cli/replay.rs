@@ -10,8 +10,9 @@ use crate::replay::{Answer, Start, Told};
 
 /// Rewind the group, so that what was handled is handled again
 ///
-/// Talks to a running daemon. Each partition is rewound by the daemon that has it, between two of its batches. Whatever
-/// handlers do, they do again: they emit again, and dead letters come again. What is stored is replaced, not doubled.
+/// Talks to a running daemon, any of the group. Each partition is rewound by the daemon that has it, between two of its
+/// batches; the one that is asked tells the others. Whatever handlers do, they do again: they emit again, and dead letters
+/// come again. What is stored is replaced, not doubled.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Replay {
@@ -29,7 +30,8 @@ pub struct Replay {
 }
 
 const EXAMPLES: &str = "\
-Exits with 1 if a partition could not be rewound, such as one that another daemon of the group has.
+Exits with 1 if a partition could not be rewound, such as one whose daemon cannot be reached; the others are
+rewound all the same. Once it can be, rewind it alone with --partition.
 
 Examples:
   eventos replay --from earliest --dry-run
@@ -62,7 +64,7 @@ impl Replay {
         println!("{} records {would}handled again", answer.records);
         if answer.partial {
             bail!(
-                "not every partition was rewound; give the same command with --url to the daemons that have the others"
+                "not every partition was rewound; once the others can be, rewind each of them with --partition"
             );
         }
         Ok(ExitCode::SUCCESS)

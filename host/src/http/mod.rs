@@ -14,6 +14,7 @@
 //! | `GET /dead-letters` | dead letters as a JSON array; `handler`, `class`, `topic`, `partition`, `from_offset`, `to_offset`, `since`, `until`, `id`, `limit`, `after`, or `positions` |
 //! | `POST /dead-letters/redrive` | sends letters through again: the same parameters or `all=true`, and `dry_run=true`; what became of each |
 //! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; what became of each partition |
+//! | `POST /peers/replay` | for the other instances alone: rewinds what this one has of the partitions in the body |
 //! | `GET /healthz` | 200 as long as it answers |
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
 //! | `GET /metrics` | `OpenMetrics` text |
@@ -42,10 +43,10 @@
 //! of every one whether it is `redriven`, `skipped` (`why`) or `failed` (`problem`), and the status is 503 if any failed. With
 //! `more`, give `after` and `before` as they were answered to go on; letters that came meanwhile are left out then. Of one record only one letter is redriven in a call; another call sends it again.
 //!
-//! **`POST /replay`** goes back to `from` in every partition, or in one, and never forward; each is rewound between two of its
-//! batches, and the new position is committed before it answers. `partitions` tells of each whether it is `rewound` or
-//! `unchanged` (`from`, `to`, `records`: offsets, of which some may be empty), `elsewhere` or `failed` (`why`). If any is one of
-//! the latter two, `partial` is true and the status 409.
+//! **`POST /replay`** goes back to `from` in every partition, or in one, and never forward; each is rewound by the instance that
+//! has it, between two of its batches, and the new position is committed before it answers. `partitions` tells of each whether it
+//! is `rewound` or `unchanged` (`from`, `to`, `records`: offsets, of which some may be empty), `elsewhere`, where nobody who has it
+//! could be told, or `failed` (`why`). If any is one of the latter two, `partial` is true and the status 409.
 //!
 //! With several instances in the group, `/messages` and `/messages/{id}` answer for all partitions on any of them.
 //! `X-Partitions` tells how many the topic has, and `X-Partitions-Covered` of which the answer is, such as `0-3,5` (`-` for
@@ -188,7 +189,7 @@ pub async fn serve(
     };
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))
-        .merge(replay::routes(replays));
+        .merge(replay::routes(replays, views.peers.clone()));
     let router = router(outbox, views, administration);
     serve_router(listener, router, shutdown).await
 }

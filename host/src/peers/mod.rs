@@ -1,4 +1,5 @@
-//! The other instances of the group: who has which partitions, and asking them for what they have stored.
+//! The other instances of the group: who has which partitions, asking them for what they have stored, and telling them to
+//! do their part.
 //!
 //! Instances find one another through the group itself: each writes its URL into its client id, which the group's
 //! coordinator tells whoever asks. What stands there was written by others, so it is believed only as far as it
@@ -12,9 +13,11 @@ mod url;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use self::{client::Client, directory::Directory};
 pub use self::{
-    client::{Answer, COVERED, Fault, PATIENCE, Rows, START, TOTAL_COUNT},
+    client::{Answer, COVERED, Command, Fault, PATIENCE, Rows, START, TOTAL_COUNT},
     division::{Division, Missing, Peer},
     row::{MEDIA_TYPE, Row, rows},
     url::{NotAPeerUrl, PeerUrl},
@@ -62,5 +65,13 @@ impl Peers {
     /// [`Fault`], after [`PATIENCE`] at the latest.
     pub async fn ask(&self, url: &PeerUrl, query: &str) -> Result<Answer, Fault> {
         self.client.ask(url, query).await
+    }
+
+    /// Tells a peer to do something; what it says of that, 4 MiB at most.
+    ///
+    /// # Errors
+    /// [`Fault`]. It did nothing if it was [`Fault::Unreachable`].
+    pub async fn tell(&self, url: &PeerUrl, command: Command) -> Result<Bytes, Fault> {
+        self.client.tell(url, command).await
     }
 }

@@ -16,6 +16,10 @@ use crate::{
 /// How long what is under way may take; polling rests meanwhile, within the patience of the group.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Of a partition that another has, or nobody at the moment.
+const NOT_OURS: &str =
+    "this instance does not have it: another of the group has, or it is being assigned";
+
 impl Intake {
     /// Rewinds those that are ours, and answers what became of each.
     pub(super) fn rewind(&self, Rewind { targets, answer }: Rewind, lanes: &mut Lanes) {
@@ -26,7 +30,7 @@ impl Intake {
         let mut rewound = self.rewind_ours(&ours, lanes);
         rewound.extend(others.into_iter().map(|(partition, _)| Rewound {
             partition,
-            fate: Fate::Elsewhere,
+            fate: Fate::Elsewhere(NOT_OURS.to_owned()),
         }));
         rewound.sort_by_key(|one| one.partition);
         // Whoever asked may be gone; it is done all the same.
@@ -34,6 +38,9 @@ impl Intake {
     }
 
     fn rewind_ours(&self, targets: &[(Partition, Offset)], lanes: &mut Lanes) -> Vec<Rewound> {
+        if targets.is_empty() {
+            return Vec::new();
+        }
         let partitions: Vec<_> = targets.iter().map(|(partition, _)| *partition).collect();
         // What was polled is handled before, or it would be passed over if its partition stays where it is.
         for &partition in &partitions {

@@ -1,17 +1,20 @@
 //! Rewinding the group: what was handled is handled again. Whoever asks gets a plan from the broker; each partition is
-//! then rewound by the pipeline that has it, between two of its batches. It knows Kafka by its module, and no HTTP.
+//! then rewound by the pipeline that has it, between two of its batches. It knows Kafka by its module, and no HTTP: that
+//! each instance of the group is asked for its own part is [`crate::http`]'s.
 
+mod plan;
 mod start;
 mod told;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use plan::{Plan, Targets};
 pub use start::{NotAStart, Start};
-pub use told::{Answer, Told};
+pub use told::{Answer, MEDIA_TYPE, Told};
 
 use crate::{
     event::{Offset, Partition},
-    kafka::{self, Progress},
+    kafka,
 };
 
 /// So many commands wait for the pipeline at most; more are refused.
@@ -20,7 +23,7 @@ const WAITING: usize = 4;
 /// For the pipeline: partitions to rewind, each to an offset.
 pub struct Rewind {
     /// Which, and where to.
-    pub targets: Vec<(Partition, Offset)>,
+    pub targets: Targets,
     /// Takes what became of each.
     pub answer: oneshot::Sender<Vec<Rewound>>,
 }
@@ -37,6 +40,17 @@ pub struct Rewound {
     pub fate: Fate,
 }
 
+impl Rewound {
+    /// The same became of each.
+    pub fn all(partitions: impl IntoIterator<Item = Partition>, fate: &Fate) -> Vec<Self> {
+        let one = |partition| Self {
+            partition,
+            fate: fate.clone(),
+        };
+        partitions.into_iter().map(one).collect()
+    }
+}
+
 /// What became of a partition, or would.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -46,8 +60,8 @@ pub enum Fate {
     WouldBeRewound(Offset, Offset),
     /// It stands there, and nothing before that was asked for.
     Unchanged(Offset),
-    /// This instance does not have it.
-    Elsewhere,
+    /// Nobody who has it was told, for this reason.
+    Elsewhere(String),
     /// It stands where it stood, for this reason.
     Failed(String),
 }
@@ -87,60 +101,47 @@ impl Replays {
         (replays, received)
     }
 
-    /// Rewinds every partition, or one, to `start`; never past where it stands. A dry run only tells what would
-    /// become of each, whoever has it.
+    /// Where every partition, or one, is to go back to for this start; never past where it stands.
     ///
     /// # Errors
-    /// [`Error`]; nothing was rewound then.
-    pub async fn replay(
-        &self,
-        start: Start,
-        only: Option<Partition>,
-        dry_run: bool,
-    ) -> Result<Vec<Rewound>, Error> {
-        let mut plan = self.plan(start).await?;
-        if let Some(only) = only {
-            plan.retain(|(progress, _)| progress.partition == only);
-            if plan.is_empty() {
-                return Err(Error::NoPartition(only));
-            }
-        }
-        if dry_run {
-            let would = plan.into_iter().map(|(progress, to)| Rewound {
-                partition: progress.partition,
-                fate: match to < progress.next {
-                    true => Fate::WouldBeRewound(progress.next, to),
-                    false => Fate::Unchanged(progress.next),
-                },
-            });
-            return Ok(would.collect());
-        }
-        let targets = plan.iter().map(|(progress, to)| (progress.partition, *to));
-        let (answer, rewound) = oneshot::channel();
-        let command = Rewind {
-            targets: targets.collect(),
-            answer,
-        };
-        self.commands.try_send(command).map_err(|_| Error::Busy)?;
-        rewound.await.map_err(|_| Error::Busy)
-    }
-
-    /// Where each partition stands, and where it is to begin again.
-    async fn plan(&self, start: Start) -> Result<Vec<(Progress, Offset)>, kafka::Error> {
+    /// [`Error::Kafka`] and [`Error::NoPartition`].
+    pub async fn plan(&self, start: Start, only: Option<Partition>) -> Result<Plan, Error> {
         let (config, servers) = (self.kafka.clone(), self.servers.clone());
-        let plan = tokio::task::spawn_blocking(move || {
+        let progress = tokio::task::spawn_blocking(move || {
             let at = match start {
                 Start::Time(at) => Some(at),
                 Start::Earliest | Start::Offset(_) => None,
             };
-            let progress = kafka::progress(&config, &servers, at)?;
-            let with_target = |progress: Progress| {
-                let to = start.in_partition(&progress);
-                (progress, to)
-            };
-            Ok(progress.into_iter().map(with_target).collect())
+            kafka::progress(&config, &servers, at)
         });
-        plan.await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let progress = progress
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let plan = Plan::new(progress?, start);
+        match only {
+            None => Ok(plan),
+            Some(only) => plan.only(only).ok_or(Error::NoPartition(only)),
+        }
+    }
+
+    /// Has the pipeline of this instance rewind those of these that it has; what became of each, by number ascending. It
+    /// begins at once, awaited or not.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; nothing was rewound then.
+    pub fn rewind(
+        &self,
+        targets: Targets,
+    ) -> Result<impl Future<Output = Vec<Rewound>> + use<>, Error> {
+        let partitions: Vec<_> = targets.keys().copied().collect();
+        let (answer, rewound) = oneshot::channel();
+        let command = Rewind { targets, answer };
+        self.commands.try_send(command).map_err(|_| Error::Busy)?;
+        Ok(async move {
+            rewound.await.unwrap_or_else(|_| {
+                let why = "the daemon is being stopped";
+                Rewound::all(partitions, &Fate::Failed(why.to_owned()))
+            })
+        })
     }
 }

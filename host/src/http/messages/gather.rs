@@ -183,7 +183,7 @@ impl Source {
         let row = timeout_at(by, self.rows.next()).await;
         let of_others = |row: &Row| self.url.is_some() && !self.partitions.contains(row.partition);
         let fault = match row {
-            Err(_) => Fault::Slow,
+            Err(_) => Fault::Slow(PATIENCE),
             Ok(Some(Err(error))) => Fault::Foreign(error.to_string()),
             Ok(Some(Ok(row))) if of_others(&row) => {
                 Fault::Foreign(format!("a row of partition {}", row.partition))

@@ -1,6 +1,8 @@
 //! Rewinding the group: what was handled is handled again, once, and nothing is passed over.
 
 mod commands;
+mod group;
+mod partial;
 mod refusals;
 mod rewinding;
 
@@ -9,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::support::{
-    Broker, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
+    Broker, DEADLINE, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
 };
 
 /// When the first record was made; each is a second younger than the one before.
@@ -19,15 +21,24 @@ const PARTITIONS: i32 = 4;
 
 /// A daemon whose handlers emit what is to be emitted, and store everything.
 fn setup(broker: Broker) -> Setup {
-    let mut setup = Setup::new(broker, &["probe", "store"], "");
+    let setup = named(Setup::new(broker, &["probe", "store"], ""), None);
     let out = out(&setup);
-    let handler =
-        format!("[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n");
-    setup.configure(&handler);
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), PARTITIONS);
         create_topic(&broker.servers(), &out, 1);
     }
+    setup
+}
+
+/// With handlers that emit, and the name of another's topics and group, if there is one.
+fn named(mut setup: Setup, name: Option<&str>) -> Setup {
+    if let Some(name) = name {
+        name.clone_into(&mut setup.name);
+    }
+    let out = out(&setup);
+    setup.configure(&format!(
+        "[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n"
+    ));
     setup
 }
 
@@ -63,6 +74,8 @@ fn filled(broker: Broker, eventos: i32) -> (Setup, Daemon) {
 
 fn ask(daemon: &Daemon, path: &str) -> (StatusCode, Value) {
     let request = daemon.client().request(Method::POST, daemon.url(path));
+    // One that is stopped is given up after 20 seconds.
+    let request = request.timeout(DEADLINE);
     let answer = request.send().expect("answered");
     let status = answer.status();
     (status, answer.json().expect("JSON"))

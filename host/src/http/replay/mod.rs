@@ -1,4 +1,7 @@
-//! `POST /replay`: handling again what was handled.
+//! `POST /replay`: handling again what was handled, in the whole group; and `POST /peers/replay`, its part here.
+
+mod group;
+mod part;
 
 use axum::{
     Json, Router,
@@ -16,19 +19,28 @@ use super::{
 };
 use crate::{
     event::Partition,
-    replay::{Answer, Error, Replays, Start, Told},
+    peers::Peers,
+    replay::{Answer, Error, Replays, Start},
 };
 
-pub(super) fn routes(replays: Replays) -> Router {
+/// What rewinds, here and elsewhere.
+#[derive(Clone)]
+struct Group {
+    replays: Replays,
+    peers: Peers,
+}
+
+pub(super) fn routes(replays: Replays, peers: Peers) -> Router {
     Router::new()
         .route("/replay", post(replay))
+        .route("/peers/replay", post(part::replay))
         .layer(middleware::from_fn(refuse_other_sites))
-        .with_state(replays)
+        .with_state(Group { replays, peers })
 }
 
 /// See [`super`].
 async fn replay(
-    State(replays): State<Replays>,
+    State(group): State<Group>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::parse(query.as_deref(), &["from", "partition", "dry_run"])?;
@@ -39,16 +51,13 @@ async fn replay(
     let start = start.map_err(|fault| refused(format!("from: {fault}")))?;
     let partition = parameters.parsed("partition", "the number of a partition")?;
     let dry_run = parameters.switch("dry_run")?;
-    let rewound = replays.replay(start, partition.map(Partition), dry_run);
-    let partitions: Vec<_> = rewound.await?.into_iter().map(Told::from).collect();
-    let partial = partitions.iter().any(|told| told.why.is_some());
-    let answer = Answer {
-        dry_run,
-        partial,
-        records: partitions.iter().map(|told| told.records).sum(),
-        partitions,
+    let plan = group.replays.plan(start, partition.map(Partition)).await?;
+    let rewound = match dry_run {
+        true => plan.rehearsed(),
+        false => group.rewind(plan.targets()).await?,
     };
-    let status = match partial {
+    let answer = Answer::new(dry_run, rewound);
+    let status = match answer.partial {
         false => StatusCode::OK,
         true => StatusCode::CONFLICT,
     };

@@ -3,7 +3,6 @@
 
 use std::{
     fs::File,
-    io::Write as _,
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,13 +13,12 @@ use crate::{
     support::{self, Daemon, Setup, eventually, free_port, provided},
 };
 
-/// Runs the rest of its command line, sends it the signal that its own input names, if any, and kills it when that
-/// input ends: when we close it, or die.
+/// Runs the rest of its command line, and kills it when its own input ends: when we close it, or die.
 const LIFELINE: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
 broker=$!
-{ read -r signal <&3 && kill "-$signal" "$broker"; cat <&3 >/dev/null; kill -9 "$broker"; } &
+{ cat <&3 >/dev/null; kill -9 "$broker"; } &
 wait "$broker"
 "#;
 
@@ -69,21 +67,6 @@ impl Broker {
         match self {
             Self::Embedded { daemon, .. } => drop(daemon.take()),
             Self::Kafka { shell, .. } => end(shell),
-        }
-    }
-
-    /// An orderly stop.
-    pub fn stop(&mut self) {
-        match self {
-            Self::Embedded { daemon, .. } => {
-                let daemon = daemon.take().expect("it is up");
-                assert!(daemon.stop().success(), "an orderly stop ends well");
-            }
-            Self::Kafka { shell, .. } => {
-                let input = shell.stdin.as_mut().expect("piped");
-                input.write_all(b"TERM\n").expect("written");
-                shell.wait().expect("waited");
-            }
         }
     }
 

@@ -181,7 +181,7 @@ fn assert_emitted(ran: &Ran, evento: &str) {
 }
 
 fn assert_logged(ran: &Ran) {
-    let log = ran.daemon.log();
+    let log = ran.daemon.log_with("13 at error");
     for level in ["trace", "debug", "info", "warn", "error"] {
         let text = format!("13 at {level}");
         let line = log.lines().find(|line| line.contains(&text));

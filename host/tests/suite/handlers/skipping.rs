@@ -33,7 +33,7 @@ fn with_skip_failures_are_left_out_and_told_to_the_log() {
     // To reject is no failure: it is what the handler wants.
     let letter = ran.dead_letter();
     assert_says(&letter, "eventos.Reject", "4 is asked to be rejected", "1");
-    let log = ran.daemon.log();
+    let log = ran.daemon.log_with("a replacement is no Evento");
     let skipped: Vec<_> = log
         .lines()
         .filter(|line| line.contains("record skipped"))

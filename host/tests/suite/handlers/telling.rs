@@ -19,7 +19,7 @@ fn the_configuration_is_handed_over_strings_as_they_are_and_the_rest_as_json() {
 fn a_line_of_the_log_has_the_handler_the_partition_and_the_offset() {
     let more = "[telemetry]\nlog = \"info,eventos::handler=trace\"\n";
     let ran = Ran::new(more, &in_the_middle("log"));
-    let log = ran.daemon.log();
+    let log = ran.daemon.log_with("it at error");
     for level in ["trace", "debug", "info", "warn", "error"] {
         let text = format!("it at {level}");
         let lines: Vec<_> = log.lines().filter(|line| line.contains(&text)).collect();
@@ -40,7 +40,7 @@ fn a_line_of_the_log_has_the_handler_the_partition_and_the_offset() {
 #[test]
 fn the_log_is_filtered_and_kept_whatever_becomes_of_the_call() {
     let ran = Ran::new("", &[evento("it", "log-panic")]);
-    let log = ran.daemon.log();
+    let log = ran.daemon.log_with("panicked after an effect");
     assert!(log.contains("it at info"), "{log}");
     assert!(!log.contains("it at debug"), "{log}");
     let panic = log

@@ -27,10 +27,10 @@ fn acted(file: &str, tipos: &[&str]) -> (Ran, Vec<String>, RangeInclusive<i64>) 
 }
 
 fn assert_printed(ran: &Ran, level: &str, text: &str) {
-    let log = ran.daemon.log();
     let wanted = format!(": {text} handler=\"probe\"");
+    let log = ran.daemon.log_with(&wanted);
     let line = log.lines().find(|line| line.contains(&wanted));
-    let line = line.unwrap_or_else(|| panic!("{text} is not in the log"));
+    let line = line.expect("it was there");
     assert!(
         line.contains(level) && line.contains("partition=0"),
         "{line}"

@@ -44,11 +44,7 @@ fn after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice(broker: Broker
     wait_until_committed(&setup, &daemon);
     let now = happened(&setup, &daemon, &copies);
     assert_eq!(now, [dead, copied + 1]);
-    assert!(
-        daemon.log().contains("the view is restored"),
-        "{}",
-        daemon.log()
-    );
+    daemon.log_with("the view is restored");
     assert_eq!(daemon.sum("eventos_restore_records"), 0.0);
     assert_eq!(daemon.sum("eventos_dead_letters_total"), 0.0);
     assert_eq!(daemon.sum("eventos_consumed_total"), 1.0);

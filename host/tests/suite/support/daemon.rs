@@ -275,6 +275,14 @@ impl Daemon {
         self.log.lock().expect("no panic").join("\n")
     }
 
+    /// What it has logged once a line holds `text`: lines may come a moment later than what they tell of.
+    pub fn log_with(&self, text: &str) -> String {
+        eventually(&format!("{text:?} in the log"), || {
+            let log = self.log();
+            log.contains(text).then_some(log)
+        })
+    }
+
     /// Waits for a line of the log that holds `text`; answers the word after `before` in it.
     pub fn wait_for_log(&self, text: &str, before: &str) -> String {
         eventually(&format!("{text:?} in the log"), || {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::kafka::{self, Jvm, Kafka};
+use crate::kafka::{self, Doors, Jvm, Kafka};
 use crate::process::{self, step};
 use crate::{apt, handlers, workspace};
 
@@ -39,7 +39,7 @@ fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
     step(format_args!("building the benchmark `{name}`"));
     process::run(cargo_bench(name).arg("--no-run"))?;
     let log = workspace::root().join("target/bench-kafka.log");
-    let kafka = Kafka::start(&jars, Jvm::AsShipped, &log)?;
+    let kafka = Kafka::start(&jars, Jvm::AsShipped, Doors::Open, &log)?;
     step(format_args!("running the benchmark `{name}`"));
     let mut bench = cargo_bench(name);
     bench

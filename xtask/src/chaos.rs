@@ -26,7 +26,7 @@ pub fn run(args: &[String]) -> Result<()> {
             kafka::provide()?,
             workspace::root().join("target/chaos-kafka.log"),
         );
-        let kafka = kafka::Formatted::new(&jars, kafka::Jvm::Small, &log)?;
+        let kafka = kafka::Formatted::new(&jars, kafka::Jvm::Small, kafka::Doors::Open, &log)?;
         test.env("EVENTOS_CHAOS_KAFKA", kafka.address());
         test.env("EVENTOS_CHAOS_KAFKA_COMMAND", kafka.command().join("\n"));
         formatted = Some(kafka);

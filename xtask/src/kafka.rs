@@ -19,8 +19,8 @@ use tempfile::TempDir;
 
 use crate::apt::Need;
 use crate::process::{capture, run, step, succeeds};
-pub use node::Jvm;
 use node::Node;
+pub use node::{Doors, Jvm};
 
 /// How long a broker may take until it answers; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -49,6 +49,7 @@ exit "$status"
 /// A broker that runs as long as this value lives.
 pub struct Kafka {
     address: String,
+    guarded: Option<String>,
     /// The shell around the broker; its standard input is the lifeline.
     shell: Child,
     /// Settings and data, removed after the broker ended.
@@ -89,6 +90,7 @@ pub fn provide() -> Result<PathBuf> {
 /// An empty folder on which an Apache Kafka can be started, more than once if need be. It is removed when this is dropped.
 pub struct Formatted {
     address: String,
+    guarded: Option<String>,
     command: Vec<String>,
     /// What Kafka says.
     log: PathBuf,
@@ -97,12 +99,12 @@ pub struct Formatted {
 
 impl Formatted {
     /// Makes one, on ports that are free. What Kafka says goes to the file `log`.
-    pub fn new(jars: &Path, jvm: Jvm, log: &Path) -> Result<Formatted> {
+    pub fn new(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Formatted> {
         let dir = tempfile::Builder::new()
             .prefix("eventos-kafka-")
             .tempdir()
             .context("cannot make a folder for Kafka")?;
-        let node = Node::configure(jars, jvm, dir.path())?;
+        let node = Node::configure(jars, jvm, doors, dir.path())?;
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;
@@ -124,6 +126,7 @@ impl Formatted {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
             address: node.address,
+            guarded: node.guarded,
             log: log.to_owned(),
             dir,
         })
@@ -142,13 +145,14 @@ impl Formatted {
 
 impl Kafka {
     /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
-    pub fn start(jars: &Path, jvm: Jvm, log: &Path) -> Result<Kafka> {
+    pub fn start(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Kafka> {
         let Formatted {
             address,
+            guarded,
             command,
             log,
             dir,
-        } = Formatted::new(jars, jvm, log)?;
+        } = Formatted::new(jars, jvm, doors, log)?;
         let output = || {
             let file = File::options().append(true).open(&log);
             file.with_context(|| format!("cannot write {}", log.display()))
@@ -168,6 +172,7 @@ impl Kafka {
         let shell = shell.spawn().context("cannot start Kafka")?;
         let mut kafka = Kafka {
             address,
+            guarded,
             shell,
             dir,
         };
@@ -180,6 +185,11 @@ impl Kafka {
     /// Host and port, as clients want their bootstrap servers.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The same for clients that log in, if there is a door for them.
+    pub fn guarded(&self) -> Option<&str> {
+        self.guarded.as_deref()
     }
 
     /// The process id of the broker itself.

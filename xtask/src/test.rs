@@ -2,6 +2,8 @@
 //!
 //! The tests receive
 //! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
+//! * `EVENTOS_TEST_KAFKA_GUARDED`, where one logs in to the same, as `eventos`, `beginner` or `reader`, with the password
+//!   `secret`: they may do what the tests grant them,
 //! * `EVENTOS_TEST_KAFKA_JARS`, the folder of Kafka's jars, its command-line tools among them,
 //! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web framework of `python.txt`,
 //! * `kcat` on the path, and every handler freshly built, as `cargo xtask handlers` leaves them.
@@ -41,7 +43,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     run_command(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
 
     let log = workspace::root().join("target/test-kafka.log");
-    let kafka = kafka::Kafka::start(&jars, kafka::Jvm::Small, &log)?;
+    let kafka = kafka::Kafka::start(&jars, kafka::Jvm::Small, kafka::Doors::OpenAndGuarded, &log)?;
     step(match filter {
         Some(filter) => format!("running the tests that are called *{filter}*"),
         None => "running all tests".to_owned(),
@@ -54,6 +56,10 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .args(args);
     tests
         .env("EVENTOS_TEST_KAFKA", kafka.address())
+        .env(
+            "EVENTOS_TEST_KAFKA_GUARDED",
+            kafka.guarded().unwrap_or_default(),
+        )
         .env("EVENTOS_TEST_KAFKA_JARS", &jars)
         .env("EVENTOS_TEST_PYTHON", python);
     run_command(&mut tests)

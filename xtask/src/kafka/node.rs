@@ -47,6 +47,16 @@ impl Jvm {
     }
 }
 
+/// Who may connect.
+#[derive(Clone, Copy)]
+pub enum Doors {
+    /// Anyone, who may do anything.
+    Open,
+    /// The same, and at another port the users `eventos`, `beginner` and `reader`, whose password is
+    /// `secret`, and who may do what is granted to them.
+    OpenAndGuarded,
+}
+
 /// A folder with a node's settings and, once it is formatted, its data.
 pub struct Node<'a> {
     jars: &'a Path,
@@ -54,19 +64,30 @@ pub struct Node<'a> {
     dir: &'a Path,
     /// Where clients connect.
     pub address: String,
+    /// Where they have to log in.
+    pub guarded: Option<String>,
 }
 
 impl<'a> Node<'a> {
     /// Chooses ports and writes the settings.
-    pub fn configure(jars: &'a Path, jvm: Jvm, dir: &'a Path) -> Result<Node<'a>> {
-        let [broker, controller] = free_ports()?;
+    pub fn configure(jars: &'a Path, jvm: Jvm, doors: Doors, dir: &'a Path) -> Result<Node<'a>> {
+        let [broker, controller, guarded] = free_ports()?;
+        let guarded = match doors {
+            Doors::Open => None,
+            Doors::OpenAndGuarded => Some(guarded),
+        };
         let node = Node {
             jars,
             jvm,
             dir,
             address: format!("127.0.0.1:{broker}"),
+            guarded: guarded.map(|port| format!("127.0.0.1:{port}")),
         };
-        write(&node.settings(), &properties(dir, broker, controller))?;
+        let mut settings = properties(dir, broker, controller);
+        if let Some(port) = guarded {
+            settings = guard(&settings, port);
+        }
+        write(&node.settings(), &settings)?;
         write(&node.logging(), LOG4J)?;
         Ok(node)
     }
@@ -141,12 +162,32 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
     )
 }
 
-/// Two ports that were free a moment ago. Both are held until both are known, so they differ.
-fn free_ports() -> Result<[u16; 2]> {
+/// One more listener, where users log in whose permissions are looked at. Who comes in at the others is nobody, and may
+/// do all.
+fn guard(settings: &str, port: u16) -> String {
+    let settings = settings
+        .replace(
+            "\nlisteners=",
+            &format!("\nlisteners=GUARDED://127.0.0.1:{port},"),
+        )
+        .replace(".protocol.map=", ".protocol.map=GUARDED:SASL_PLAINTEXT,");
+    format!(
+        "{settings}inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+user_eventos=\"secret\" user_beginner=\"secret\" user_reader=\"secret\";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"
+    )
+}
+
+/// Ports that were free a moment ago. All are held until all are known, so they differ.
+fn free_ports() -> Result<[u16; 3]> {
     let bind = || TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
-    let sockets = [bind()?, bind()?];
+    let sockets = [bind()?, bind()?, bind()?];
     let port = |socket: &TcpListener| anyhow::Ok(socket.local_addr()?.port());
-    Ok([port(&sockets[0])?, port(&sockets[1])?])
+    Ok([port(&sockets[0])?, port(&sockets[1])?, port(&sockets[2])?])
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -160,14 +201,14 @@ mod tests {
     #[test]
     fn the_ports_differ() {
         // That they are free is told by the broker alone: between here and there anyone may take one.
-        let [a, b] = free_ports().unwrap();
-        assert_ne!(a, b);
-        assert!(a != 0 && b != 0);
+        let [a, b, c] = free_ports().unwrap();
+        assert!(a != b && b != c && c != a);
+        assert!(a != 0 && b != 0 && c != 0);
     }
 
     #[test]
     fn it_listens_on_loopback_only() {
-        let text = properties(Path::new("/tmp/k"), 1, 2);
+        let text = guard(&properties(Path::new("/tmp/k"), 1, 2), 3);
         let listeners = text
             .lines()
             .find_map(|line| line.strip_prefix("listeners="))

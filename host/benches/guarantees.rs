@@ -20,6 +20,7 @@ use eventos::{
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     readiness::Readiness,
+    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
@@ -189,6 +190,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
             restore: None,
             metrics: metrics.clone(),
             readiness: Readiness::new([]),
+            refusals: Refusals::default(),
             assigned: Assigned::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),

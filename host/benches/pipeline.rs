@@ -21,6 +21,7 @@ use eventos::{
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     readiness::Readiness,
+    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
@@ -108,7 +109,8 @@ fn verdict(what: &str, ratio: &Figures, goal: f64) {
 fn preload(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
-        let partitions = kafka::ensure_topics(&config, servers, &[&config.topic]).await;
+        let partitions =
+            kafka::ensure_topics(&config, servers, &[&config.topic], &Refusals::default()).await;
         let producer = Producer::new(&config, servers, |_| {}).expect("a producer");
         producer.set_partitions(partitions.expect("created")[0]);
         let mut sent = Vec::new();
@@ -176,6 +178,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             restore: None,
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
+            refusals: Refusals::default(),
             assigned: Assigned::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),

@@ -17,6 +17,7 @@ use crate::{
     pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},
     readiness::Readiness,
+    refusals::Refusals,
     replay::{Commands, Replays},
     service::Service,
     store::Store,
@@ -106,6 +107,7 @@ impl App {
             peers: Peers::new(Assigned::default(), own_url.clone()),
             metrics: self.metrics,
             readiness,
+            refusals: Refusals::default(),
             handlers: self.handlers.clone(),
             dead_letters,
             replays,
@@ -190,6 +192,7 @@ async fn run_pipeline(
         restore: config.store.restore.then_some(config.store.max_events),
         metrics: state.metrics,
         readiness: state.readiness,
+        refusals: state.refusals,
         assigned: state.peers.assigned().clone(),
         rewinds,
         stop,
@@ -224,7 +227,7 @@ async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<
         config.delivery.dead_letter_topic.as_str(),
     ];
     topics.extend(config.output.topic());
-    let partitions = kafka::ensure_topics(&config.kafka, servers, &topics).await?;
+    let partitions = kafka::ensure_topics(&config.kafka, servers, &topics, &state.refusals).await?;
     state.producer.set_partitions(partitions[0]);
     state.peers.connect(Roster::new(&config.kafka, servers)?);
     let output = config.output.topic().zip(partitions.get(2));

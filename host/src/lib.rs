@@ -15,6 +15,7 @@ pub mod peers;
 pub mod pipeline;
 pub mod plugin;
 pub mod readiness;
+pub mod refusals;
 pub mod replay;
 mod service;
 pub mod store;

@@ -18,6 +18,7 @@ use eventos::{
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
     readiness::Readiness,
+    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
@@ -151,7 +152,8 @@ impl Running {
         let registry = registry.expect("the handlers load");
         let producer = Producer::new(&kafka, servers, |_| {}).expect("a producer");
         let topics = [kafka.topic.as_str()];
-        let partitions = kafka::ensure_topics(&kafka, servers, &topics);
+        let refusals = Refusals::default();
+        let partitions = kafka::ensure_topics(&kafka, servers, &topics, &refusals);
         let partitions = Handle::current().block_on(partitions).expect("created");
         producer.set_partitions(partitions[0]);
         let pipeline = Pipeline {
@@ -166,6 +168,7 @@ impl Running {
             restore: None,
             metrics,
             readiness: Readiness::new([]),
+            refusals: Refusals::default(),
             assigned: Assigned::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),

@@ -17,20 +17,37 @@ pub(super) async fn healthz() -> Response {
     status("ok")
 }
 
-/// Ready: nothing is waited for.
+/// Ready: nothing is waited for, and the broker refuses no permission.
 pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
-    let pending = views.readiness.pending();
+    let mut pending = views.readiness.pending();
+    let refused = views.refusals.now();
+    if !refused.is_empty() {
+        pending.push("permission");
+    }
     if pending.is_empty() {
         return Ok(status("ready"));
     }
-    let detail = format!("waiting for: {}", pending.join(", "));
+    let mut detail = format!("waiting for: {}", pending.join(", "));
+    if !refused.is_empty() {
+        let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        detail = format!(
+            "{detail}; to be granted on the broker: {}",
+            refused.join("; ")
+        );
+    }
     Err(Problem::new(NOT_READY, detail).pending(pending))
 }
 
 /// The store is asked now rather than at each change of it.
 pub(super) async fn metrics(State(views): State<Views>) -> Response {
-    let Views { store, metrics, .. } = views;
+    let Views {
+        store,
+        metrics,
+        refusals,
+        ..
+    } = views;
     metrics.store(store.events(), store.bytes());
+    metrics.refused(&refusals.now());
     let content_type = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
     (content_type, metrics.render()).into_response()
 }

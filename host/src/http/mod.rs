@@ -16,7 +16,7 @@
 //! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; what became of each partition |
 //! | `POST /peers/replay` | for the other instances alone: rewinds what this one has of the partitions in the body |
 //! | `GET /healthz` | 200 as long as it answers |
-//! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending` |
+//! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending`; `permission` is one that the broker refuses, named in `detail` |
 //! | `GET /metrics` | `OpenMetrics` text |
 //!
 //! **`POST /send/batch`** answers 200 with the first bytes of the body; each line has the `index` of its Evento, from 0, blank lines not counted:
@@ -96,6 +96,7 @@ use crate::{
     peers::{NotAPeerUrl, PeerUrl, Peers},
     plugin::Registry,
     readiness::Readiness,
+    refusals::Refusals,
     replay::Replays,
     store::Store,
     telemetry::metrics::Metrics,
@@ -143,6 +144,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What `/readyz` tells.
     pub readiness: Readiness,
+    /// And what the broker refuses.
+    pub refusals: Refusals,
     /// What `/handlers` shows and changes.
     pub handlers: Registry,
     /// What `/dead-letters` shows and sends through again.
@@ -158,6 +161,7 @@ struct Views {
     peers: Peers,
     metrics: Metrics,
     readiness: Readiness,
+    refusals: Refusals,
 }
 
 /// Serves until `shutdown` is done; then takes no more connections, and returns when the requests
@@ -176,16 +180,18 @@ pub async fn serve(
         peers,
         metrics,
         readiness,
+        refusals,
         handlers,
         dead_letters,
         replays,
     } = state;
-    let outbox = Outbox::new(producer, metrics.clone());
+    let outbox = Outbox::new(producer, metrics.clone(), refusals.clone());
     let views = Views {
         store,
         peers,
         metrics,
         readiness,
+        refusals,
     };
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))

@@ -6,6 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
     kafka::{Delivered, ProduceError, Producer},
+    refusals::{Permission, Refusals},
     telemetry::metrics::Metrics,
 };
 
@@ -21,15 +22,22 @@ type Enqueue = dyn Fn(Option<&[u8]>, &[u8]) -> Result<Acknowledgement, ProduceEr
 #[derive(Clone)]
 pub(super) struct Outbox {
     enqueue: Arc<Enqueue>,
+    topic: Arc<str>,
     metrics: Metrics,
+    refusals: Refusals,
 }
 
 impl Outbox {
-    pub(super) fn new(producer: Producer, metrics: Metrics) -> Self {
+    pub(super) fn new(producer: Producer, metrics: Metrics, refusals: Refusals) -> Self {
+        let topic = Arc::clone(producer.topic());
         let enqueue = move |key: Option<&[u8]>, value: &[u8]| {
             producer.enqueue(key, value).map(FutureExt::boxed)
         };
-        Self::from_fn(enqueue, metrics)
+        Self {
+            topic,
+            refusals,
+            ..Self::from_fn(enqueue, metrics)
+        }
     }
 
     /// One that hands Eventos to a function: for tests, which have no broker.
@@ -42,7 +50,9 @@ impl Outbox {
     ) -> Self {
         Self {
             enqueue: Arc::new(enqueue),
+            topic: "eventos".into(),
             metrics,
+            refusals: Refusals::default(),
         }
     }
 
@@ -52,7 +62,7 @@ impl Outbox {
         key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<Acknowledgement, ProduceError> {
-        (self.enqueue)(key, value)
+        (self.enqueue)(key, value).inspect_err(|error| self.note(error))
     }
 
     /// Queues as soon as there is room in the queue.
@@ -73,8 +83,22 @@ impl Outbox {
         &self,
         acknowledgement: Acknowledgement,
     ) -> Result<Delivered, ProduceError> {
-        let delivered = acknowledgement.await?;
+        let delivered = acknowledgement
+            .await
+            .inspect_err(|error| self.note(error))?;
+        if self.refusals.are_there_any() {
+            self.refusals.granted(&Permission::Produce);
+            self.refusals
+                .granted(&Permission::Write(self.topic.to_string()));
+        }
         self.metrics.produced(delivered.partition, 1);
         Ok(delivered)
+    }
+
+    fn note(&self, error: &ProduceError) {
+        let and_so = "what is sent over HTTP is refused until then";
+        if let Some(permission) = error.permission(&self.topic) {
+            self.refusals.refused(permission, and_so);
+        }
     }
 }

@@ -133,6 +133,10 @@ impl From<ProduceError> for Problem {
                 let detail = "the broker did not acknowledge the Evento, which may have arrived all the same";
                 (Self::new(UNAVAILABLE, detail).retry_after(5), Some(cause))
             }
+            ProduceError::NotPermitted | ProduceError::NothingIsPermitted => {
+                let detail = "the broker does not permit this daemon to write to its topic; grant it Write there";
+                (Self::new(REFUSED, detail), None)
+            }
             ProduceError::Refused(cause) => {
                 let detail = "the broker refused the Evento; the daemon's log has its reason";
                 (Self::new(REFUSED, detail), Some(cause))
@@ -144,6 +148,9 @@ impl From<ProduceError> for Problem {
 
 impl From<kafka::Error> for Problem {
     fn from(error: kafka::Error) -> Self {
+        if error.is_lack_of_permission() {
+            return Self::new(REFUSED, in_one_line(&error));
+        }
         let detail = "the broker does not answer; the daemon's log has the reason";
         Self {
             cause: Some(in_one_line(&error)),

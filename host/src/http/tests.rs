@@ -40,6 +40,7 @@ impl Server {
             peers: Peers::new(Assigned::default(), None),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
+            refusals: Refusals::default(),
         };
         let router = router(Outbox::from_fn(enqueue, metrics), views, Router::new());
         tokio::spawn(serve_router(listener, router, std::future::pending()));
@@ -375,6 +376,7 @@ async fn it_stops_when_told() {
         peers: Peers::new(Assigned::default(), None),
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
+        refusals: Refusals::default(),
     };
     let outbox = Outbox::from_fn(acknowledging(), views.metrics.clone());
     let served = serve_router(

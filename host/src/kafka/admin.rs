@@ -6,16 +6,22 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer as _},
     error::RDKafkaErrorCode,
+    metadata::MetadataTopic,
+    types::RDKafkaRespErr,
 };
 use tokio::time::sleep;
 
 use super::{
     Config, Error, blocking,
-    client::{Logged, properties},
+    client::{Logged, Watched, properties},
 };
+use crate::refusals::{Permission, Refusals};
 
 /// How long one request for metadata may take.
 const REQUEST: Duration = Duration::from_secs(5);
+
+/// How many events of a client are looked at: more than one try to connect can bring about.
+const EVENTS: u32 = 100;
 
 /// How often a new topic's metadata is looked up, and how long between.
 const LOOKUPS: u32 = 100;
@@ -29,48 +35,99 @@ pub async fn wait_for_broker(config: &Config, servers: &str) -> Result<(), Error
     let client = probe(config, servers)?;
     let tries = config.connect_retries.saturating_add(1);
     for attempt in 1.. {
-        let client = Arc::clone(&client);
-        let answer = blocking(move || client.fetch_metadata(None, REQUEST)).await;
-        match answer {
-            Ok(_) => return Ok(()),
-            Err(source) if attempt >= tries => {
-                let servers = servers.to_owned();
-                return Err(Error::NoBroker {
+        let asked = Arc::clone(&client);
+        let answer = blocking(move || {
+            let answer = asked.fetch_metadata(None, REQUEST);
+            answer.map_err(|source| (source, shut_out(&asked)))
+        });
+        let Err((source, shut_out)) = answer.await else {
+            return Ok(());
+        };
+        if attempt >= tries {
+            let servers = servers.to_owned();
+            return Err(match shut_out {
+                Some(why) => Error::NotLetIn { servers, why },
+                None => Error::NoBroker {
                     servers,
                     tries,
                     source,
-                });
+                },
+            });
+        }
+        match shut_out {
+            Some(why) => {
+                tracing::warn!(why, servers, attempt, tries, "not let in, trying again");
             }
-            Err(error) => {
-                tracing::warn!(%error, servers, attempt, tries, "no broker yet, trying again");
+            None => {
+                tracing::warn!(error = %source, servers, attempt, tries, "no broker yet, trying again");
+            }
+        }
+        sleep(config.connect_retry_delay.unsigned_abs()).await;
+    }
+    unreachable!("the loop ends by returning")
+}
+
+/// Whether a broker refused to let this client in since this was asked last, and why.
+fn shut_out(client: &Probe) -> Option<String> {
+    // The client tells its context what happened to its connections when it is polled; it consumes nothing.
+    for _ in 0..EVENTS {
+        client.poll(Duration::ZERO);
+    }
+    client.context().shut_out()
+}
+
+/// Creates the topics that are missing, with as many partitions and replicas as the broker gives by
+/// default, and answers how many partitions each has. What is not permitted is tried `connect_retries` times, with
+/// `connect_retry_delay` between.
+///
+/// # Errors
+/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker refuses one for another reason, [`Error::NoTopic`] if
+/// one does not appear.
+pub async fn ensure_topics(
+    config: &Config,
+    servers: &str,
+    topics: &[&str],
+    refusals: &Refusals,
+) -> Result<Vec<i32>, Error> {
+    let client = probe(config, servers)?;
+    let mut lacking = None;
+    for retries_left in (0..=config.connect_retries).rev() {
+        let tried = try_to_ensure(&client, config, servers, topics).await;
+        let still = match &tried {
+            Err(Error::NotPermitted(permission)) => Some(permission.clone()),
+            _ => None,
+        };
+        if let Some(permission) = lacking.filter(|before| still.as_ref() != Some(before)) {
+            refusals.granted(&permission);
+        }
+        lacking = still;
+        match tried {
+            Err(Error::NotPermitted(permission)) if retries_left > 0 => {
+                refusals.refused(permission, "nothing is consumed until then");
                 sleep(config.connect_retry_delay.unsigned_abs()).await;
             }
+            ended => return ended,
         }
     }
     unreachable!("the loop ends by returning")
 }
 
-/// Creates the topics that are missing, with as many partitions and replicas as the broker gives by
-/// default, and answers how many partitions each has.
-///
-/// # Errors
-/// [`Error::CreateTopic`] if the broker refuses one, [`Error::NoTopic`] if one does not appear.
-pub async fn ensure_topics(
+async fn try_to_ensure(
+    client: &Probe,
     config: &Config,
     servers: &str,
     topics: &[&str],
 ) -> Result<Vec<i32>, Error> {
-    let client = probe(config, servers)?;
     let mut missing = Vec::new();
     for &topic in topics {
-        if partitions(&client, topic).await? == 0 {
+        if partitions(client, topic).await? == 0 {
             missing.push(topic);
         }
     }
     create(config, servers, &missing).await?;
     let mut counts = Vec::with_capacity(topics.len());
     for topic in topics {
-        counts.push(wait_for_topic(&client, topic).await?);
+        counts.push(wait_for_topic(client, topic).await?);
     }
     Ok(counts)
 }
@@ -94,6 +151,9 @@ async fn create(config: &Config, servers: &str, names: &[&str]) -> Result<(), Er
         match answer {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                return Err(Error::NotPermitted(Permission::Create(topic)));
+            }
             Err((topic, code)) => return Err(Error::CreateTopic { topic, code }),
         }
     }
@@ -112,14 +172,19 @@ async fn wait_for_topic(client: &Probe, name: &str) -> Result<i32, Error> {
 
 /// The number of partitions of a topic, 0 if there is no such topic (yet).
 async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
-    let (client, name) = (Arc::clone(client), name.to_owned());
-    let metadata = blocking(move || client.fetch_metadata(Some(&name), REQUEST))
+    let (client, asked) = (Arc::clone(client), name.to_owned());
+    let metadata = blocking(move || client.fetch_metadata(Some(&asked), REQUEST))
         .await
         .map_err(|source| Error::Request {
             what: "describe a topic",
             source,
         })?;
-    let ready = metadata.topics().first().filter(|topic| {
+    let topic = metadata.topics().first();
+    let error = topic.and_then(MetadataTopic::error);
+    if error == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        return Err(Error::NotPermitted(Permission::Describe(name.to_owned())));
+    }
+    let ready = topic.filter(|topic| {
         topic.error().is_none() && topic.partitions().iter().all(|p| p.leader() >= 0)
     });
     let count = ready.map_or(0, |topic| topic.partitions().len());
@@ -127,11 +192,11 @@ async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
 }
 
 /// A client that only asks for metadata, and does not create the topics that it asks about.
-type Probe = Arc<BaseConsumer<Logged>>;
+type Probe = Arc<BaseConsumer<Watched>>;
 
 fn probe(config: &Config, servers: &str) -> Result<Probe, Error> {
     properties(config, servers, &[("allow.auto.create.topics", "false")])
-        .create_with_context(Logged)
+        .create_with_context(Watched::default())
         .map(Arc::new)
         .map_err(Error::Properties)
 }

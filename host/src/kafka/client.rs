@@ -1,5 +1,7 @@
 //! What every client shares: the properties that it starts from, its log lines and its errors.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -8,6 +10,7 @@ use rdkafka::{
 };
 
 use super::Config;
+use crate::refusals::Permission;
 
 /// What can go wrong with the broker, outside of producing a single record.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,20 @@ pub enum Error {
         #[source]
         source: KafkaError,
     },
+    /// A broker answered, and does not let us in.
+    #[error(
+        "the broker at {servers} does not let this daemon in: {why}; set \"sasl.username\", \"sasl.password\" and \
+         what else it wants in [kafka.properties]"
+    )]
+    NotLetIn {
+        /// The bootstrap servers.
+        servers: String,
+        /// What it said.
+        why: String,
+    },
+    /// The user that the daemon logs in as lacks a permission.
+    #[error("the broker refuses this daemon's user a permission; grant it {0}")]
+    NotPermitted(Permission),
     /// A topic is missing and cannot be made.
     #[error("the topic {topic} cannot be created: {code}; create it by hand, or permit it")]
     CreateTopic {
@@ -53,6 +70,22 @@ pub enum Error {
     /// librdkafka gave the client up.
     #[error("the Kafka client cannot go on: {0}")]
     Fatal(KafkaError),
+}
+
+impl Error {
+    /// Whether the broker refuses it for lack of a permission.
+    #[must_use]
+    pub fn is_lack_of_permission(&self) -> bool {
+        use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
+        match self {
+            Self::NotPermitted(_) => true,
+            Self::Request { source, .. } => matches!(
+                source.rdkafka_error_code(),
+                Some(GroupAuthorizationFailed | TopicAuthorizationFailed)
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// Properties for a client of these servers; the user's own come last, since they win.
@@ -91,11 +124,49 @@ impl ClientContext for Logged {
 
 impl ConsumerContext for Logged {}
 
+/// The context of a client that asks whether there is a broker: it remembers why it was not let in.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<Option<String>>);
+
+impl Watched {
+    /// Why it was not let in since this was asked last, if it was not.
+    pub(super) fn shut_out(&self) -> Option<String> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Watched {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        use RDKafkaErrorCode::{Authentication, SSL, SaslAuthenticationFailed};
+        tracing::debug!(%error, reason, "kafka client");
+        if let Some(Authentication | SaslAuthenticationFailed | SSL) = error.rdkafka_error_code() {
+            *self.lock() = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Watched {}
+
+/// How librdkafka ends what it says of a property that only consumers have.
+const NOT_ITS_OWN: &str = "will be ignored by this producer instance";
+
 /// librdkafka's levels are syslog's. What it calls an error is mostly a lost connection that it
 /// will mend itself, so nothing is louder than a warning here.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel as Level;
     match level {
+        // Whoever has the client tells what is given up; each client gets the properties of all kinds of clients.
+        _ if matches!(facility, "FATAL" | "TXNERR") || message.ends_with(NOT_ITS_OWN) => {
+            tracing::debug!(target: "eventos::librdkafka", facility, "{message}");
+        }
         Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
             tracing::warn!(target: "eventos::librdkafka", facility, "{message}");
         }

@@ -14,7 +14,7 @@ use super::{
     membership::Membership,
     rebalance::{Restore, partitions},
 };
-use crate::event::Partition;
+use crate::{event::Partition, refusals::Refusals};
 
 /// Offsets are stored by the pipeline once their effects are done. `fetch.queue.backoff.ms` at its default of 1,000 stalls a fast consumer, and a queue of 64 MB a
 /// partition is more than one needs. The ends of partitions are told, since a replay may end there: the last offsets
@@ -95,6 +95,7 @@ impl Consumer {
         client_id: &str,
         restore: Option<u64>,
         commits: Commits,
+        refusals: Refusals,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let reset = match config.auto_offset_reset {
@@ -102,7 +103,13 @@ impl Consumer {
             AutoOffsetReset::Latest => "latest",
         };
         let topic: Arc<str> = config.topic.as_str().into();
-        let context = Membership::new(&topic, restore.map(Restore), notify);
+        let context = Membership::new(
+            &topic,
+            &config.group_id,
+            restore.map(Restore),
+            refusals,
+            notify,
+        );
         let protocol = config.properties.get("group.protocol");
         let commits = match commits {
             Commits::InBackground => IN_BACKGROUND,
@@ -147,6 +154,7 @@ impl Consumer {
                 tracing::debug!(%error, "consuming is interrupted");
                 Ok(Polled::Nothing)
             }
+            Some(Err(error)) if self.inner.context().is_refused(&error) => Ok(Polled::Nothing),
             Some(Err(error))
                 if error.rdkafka_error_code()
                     == Some(RDKafkaErrorCode::InconsistentGroupProtocol) =>

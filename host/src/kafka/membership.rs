@@ -10,6 +10,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    statistics::Topic,
     types::RDKafkaRespErr,
 };
 
@@ -18,12 +19,20 @@ use super::{
     client::log,
     rebalance::{Restore, give_back, partitions, take, unplanned},
 };
-use crate::event::{Offset, Partition};
+use crate::{
+    event::{Offset, Partition},
+    refusals::{Permission, Refusals},
+};
+
+/// What becomes of it when the broker does not permit to consume.
+const CONSUMING_WAITS: &str = "nothing is consumed and committed until then";
 
 /// The context of a consumer that is a member of a group.
 pub(super) struct Membership {
     topic: Arc<str>,
+    group: String,
     restore: Option<Restore>,
+    refusals: Refusals,
     notify: Box<dyn Fn(Notice) + Send + Sync>,
     // A std mutex, held for a look or a change.
     known: Mutex<Known>,
@@ -36,17 +45,23 @@ struct Known {
     paused: BTreeSet<Partition>,
     /// What was committed when they were assigned; librdkafka does not look for it where it is told where to begin.
     committed: BTreeMap<Partition, Offset>,
+    /// What the broker refuses: librdkafka tells that once, and that it does no longer not at all.
+    refused: BTreeSet<Permission>,
 }
 
 impl Membership {
     pub(super) fn new(
         topic: &Arc<str>,
+        group: &str,
         restore: Option<Restore>,
+        refusals: Refusals,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Self {
         Self {
             topic: Arc::clone(topic),
+            group: group.to_owned(),
             restore,
+            refusals,
             notify: Box::new(notify),
             known: Mutex::default(),
         }
@@ -61,6 +76,58 @@ impl Membership {
         };
     }
 
+    /// Whether an error says that the broker does not permit something, of which the log is told here.
+    pub(super) fn is_refused(&self, error: &KafkaError) -> bool {
+        let Some(permission) = self.lacking(error) else {
+            return false;
+        };
+        self.known().refused.insert(permission.clone());
+        self.refusals.refused(permission, CONSUMING_WAITS);
+        true
+    }
+
+    fn lacking(&self, error: &KafkaError) -> Option<Permission> {
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::TopicAuthorizationFailed => Some(self.read()),
+            RDKafkaErrorCode::GroupAuthorizationFailed => Some(self.join()),
+            _ => None,
+        }
+    }
+
+    fn granted(&self, permission: &Permission) {
+        self.known().refused.remove(permission);
+        if self.refusals.are_there_any() {
+            self.refusals.granted(permission);
+        }
+    }
+
+    fn read(&self) -> Permission {
+        Permission::Read(self.topic.to_string())
+    }
+
+    fn join(&self) -> Permission {
+        Permission::Join(self.group.clone())
+    }
+
+    /// What was refused and is so still counts on. Of a fetch that failed the statistics tell no end of the partition.
+    fn look_for_refusals(&self, topic: &Topic) {
+        let refused = self.known().refused.clone();
+        if refused.is_empty() {
+            return;
+        }
+        let mut fetched = topic
+            .partitions
+            .values()
+            .filter(|one| one.desired)
+            .peekable();
+        if fetched.peek().is_some() && fetched.all(|one| one.hi_offset >= 0) {
+            self.granted(&self.read());
+        }
+        for permission in self.known().refused.clone() {
+            self.refusals.refused(permission, CONSUMING_WAITS);
+        }
+    }
+
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let assigned = match self.restore {
             Some(restore) => restore.plan(consumer, list),
@@ -71,7 +138,10 @@ impl Membership {
             .filter_map(|one| Some((one.partition, one.stretch?.committed)));
         self.known().committed.extend(committed);
         match take(consumer, list) {
-            Ok(()) => (self.notify)(Notice::Assigned(assigned)),
+            Ok(()) => {
+                self.granted(&self.join());
+                (self.notify)(Notice::Assigned(assigned));
+            }
             Err(error) => tracing::error!(%error, "the assigned partitions cannot be taken"),
         }
     }
@@ -127,6 +197,7 @@ impl ClientContext for Membership {
         let Some(topic) = statistics.topics.get(&*self.topic) else {
             return;
         };
+        self.look_for_refusals(topic);
         for (&number, about) in &topic.partitions {
             let partition = Partition(number);
             if let Some(lag) = self.lag(partition, about) {
@@ -156,9 +227,15 @@ impl ConsumerContext for Membership {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result.as_ref().map_err(KafkaError::rdkafka_error_code) {
-            Ok(()) | Err(Some(RDKafkaErrorCode::NoOffset)) => {}
-            Err(_) => tracing::warn!(?result, "offsets are not committed; trying again"),
+        let Err(error) = result else {
+            self.granted(&self.join());
+            return self.granted(&self.read());
+        };
+        match self.lacking(&error) {
+            // It is tried again twice a second.
+            Some(permission) => self.refusals.refused(permission, CONSUMING_WAITS),
+            None if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
+            None => tracing::warn!(%error, "offsets are not committed; trying again"),
         }
     }
 }

@@ -13,6 +13,7 @@ mod producer;
 mod progress;
 mod reader;
 mod rebalance;
+mod renewable;
 mod roster;
 mod transaction;
 

@@ -21,8 +21,12 @@ use rdkafka::{
 use super::{
     Config, Error,
     client::{log, properties},
+    renewable::Renewable,
 };
-use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
+use crate::{
+    event::{Header, Offset, Partition, RecordRef, Timestamp},
+    refusals::Permission,
+};
 
 /// Idempotent, so that a retried request is not stored twice; all in-sync replicas acknowledge.
 /// The partitioner is that of Kafka's own clients, so that a key lands where theirs put it.
@@ -62,7 +66,13 @@ pub enum ProduceError {
     /// The broker cannot be reached, or did not acknowledge in time.
     #[error("the broker does not acknowledge: {0}")]
     Unavailable(String),
-    /// The broker refused it for good, for example for lack of authorization.
+    /// The broker does not permit to write to the topic.
+    #[error("the broker does not permit this daemon to write to the topic")]
+    NotPermitted,
+    /// The broker does not permit to write to any topic, so not to the one of dead letters either.
+    #[error("the broker does not permit this daemon to write to any topic")]
+    NothingIsPermitted,
+    /// The broker refused it for good.
     #[error("the broker refused the record: {0}")]
     Refused(String),
 }
@@ -71,17 +81,30 @@ impl ProduceError {
     /// Whether to produce the same record again is of no use.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
-        matches!(self, Self::TooLarge | Self::Refused(_))
+        matches!(self, Self::TooLarge | Self::NotPermitted | Self::Refused(_))
+    }
+
+    /// What is to be granted, if that is what a record to this topic lacks.
+    #[must_use]
+    pub fn permission(&self, topic: &str) -> Option<Permission> {
+        match self {
+            Self::NotPermitted => Some(Permission::Write(topic.to_owned())),
+            Self::NothingIsPermitted => Some(Permission::Produce),
+            _ => None,
+        }
     }
 }
 
 /// A record on its way; await it for the broker's acknowledgement.
-pub struct Delivery(DeliveryFuture);
+pub struct Delivery {
+    answer: DeliveryFuture,
+    client: Arc<Renewable>,
+}
 
 /// Produces to any topic. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Producer {
-    inner: FutureProducer<Context>,
+    client: Arc<Renewable>,
     topic: Arc<str>,
     /// 0 until it is known.
     partitions: Arc<AtomicI32>,
@@ -131,16 +154,20 @@ impl Producer {
             topic: Arc::clone(&topic),
             partitions: Arc::clone(&partitions),
         };
-        let inner = properties
-            .create_with_context(context)
-            .map_err(Error::Properties)?;
+        let client = Renewable::new(properties, context).map_err(Error::Properties)?;
         Ok(Self {
-            inner,
+            client: Arc::new(client),
             topic,
             partitions,
             clock: Arc::default(),
             connection,
         })
+    }
+
+    /// The topic of Eventos.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
     }
 
     /// Says how many partitions the topic of Eventos has. Until then librdkafka chooses those of
@@ -214,19 +241,22 @@ impl Producer {
 
     /// Waits until nothing is on its way any more, at most so long.
     pub fn flush(&self, at_most: Duration) {
-        if let Err(error) = self.inner.flush(at_most) {
+        if let Err(error) = self.inner().flush(at_most) {
             tracing::warn!(%error, "records are left that the broker did not acknowledge");
         }
     }
 
-    pub(super) fn inner(&self) -> &FutureProducer<Context> {
-        &self.inner
+    pub(super) fn inner(&self) -> FutureProducer<Context> {
+        self.client.client()
     }
 
     fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivery, ProduceError> {
-        match self.inner.send_result(record) {
-            Ok(delivery) => Ok(Delivery(delivery)),
-            Err((error, _)) => Err(error.into()),
+        match self.inner().send_result(record) {
+            Ok(answer) => Ok(Delivery {
+                answer,
+                client: Arc::clone(&self.client),
+            }),
+            Err((error, _)) => Err(why(&self.client, error)),
         }
     }
 }
@@ -252,16 +282,25 @@ impl Future for Delivery {
     type Output = Result<Delivered, ProduceError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
+        Pin::new(&mut self.answer)
             .poll(context)
             .map(|answer| match answer {
                 Ok(Ok(delivery)) => Ok(Delivered {
                     partition: Partition(delivery.partition),
                     offset: Offset(delivery.offset),
                 }),
-                Ok(Err((error, _))) => Err(error.into()),
+                Ok(Err((error, _))) => Err(why(&self.client, error)),
                 Err(_) => Err(ProduceError::Unavailable("it is shutting down".to_owned())),
             })
+    }
+}
+
+/// Why a record was not produced: what happened to its client says more than what that says of the record.
+fn why(client: &Renewable, error: KafkaError) -> ProduceError {
+    match client.given_up() {
+        Some((RDKafkaErrorCode::ClusterAuthorizationFailed, _)) => ProduceError::NothingIsPermitted,
+        Some((_, why)) => ProduceError::Unavailable(why),
+        None => error.into(),
     }
 }
 
@@ -271,14 +310,10 @@ impl From<KafkaError> for ProduceError {
         match error.rdkafka_error_code() {
             Some(Code::QueueFull) => Self::QueueFull,
             Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Self::TooLarge,
-            Some(
-                Code::TopicAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-                | Code::TransactionalIdAuthorizationFailed
-                | Code::InvalidRecord
-                | Code::InvalidTopic
-                | Code::PolicyViolation,
-            ) => Self::Refused(error.to_string()),
+            Some(Code::TopicAuthorizationFailed) => Self::NotPermitted,
+            Some(Code::InvalidRecord | Code::InvalidTopic | Code::PolicyViolation) => {
+                Self::Refused(error.to_string())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }
@@ -311,6 +346,7 @@ impl Connection {
 
 /// Hears of the connection: librdkafka says when the last broker is lost, and its statistics show
 /// when one is back (it tries for one every second), and how many partitions the topic has by now.
+#[derive(Clone)]
 pub(super) struct Context {
     connection: Arc<Connection>,
     topic: Arc<str>,

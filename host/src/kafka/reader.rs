@@ -9,14 +9,17 @@ use std::{
 use rdkafka::{
     Message as _, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
     Config, Consumed, Error,
     client::{Logged, properties},
 };
-use crate::event::{Offset, Partition};
+use crate::{
+    event::{Offset, Partition},
+    refusals::Permission,
+};
 
 /// What is read is passed on at once, so little is fetched ahead.
 const OURS: &[(&str, &str)] = &[
@@ -116,6 +119,10 @@ impl Reader {
                 Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.stretches.pop_front();
                 }
+                Some(Err(error)) if not_permitted_to_read(&error) => {
+                    let permission = Permission::Read(self.topic.clone());
+                    return Err(Error::NotPermitted(permission));
+                }
                 Some(Err(error)) if wait.is_zero() => return Err(unread(error)),
                 Some(Err(error)) => tracing::debug!(%error, "reading is interrupted"),
             }
@@ -139,6 +146,10 @@ fn assign(inner: &BaseConsumer<Logged>, topic: &str, stretch: &mut Stretch) -> R
         .map_err(unread)?;
     stretch.is_assigned = true;
     Ok(())
+}
+
+fn not_permitted_to_read(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
 fn unread(source: KafkaError) -> Error {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use rdkafka::{
     TopicPartitionList,
     consumer::ConsumerGroupMetadata,
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     producer::Producer as _,
 };
 
 use super::{Config, Error, Producer, client::properties, producer::OURS};
+use crate::refusals::Permission;
 
 /// How long a transaction may take before the broker aborts it: as long as those who read only what is committed may
 /// have to wait after a kill. Kafka Streams has the same (KIP-447); librdkafka's default is a minute.
@@ -45,6 +46,33 @@ pub enum TransactionError {
     /// The broker does not answer, and nobody wants to wait any more.
     #[error("the broker does not answer about the transaction")]
     GivenUp,
+}
+
+impl TransactionError {
+    /// What is to be granted, if that is what it lacks: to have this transactional id, to be in this group, or what the
+    /// transaction did with a topic.
+    #[must_use]
+    pub fn permission(
+        &self,
+        id: &str,
+        group: &str,
+        with_topic: impl FnOnce() -> Permission,
+    ) -> Option<Permission> {
+        use RDKafkaErrorCode as Code;
+        let (Self::Abort(error) | Self::Fenced(error)) = self else {
+            return None;
+        };
+        let KafkaError::Transaction(error) = error else {
+            return None;
+        };
+        match error.code() {
+            Code::TransactionalIdAuthorizationFailed => Some(Permission::Transact(id.to_owned())),
+            Code::GroupAuthorizationFailed => Some(Permission::Join(group.to_owned())),
+            Code::TopicAuthorizationFailed => Some(with_topic()),
+            Code::ClusterAuthorizationFailed => Some(Permission::Produce),
+            _ => None,
+        }
+    }
 }
 
 /// Asked now and then while the broker does not answer.
@@ -85,6 +113,15 @@ impl Transactional {
     /// [`TransactionError`].
     pub fn begin(&self) -> Result<(), TransactionError> {
         Ok(self.producer.inner().begin_transaction()?)
+    }
+
+    /// Why the transaction that was begun has to be aborted, if it has: its records were not even sent then, and do not
+    /// tell.
+    #[must_use]
+    pub fn failure(&self) -> Option<TransactionError> {
+        // A second one cannot be begun, and the error is that of the first, if it has one.
+        let error = TransactionError::from(self.producer.inner().begin_transaction().err()?);
+        matches!(error, TransactionError::Abort(_)).then_some(error)
     }
 
     /// Adds where the group stands. Between taking the [`Identity`] and this call, whoever calls makes sure that the

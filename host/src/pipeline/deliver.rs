@@ -1,10 +1,10 @@
 //! Producing what a batch emitted, what of it left the chain and what is dead, until the broker has acknowledged all
 //! of it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Config,
+    Config, Guarantee,
     effects::{DeadLetter, Effects, Kept},
     failure_point::{Point, reached},
     headers::dead_letter_headers,
@@ -15,11 +15,16 @@ use super::{
 use crate::{
     event::{Batch, Header, Offset, RecordRef, Unreadable},
     kafka::{Delivery, ProduceError, Producer},
+    refusals::{Permission, Refusals},
     telemetry::metrics::Metrics,
 };
 
 /// The pause before what the broker did not acknowledge is produced again.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
+
+/// What becomes of what the broker does not permit.
+pub(super) const WAITS: &str = "its partition waits until then";
+const DIES: &str = "what would go there becomes dead letters until then";
 
 /// The records of a batch as they were consumed, by offset: what dead letters are made of.
 pub(super) struct Originals<'a> {
@@ -32,6 +37,7 @@ pub(super) struct Deliverer {
     pub config: Config,
     pub output: Option<Output>,
     pub metrics: Metrics,
+    pub refusals: Refusals,
     pub stop: Stop,
 }
 
@@ -48,21 +54,25 @@ impl Deliverer {
         effects: &mut Effects,
     ) -> Result<(), Stopped> {
         let mut outbox = Outbox::of(effects);
-        loop {
+        for tries in 0.. {
             self.produce(producer, originals, effects, &mut outbox)?;
             if outbox.is_done() {
                 break;
             }
-            self.pause()?;
+            self.pause(tries)?;
         }
         reached(Point::Acknowledged);
         self.count(effects, &outbox);
         Ok(())
     }
 
-    /// Before another try.
-    pub(super) fn pause(&self) -> Result<(), Stopped> {
-        self.stop.pause(AGAIN)
+    /// Before another try, after so many. What is not permitted takes somebody to permit it.
+    pub(super) fn pause(&self, tries: u32) -> Result<(), Stopped> {
+        let longer = match self.refusals.now().is_empty() {
+            true => 1,
+            false => 1 << tries.min(4),
+        };
+        self.stop.pause(AGAIN * longer)
     }
 
     /// One try.
@@ -85,7 +95,7 @@ impl Deliverer {
             let delivery = loop {
                 match self.enqueue(producer, originals, effects, next) {
                     // What comes after it may not come before it.
-                    Err(ProduceError::QueueFull) if deliveries.is_empty() => self.pause()?,
+                    Err(ProduceError::QueueFull) if deliveries.is_empty() => self.pause(0)?,
                     Err(ProduceError::QueueFull) => {
                         self.wait_for(effects, &mut deliveries, outbox)?;
                     }
@@ -116,12 +126,24 @@ impl Deliverer {
                 Err(error) => Err(error),
             };
             match delivered {
-                Ok(_) => next.acknowledged = true,
+                Ok(_) => {
+                    next.acknowledged = true;
+                    self.note_permitted(effects, next.one);
+                }
                 Err(ProduceError::TooLarge) if !next.alone => next.alone = true,
+                // In a transaction the topic that is refused is not always told, so nothing of it dies of that.
+                Err(ProduceError::NotPermitted) if self.waits_for_permission() => {
+                    let topic = self.topic(effects, next.one).to_owned();
+                    self.refusals.refused(Permission::Write(topic), WAITS);
+                }
                 Err(error) if error.is_for_good() => {
                     next.one = self.refused(effects, next.source, next.one, &error);
                 }
                 Err(error) => {
+                    if let Some(permission) = error.permission("") {
+                        self.refusals.refused(permission, WAITS);
+                        continue;
+                    }
                     failed += 1;
                     why.get_or_insert(error);
                 }
@@ -166,6 +188,38 @@ impl Deliverer {
         }
     }
 
+    fn waits_for_permission(&self) -> bool {
+        self.config.guarantee == Guarantee::ExactlyOnce
+    }
+
+    /// Where it is to go.
+    fn topic<'a>(&'a self, effects: &'a Effects, one: Outgoing) -> &'a str {
+        match one {
+            Outgoing::Emitted(emission, _) => &effects.emitted[emission].topic,
+            Outgoing::Left(_) => &self.left(effects).0.topic,
+            Outgoing::Dead(_) => &self.config.dead_letter_topic,
+        }
+    }
+
+    /// What it takes to write to all topics of an outbox.
+    pub(super) fn permission(&self, effects: &Effects, outbox: &Outbox) -> Permission {
+        let all = outbox.0.iter();
+        let topics: BTreeSet<_> = all.map(|next| self.topic(effects, next.one)).collect();
+        let topics: Vec<_> = topics.into_iter().collect();
+        match *topics {
+            [only] => Permission::Write(only.to_owned()),
+            _ => Permission::WriteAny(topics.join(", ")),
+        }
+    }
+
+    fn note_permitted(&self, effects: &Effects, one: Outgoing) {
+        if self.refusals.are_there_any() {
+            let topic = self.topic(effects, one).to_owned();
+            self.refusals.granted(&Permission::Write(topic));
+            self.refusals.granted(&Permission::Produce);
+        }
+    }
+
     fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
         let output = self.output.as_ref().zip(effects.left.as_deref());
         output.expect("what leaves the chain is kept only where it goes on")
@@ -179,6 +233,15 @@ impl Deliverer {
         one: Outgoing,
         error: &ProduceError,
     ) -> Outgoing {
+        let permission = error.permission(self.topic(effects, one));
+        let is_noted = permission.is_some();
+        if let Some(permission) = permission {
+            let and_so = match one {
+                Outgoing::Emitted(..) | Outgoing::Left(_) => DIES,
+                Outgoing::Dead(_) => WAITS,
+            };
+            self.refusals.refused(permission, and_so);
+        }
         match one {
             Outgoing::Emitted(emission, _) => {
                 let emitted = &effects.emitted[emission];
@@ -201,6 +264,7 @@ impl Deliverer {
                 effects.dead[letter].kept = less;
                 one
             }
+            Outgoing::Dead(_) if is_noted => one,
             Outgoing::Dead(_) => {
                 let topic = &self.config.dead_letter_topic;
                 tracing::error!(%error, topic, %offset, "a dead letter is refused; its partition waits until it is taken");

@@ -92,6 +92,8 @@ impl Intake {
     }
 
     fn note(&mut self, notice: Notice, lanes: &mut Lanes) {
+        // Not a member any more, until it has joined again.
+        let is_lost = matches!(notice, Notice::Lost(_));
         match notice {
             Notice::Assigned(assigned) => {
                 self.metrics.rebalanced();
@@ -115,6 +117,9 @@ impl Intake {
             Notice::Revoking(partitions) | Notice::Lost(partitions) => {
                 self.metrics.rebalanced();
                 tracing::info!(?partitions, "partitions revoked");
+                if is_lost {
+                    self.readiness.set("group", false);
+                }
                 self.assigned.lost(&partitions);
                 for partition in partitions {
                     self.metrics.revoked(partition);

@@ -54,6 +54,7 @@ use crate::{
     kafka::{self, Commits, Consumer, Notice, Producer},
     plugin::Chains,
     readiness::Readiness,
+    refusals::Refusals,
     replay::Commands,
     store::Store,
     telemetry::metrics::Metrics,
@@ -84,6 +85,8 @@ pub struct Pipeline<'a> {
     pub metrics: Metrics,
     /// Where it says that it has joined: the latch `group`; and that the store is rebuilt: `restored`.
     pub readiness: Readiness,
+    /// Where it says what the broker refuses.
+    pub refusals: Refusals,
     /// Where it says which partitions it has.
     pub assigned: Assigned,
     /// What it is told to rewind.
@@ -127,6 +130,7 @@ impl Pipeline<'_> {
             self.client_id,
             self.restore,
             commits,
+            self.refusals.clone(),
             notify,
         )?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
@@ -178,8 +182,14 @@ impl Pipeline<'_> {
             Guarantee::ExactlyOnce => workers
                 .map(|worker| {
                     let id = format!("{}-{}-{worker}", self.kafka.group_id, self.instance);
-                    let transactor = Transactor::new(self.kafka, self.servers, id, stop.clone());
-                    Ok(Way::ExactlyOnce(transactor?))
+                    let transactor = Transactor::new(
+                        self.kafka,
+                        self.servers,
+                        id,
+                        self.refusals.clone(),
+                        stop.clone(),
+                    );
+                    Ok(Way::ExactlyOnce(Box::new(transactor?)))
                 })
                 .collect(),
         }
@@ -192,6 +202,7 @@ impl Pipeline<'_> {
                 config: self.config.clone(),
                 output: self.output.clone(),
                 metrics: self.metrics.clone(),
+                refusals: self.refusals.clone(),
                 stop: stop.clone(),
             },
             way,

@@ -15,6 +15,7 @@ use crate::{
     causes::in_one_line,
     event::{Offset, Partition, ViewStart},
     kafka::{self, Consumer, TransactionError, Transactional},
+    refusals::{Permission, Refusals},
 };
 
 /// One worker's transactions, one after the other.
@@ -24,6 +25,7 @@ pub(super) struct Transactor {
     /// The transactional id. Nobody else has it, but for this one's own former self, which is fenced.
     id: String,
     producer: Transactional,
+    refusals: Refusals,
     stop: Stop,
 }
 
@@ -62,6 +64,7 @@ impl Transactor {
         kafka: &kafka::Config,
         servers: &str,
         id: String,
+        refusals: Refusals,
         stop: Stop,
     ) -> Result<Self, kafka::Error> {
         Ok(Self {
@@ -69,6 +72,7 @@ impl Transactor {
             kafka: kafka.clone(),
             servers: servers.to_owned(),
             id,
+            refusals,
             stop,
         })
     }
@@ -78,8 +82,15 @@ impl Transactor {
     pub(super) fn init(&mut self) -> Result<(), Stopped> {
         loop {
             match self.producer.init(&|| self.stop.is_not_yet()) {
-                Ok(()) => return Ok(()),
-                Err(error) => self.replace(&error)?,
+                Ok(()) => {
+                    self.refusals
+                        .granted(&Permission::Transact(self.id.clone()));
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.note(&error, || Permission::Produce);
+                    self.replace(&error)?;
+                }
             }
         }
     }
@@ -94,11 +105,21 @@ impl Transactor {
         progress: Progress,
     ) -> Result<(), Undone> {
         let mut outbox = Outbox::of(effects);
-        loop {
+        for tries in 0.. {
             match self.attempt(group, deliverer, originals, effects, &mut outbox, progress) {
-                Ok(Tried::Committed) => break,
+                Ok(Tried::Committed) => {
+                    self.note_permitted(deliverer, effects, &outbox);
+                    break;
+                }
                 Ok(Tried::Unacknowledged) => self.give_up(None)?,
-                Err(Failure::Kafka(error)) => self.give_up(Some(error))?,
+                Err(Failure::Kafka(error)) => {
+                    self.note(&error, || match outbox.is_done() {
+                        // Its offset was refused.
+                        true => Permission::Read(self.kafka.topic.clone()),
+                        false => deliverer.permission(effects, &outbox),
+                    });
+                    self.give_up(Some(error))?;
+                }
                 Err(Failure::Undone(undone)) => {
                     self.give_up(None)?;
                     return Err(undone);
@@ -111,7 +132,7 @@ impl Transactor {
                 break;
             }
             outbox.begin_anew();
-            deliverer.pause()?;
+            deliverer.pause(tries)?;
         }
         deliverer.count(effects, &outbox);
         Ok(())
@@ -136,7 +157,10 @@ impl Transactor {
         reached(Point::Begun);
         deliverer.produce(self.producer.producer(), originals, effects, outbox)?;
         if !outbox.is_done() {
-            return Ok(Tried::Unacknowledged);
+            let failure = self.producer.failure();
+            let refused =
+                failure.filter(|error| self.lacking(error, || Permission::Produce).is_some());
+            return refused.map_or(Ok(Tried::Unacknowledged), |error| Err(error.into()));
         }
         reached(Point::Acknowledged);
         // In this order: had the partition been taken away before, it would be seen now; if it is later, the
@@ -155,13 +179,39 @@ impl Transactor {
         Ok(Tried::Committed)
     }
 
+    fn lacking(
+        &self,
+        error: &TransactionError,
+        with_topics: impl FnOnce() -> Permission,
+    ) -> Option<Permission> {
+        error.permission(&self.id, &self.kafka.group_id, with_topics)
+    }
+
+    fn note(&self, error: &TransactionError, with_topics: impl FnOnce() -> Permission) {
+        if let Some(permission) = self.lacking(error, with_topics) {
+            self.refusals.refused(permission, super::deliver::WAITS);
+        }
+    }
+
+    fn note_permitted(&self, deliverer: &Deliverer, effects: &Effects, outbox: &Outbox) {
+        if self.refusals.are_there_any() {
+            let kafka::Config {
+                topic, group_id, ..
+            } = &self.kafka;
+            self.refusals
+                .granted(&deliverer.permission(effects, outbox));
+            self.refusals.granted(&Permission::Read(topic.clone()));
+            self.refusals.granted(&Permission::Join(group_id.clone()));
+        }
+    }
+
     /// Makes room for another transaction after one that came to nothing.
     fn give_up(&mut self, error: Option<TransactionError>) -> Result<(), Stopped> {
         let fatal = match error {
             Some(TransactionError::GivenUp) => return Err(Stopped),
             Some(fatal @ TransactionError::Fenced(_)) => fatal,
             error => {
-                if let Some(error) = error {
+                if let Some(error) = error.filter(|_| self.refusals.now().is_empty()) {
                     tracing::warn!(%error, "trying the transaction again");
                 }
                 match self.producer.abort(&|| self.stop.is_not_yet()) {
@@ -181,12 +231,19 @@ impl Transactor {
             return Err(Stopped);
         }
         let transactional_id = &self.id;
-        tracing::error!(
-            %error, transactional_id,
-            "beginning anew with another producer; if this goes on, look whether another daemon has the same id \
-             (group.instance.id, http.advertise), and whether the broker permits it"
-        );
-        self.stop.pause(super::deliver::AGAIN)?;
+        // What is not permitted was told.
+        let mut pause = super::deliver::AGAIN;
+        if self.refusals.now().is_empty() {
+            tracing::error!(
+                %error, transactional_id,
+                "beginning anew with another producer; if this goes on, look whether another daemon has the same id \
+                 (group.instance.id, http.advertise)"
+            );
+        } else {
+            tracing::debug!(%error, transactional_id, "beginning anew with another producer");
+            pause *= 4;
+        }
+        self.stop.pause(pause)?;
         match Transactional::new(&self.kafka, &self.servers, &self.id) {
             Ok(producer) => self.producer = producer,
             Err(error) => tracing::error!(error = in_one_line(&error), "no producer"),
@@ -200,6 +257,11 @@ impl Transactor {
             match group.consumer.committed(progress.partition) {
                 Ok(committed) => return Ok(committed.is_some_and(|offset| offset >= progress.next)),
                 Err(error) => {
+                    if error.is_lack_of_permission() {
+                        let group = self.kafka.group_id.clone();
+                        self.refusals
+                            .refused(Permission::Join(group), super::deliver::WAITS);
+                    }
                     let error = in_one_line(&error);
                     tracing::warn!(error, "cannot find out whether a transaction was committed");
                     self.stop.pause(super::deliver::AGAIN)?;

@@ -44,7 +44,7 @@ pub(super) enum Way {
     /// The offset is committed once they are acknowledged.
     AtLeastOnce(Producer),
     /// It is committed with them.
-    ExactlyOnce(Transactor),
+    ExactlyOnce(Box<Transactor>),
 }
 
 /// The batches of a partition that has stopped, in their order: at most as many as pause it.

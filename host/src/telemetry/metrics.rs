@@ -21,7 +21,7 @@ use prometheus_client::{
 };
 
 pub use self::handler::{Counts, HandlerMetrics};
-use crate::event::Partition;
+use crate::{event::Partition, refusals::Permission};
 
 /// Every metric of the daemon. Cheap to clone; all clones count together.
 #[derive(Clone)]
@@ -42,6 +42,7 @@ pub struct Metrics {
     store_bytes: Gauge<u64, AtomicU64>,
     restore: Family<OfPartition, Gauge>,
     rebalances: Counter,
+    refused: Family<OfPermission, Gauge>,
 }
 
 /// The label `handler` of records that were dead-lettered before any handler saw them.
@@ -75,6 +76,13 @@ struct OfState {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPermission {
+    operation: &'static str,
+    resource: &'static str,
+    name: String,
+}
+
 impl Metrics {
     /// The media type of [`Metrics::render`].
     pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -99,6 +107,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             restore: Family::default(),
             rebalances: Counter::default(),
+            refused: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -183,6 +192,11 @@ impl Metrics {
             "Changes of the partitions that are assigned",
             self.rebalances.clone(),
         );
+        to.register(
+            "refused",
+            "1 for each permission that the broker refuses now",
+            self.refused.clone(),
+        );
         to
     }
 
@@ -229,6 +243,20 @@ impl Metrics {
     pub fn store(&self, events: u64, bytes: u64) {
         self.store_events.set(events);
         self.store_bytes.set(bytes);
+    }
+
+    /// What the broker refuses now.
+    pub fn refused(&self, permissions: &[Permission]) {
+        self.refused.clear();
+        for permission in permissions {
+            let (operation, resource, name) = permission.as_acl();
+            let of = OfPermission {
+                operation,
+                resource,
+                name: name.to_owned(),
+            };
+            self.refused.get_or_create(&of).set(1);
+        }
     }
 
     /// The metrics of one handler, which begin to be shown with this.
@@ -283,6 +311,7 @@ mod tests {
         metrics.rebalanced();
         metrics.unreadable(1);
         metrics.store(5, 600);
+        metrics.refused(&[Permission::Join("g".to_owned())]);
         let handler = metrics.handler("store");
         handler.called(Duration::from_millis(1));
         handler.answered(Outcome::Pass, 256);
@@ -311,6 +340,7 @@ mod tests {
             "eventos_store_events 5",
             "eventos_store_bytes 600",
             "eventos_rebalances_total 1",
+            r#"eventos_refused{operation="Read",resource="group",name="g"} 1"#,
         ] {
             assert!(text.lines().any(|there| there == line), "{line}\n{text}");
         }

@@ -16,7 +16,7 @@ mod idempotence;
 mod member;
 mod offsets;
 mod producing;
-mod raw;
+pub mod raw;
 mod records;
 mod settings;
 mod subject;

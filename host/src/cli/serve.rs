@@ -1,6 +1,6 @@
 //! `eventos serve`: the daemon.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -19,6 +19,9 @@ pub struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
+
+/// How long the process outlasts the daemon's end, for threads that are still at work.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,10 +45,12 @@ impl Serve {
             .thread_name("tokio")
             .build()
             .context("cannot start the runtime")?;
-        runtime.block_on(async {
+        let ran = runtime.block_on(async {
             let stop = signal::stop().context("cannot listen for signals")?;
             App::bind(config).await?.run(stop).await
-        })?;
-        Ok(ExitCode::SUCCESS)
+        });
+        // What was cut off, as a call to a broker that does not answer, is not waited for without end.
+        runtime.shutdown_timeout(CUT_OFF);
+        ran.map(|()| ExitCode::SUCCESS)
     }
 }

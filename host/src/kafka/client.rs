@@ -67,6 +67,12 @@ pub enum Error {
         #[source]
         source: KafkaError,
     },
+    /// The broker knows no group in which it assigns the partitions itself (KIP-848).
+    #[error(
+        "the broker does not assign partitions itself; leave \"group.protocol\" out of [kafka.properties], or take Apache \
+         Kafka 4"
+    )]
+    NoAssignor,
     /// librdkafka gave the client up.
     #[error("the Kafka client cannot go on: {0}")]
     Fatal(KafkaError),

@@ -148,6 +148,9 @@ impl Consumer {
             None => Ok(Polled::Nothing),
             Some(Ok(message)) => Ok(Polled::Record(message.into())),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(Partition(partition))),
+            Some(Err(KafkaError::MessageConsumptionFatal(
+                RDKafkaErrorCode::UnsupportedVersion,
+            ))) => Err(Error::NoAssignor),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
             // Of a broker that is gone the producer tells, once; librdkafka repeats it every second.
             Some(Err(error)) if is_outage(&error) => {

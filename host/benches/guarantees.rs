@@ -16,7 +16,7 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka::{self, Producer},
+    kafka,
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     readiness::Readiness,
@@ -117,22 +117,7 @@ fn preload(servers: &str) {
         let topics = [config.topic.as_str(), "output"];
         // Both brokers then have the same: Kafka makes topics of one partition by itself.
         create(servers, &topics).await;
-        let producer = Producer::new(&config, servers, |_| {}).expect("a producer");
-        producer.set_partitions(PARTITIONS);
-        let mut sent = Vec::new();
-        for i in 0..EVENTOS {
-            let value = format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
-            let delivery = loop {
-                match producer.enqueue(None, value.as_bytes()) {
-                    Ok(delivery) => break delivery,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-                }
-            };
-            sent.push(delivery);
-        }
-        for delivery in sent {
-            delivery.await.expect("acknowledged");
-        }
+        measure::preload::preload(servers, PARTITIONS, EVENTOS).await;
     });
     println!("done");
 }

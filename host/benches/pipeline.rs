@@ -17,7 +17,7 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka::{self, Producer},
+    kafka,
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     readiness::Readiness,
@@ -111,22 +111,7 @@ fn preload(servers: &str) {
     runtime().block_on(async {
         let partitions =
             kafka::ensure_topics(&config, servers, &[&config.topic], &Refusals::default()).await;
-        let producer = Producer::new(&config, servers, |_| {}).expect("a producer");
-        producer.set_partitions(partitions.expect("created")[0]);
-        let mut sent = Vec::new();
-        for i in 0..EVENTOS {
-            let value = format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
-            let delivery = loop {
-                match producer.enqueue(None, value.as_bytes()) {
-                    Ok(delivery) => break delivery,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-                }
-            };
-            sent.push(delivery);
-        }
-        for delivery in sent {
-            delivery.await.expect("acknowledged");
-        }
+        measure::preload::preload(servers, partitions.expect("created")[0], EVENTOS).await;
     });
     println!("done");
 }

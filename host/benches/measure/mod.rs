@@ -4,6 +4,8 @@
 pub mod cpu;
 #[allow(dead_code, reason = "one bench is a single process")]
 pub mod part;
+#[allow(dead_code, reason = "only those that consume have a topic")]
+pub mod preload;
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! One Apache Kafka, a KRaft node that is broker and controller, on free loopback ports for one run
-//! of the tests or of a benchmark.
+//! An Apache Kafka whose KRaft nodes are broker and controller, on free loopback ports for one run of the tests or of a
+//! benchmark.
 //!
 //! It may not outlive the run, however that ends. So it runs under a small shell whose standard
 //! input is a pipe from us: when we drop it, or die of whatever signal, the pipe closes and the
@@ -98,38 +98,52 @@ pub struct Formatted {
 }
 
 impl Formatted {
-    /// Makes one, on ports that are free. What Kafka says goes to the file `log`.
+    /// Makes one for a Kafka of one node, on ports that are free. What Kafka says goes to the file `log`.
     pub fn new(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Formatted> {
-        let dir = tempfile::Builder::new()
-            .prefix("eventos-kafka-")
-            .tempdir()
-            .context("cannot make a folder for Kafka")?;
-        let node = Node::configure(jars, jvm, doors, dir.path())?;
+        let mut one = Self::cluster(1, jars, jvm, doors, log)?;
+        one.pop().context("no node was formatted")
+    }
+
+    /// Makes one for each node of a cluster.
+    pub fn cluster(
+        nodes: usize,
+        jars: &Path,
+        jvm: Jvm,
+        doors: Doors,
+        log: &Path,
+    ) -> Result<Vec<Formatted>> {
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;
         }
-        let output =
-            File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let errors = output.try_clone();
+        File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         step("formatting Apache Kafka's folder");
-        let mut format = node.format();
-        format.stdin(Stdio::null()).stdout(output);
-        format.stderr(errors.with_context(|| format!("cannot write {}", log.display()))?);
-        run(&mut format).with_context(|| {
-            format!("Kafka's folder cannot be formatted: see {}", log.display())
-        })?;
-        let serve = node.serve();
-        let words = [serve.get_program()].into_iter().chain(serve.get_args());
-        Ok(Formatted {
-            command: words
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
-            address: node.address,
-            guarded: node.guarded,
-            log: log.to_owned(),
-            dir,
-        })
+        let ports = node::free_ports(nodes)?;
+        let format = |i| {
+            let dir = tempfile::Builder::new()
+                .prefix("eventos-kafka-")
+                .tempdir()
+                .context("cannot make a folder for Kafka")?;
+            let node = Node::configure(jars, jvm, doors, (i, &ports), dir.path())?;
+            let mut format = node.format();
+            format.stdin(Stdio::null());
+            format.stdout(append_to(log)?).stderr(append_to(log)?);
+            run(&mut format).with_context(|| {
+                format!("Kafka's folder cannot be formatted: see {}", log.display())
+            })?;
+            let serve = node.serve();
+            let words = [serve.get_program()].into_iter().chain(serve.get_args());
+            Ok(Formatted {
+                command: words
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect(),
+                address: node.address,
+                guarded: node.guarded,
+                log: log.to_owned(),
+                dir,
+            })
+        };
+        (0..nodes).map(format).collect()
     }
 
     /// The command line of the broker.
@@ -153,10 +167,6 @@ impl Kafka {
             log,
             dir,
         } = Formatted::new(jars, jvm, doors, log)?;
-        let output = || {
-            let file = File::options().append(true).open(&log);
-            file.with_context(|| format!("cannot write {}", log.display()))
-        };
         step(format_args!(
             "starting Apache Kafka on {address}; its log is {}",
             log.display()
@@ -167,8 +177,8 @@ impl Kafka {
             .arg(dir.path())
             .args(command)
             .stdin(Stdio::piped())
-            .stdout(output()?)
-            .stderr(output()?);
+            .stdout(append_to(&log)?)
+            .stderr(append_to(&log)?);
         let shell = shell.spawn().context("cannot start Kafka")?;
         let mut kafka = Kafka {
             address,
@@ -246,6 +256,11 @@ impl Drop for Kafka {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
+}
+
+fn append_to(log: &Path) -> Result<File> {
+    let file = File::options().append(true).open(log);
+    file.with_context(|| format!("cannot write {}", log.display()))
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ impl Member {
         // Kafka takes no less than six seconds.
         let session_ms = match kind {
             Kind::Embedded => 2_000,
-            Kind::Kafka => 6_000,
+            Kind::Kafka | Kind::KafkaCluster => 6_000,
         };
         let guarantee = match guarantee {
             Guarantee::AtLeastOnce => "at_least_once",

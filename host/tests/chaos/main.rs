@@ -54,7 +54,10 @@ struct Arguments {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Embedded,
+    /// Of one node.
     Kafka,
+    /// Of three nodes, of which one is killed at a time.
+    KafkaCluster,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,6 +108,7 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     let on = match kind {
         Kind::Embedded => "the broker inside",
         Kind::Kafka => "Apache Kafka",
+        Kind::KafkaCluster => "an Apache Kafka of three nodes",
     };
     println!("chaos with {guarantee:?} on {on} for {time:?}, seed {seed}");
     let mut broker = Broker::start(kind);
@@ -183,7 +187,7 @@ fn disturb(
             }
             _ if !may_be_restarted => {}
             _ => {
-                broker.kill();
+                broker.kill(random);
                 thread::sleep(Duration::from_millis(random.u64(..1_000)));
                 broker.revive();
                 done.broker_restarts += 1;

@@ -1,4 +1,4 @@
-//! The settings, the ports and the Java command line of a single Kafka node.
+//! The settings, the ports and the Java command line of a Kafka node, alone or one of several.
 
 use std::ffi::OsString;
 use std::fs;
@@ -68,22 +68,36 @@ pub struct Node<'a> {
     pub guarded: Option<String>,
 }
 
+/// Where a node listens.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    broker: u16,
+    controller: u16,
+    guarded: u16,
+}
+
 impl<'a> Node<'a> {
-    /// Chooses ports and writes the settings.
-    pub fn configure(jars: &'a Path, jvm: Jvm, doors: Doors, dir: &'a Path) -> Result<Node<'a>> {
-        let [broker, controller, guarded] = free_ports()?;
+    /// Writes the settings of node `i` of a cluster whose nodes listen there.
+    pub fn configure(
+        jars: &'a Path,
+        jvm: Jvm,
+        doors: Doors,
+        (i, cluster): (usize, &[Ports]),
+        dir: &'a Path,
+    ) -> Result<Node<'a>> {
+        let ports = cluster[i];
         let guarded = match doors {
             Doors::Open => None,
-            Doors::OpenAndGuarded => Some(guarded),
+            Doors::OpenAndGuarded => Some(ports.guarded),
         };
         let node = Node {
             jars,
             jvm,
             dir,
-            address: format!("127.0.0.1:{broker}"),
+            address: format!("127.0.0.1:{}", ports.broker),
             guarded: guarded.map(|port| format!("127.0.0.1:{port}")),
         };
-        let mut settings = properties(dir, broker, controller);
+        let mut settings = properties(dir, i, cluster);
         if let Some(port) = guarded {
             settings = guard(&settings, port);
         }
@@ -98,7 +112,6 @@ impl<'a> Node<'a> {
         // Any 16 bytes in base64 are an id of a cluster; nobody else will ever meet this one.
         java.args([
             "format",
-            "--standalone",
             "--cluster-id",
             "ZXZlbnRvcy10ZXN0LWthZg",
             "--config",
@@ -132,25 +145,35 @@ impl<'a> Node<'a> {
     }
 }
 
-/// One replica of everything, groups that do not wait for a second member, members of KIP-848's groups taken for dead
-/// after six seconds instead of 45, and transactions that time out aborted within a second instead of ten; the rest is as
-/// Kafka has it.
-fn properties(dir: &Path, broker: u16, controller: u16) -> String {
+/// As many replicas of everything as there are nodes, of which a majority has to have what is acknowledged; groups that do
+/// not wait for a second member; members of KIP-848's groups taken for dead after six seconds instead of 45, nodes after
+/// two instead of nine, and transactions that time out aborted within a second instead of ten; the rest is as Kafka has it.
+fn properties(dir: &Path, i: usize, cluster: &[Ports]) -> String {
+    let Ports {
+        broker, controller, ..
+    } = cluster[i];
+    let numbered = cluster.iter().zip(1..);
+    let voters = numbered.map(|(ports, id)| format!("{id}@127.0.0.1:{}", ports.controller));
+    let (replicas, majority) = (cluster.len(), cluster.len() / 2 + 1);
     format!(
         "process.roles=broker,controller
-node.id=1
+node.id={id}
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+controller.quorum.voters={voters}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={}
-offsets.topic.replication.factor=1
+log.dirs={dir}
+default.replication.factor={replicas}
+min.insync.replicas={majority}
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={majority}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={majority}
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.consumer.min.session.timeout.ms=6000
 group.consumer.session.timeout.ms=6000
@@ -158,7 +181,9 @@ group.consumer.min.heartbeat.interval.ms=1000
 group.consumer.heartbeat.interval.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 ",
-        dir.join("data").display()
+        id = i + 1,
+        voters = voters.collect::<Vec<_>>().join(","),
+        dir = dir.join("data").display(),
     )
 }
 
@@ -182,12 +207,18 @@ super.users=User:ANONYMOUS
     )
 }
 
-/// Ports that were free a moment ago. All are held until all are known, so they differ.
-fn free_ports() -> Result<[u16; 3]> {
-    let bind = || TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
-    let sockets = [bind()?, bind()?, bind()?];
+/// Ports for so many nodes that were free a moment ago. All are held until all are known, so they differ.
+pub fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
+    let sockets: Vec<_> = (0..3 * nodes).map(bind).collect::<Result<_>>()?;
     let port = |socket: &TcpListener| anyhow::Ok(socket.local_addr()?.port());
-    Ok([port(&sockets[0])?, port(&sockets[1])?, port(&sockets[2])?])
+    let ports: Vec<_> = sockets.iter().map(port).collect::<Result<_>>()?;
+    let each = ports.chunks_exact(3).map(|of_one| Ports {
+        broker: of_one[0],
+        controller: of_one[1],
+        guarded: of_one[2],
+    });
+    Ok(each.collect())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -196,19 +227,30 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn the_ports_differ() {
         // That they are free is told by the broker alone: between here and there anyone may take one.
-        let [a, b, c] = free_ports().unwrap();
-        assert!(a != b && b != c && c != a);
-        assert!(a != 0 && b != 0 && c != 0);
+        let ports = free_ports(3).unwrap();
+        let all = ports
+            .iter()
+            .flat_map(|it| [it.broker, it.controller, it.guarded]);
+        let all: BTreeSet<_> = all.collect();
+        assert_eq!(all.len(), 9);
+        assert!(!all.contains(&0));
     }
 
     #[test]
     fn it_listens_on_loopback_only() {
-        let text = guard(&properties(Path::new("/tmp/k"), 1, 2), 3);
+        let ports = Ports {
+            broker: 1,
+            controller: 2,
+            guarded: 3,
+        };
+        let text = guard(&properties(Path::new("/tmp/k"), 0, &[ports]), 3);
         let listeners = text
             .lines()
             .find_map(|line| line.strip_prefix("listeners="))
@@ -220,5 +262,19 @@ mod tests {
             "{listeners}"
         );
         assert!(text.contains("log.dirs=/tmp/k/data\n"));
+    }
+
+    #[test]
+    fn a_majority_of_several_has_what_is_acknowledged() {
+        let ports = free_ports(3).unwrap();
+        let text = properties(Path::new("/tmp/k"), 2, &ports);
+        for line in [
+            "node.id=3",
+            "default.replication.factor=3",
+            "min.insync.replicas=2",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is in {text}");
+        }
+        assert_eq!(text.matches("@127.0.0.1:").count(), 3);
     }
 }

@@ -41,8 +41,9 @@ pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
 /// Creates a topic that keeps everything, with more settings.
 pub fn create_topic_with(servers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    let mut new =
-        NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+    // -1: as many replicas as the broker gives to topics of which it is not said.
+    let replicas = TopicReplication::Fixed(-1);
+    let mut new = NewTopic::new(topic, partitions, replicas).set("retention.ms", "-1");
     for (name, value) in settings {
         new = new.set(name, value);
     }

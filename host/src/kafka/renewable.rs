@@ -13,7 +13,7 @@ use rdkafka::{
     producer::{FutureProducer, Producer as _},
 };
 
-use super::producer::Context;
+use super::connection::Context;
 
 /// How long a client is left in its place at least.
 const LASTS: Duration = Duration::from_secs(5);

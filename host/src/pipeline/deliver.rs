@@ -1,19 +1,21 @@
 //! Producing what a batch emitted, what of it left the chain and what is dead, until the broker has acknowledged all
 //! of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Config, Guarantee,
-    effects::{DeadLetter, Effects, Kept},
+    Config,
+    effects::Effects,
     failure_point::{Point, reached},
     headers::dead_letter_headers,
+    originals::Originals,
     outbox::{Outbox, Outgoing, Pending},
     output::Output,
+    refused::WAITS,
     stop::{Stop, Stopped},
 };
 use crate::{
-    event::{Batch, Header, Offset, RecordRef, Unreadable},
+    event::{Batch, Header},
     kafka::{Delivery, ProduceError, Producer},
     refusals::{Permission, Refusals},
     telemetry::metrics::Metrics,
@@ -21,16 +23,6 @@ use crate::{
 
 /// The pause before what the broker did not acknowledge is produced again.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
-
-/// What becomes of what the broker does not permit.
-pub(super) const WAITS: &str = "its partition waits until then";
-const DIES: &str = "what would go there becomes dead letters until then";
-
-/// The records of a batch as they were consumed, by offset: what dead letters are made of.
-pub(super) struct Originals<'a> {
-    pub batch: &'a Batch,
-    pub unreadable: &'a Unreadable,
-}
 
 /// Produces the effects of batches.
 pub(super) struct Deliverer {
@@ -131,7 +123,6 @@ impl Deliverer {
                     self.note_permitted(effects, next.one);
                 }
                 Err(ProduceError::TooLarge) if !next.alone => next.alone = true,
-                // In a transaction the topic that is refused is not always told, so nothing of it dies of that.
                 Err(ProduceError::NotPermitted) if self.waits_for_permission() => {
                     let topic = self.topic(effects, next.one).to_owned();
                     self.refusals.refused(Permission::Write(topic), WAITS);
@@ -188,91 +179,6 @@ impl Deliverer {
         }
     }
 
-    fn waits_for_permission(&self) -> bool {
-        self.config.guarantee == Guarantee::ExactlyOnce
-    }
-
-    /// Where it is to go.
-    fn topic<'a>(&'a self, effects: &'a Effects, one: Outgoing) -> &'a str {
-        match one {
-            Outgoing::Emitted(emission, _) => &effects.emitted[emission].topic,
-            Outgoing::Left(_) => &self.left(effects).0.topic,
-            Outgoing::Dead(_) => &self.config.dead_letter_topic,
-        }
-    }
-
-    /// What it takes to write to all topics of an outbox.
-    pub(super) fn permission(&self, effects: &Effects, outbox: &Outbox) -> Permission {
-        let all = outbox.0.iter();
-        let topics: BTreeSet<_> = all.map(|next| self.topic(effects, next.one)).collect();
-        let topics: Vec<_> = topics.into_iter().collect();
-        match *topics {
-            [only] => Permission::Write(only.to_owned()),
-            _ => Permission::WriteAny(topics.join(", ")),
-        }
-    }
-
-    fn note_permitted(&self, effects: &Effects, one: Outgoing) {
-        if self.refusals.are_there_any() {
-            let topic = self.topic(effects, one).to_owned();
-            self.refusals.granted(&Permission::Write(topic));
-            self.refusals.granted(&Permission::Produce);
-        }
-    }
-
-    fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
-        let output = self.output.as_ref().zip(effects.left.as_deref());
-        output.expect("what leaves the chain is kept only where it goes on")
-    }
-
-    /// What the broker refuses for good is dead, with its source; a letter that is refused waits.
-    fn refused(
-        &self,
-        effects: &mut Effects,
-        offset: Offset,
-        one: Outgoing,
-        error: &ProduceError,
-    ) -> Outgoing {
-        let permission = error.permission(self.topic(effects, one));
-        let is_noted = permission.is_some();
-        if let Some(permission) = permission {
-            let and_so = match one {
-                Outgoing::Emitted(..) | Outgoing::Left(_) => DIES,
-                Outgoing::Dead(_) => WAITS,
-            };
-            self.refusals.refused(permission, and_so);
-        }
-        match one {
-            Outgoing::Emitted(emission, _) => {
-                let emitted = &effects.emitted[emission];
-                let mut letter = letter("emit", "eventos.Emit", &emitted.topic, offset, error);
-                letter.handler = Some(emitted.handler.clone());
-                bury(effects, letter)
-            }
-            Outgoing::Left(_) => {
-                let (Output { topic, .. }, _) = self.left(effects);
-                let letter = letter("output", "eventos.OutputTopic", topic, offset, error);
-                bury(effects, letter)
-            }
-            // A partition does not wait for a topic to take larger records.
-            Outgoing::Dead(letter)
-                if matches!(error, ProduceError::TooLarge)
-                    && let Some(less) = effects.dead[letter].kept.less() =>
-            {
-                let topic = &self.config.dead_letter_topic;
-                tracing::warn!(topic, %offset, kept = ?less, "a dead letter is larger than its topic takes; leaving something out");
-                effects.dead[letter].kept = less;
-                one
-            }
-            Outgoing::Dead(_) if is_noted => one,
-            Outgoing::Dead(_) => {
-                let topic = &self.config.dead_letter_topic;
-                tracing::error!(%error, topic, %offset, "a dead letter is refused; its partition waits until it is taken");
-                one
-            }
-        }
-    }
-
     /// Once all of it is done for good.
     pub(super) fn count(&self, effects: &Effects, outbox: &Outbox) {
         for pending in &outbox.0 {
@@ -284,43 +190,18 @@ impl Deliverer {
             }
         }
     }
-}
 
-/// For what a topic refuses for good.
-fn letter(
-    stage: &'static str,
-    class: &'static str,
-    topic: &str,
-    offset: Offset,
-    error: &ProduceError,
-) -> DeadLetter {
-    DeadLetter {
-        offset,
-        stage,
-        class,
-        message: format!("a record for the topic {topic} cannot be produced: {error}"),
-        stacktrace: String::new(),
-        handler: None,
-        attempts: 1,
-        kept: Kept::Whole,
-    }
-}
-
-fn bury(effects: &mut Effects, letter: DeadLetter) -> Outgoing {
-    effects.dead.push(letter);
-    Outgoing::Dead(effects.dead.len() - 1)
-}
-
-impl Originals<'_> {
-    fn record(&self, offset: Offset) -> RecordRef<'_> {
-        match self.batch.offsets.binary_search(&offset.0) {
-            Ok(i) => self.batch.record(i),
-            Err(_) => {
-                let found = self.unreadable.offsets.binary_search(&offset);
-                self.unreadable
-                    .records
-                    .get(found.expect("it is of this batch"))
-            }
+    /// Where it is to go.
+    pub(super) fn topic<'a>(&'a self, effects: &'a Effects, one: Outgoing) -> &'a str {
+        match one {
+            Outgoing::Emitted(emission, _) => &effects.emitted[emission].topic,
+            Outgoing::Left(_) => &self.left(effects).0.topic,
+            Outgoing::Dead(_) => &self.config.dead_letter_topic,
         }
+    }
+
+    pub(super) fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
+        let output = self.output.as_ref().zip(effects.left.as_deref());
+        output.expect("what leaves the chain is kept only where it goes on")
     }
 }

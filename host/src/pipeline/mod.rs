@@ -11,13 +11,16 @@ mod intake;
 mod lane;
 mod link;
 mod links;
+mod originals;
 mod outbox;
 mod output;
+mod refused;
 mod rehearsal;
 mod restore;
 mod rewind;
 mod stop;
 mod tenure;
+mod transactions;
 mod transactor;
 mod watch;
 mod work;
@@ -45,6 +48,7 @@ use self::{
     restore::Restores,
     stop::Stop,
     tenure::Tenures,
+    transactions::Transactions,
     transactor::{Group, Transactor},
     worker::{Way, Worker},
     workers::Workers,
@@ -182,14 +186,14 @@ impl Pipeline<'_> {
             Guarantee::ExactlyOnce => workers
                 .map(|worker| {
                     let id = format!("{}-{}-{worker}", self.kafka.group_id, self.instance);
-                    let transactor = Transactor::new(
+                    let transactions = Transactions::new(
                         self.kafka,
                         self.servers,
                         id,
                         self.refusals.clone(),
                         stop.clone(),
-                    );
-                    Ok(Way::ExactlyOnce(Box::new(transactor?)))
+                    )?;
+                    Ok(Way::ExactlyOnce(Box::new(Transactor { transactions })))
                 })
                 .collect(),
         }

@@ -4,29 +4,26 @@
 use std::sync::Arc;
 
 use super::{
-    deliver::{Deliverer, Originals},
+    deliver::{AGAIN, Deliverer},
     effects::Effects,
     failure_point::{Point, reached},
+    originals::Originals,
     outbox::Outbox,
-    stop::{Stop, Stopped, Undone},
+    refused::WAITS,
+    stop::{Stopped, Undone},
     tenure::{Tenure, Tenures},
+    transactions::Transactions,
 };
 use crate::{
     causes::in_one_line,
     event::{Offset, Partition, ViewStart},
-    kafka::{self, Consumer, TransactionError, Transactional},
-    refusals::{Permission, Refusals},
+    kafka::{self, Consumer, TransactionError},
+    refusals::Permission,
 };
 
-/// One worker's transactions, one after the other.
+/// Commits the batches of one worker, one after the other.
 pub(super) struct Transactor {
-    kafka: kafka::Config,
-    servers: String,
-    /// The transactional id. Nobody else has it, but for this one's own former self, which is fenced.
-    id: String,
-    producer: Transactional,
-    refusals: Refusals,
-    stop: Stop,
+    pub transactions: Transactions,
 }
 
 /// The other parts that it needs.
@@ -58,43 +55,6 @@ enum Failure {
 }
 
 impl Transactor {
-    /// # Errors
-    /// [`kafka::Error`], for properties that make no client.
-    pub(super) fn new(
-        kafka: &kafka::Config,
-        servers: &str,
-        id: String,
-        refusals: Refusals,
-        stop: Stop,
-    ) -> Result<Self, kafka::Error> {
-        Ok(Self {
-            producer: Transactional::new(kafka, servers, &id)?,
-            kafka: kafka.clone(),
-            servers: servers.to_owned(),
-            id,
-            refusals,
-            stop,
-        })
-    }
-
-    /// Has the broker abort what a former self left open. Before anything is consumed: the broker does not tell a committed
-    /// offset of which such a transaction holds a later one.
-    pub(super) fn init(&mut self) -> Result<(), Stopped> {
-        loop {
-            match self.producer.init(&|| self.stop.is_not_yet()) {
-                Ok(()) => {
-                    self.refusals
-                        .granted(&Permission::Transact(self.id.clone()));
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.note(&error, || Permission::Produce);
-                    self.replace(&error)?;
-                }
-            }
-        }
-    }
-
     /// Brings about the effects, and commits them with where the partition stands then.
     pub(super) fn deliver(
         &mut self,
@@ -111,17 +71,17 @@ impl Transactor {
                     self.note_permitted(deliverer, effects, &outbox);
                     break;
                 }
-                Ok(Tried::Unacknowledged) => self.give_up(None)?,
+                Ok(Tried::Unacknowledged) => self.transactions.give_up(None)?,
                 Err(Failure::Kafka(error)) => {
-                    self.note(&error, || match outbox.is_done() {
+                    self.transactions.note(&error, || match outbox.is_done() {
                         // Its offset was refused.
-                        true => Permission::Read(self.kafka.topic.clone()),
+                        true => Permission::Read(self.transactions.kafka.topic.clone()),
                         false => deliverer.permission(effects, &outbox),
                     });
-                    self.give_up(Some(error))?;
+                    self.transactions.give_up(Some(error))?;
                 }
                 Err(Failure::Undone(undone)) => {
-                    self.give_up(None)?;
+                    self.transactions.give_up(None)?;
                     return Err(undone);
                 }
             }
@@ -153,13 +113,21 @@ impl Transactor {
             next,
             view,
         } = progress;
-        self.producer.begin()?;
+        self.transactions.producer.begin()?;
         reached(Point::Begun);
-        deliverer.produce(self.producer.producer(), originals, effects, outbox)?;
+        deliverer.produce(
+            self.transactions.producer.producer(),
+            originals,
+            effects,
+            outbox,
+        )?;
         if !outbox.is_done() {
-            let failure = self.producer.failure();
-            let refused =
-                failure.filter(|error| self.lacking(error, || Permission::Produce).is_some());
+            let failure = self.transactions.producer.failure();
+            let refused = failure.filter(|error| {
+                self.transactions
+                    .lacking(error, || Permission::Produce)
+                    .is_some()
+            });
             return refused.map_or(Ok(Tried::Unacknowledged), |error| Err(error.into()));
         }
         reached(Point::Acknowledged);
@@ -171,84 +139,26 @@ impl Transactor {
         };
         let positions = group.consumer.positions(partition, next, view);
         let positions = positions.map_err(TransactionError::Abort)?;
-        let go_on = || self.stop.is_not_yet();
-        self.producer.send_offsets(&identity, &positions, &go_on)?;
+        let go_on = || self.transactions.stop.is_not_yet();
+        self.transactions
+            .producer
+            .send_offsets(&identity, &positions, &go_on)?;
         reached(Point::OffsetSent);
-        self.producer.commit(&go_on)?;
+        self.transactions.producer.commit(&go_on)?;
         reached(Point::Committed);
         Ok(Tried::Committed)
     }
 
-    fn lacking(
-        &self,
-        error: &TransactionError,
-        with_topics: impl FnOnce() -> Permission,
-    ) -> Option<Permission> {
-        error.permission(&self.id, &self.kafka.group_id, with_topics)
-    }
-
-    fn note(&self, error: &TransactionError, with_topics: impl FnOnce() -> Permission) {
-        if let Some(permission) = self.lacking(error, with_topics) {
-            self.refusals.refused(permission, super::deliver::WAITS);
-        }
-    }
-
     fn note_permitted(&self, deliverer: &Deliverer, effects: &Effects, outbox: &Outbox) {
-        if self.refusals.are_there_any() {
+        if self.transactions.refusals.are_there_any() {
             let kafka::Config {
                 topic, group_id, ..
-            } = &self.kafka;
-            self.refusals
-                .granted(&deliverer.permission(effects, outbox));
-            self.refusals.granted(&Permission::Read(topic.clone()));
-            self.refusals.granted(&Permission::Join(group_id.clone()));
+            } = &self.transactions.kafka;
+            let refusals = &self.transactions.refusals;
+            refusals.granted(&deliverer.permission(effects, outbox));
+            refusals.granted(&Permission::Read(topic.clone()));
+            refusals.granted(&Permission::Join(group_id.clone()));
         }
-    }
-
-    /// Makes room for another transaction after one that came to nothing.
-    fn give_up(&mut self, error: Option<TransactionError>) -> Result<(), Stopped> {
-        let fatal = match error {
-            Some(TransactionError::GivenUp) => return Err(Stopped),
-            Some(fatal @ TransactionError::Fenced(_)) => fatal,
-            error => {
-                if let Some(error) = error.filter(|_| self.refusals.now().is_empty()) {
-                    tracing::warn!(%error, "trying the transaction again");
-                }
-                match self.producer.abort(&|| self.stop.is_not_yet()) {
-                    Ok(()) => return Ok(()),
-                    Err(TransactionError::GivenUp) => return Err(Stopped),
-                    Err(fatal) => fatal,
-                }
-            }
-        };
-        self.replace(&fatal)?;
-        self.init()
-    }
-
-    /// Another producer of the same id.
-    fn replace(&mut self, error: &TransactionError) -> Result<(), Stopped> {
-        if matches!(error, TransactionError::GivenUp) {
-            return Err(Stopped);
-        }
-        let transactional_id = &self.id;
-        // What is not permitted was told.
-        let mut pause = super::deliver::AGAIN;
-        if self.refusals.now().is_empty() {
-            tracing::error!(
-                %error, transactional_id,
-                "beginning anew with another producer; if this goes on, look whether another daemon has the same id \
-                 (group.instance.id, http.advertise)"
-            );
-        } else {
-            tracing::debug!(%error, transactional_id, "beginning anew with another producer");
-            pause *= 4;
-        }
-        self.stop.pause(pause)?;
-        match Transactional::new(&self.kafka, &self.servers, &self.id) {
-            Ok(producer) => self.producer = producer,
-            Err(error) => tracing::error!(error = in_one_line(&error), "no producer"),
-        }
-        Ok(())
     }
 
     /// Whether a transaction whose end was not told was committed all the same.
@@ -258,13 +168,13 @@ impl Transactor {
                 Ok(committed) => return Ok(committed.is_some_and(|offset| offset >= progress.next)),
                 Err(error) => {
                     if error.is_lack_of_permission() {
-                        let group = self.kafka.group_id.clone();
-                        self.refusals
-                            .refused(Permission::Join(group), super::deliver::WAITS);
+                        let group = self.transactions.kafka.group_id.clone();
+                        let refusals = &self.transactions.refusals;
+                        refusals.refused(Permission::Join(group), WAITS);
                     }
                     let error = in_one_line(&error);
                     tracing::warn!(error, "cannot find out whether a transaction was committed");
-                    self.stop.pause(super::deliver::AGAIN)?;
+                    self.transactions.stop.pause(AGAIN)?;
                 }
             }
         }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use super::{
-    deliver::{Deliverer, Originals},
+    deliver::Deliverer,
     effects::Effects,
     failure_point::{Point, reached},
     flight::Flight,
     lane::Parcel,
     links::Links,
+    originals::Originals,
     restore::Restore,
     stop::{Halt, Stopped, Undone},
     transactor::{Group, Progress, Transactor},
@@ -58,7 +59,7 @@ impl Worker {
     pub(super) fn init(&mut self) -> Result<(), Stopped> {
         match &mut self.way {
             Way::AtLeastOnce(_) => Ok(()),
-            Way::ExactlyOnce(transactor) => transactor.init(),
+            Way::ExactlyOnce(transactor) => transactor.transactions.init(),
         }
     }
 

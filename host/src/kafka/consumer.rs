@@ -8,6 +8,8 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 
+use tokio_util::sync::{CancellationToken, DropGuard};
+
 use super::{
     AutoOffsetReset, Beginning, Config, Consumed, Error,
     client::properties,
@@ -67,6 +69,8 @@ pub enum Commits {
 
 /// A member of the group.
 pub struct Consumer {
+    // Dropped first: closing the client makes it poll once more, and what that brings is to know.
+    _over: DropGuard,
     pub(super) inner: BaseConsumer<Membership>,
     pub(super) topic: Arc<str>,
 }
@@ -84,7 +88,7 @@ pub enum Polled<'a> {
 impl Consumer {
     /// Joins the group, as what `client_id` says unless the user's properties do. With `restore`, a partition that is
     /// assigned begins as far before its committed offset as the view of it does; where that was not committed along, so
-    /// many records before. `notify` is called from
+    /// many records before. Once `stop` is cancelled, nothing is begun that takes long. `notify` is called from
     /// [`Consumer::poll`], and from dropping.
     ///
     /// # Errors
@@ -96,17 +100,19 @@ impl Consumer {
         restore: Option<u64>,
         commits: Commits,
         refusals: Refusals,
+        stop: &CancellationToken,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let reset = match config.auto_offset_reset {
             AutoOffsetReset::Earliest => "earliest",
             AutoOffsetReset::Latest => "latest",
         };
-        let topic: Arc<str> = config.topic.as_str().into();
+        let (topic, over): (Arc<str>, _) = (config.topic.as_str().into(), stop.child_token());
         let context = Membership::new(
             &topic,
             &config.group_id,
             restore.map(Restore),
+            over.clone(),
             refusals,
             notify,
         );
@@ -130,7 +136,12 @@ impl Consumer {
         inner
             .subscribe(&[&topic])
             .map_err(|source| Error::Request { what, source })?;
-        Ok(Self { inner, topic })
+        let _over = over.drop_guard();
+        Ok(Self {
+            _over,
+            inner,
+            topic,
+        })
     }
 
     /// The topic.

@@ -13,6 +13,7 @@ use rdkafka::{
     statistics::Topic,
     types::RDKafkaRespErr,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Notice,
@@ -32,6 +33,8 @@ pub(super) struct Membership {
     topic: Arc<str>,
     group: String,
     restore: Option<Restore>,
+    /// Nothing is consumed any more.
+    over: CancellationToken,
     refusals: Refusals,
     notify: Box<dyn Fn(Notice) + Send + Sync>,
     // A std mutex, held for a look or a change.
@@ -54,6 +57,7 @@ impl Membership {
         topic: &Arc<str>,
         group: &str,
         restore: Option<Restore>,
+        over: CancellationToken,
         refusals: Refusals,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Self {
@@ -61,6 +65,7 @@ impl Membership {
             topic: Arc::clone(topic),
             group: group.to_owned(),
             restore,
+            over,
             refusals,
             notify: Box::new(notify),
             known: Mutex::default(),
@@ -130,7 +135,7 @@ impl Membership {
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let assigned = match self.restore {
-            Some(restore) => restore.plan(consumer, list),
+            Some(restore) => restore.plan(consumer, list, &self.over),
             None => unplanned(list),
         };
         let committed = assigned

@@ -10,6 +10,8 @@ use rdkafka::{
     topic_partition_list::TopicPartitionListElem,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::event::{Offset, Partition, ViewStart};
 
 /// How long one request may take, and how often they are made. The group waits meanwhile, within
@@ -46,16 +48,21 @@ pub(super) struct Restore(pub u64);
 
 impl Restore {
     /// Finds out what is to be consumed of each of these partitions, and sets where to begin. A partition of which that
-    /// cannot be found out begins at its committed offset, as it would by itself.
+    /// cannot be found out begins at its committed offset, as it would by itself. Not once it is `over`: a consumer that
+    /// is being closed still hears of what is assigned to it, and has no answer to these questions any more.
     pub(super) fn plan<C: ConsumerContext>(
         self,
         consumer: &BaseConsumer<C>,
         list: &mut TopicPartitionList,
+        over: &CancellationToken,
     ) -> Vec<Beginning> {
         if list.count() == 0 {
             return Vec::new();
         }
         for attempt in 1..=TRIES {
+            if over.is_cancelled() {
+                return unplanned(list);
+            }
             match self.try_plan(consumer, list) {
                 Ok(assigned) => return assigned,
                 Err(error) => {

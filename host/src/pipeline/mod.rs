@@ -135,6 +135,7 @@ impl Pipeline<'_> {
             self.restore,
             commits,
             self.refusals.clone(),
+            &self.stop,
             notify,
         )?);
         let stop = Stop::new(self.stop.clone(), Handle::current());

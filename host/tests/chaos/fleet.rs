@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::{
-    Guarantee, Kind,
+    Guarantee,
     load::Topics,
     support::{self, Daemon, Setup, committed, ends, eventually},
 };
@@ -46,8 +46,8 @@ struct Member {
 
 impl Fleet {
     /// As soon as one of them is ready.
-    pub fn start(servers: &str, topics: &Topics, kind: Kind, guarantee: Guarantee) -> Self {
-        let member = |i| Member::new(servers, topics, kind, guarantee, i == USUALLY);
+    pub fn start(servers: &str, topics: &Topics, guarantee: Guarantee) -> Self {
+        let member = |i| Member::new(servers, topics, guarantee, i == USUALLY);
         let members = (0..=USUALLY).map(member);
         let mut fleet = Self {
             members: members.collect(),
@@ -158,19 +158,14 @@ impl Fleet {
 }
 
 impl Member {
-    fn new(servers: &str, topics: &Topics, kind: Kind, guarantee: Guarantee, away: bool) -> Self {
-        // Kafka takes no less than six seconds.
-        let session_ms = match kind {
-            Kind::Embedded => 2_000,
-            Kind::Kafka | Kind::KafkaCluster => 6_000,
-        };
+    fn new(servers: &str, topics: &Topics, guarantee: Guarantee, away: bool) -> Self {
         let guarantee = match guarantee {
             Guarantee::AtLeastOnce => "at_least_once",
             Guarantee::ExactlyOnce => "exactly_once",
         };
         let more = format!(
             "[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n\
-             [kafka.properties]\n\"session.timeout.ms\" = \"{session_ms}\"\n\"heartbeat.interval.ms\" = \"500\"\n",
+             [kafka.properties]\n\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"500\"\n",
             out = topics.out
         );
         let mut setup = Setup::new(support::Broker::Embedded, &["probe", "store"], &more);

@@ -113,7 +113,7 @@ fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
     println!("chaos with {guarantee:?} on {on} for {time:?}, seed {seed}");
     let mut broker = Broker::start(kind);
     let topics = load::Topics::create(&broker.address());
-    let mut fleet = Fleet::start(&broker.address(), &topics, kind, guarantee);
+    let mut fleet = Fleet::start(&broker.address(), &topics, guarantee);
     let load = Load::start(&broker.address(), &topics);
     let stalls = Stalls::watch(&broker.address(), &topics);
     let done = disturb(

@@ -146,7 +146,7 @@ impl<'a> Node<'a> {
 }
 
 /// As many replicas of everything as there are nodes, of which a majority has to have what is acknowledged; groups that do
-/// not wait for a second member; members of KIP-848's groups taken for dead after six seconds instead of 45, nodes after
+/// not wait for a second member, and take sessions from one second on instead of six; members of KIP-848's groups taken for dead after six seconds instead of 45, nodes after
 /// two instead of nine, and transactions that time out aborted within a second instead of ten; the rest is as Kafka has it.
 fn properties(dir: &Path, i: usize, cluster: &[Ports]) -> String {
     let Ports {
@@ -175,6 +175,7 @@ share.coordinator.state.topic.min.isr={majority}
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 group.consumer.min.session.timeout.ms=6000
 group.consumer.session.timeout.ms=6000
 group.consumer.min.heartbeat.interval.ms=1000

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -46,6 +47,35 @@ fn a_restart_handles_only_what_is_new(broker: Broker) {
         (committed() == ends(daemon.broker(), &setup.topic())).then_some(())
     });
     assert_eq!(daemon.sum("eventos_consumed_total"), 3.0);
+}
+
+#[test]
+fn one_that_is_stopped_while_it_joins_ends_at_once_with_the_broker_inside() {
+    one_that_is_stopped_while_it_joins_ends_at_once(Broker::Embedded);
+}
+
+#[test]
+fn one_that_is_stopped_while_it_joins_ends_at_once_with_kafka() {
+    one_that_is_stopped_while_it_joins_ends_at_once(Broker::Kafka);
+}
+
+/// Some of these moments are between asking for partitions and getting them: they are assigned while the consumer closes.
+fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
+    let host = Setup::new(broker, &["store"], "").start();
+    let mut setup = Setup::new(broker, &["store"], "");
+    host.broker().clone_into(&mut setup.servers);
+    for after_ms in (0..400).step_by(20) {
+        let daemon = setup.spawn();
+        // Not to wait for anything: another moment each time.
+        thread::sleep(Duration::from_millis(after_ms));
+        let began = Instant::now();
+        assert_eq!(daemon.stop().code(), Some(0));
+        let took = began.elapsed();
+        assert!(
+            took < Duration::from_secs(9),
+            "after {after_ms} ms: {took:?}"
+        );
+    }
 }
 
 #[test]

@@ -82,14 +82,21 @@ impl Error {
     /// Whether the broker refuses it for lack of a permission.
     #[must_use]
     pub fn is_lack_of_permission(&self) -> bool {
+        self.permission("", "").is_some()
+    }
+
+    /// What is to be granted, if that is what it lacks: to read this topic, or to be in this group.
+    #[must_use]
+    pub fn permission(&self, topic: &str, group: &str) -> Option<Permission> {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
         match self {
-            Self::NotPermitted(_) => true,
-            Self::Request { source, .. } => matches!(
-                source.rdkafka_error_code(),
-                Some(GroupAuthorizationFailed | TopicAuthorizationFailed)
-            ),
-            _ => false,
+            Self::NotPermitted(permission) => Some(permission.clone()),
+            Self::Request { source, .. } => match source.rdkafka_error_code()? {
+                TopicAuthorizationFailed => Some(Permission::Read(topic.to_owned())),
+                GroupAuthorizationFailed => Some(Permission::Join(group.to_owned())),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

@@ -84,16 +84,19 @@ impl Consumer {
         for partition in of {
             list.add_partition(&self.topic, partition.0);
         }
-        let committed = self.inner.committed_offsets(list, REQUEST);
-        let committed = committed.map_err(|source| {
+        let failed = |source| {
             let what = "say what is committed";
             Error::Request { what, source }
-        })?;
-        let offset = |&partition: &Partition| {
-            let offset = offset_in(&committed, &self.topic, partition.0)?;
-            Some((partition, Offset(offset)))
         };
-        Ok(of.iter().filter_map(offset).collect())
+        let committed = self.inner.committed_offsets(list, REQUEST);
+        let committed = committed.map_err(failed)?;
+        let mut offsets = BTreeMap::new();
+        for &partition in of {
+            if let Some(offset) = offset_in(&committed, &self.topic, partition.0).map_err(failed)? {
+                offsets.insert(partition, Offset(offset));
+            }
+        }
+        Ok(offsets)
     }
 
     /// Goes back to an offset of a partition of which nothing is under way: commits it, and polls from there on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::{
     Offset as KafkaOffset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
 };
 
 use super::{
@@ -75,25 +75,34 @@ fn ask(
     };
     let each = partitions.into_iter().map(|partition| {
         let (low, _) = client.fetch_watermarks(topic, partition, PATIENCE)?;
-        let at_time = at_time.as_ref();
+        let at_time = match &at_time {
+            Some(found) => offset_in(found, topic, partition)?.map(Offset),
+            None => None,
+        };
+        let committed = offset_in(&committed, topic, partition)?;
         Ok(Progress {
             partition: Partition(partition),
             oldest: Offset(low),
-            next: Offset(
-                offset_in(&committed, topic, partition)
-                    .unwrap_or(low)
-                    .max(low),
-            ),
-            at_time: at_time.and_then(|it| offset_in(it, topic, partition).map(Offset)),
+            next: Offset(committed.unwrap_or(low).max(low)),
+            at_time,
         })
     });
     each.collect()
 }
 
-/// The offset that a list names for a partition, if it is one.
-pub(super) fn offset_in(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<i64> {
-    match list.find_partition(topic, partition)?.offset() {
+/// The offset that a list names for a partition, if it is one. An answer about many may say of one alone that it could not
+/// be found out, which is not that there is none.
+pub(super) fn offset_in(
+    list: &TopicPartitionList,
+    topic: &str,
+    partition: i32,
+) -> KafkaResult<Option<i64>> {
+    let Some(one) = list.find_partition(topic, partition) else {
+        return Ok(None);
+    };
+    one.error()?;
+    Ok(match one.offset() {
         KafkaOffset::Offset(offset) => Some(offset),
         _ => None,
-    }
+    })
 }

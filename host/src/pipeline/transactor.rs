@@ -167,10 +167,11 @@ impl Transactor {
             match group.consumer.committed(progress.partition) {
                 Ok(committed) => return Ok(committed.is_some_and(|offset| offset >= progress.next)),
                 Err(error) => {
-                    if error.is_lack_of_permission() {
-                        let group = self.transactions.kafka.group_id.clone();
-                        let refusals = &self.transactions.refusals;
-                        refusals.refused(Permission::Join(group), WAITS);
+                    let Transactions {
+                        kafka, refusals, ..
+                    } = &self.transactions;
+                    if let Some(permission) = error.permission(&kafka.topic, &kafka.group_id) {
+                        refusals.refused(permission, WAITS);
                     }
                     let error = in_one_line(&error);
                     tracing::warn!(error, "cannot find out whether a transaction was committed");

@@ -75,6 +75,21 @@ pub struct Consumer {
     pub(super) topic: Arc<str>,
 }
 
+/// How to be a member.
+pub struct Terms<'a> {
+    /// What it calls itself, unless the user's properties do.
+    pub client_id: &'a str,
+    /// Has a partition that is assigned begin as far before its committed offset as the view of it does; where that was not
+    /// committed along, so many records before.
+    pub restore: Option<u64>,
+    /// Who commits.
+    pub commits: Commits,
+    /// Where to say what the broker refuses.
+    pub refusals: Refusals,
+    /// Once this is cancelled, nothing is begun that takes long.
+    pub stop: &'a CancellationToken,
+}
+
 /// What a poll came to.
 pub enum Polled<'a> {
     /// The next record of its partition.
@@ -86,23 +101,23 @@ pub enum Polled<'a> {
 }
 
 impl Consumer {
-    /// Joins the group, as what `client_id` says unless the user's properties do. With `restore`, a partition that is
-    /// assigned begins as far before its committed offset as the view of it does; where that was not committed along, so
-    /// many records before. Once `stop` is cancelled, nothing is begun that takes long. `notify` is called from
-    /// [`Consumer::poll`], and from dropping.
+    /// Joins the group. `notify` is called from [`Consumer::poll`], and from dropping.
     ///
     /// # Errors
     /// [`Error::Properties`], or [`Error::Request`] if the topic's name is refused.
     pub fn join(
         config: &Config,
         servers: &str,
-        client_id: &str,
-        restore: Option<u64>,
-        commits: Commits,
-        refusals: Refusals,
-        stop: &CancellationToken,
+        terms: Terms<'_>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        let Terms {
+            client_id,
+            restore,
+            commits,
+            refusals,
+            stop,
+        } = terms;
         let reset = match config.auto_offset_reset {
             AutoOffsetReset::Earliest => "earliest",
             AutoOffsetReset::Latest => "latest",

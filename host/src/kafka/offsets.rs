@@ -18,30 +18,50 @@ use crate::event::{Offset, Partition, ViewStart};
 /// How long one request may take that is waited for.
 const REQUEST: Duration = Duration::from_secs(10);
 
+/// How far a partition is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    /// Which.
+    pub partition: Partition,
+    /// Everything before it is done.
+    pub next: Offset,
+    /// Where the view of the partition begins then.
+    pub view: ViewStart,
+}
+
 impl Consumer {
-    /// Says that everything before `next` is done, and where the view of the partition begins then; see [`Commits`](super::Commits).
-    pub fn store_offset(&self, partition: Partition, next: Offset, view: ViewStart) {
-        let positions = self.positions(partition, next, view);
+    /// Says how far a partition is done; see [`Commits`](super::Commits).
+    pub fn store_offset(&self, position: Position) {
+        let positions = self.positions([position]);
         if let Err(error) = positions.and_then(|Positions(list)| self.inner.store_offsets(&list)) {
             // Only a partition that has been taken away meanwhile: its new owner begins before it.
-            tracing::debug!(%error, %partition, %next, "offset not stored");
+            tracing::debug!(%error, ?position, "offset not stored");
         }
     }
 
-    /// What [`Consumer::store_offset`] stores, for a transaction to commit.
+    /// What [`Consumer::store_offset`] stores, for a transaction to commit; the last of each partition counts.
     ///
     /// # Errors
     /// An offset that is none.
     pub fn positions(
         &self,
-        partition: Partition,
-        next: Offset,
-        view: ViewStart,
+        each: impl IntoIterator<Item = Position>,
     ) -> Result<Positions, KafkaError> {
-        let mut list = self.only(partition);
-        list.set_all_offsets(rdkafka::Offset::Offset(next.0))?;
-        if let Some(mut only) = list.find_partition(&self.topic, partition.0) {
-            only.set_metadata(view.to_string());
+        let mut list = TopicPartitionList::new();
+        for Position {
+            partition,
+            next,
+            view,
+        } in each
+        {
+            let (topic, partition) = (&*self.topic, partition.0);
+            if list.find_partition(topic, partition).is_none() {
+                list.add_partition(topic, partition);
+            }
+            list.set_partition_offset(topic, partition, rdkafka::Offset::Offset(next.0))?;
+            if let Some(mut one) = list.find_partition(topic, partition) {
+                one.set_metadata(view.to_string());
+            }
         }
         Ok(Positions(list))
     }
@@ -50,14 +70,6 @@ impl Consumer {
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.inner.group_metadata().map(Identity)
-    }
-
-    /// What the group has committed of a partition, if anything.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
-    pub fn committed(&self, partition: Partition) -> Result<Option<Offset>, Error> {
-        Ok(self.committed_of(&[partition])?.remove(&partition))
     }
 
     /// Commits what is stored and waits for it; answers what is committed then, for those of these partitions of which
@@ -76,10 +88,14 @@ impl Consumer {
             }
             _ => {}
         }
-        self.committed_of(of)
+        self.committed(of)
     }
 
-    fn committed_of(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
+    /// What the group has committed of these partitions, of those of which anything is.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn committed(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
         let mut list = TopicPartitionList::with_capacity(of.len());
         for partition in of {
             list.add_partition(&self.topic, partition.0);

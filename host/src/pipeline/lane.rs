@@ -37,6 +37,8 @@ pub(super) struct Lane {
 /// A batch on its way to its worker.
 pub(super) struct Parcel {
     pub(super) batch: RawBatch,
+    /// Where its partition stands once it is done.
+    pub(super) next: Offset,
     /// Its records were handled before: only the view is to be had of them.
     pub(super) replayed: bool,
     /// Told of how far the view has come, until that is restored.
@@ -117,6 +119,7 @@ impl Lane {
         }
         let empty = self.open.empty_like();
         Some(Parcel {
+            next,
             batch: std::mem::replace(&mut self.open, empty),
             replayed: self.replayed,
             restore: self.restore.clone(),

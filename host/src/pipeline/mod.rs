@@ -22,6 +22,7 @@ mod stop;
 mod tenure;
 mod transactions;
 mod transactor;
+mod uncommitted;
 mod watch;
 mod work;
 mod worker;
@@ -50,12 +51,13 @@ use self::{
     tenure::Tenures,
     transactions::Transactions,
     transactor::{Group, Transactor},
+    uncommitted::Uncommitted,
     worker::{Way, Worker},
     workers::Workers,
 };
 use crate::{
     assigned::Assigned,
-    kafka::{self, Commits, Consumer, Notice, Producer},
+    kafka::{self, Commits, Consumer, Notice, Producer, Terms},
     plugin::Chains,
     readiness::Readiness,
     refusals::Refusals,
@@ -124,20 +126,17 @@ impl Pipeline<'_> {
             // Nobody listens any more when the consumer is being dropped.
             let _ = sender.send(notice);
         };
-        let commits = match self.config.guarantee {
-            Guarantee::AtLeastOnce => Commits::InBackground,
-            Guarantee::ExactlyOnce => Commits::InTransactions,
+        let terms = Terms {
+            client_id: self.client_id,
+            restore: self.restore,
+            commits: match self.config.guarantee {
+                Guarantee::AtLeastOnce => Commits::InBackground,
+                Guarantee::ExactlyOnce => Commits::InTransactions,
+            },
+            refusals: self.refusals.clone(),
+            stop: &self.stop,
         };
-        let consumer = Arc::new(Consumer::join(
-            self.kafka,
-            self.servers,
-            self.client_id,
-            self.restore,
-            commits,
-            self.refusals.clone(),
-            &self.stop,
-            notify,
-        )?);
+        let consumer = Arc::new(Consumer::join(self.kafka, self.servers, terms, notify)?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
         let mut workers = Vec::new();
         for way in self.ways(&stop)? {
@@ -217,6 +216,7 @@ impl Pipeline<'_> {
             metrics: self.metrics.clone(),
             stopped: false,
             held: BTreeMap::new(),
+            uncommitted: Uncommitted::default(),
         }
     }
 }

@@ -6,8 +6,9 @@ use super::{
     Guarantee,
     deliver::Deliverer,
     effects::{DeadLetter, Effects, Kept},
-    outbox::{Outbox, Outgoing},
+    outbox::Outgoing,
     output::Output,
+    work::Handled,
 };
 use crate::{event::Offset, kafka::ProduceError, refusals::Permission};
 
@@ -69,10 +70,15 @@ impl Deliverer {
         self.config.guarantee == Guarantee::ExactlyOnce
     }
 
-    /// What it takes to write to all topics of an outbox.
-    pub(super) fn permission(&self, effects: &Effects, outbox: &Outbox) -> Permission {
-        let all = outbox.0.iter();
-        let topics: BTreeSet<_> = all.map(|next| self.topic(effects, next.one)).collect();
+    /// What it takes to write to all topics that these batches produce to.
+    pub(super) fn permission<'b>(&'b self, batches: &'b [Handled]) -> Permission {
+        let of_one = |batch: &'b Handled| {
+            let Handled {
+                effects, outbox, ..
+            } = batch;
+            outbox.0.iter().map(|next| self.topic(effects, next.one))
+        };
+        let topics: BTreeSet<_> = batches.iter().flat_map(of_one).collect();
         let topics: Vec<_> = topics.into_iter().collect();
         match *topics {
             [only] => Permission::Write(only.to_owned()),

@@ -26,8 +26,6 @@ pub(super) struct Stopped;
 pub(super) enum Undone {
     Stopped,
     Halted(Halt),
-    /// Its partition is another member's now, who handles it again.
-    Revoked,
 }
 
 /// Its partition has stopped, until the chain changes or somebody resumes the handler.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
@@ -13,15 +14,16 @@ use super::{
     flight::Flight,
     lane::Parcel,
     links::Links,
-    originals::Originals,
+    outbox::Outbox,
     restore::Restore,
     stop::{Halt, Stopped, Undone},
-    transactor::{Group, Progress, Transactor},
-    work::Work,
+    transactor::{Group, Transactor},
+    uncommitted::Uncommitted,
+    work::{Handled, Work},
 };
 use crate::{
     event::{Batch, Offset, Partition},
-    kafka::Producer,
+    kafka::{Position, Producer},
     plugin::Handler,
     store::Store,
     telemetry::metrics::Metrics,
@@ -38,6 +40,8 @@ pub(super) struct Worker {
     /// A batch was left undone: nothing after it may be done, or its offset would be skipped.
     pub stopped: bool,
     pub held: BTreeMap<Partition, Held>,
+    /// Only with exactly once.
+    pub uncommitted: Uncommitted,
 }
 
 /// How effects are brought about.
@@ -63,7 +67,8 @@ impl Worker {
         }
     }
 
-    /// Handles a batch; its offset is stored if, and only if, everything of it is done.
+    /// Handles a batch; its offset is stored if, and only if, everything of it is done. With exactly once that may be
+    /// later, with what comes next: see [`Worker::commit`].
     pub(super) fn handle(&mut self, parcel: Parcel) {
         let partition = parcel.batch.partition;
         // What is no longer ours its new owner handles.
@@ -75,6 +80,29 @@ impl Worker {
             Some(held) => held.batches.push_back(work),
             None => self.try_in_order([work].into()),
         }
+    }
+
+    /// Whether something waits for [`Worker::commit`].
+    pub(super) fn has_uncommitted(&self) -> bool {
+        !self.uncommitted.is_empty()
+    }
+
+    /// Commits what was handled and waits for it. To be called when there is nothing to add for now, and before anything
+    /// else is done than to handle batches.
+    pub(super) fn commit(&mut self) {
+        let Way::ExactlyOnce(transactor) = &mut self.way else {
+            return;
+        };
+        let mut batches = self.uncommitted.take();
+        if batches.is_empty() {
+            return;
+        }
+        let partitions: Vec<_> = batches.iter().map(|one| one.work.partition).collect();
+        match transactor.deliver(&self.group, &self.deliverer, &mut batches) {
+            Ok(()) => batches.iter().for_each(|batch| self.done(&batch.work)),
+            Err(Stopped) => self.stopped = true,
+        }
+        partitions.iter().for_each(|one| self.flight.land(*one));
     }
 
     pub(super) fn holds_any(&self) -> bool {
@@ -125,7 +153,7 @@ impl Worker {
         }
     }
 
-    /// Up to the first that stops its partition: that one is held, with those after it.
+    /// Those of one partition, up to the first that stops it: that one is held, with those after it.
     fn try_in_order(&mut self, mut batches: VecDeque<Work>) {
         while let Some(work) = batches.pop_front() {
             let partition = work.partition;
@@ -133,12 +161,14 @@ impl Worker {
                 self.flight.land(partition);
                 continue;
             }
+            let began = Instant::now();
             match self.process(&work) {
-                Ok(()) => self.done(&work),
-                Err(Undone::Stopped) => self.stopped = true,
-                Err(Undone::Revoked) => {
-                    tracing::info!(%partition, "a batch is left to the partition's new owner");
+                Ok(None) => self.done(&work),
+                Ok(Some(effects)) => {
+                    self.commit_soon(work, effects, began);
+                    continue;
                 }
+                Err(Undone::Stopped) => self.stopped = true,
                 Err(Undone::Halted(Halt { by })) => {
                     batches.push_front(work);
                     self.flight.hold(partition, true);
@@ -150,59 +180,68 @@ impl Worker {
         }
     }
 
-    /// Every effect of a batch is done.
-    fn done(&self, work: &Work) {
-        let Some(next) = work.next else {
-            return;
+    fn commit_soon(&mut self, work: Work, effects: Effects, began: Instant) {
+        let batch = Handled {
+            position: self.position(&work),
+            outbox: Outbox::of(&effects),
+            work,
+            effects,
         };
-        if !work.replayed {
-            self.metrics.consumed(work.partition, work.records);
-            let view = self.store.view_start(work.partition, next);
-            self.group.consumer.store_offset(work.partition, next, view);
-            reached(Point::OffsetStored);
-        }
-        if let Some(restore) = &work.restore {
-            restore.advance(next);
+        if self.uncommitted.push(batch, began) {
+            self.commit();
         }
     }
 
-    fn process(&mut self, work: &Work) -> Result<(), Undone> {
-        let Work {
-            batch, unreadable, ..
+    fn position(&self, work: &Work) -> Position {
+        let &Work {
+            partition, next, ..
         } = work;
-        let mut effects = Effects::of_unreadable(unreadable);
-        self.run_chain(Arc::clone(batch), &mut effects)?;
+        let view = self.store.view_start(partition, next);
+        Position {
+            partition,
+            next,
+            view,
+        }
+    }
+
+    /// Every effect of a batch is done.
+    fn done(&self, work: &Work) {
+        if !work.replayed {
+            self.metrics.consumed(work.partition, work.records);
+            self.group.consumer.store_offset(self.position(work));
+            reached(Point::OffsetStored);
+        }
+        if let Some(restore) = &work.restore {
+            restore.advance(work.next);
+        }
+    }
+
+    /// Takes a batch through the chain, and brings about its effects; answers those that are to be committed with its offset.
+    fn process(&mut self, work: &Work) -> Result<Option<Effects>, Undone> {
+        let mut effects = Effects::of_unreadable(&work.unreadable);
+        self.run_chain(Arc::clone(&work.batch), &mut effects)?;
         if work.replayed {
             effects.keep_stored_only();
-            show(&self.store, batch, &effects);
-            return Ok(());
+            show(&self.store, &work.batch, &effects);
+            return Ok(None);
         }
         reached(Point::Handled);
-        let originals = Originals { batch, unreadable };
-        match &mut self.way {
+        match &self.way {
             Way::AtLeastOnce(producer) => {
+                let originals = work.originals();
                 self.deliverer.deliver(producer, &originals, &mut effects)?;
-                show(&self.store, batch, &effects);
+                show(&self.store, &work.batch, &effects);
                 reached(Point::Shown);
+                Ok(None)
             }
-            Way::ExactlyOnce(transactor) => {
+            Way::ExactlyOnce(_) => {
                 // What is shown decides where the view begins, and that is committed along. Whatever becomes of the
                 // transaction, it is not shown twice: it is tried until it is committed, or the view is given up.
-                show(&self.store, batch, &effects);
+                show(&self.store, &work.batch, &effects);
                 reached(Point::Shown);
-                if let Some(next) = work.next {
-                    let progress = Progress {
-                        partition: work.partition,
-                        tenure: work.tenure,
-                        next,
-                        view: self.store.view_start(work.partition, next),
-                    };
-                    let (group, deliverer) = (&self.group, &self.deliverer);
-                    transactor.deliver(group, deliverer, &originals, &mut effects, progress)?;
-                }
+                Ok(Some(effects))
             }
         }
-        Ok(())
     }
 
     fn run_chain(&mut self, mut batch: Arc<Batch>, effects: &mut Effects) -> Result<(), Undone> {

@@ -85,12 +85,16 @@ impl Workers {
 
 fn work(mut worker: Worker, queue: &mpsc::Receiver<Job>) {
     loop {
-        let patience = if worker.holds_any() {
-            LOOK
-        } else {
-            Duration::MAX
+        let patience = match () {
+            () if worker.has_uncommitted() => Duration::ZERO,
+            () if worker.holds_any() => LOOK,
+            () => Duration::MAX,
         };
-        match queue.recv_timeout(patience) {
+        let job = queue.recv_timeout(patience);
+        if !matches!(job, Ok(Job::Handle(_))) {
+            worker.commit();
+        }
+        match job {
             Ok(Job::Handle(parcel)) => worker.handle(parcel),
             Ok(Job::Revoke(partition)) => worker.revoke(partition),
             Ok(Job::Rewind(partition, to)) => worker.rewind(partition, to),

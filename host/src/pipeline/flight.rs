@@ -3,7 +3,7 @@
 //! stopped are held: they are under way, but nobody waits for them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,6 +16,8 @@ pub(super) struct Flight {
     // A std mutex, held for a look-up: nothing is awaited under it.
     batches: Mutex<HashMap<Partition, Count>>,
     landed: Condvar,
+    /// What is not begun of these is not to be begun any more.
+    leaving: Mutex<HashSet<Partition>>,
 }
 
 #[derive(Default)]
@@ -54,6 +56,23 @@ impl Flight {
         batches.get(&partition).map_or(0, |count| count.batches)
     }
 
+    /// These partitions are about to be given up: whoever has them next does what is not begun of them.
+    pub(super) fn leave(&self, partitions: &[Partition]) {
+        self.leaving().extend(partitions);
+    }
+
+    /// They were given up: what comes of them from now on is of another assignment.
+    pub(super) fn have_left(&self, partitions: &[Partition]) {
+        let mut leaving = self.leaving();
+        for partition in partitions {
+            leaving.remove(partition);
+        }
+    }
+
+    pub(super) fn is_leaving(&self, partition: Partition) -> bool {
+        self.leaving().contains(&partition)
+    }
+
     /// Waits until nothing of these partitions is under way but what is held; answers whether that came about in time.
     pub(super) fn drain(&self, partitions: &[Partition], at_most: Duration) -> bool {
         let busy = |batches: &mut HashMap<Partition, Count>| {
@@ -63,6 +82,10 @@ impl Flight {
         let waited = self.landed.wait_timeout_while(self.lock(), at_most, busy);
         let (_batches, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, HashSet<Partition>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Count>> {

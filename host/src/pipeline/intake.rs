@@ -20,12 +20,6 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// A partition with so many batches under way is paused …
-const PAUSE_AT: usize = 4;
-
-/// … and fetched from again once there are so few.
-const RESUME_AT: usize = 1;
-
 /// How long one poll waits when there is nothing else to do; a signal to stop waits as long.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -61,6 +55,7 @@ impl Intake {
         let polled = self.poll(&mut lanes);
         // What was not handed over yet is not missing: its offset was never stored.
         let partitions: Vec<Partition> = lanes.0.into_keys().collect();
+        self.flight.leave(&partitions);
         if !self.flight.drain(&partitions, DRAIN) {
             tracing::warn!(
                 "batches are still under way; they will be handled again after a restart"
@@ -184,10 +179,12 @@ impl Intake {
             return;
         };
         self.flight.take_off(partition);
+        lane.ahead.handed_over(parcel.batch.byte_len());
         if !self.workers.send(parcel) {
             self.stop.cancel();
         }
-        if !lane.paused && self.flight.under_way(partition) >= PAUSE_AT {
+        lane.ahead.are_left(self.flight.under_way(partition));
+        if !lane.paused && lane.ahead.is_too_much() {
             lane.paused = true;
             self.consumer.pause(partition);
         }
@@ -195,7 +192,11 @@ impl Intake {
 
     fn resume_some(&self, lanes: &mut Lanes) {
         for (&partition, lane) in &mut lanes.0 {
-            if lane.paused && self.flight.under_way(partition) <= RESUME_AT {
+            if !lane.paused {
+                continue;
+            }
+            lane.ahead.are_left(self.flight.under_way(partition));
+            if lane.ahead.is_little() {
                 lane.paused = false;
                 self.consumer.resume(partition);
             }

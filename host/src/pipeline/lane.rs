@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{restore::Restore, tenure::Tenure};
+use super::{ahead::Ahead, restore::Restore, tenure::Tenure};
 use crate::{
     event::{Offset, Partition, RawBatch},
     kafka::Consumed,
@@ -31,6 +31,7 @@ pub(super) struct Lane {
     replayed: bool,
     restore: Option<Arc<Restore>>,
     tenure: Tenure,
+    pub(super) ahead: Ahead,
     pub(super) paused: bool,
 }
 
@@ -59,6 +60,7 @@ impl Lane {
             replayed: false,
             restore,
             tenure,
+            ahead: Ahead::default(),
             paused: false,
         }
     }

@@ -1,6 +1,7 @@
 //! From a record consumed to its offset committed: an intake thread polls and batches, workers run
 //! the handlers and bring about their effects. It knows Kafka, handlers and the store by their modules, and no HTTP.
 
+mod ahead;
 mod config;
 mod deliver;
 mod effects;
@@ -112,16 +113,18 @@ impl Pipeline<'_> {
         let (sender, notices) = mpsc::channel();
         let (drained, ended) = (Arc::clone(&flight), Arc::clone(&tenures));
         let notify = move |notice: Notice| {
-            if let Notice::Revoking(partitions) = &notice
-                && !drained.drain(partitions, intake::DRAIN)
-            {
-                tracing::warn!(
-                    ?partitions,
-                    "given up with batches under way; their new owner handles them again"
-                );
+            if let Notice::Revoking(partitions) = &notice {
+                drained.leave(partitions);
+                if !drained.drain(partitions, intake::DRAIN) {
+                    tracing::warn!(
+                        ?partitions,
+                        "given up with batches under way; their new owner handles them again"
+                    );
+                }
             }
             if let Notice::Revoking(partitions) | Notice::Lost(partitions) = &notice {
                 ended.end(partitions);
+                drained.have_left(partitions);
             }
             // Nobody listens any more when the consumer is being dropped.
             let _ = sender.send(notice);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::work::Handled;
 
 /// So many are committed at once at most …
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// … and no more are added once handling them has taken so long: who reads what is committed waits for it, and so does a
 /// rebalance. A transaction itself takes some 100 ms on Kafka, which refuses the next one of a producer while it still

@@ -71,8 +71,9 @@ impl Worker {
     /// later, with what comes next: see [`Worker::commit`].
     pub(super) fn handle(&mut self, parcel: Parcel) {
         let partition = parcel.batch.partition;
-        // What is no longer ours its new owner handles.
-        if self.stopped || !self.group.tenures.stands(partition, parcel.tenure) {
+        // What is no longer ours, or not for long, its new owner handles.
+        let is_ours = self.group.tenures.stands(partition, parcel.tenure);
+        if self.stopped || !is_ours || self.flight.is_leaving(partition) {
             return self.flight.land(partition);
         }
         let work = Work::from(parcel);

@@ -78,6 +78,38 @@ fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
     }
 }
 
+/// With a batch in hand that takes seconds, and more of them behind it.
+#[test]
+fn what_was_not_begun_is_left_for_later() {
+    const SLOW: usize = 20;
+    let mut setup = Setup::new(Broker::Embedded, &["probe"], "");
+    setup.set("EVENTOS__HANDLER__PROBE__TIMEOUT", "2s");
+    let daemon = setup.start();
+    let began = Instant::now();
+    for id in 0..SLOW {
+        // One by one, so that each is a batch.
+        daemon.send(&format!(r#"{{"id":{id},"tipo":"spin"}}"#));
+    }
+    let letters = |setup: &Setup, daemon: &Daemon| setup.read_dead_letters(daemon).len();
+    eventually("the first to be given up", || {
+        (letters(&setup, &daemon) > 0).then_some(())
+    });
+    let one = began.elapsed();
+    let stopped = Instant::now();
+    assert_eq!(daemon.stop().code(), Some(0));
+    // All of them would take some ten times as long as one, on two workers.
+    let took = stopped.elapsed();
+    assert!(took < one * 4, "{took:?}, and the first {one:?}");
+
+    setup.set("EVENTOS__HANDLER__PROBE__TIMEOUT", "100ms");
+    let daemon = setup.start();
+    eventually("all of them to be given up", || {
+        (letters(&setup, &daemon) >= SLOW).then_some(())
+    });
+    // Each once: what was begun is done.
+    assert_eq!(letters(&setup, &daemon), SLOW);
+}
+
 #[test]
 fn a_batch_under_way_is_done_once_with_the_broker_inside() {
     a_batch_under_way_is_done_once(Broker::Embedded);

@@ -8,6 +8,7 @@ mod effects;
 mod failure_point;
 mod flight;
 mod headers;
+mod held;
 mod intake;
 mod lane;
 mod link;

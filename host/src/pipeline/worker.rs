@@ -12,6 +12,7 @@ use super::{
     effects::Effects,
     failure_point::{Point, reached},
     flight::Flight,
+    held::Held,
     lane::Parcel,
     links::Links,
     outbox::Outbox,
@@ -24,7 +25,6 @@ use super::{
 use crate::{
     event::{Batch, Offset, Partition},
     kafka::{Position, Producer},
-    plugin::Handler,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -50,12 +50,6 @@ pub(super) enum Way {
     AtLeastOnce(Producer),
     /// It is committed with them.
     ExactlyOnce(Box<Transactor>),
-}
-
-/// The batches of a partition that has stopped, in their order: at most as many as pause it.
-pub(super) struct Held {
-    by: Arc<Handler>,
-    batches: VecDeque<Work>,
 }
 
 impl Worker {
@@ -106,21 +100,6 @@ impl Worker {
         partitions.iter().for_each(|one| self.flight.land(*one));
     }
 
-    pub(super) fn holds_any(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// Once the chain has changed, or somebody has resumed a handler.
-    pub(super) fn try_held_again(&mut self) {
-        if self.stopped || self.held.is_empty() || !self.chain.have_changed() {
-            return;
-        }
-        for (partition, Held { by, batches }) in std::mem::take(&mut self.held) {
-            self.let_go(partition, &by);
-            self.try_in_order(batches);
-        }
-    }
-
     /// Rebuilds the view of a partition from what comes next.
     pub(super) fn restore(&mut self, restore: &Restore) {
         self.store.restore(restore.partition, restore.view_start());
@@ -139,23 +118,8 @@ impl Worker {
         self.store.rewind(partition, to);
     }
 
-    fn drop_held(&mut self, partition: Partition) {
-        if let Some(Held { by, batches }) = self.held.remove(&partition) {
-            self.let_go(partition, &by);
-            batches.iter().for_each(|_| self.flight.land(partition));
-        }
-    }
-
-    fn let_go(&self, partition: Partition, by: &Handler) {
-        self.flight.hold(partition, false);
-        by.stops().go_on(partition);
-        if by.stops().all().is_empty() {
-            self.metrics.handler(by.name()).in_state("running");
-        }
-    }
-
     /// Those of one partition, up to the first that stops it: that one is held, with those after it.
-    fn try_in_order(&mut self, mut batches: VecDeque<Work>) {
+    pub(super) fn try_in_order(&mut self, mut batches: VecDeque<Work>) {
         while let Some(work) = batches.pop_front() {
             let partition = work.partition;
             if self.stopped {

@@ -5,22 +5,22 @@ use std::time::{Duration, Instant};
 use super::{Group, wait_until_shared};
 use crate::support::{Broker, Setup};
 
-/// A member that was killed is noticed in a second. Kafka takes that where its `group.min.session.timeout.ms` allows it.
+/// A member that was killed is noticed in a second. On Kafka, whose `group.min.session.timeout.ms` allows that here, in two:
+/// a busy machine gives a Java process no time for longer than a process of ours.
 const QUICK: &str = "\"session.timeout.ms\" = \"1000\"\n\"heartbeat.interval.ms\" = \"300\"";
-
-/// From kill -9 until the others have everything.
-const TAKE_OVER: Duration = Duration::from_secs(3);
+const QUICK_ON_KAFKA: &str =
+    "\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"300\"";
 
 #[test]
 fn members_come_go_and_die_with_the_broker_inside() {
     let took = members_come_go_and_die(Broker::Embedded, QUICK);
-    assert!(took < TAKE_OVER, "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
 fn members_come_go_and_die_with_kafka() {
-    let took = members_come_go_and_die(Broker::Kafka, QUICK);
-    assert!(took < TAKE_OVER, "{took:?}");
+    let took = members_come_go_and_die(Broker::Kafka, QUICK_ON_KAFKA);
+    assert!(took < Duration::from_secs(2 + 3), "{took:?}");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn members_come_go_and_die_by_an_eager_protocol_with_the_broker_inside() {
 
 #[test]
 fn members_come_go_and_die_by_an_eager_protocol_with_kafka() {
-    let range = format!("{QUICK}\n\"partition.assignment.strategy\" = \"range\"");
+    let range = format!("{QUICK_ON_KAFKA}\n\"partition.assignment.strategy\" = \"range\"");
     members_come_go_and_die(Broker::Kafka, &range);
 }
 
@@ -47,7 +47,7 @@ fn members_come_go_and_die_and_nothing_counts_twice_with_the_broker_inside() {
 
 #[test]
 fn members_come_go_and_die_and_nothing_counts_twice_with_kafka() {
-    nothing_counts_twice(Broker::Kafka, QUICK);
+    nothing_counts_twice(Broker::Kafka, QUICK_ON_KAFKA);
 }
 
 #[test]

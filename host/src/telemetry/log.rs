@@ -35,6 +35,8 @@ pub fn init(directives: &str) -> Result<(), InitError> {
         .with_timer(Utc)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
+        // It would be told to the same standard error, and who reads that may be gone: a panic then.
+        .log_internal_errors(false)
         .compact()
         .finish();
     Ok(logger.try_init()?)

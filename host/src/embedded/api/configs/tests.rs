@@ -87,14 +87,14 @@ fn replace(shared: &Shared, asked: &[(&'static str, Option<&str>)]) -> i16 {
 }
 
 fn value(shared: &Shared, key: &'static str) -> String {
-    of_topic(shared, key).value.unwrap().to_string()
+    of_topic(shared, key).value.expect("a value").to_string()
 }
 
 #[tokio::test]
 async fn a_setting_says_where_it_comes_from_and_what_it_is_for() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
+    shared.topics.get_or_create("t").expect("made");
     let source = |entry: &DescribeConfigsResourceResult| {
         let sources = entry
             .synonyms
@@ -123,7 +123,7 @@ async fn a_setting_says_where_it_comes_from_and_what_it_is_for() {
 async fn operations_set_delete_append_and_subtract() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
+    shared.topics.get_or_create("t").expect("made");
     let step = |name, operation, new, expected: &str| {
         assert_eq!(alter(shared, TOPIC, "t", &[(name, operation, new)]), 0);
         assert_eq!(value(shared, name), expected);
@@ -140,7 +140,7 @@ async fn operations_set_delete_append_and_subtract() {
 async fn a_replacement_resets_what_it_does_not_name() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
+    shared.topics.get_or_create("t").expect("made");
     assert_eq!(replace(shared, &[("retention.ms", Some("5"))]), 0);
     assert_eq!(replace(shared, &[("retention.bytes", Some("7"))]), 0);
     assert_eq!(value(shared, "retention.ms"), "-1");
@@ -158,8 +158,8 @@ async fn a_replacement_resets_what_it_does_not_name() {
 async fn each_resource_stands_for_itself_and_is_changed_as_a_whole() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
-    shared.topics.get_or_create("u").unwrap();
+    shared.topics.get_or_create("t").expect("made");
+    shared.topics.get_or_create("u").expect("made");
     let set = |value| [("retention.ms", SET, Some(value))];
     let all = vec![
         resource(TOPIC, "t", &set("1")),
@@ -189,7 +189,7 @@ async fn each_resource_stands_for_itself_and_is_changed_as_a_whole() {
 async fn what_cannot_be_altered_has_kafkas_code() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
+    shared.topics.get_or_create("t").expect("made");
     let partitions = [("num.partitions", SET, Some("1"))];
     let retention = [("retention.ms", SET, Some("1"))];
     for (kind, name, asked, expected) in [
@@ -251,7 +251,7 @@ async fn the_broker_describes_itself_and_the_defaults_of_topics() {
     let of = |name: &str| {
         all.iter()
             .find(|entry| entry.name.as_str() == name)
-            .unwrap()
+            .expect("it is there")
     };
     assert_eq!(of("num.partitions").value.as_deref(), Some("4"));
     assert_eq!(of("num.partitions").config_source, 4);
@@ -274,13 +274,13 @@ async fn the_broker_describes_itself_and_the_defaults_of_topics() {
 async fn a_reason_is_short_whatever_it_quotes() {
     let (_dir, broker) = broker().await;
     let shared = &broker.shared;
-    shared.topics.get_or_create("t").unwrap();
+    shared.topics.get_or_create("t").expect("made");
     let long = "é".repeat(16_000);
     let value = [("retention.ms", SET, Some(long.as_str()))];
     for resource in [resource(TOPIC, "t", &value), resource(TOPIC, &long, &value)] {
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         let response = alter::incremental(shared, request).responses.remove(0);
-        let reason = response.error_message.unwrap();
+        let reason = response.error_message.expect("a reason");
         assert!(reason.len() <= 1_000 && reason.contains('é'), "{reason}");
     }
 }

@@ -56,9 +56,10 @@ impl Flight {
         batches.get(&partition).map_or(0, |count| count.batches)
     }
 
-    /// These partitions are about to be given up: whoever has them next does what is not begun of them.
-    pub(super) fn leave(&self, partitions: &[Partition]) {
+    /// Waits like [`Flight::drain`], for these partitions are given up: whoever has them next does what is not begun of them.
+    pub(super) fn leave(&self, partitions: &[Partition], at_most: Duration) -> bool {
         self.leaving().extend(partitions);
+        self.drain(partitions, at_most)
     }
 
     /// They were given up: what comes of them from now on is of another assignment.
@@ -115,5 +116,18 @@ mod tests {
             assert!(drained.join().expect("no panic"));
         });
         assert_eq!(flight.under_way(one), 0);
+    }
+
+    #[test]
+    fn what_is_left_is_not_begun_until_it_has_left() {
+        let flight = Flight::default();
+        let (one, two) = (Partition(1), Partition(2));
+        flight.take_off(one);
+        assert!(!flight.leave(&[one], Duration::ZERO));
+        assert!(flight.is_leaving(one) && !flight.is_leaving(two));
+        flight.land(one);
+        assert!(flight.leave(&[one], Duration::ZERO));
+        flight.have_left(&[one]);
+        assert!(!flight.is_leaving(one));
     }
 }

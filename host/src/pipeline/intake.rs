@@ -55,8 +55,7 @@ impl Intake {
         let polled = self.poll(&mut lanes);
         // What was not handed over yet is not missing: its offset was never stored.
         let partitions: Vec<Partition> = lanes.0.into_keys().collect();
-        self.flight.leave(&partitions);
-        if !self.flight.drain(&partitions, DRAIN) {
+        if !self.flight.leave(&partitions, DRAIN) {
             tracing::warn!(
                 "batches are still under way; they will be handled again after a restart"
             );

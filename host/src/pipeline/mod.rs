@@ -114,14 +114,13 @@ impl Pipeline<'_> {
         let (sender, notices) = mpsc::channel();
         let (drained, ended) = (Arc::clone(&flight), Arc::clone(&tenures));
         let notify = move |notice: Notice| {
-            if let Notice::Revoking(partitions) = &notice {
-                drained.leave(partitions);
-                if !drained.drain(partitions, intake::DRAIN) {
-                    tracing::warn!(
-                        ?partitions,
-                        "given up with batches under way; their new owner handles them again"
-                    );
-                }
+            if let Notice::Revoking(partitions) = &notice
+                && !drained.leave(partitions, intake::DRAIN)
+            {
+                tracing::warn!(
+                    ?partitions,
+                    "given up with batches under way; their new owner handles them again"
+                );
             }
             if let Notice::Revoking(partitions) | Notice::Lost(partitions) = &notice {
                 ended.end(partitions);

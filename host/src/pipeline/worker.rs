@@ -94,7 +94,9 @@ impl Worker {
         }
         let partitions: Vec<_> = batches.iter().map(|one| one.work.partition).collect();
         match transactor.deliver(&self.group, &self.deliverer, &mut batches) {
-            Ok(()) => batches.iter().for_each(|batch| self.done(&batch.work)),
+            Ok(()) => batches
+                .iter()
+                .for_each(|batch| self.done(&batch.work, batch.position)),
             Err(Stopped) => self.stopped = true,
         }
         partitions.iter().for_each(|one| self.flight.land(*one));
@@ -128,7 +130,7 @@ impl Worker {
             }
             let began = Instant::now();
             match self.process(&work) {
-                Ok(None) => self.done(&work),
+                Ok(None) => self.done(&work, self.position(&work)),
                 Ok(Some(effects)) => {
                     self.commit_soon(work, effects, began);
                     continue;
@@ -170,10 +172,10 @@ impl Worker {
     }
 
     /// Every effect of a batch is done.
-    fn done(&self, work: &Work) {
+    fn done(&self, work: &Work, position: Position) {
         if !work.replayed {
             self.metrics.consumed(work.partition, work.records);
-            self.group.consumer.store_offset(self.position(work));
+            self.group.consumer.store_offset(position);
             reached(Point::OffsetStored);
         }
         if let Some(restore) = &work.restore {

@@ -19,8 +19,8 @@ use super::{
 use crate::{event::Partition, refusals::Refusals};
 
 /// Offsets are stored by the pipeline once their effects are done. `fetch.queue.backoff.ms` at its default of 1,000
-/// stalls a fast consumer, and a queue of 64 MB a partition is more than one needs. The ends of partitions are told, since a replay may end there: the last offsets
-/// before a committed one can be of records that are no more, or of markers.
+/// stalls a fast consumer, and a queue of 64 MB a partition is more than one needs. The ends of partitions are told, since
+/// a replay may end there: the last offsets before a committed one can be of records that are no more, or of markers.
 const OURS: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),

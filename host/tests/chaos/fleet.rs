@@ -6,6 +6,7 @@ use std::{
 };
 
 use fastrand::Rng;
+use tokio::signal::unix::SignalKind;
 
 use crate::{
     Guarantee,
@@ -27,8 +28,6 @@ const POINTS: [&str; 8] = [
     "offset-sent",
     "committed",
 ];
-
-const SIGTERM: i32 = 15;
 
 /// How long it is waited for what is left before that is told.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -202,7 +201,8 @@ impl Member {
         daemon.signal("TERM");
         let (status, said) = daemon.wait();
         // It may not even have come to listen to signals yet.
-        let is_too_soon = status.signal() == Some(SIGTERM) && said.is_empty();
+        let killed = Some(SignalKind::terminate().as_raw_value());
+        let is_too_soon = status.signal() == killed && said.is_empty();
         let well = status.success() || self.dies || is_too_soon;
         assert!(well, "an orderly stop ends well, not with {status}: {said}");
     }

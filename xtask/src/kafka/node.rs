@@ -146,8 +146,9 @@ impl<'a> Node<'a> {
 }
 
 /// As many replicas of everything as there are nodes, of which a majority has to have what is acknowledged; groups that do
-/// not wait for a second member, and take sessions from one second on instead of six; members of KIP-848's groups taken for dead after six seconds instead of 45, nodes after
-/// two instead of nine, and transactions that time out aborted within a second instead of ten; the rest is as Kafka has it.
+/// not wait for a second member, and take sessions from one second on instead of six; members of KIP-848's groups taken for
+/// dead after six seconds instead of 45, nodes after two instead of nine, and transactions that time out aborted within a
+/// second instead of ten; the rest is as Kafka has it.
 fn properties(dir: &Path, i: usize, cluster: &[Ports]) -> String {
     let Ports {
         broker, controller, ..

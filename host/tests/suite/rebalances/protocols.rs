@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::{Group, wait_until_shared};
 use crate::support::{Broker, Setup};
 
-/// A member that was killed is noticed in a second. On Kafka, whose `group.min.session.timeout.ms` allows that here, in two:
-/// a busy machine gives a Java process no time for longer than a process of ours.
+/// A member that was killed is noticed in a second; on Kafka, whose `group.min.session.timeout.ms` allows that here, in two,
+/// for that has to share two cores with the daemons.
 const QUICK: &str = "\"session.timeout.ms\" = \"1000\"\n\"heartbeat.interval.ms\" = \"300\"";
 const QUICK_ON_KAFKA: &str =
     "\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"300\"";

@@ -8,8 +8,7 @@ use super::work::Handled;
 const AT_ONCE: usize = 32;
 
 /// … and no more are added once handling them has taken so long: who reads what is committed waits for it, and so does a
-/// rebalance. A transaction itself takes some 100 ms on Kafka, which refuses the next one of a producer while it still
-/// writes the markers of the last; librdkafka asks again after `retry.backoff.ms`, 100 by default.
+/// rebalance.
 const LONGEST: Duration = Duration::from_millis(100);
 
 /// In the order in which they were handled.

@@ -1,4 +1,4 @@
-/* What the world exports: each record of a batch through the handler, then the effects. */
+/* The exports of the world: run the handler on each record of a batch, then hand the effects to the host. */
 #include "internal.h"
 
 enum { PASS, DROP, REPLACE, RETRY, REJECT };
@@ -10,7 +10,7 @@ static struct {
     ev_bytes error;
 } started;
 
-/* A handler's own `init` takes the place of this one. */
+/* The default `init`, which a handler's own replaces at link time. */
 __attribute__((weak)) ev_bytes init(void) { return EV_NULL; }
 
 __attribute__((export_name("init"))) void *ev_export_init(void) {
@@ -34,15 +34,15 @@ __attribute__((export_name("handle"))) void *ev_export_handle(const ev_batch *ba
     ev_evento *eventos = ev_alloc(batch->offsets.len * sizeof *eventos);
     size_t count = ev_read_all(batch, eventos);
     for (size_t i = 0; i < count; i++) {
-        ev_in_hand(&eventos[i]);
+        ev_set_current(&eventos[i]);
         push(handle(&eventos[i]));
     }
-    ev_in_hand(NULL);
+    ev_set_current(NULL);
     ev_flush();
     return &outcomes;
 }
 
-/* The host has read the answer. */
+/* Called by the host once it has read the outcomes. */
 __attribute__((export_name("cabi_post_handle"))) void ev_after_handle(void *answer) {
     (void)answer;
     ev_memory_forget();

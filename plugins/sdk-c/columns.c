@@ -1,15 +1,15 @@
-/* The struct of arrays in which records cross (wit/types.wit): reading it, and appending to it. */
+/* The struct of arrays that carries records between host and handler (wit/types.wit): reading and appending. */
 #include "internal.h"
 
 static ev_bytes piece(const char *bytes, uint32_t from, uint32_t to, bool null) {
     if (null) return EV_NULL;
-    /* The host need not say where nothing is. */
+    /* The host may pass any pointer for an empty buffer. */
     if (from == to) return (ev_bytes){"", 0};
     return (ev_bytes){bytes + from, to - from};
 }
 
-/* Lays the records of a batch out as structs; answers how many. Their headers lie in one array, since the columns have
- * them in one too. */
+/* Reads the records of a batch into an array of structs and returns their number. All headers are in one array, as in
+ * the columns. */
 size_t ev_read_all(const ev_batch *batch, ev_evento *eventos) {
     const ev_records *in = &batch->records;
     ev_header *headers = ev_alloc(in->header_name_ends.len * sizeof *headers);
@@ -45,7 +45,7 @@ size_t ev_read_all(const ev_batch *batch, ev_evento *eventos) {
     return batch->offsets.len;
 }
 
-/* `len` grows by that of `bytes`; capacities as in EV_PUSH. */
+/* Appends bytes to a buffer. The capacity follows from the length, as in EV_PUSH. */
 static void push_bytes(char **at, uint32_t *len, ev_bytes bytes) {
     if (bytes.len == 0) return;
     size_t capacity = 0, wanted = *len + bytes.len;

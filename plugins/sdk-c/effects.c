@@ -1,5 +1,5 @@
-/* What a handler brings about beside its outcomes. Stored and emitted records are kept until the batch is answered, so that they cross in
- * one call each; log lines and settings cross at once. */
+/* The effects of a handler. Stored and emitted records are buffered until the end of the batch, so that the store and each
+ * topic take one call. Log lines and settings take one call each, at once. */
 #include "internal.h"
 
 #define IMPORT(interface, function) \
@@ -12,18 +12,18 @@ IMPORT("config", "all") void host_all(void *answer);
 IMPORT("log", "write")
 void host_write(int32_t level, int32_t has_index, uint32_t index, const char *message, size_t len);
 
-static const ev_evento *in_hand;
+static const ev_evento *current; /* the Evento that the handler is processing; NULL during init */
 static EV_LIST(uint32_t) stored;
 static EV_LIST(ev_emission) emitted;
 
-void ev_in_hand(const ev_evento *evento) { in_hand = evento; }
+void ev_set_current(const ev_evento *evento) { current = evento; }
 
 void ev_store(const ev_evento *evento) {
     if (!evento->is_tombstone) EV_PUSH(stored, evento->index);
 }
 
 static ev_emission *emission_to(ev_bytes topic) {
-    /* Handlers emit to a topic or two: a search is all it takes. */
+    /* Handlers emit to one or two topics, so a linear search is enough. */
     for (uint32_t i = 0; i < emitted.len; i++) {
         if (ev_equal(emitted.at[i].topic, topic)) return &emitted.at[i];
     }
@@ -65,7 +65,7 @@ const ev_setting *ev_config_all(size_t *count) {
 }
 
 static void write(enum ev_level level, ev_bytes message) {
-    host_write(level, in_hand != NULL, in_hand == NULL ? 0 : in_hand->index, message.data, message.len);
+    host_write(level, current != NULL, current == NULL ? 0 : current->index, message.data, message.len);
 }
 
 void ev_log(enum ev_level level, const char *format, ...) {

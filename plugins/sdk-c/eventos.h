@@ -8,11 +8,11 @@
  *         return alert != NULL ? ev_pass() : ev_drop();
  *     }
  *
- * There is no libc, for there is nothing for it to talk to: no files, no network, no environment.
- * What is here is all there is.
+ * There is no libc: a handler has no files, no network and no environment. This header is the
+ * whole API.
  *
- * Memory: what the SDK hands out, and what ev_alloc gives, lives until the batch has been
- * answered, or, if it was made in `init`, as long as the instance. Nothing is to be freed.
+ * Memory from the SDK and from ev_alloc lives until the end of the batch or, if it was allocated
+ * in `init`, as long as the instance. Do not free anything.
  */
 #ifndef EVENTOS_H
 #define EVENTOS_H
@@ -21,8 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of somebody else's. `data` is NULL if and only if they are null, which is not the same as
- * empty. They do not end with a zero. */
+/* Borrowed bytes. `data` is NULL if and only if they are null, which differs from empty. They are
+ * not terminated by a zero. */
 typedef struct {
     const char *data;
     size_t len;
@@ -34,11 +34,11 @@ typedef struct {
     ev_bytes value;
 } ev_header;
 
-/* A timestamp that is not there. */
+/* The timestamp of a record that has none. */
 #define EV_NO_TIMESTAMP (-1)
 
-/* A record of one's own: to replace an Evento, or to emit. With EV_NO_TIMESTAMP it gets the time at
- * which it is produced or, in a replacement, that of the Evento that it replaces. */
+/* A Kafka record, to replace an Evento with or to emit. With EV_NO_TIMESTAMP it gets the time at
+ * which it is produced or, as a replacement, the timestamp of the Evento that it replaces. */
 typedef struct {
     ev_bytes key;
     ev_bytes value; /* an Evento as JSON; null makes a tombstone */
@@ -47,9 +47,9 @@ typedef struct {
     int64_t timestamp; /* milliseconds since 1970-01-01 UTC */
 } ev_record;
 
-/* An Evento, or a tombstone, and all of its record. */
+/* An Evento or a tombstone, with its whole Kafka record. */
 typedef struct {
-    ev_bytes id;   /* escapes resolved; an integer in its own digits; empty for a tombstone */
+    ev_bytes id;   /* escapes resolved; an integer keeps all its digits; empty for a tombstone */
     ev_bytes tipo; /* escapes resolved; empty for a tombstone */
     bool id_is_integer;
     bool is_tombstone;      /* record.value is null */
@@ -61,7 +61,7 @@ typedef struct {
     uint32_t index; /* in its batch */
 } ev_evento;
 
-/* What becomes of an Evento. Made by the functions below. */
+/* The result of handling one Evento. Created by the functions below. */
 typedef struct {
     uint8_t kind;
     ev_bytes reason;
@@ -71,79 +71,81 @@ typedef struct {
 
 /* ---- What the author writes ------------------------------------------------------------------ */
 
-/* Answers one Evento. */
+/* Handles one Evento. */
 ev_outcome handle(const ev_evento *evento);
 
-/* Optional: runs once in each new instance. A text that is not null refuses the handler with it;
- * it is the place to look at the configuration. */
+/* Optional: runs once in each new instance. Return EV_NULL to start, or the text of an error, with
+ * which the daemon then refuses to load the handler. Use it to validate the configuration. */
 ev_bytes init(void);
 
 /* ---- Outcomes -------------------------------------------------------------------------------- */
 
-/* It goes on to the next handler unchanged. */
+/* Passes the Evento on to the next handler unchanged. */
 ev_outcome ev_pass(void);
-/* It goes no further. */
+/* Ends the processing of the Evento. */
 ev_outcome ev_drop(void);
-/* `count` records, 0 or more, go on in its place. The records and their lists of headers are
- * copied at once, so they may lie on the stack; the bytes that they point to are not. */
+/* Passes `count` records, 0 or more, on to the next handler instead. The records and their lists of
+ * headers are copied, so they may be on the stack; the bytes that they point to are not copied. */
 ev_outcome ev_replace(const ev_record *records, size_t count);
-/* A transient failure: it is handed in again. Its effects are discarded. */
+/* Asks the daemon to call the handler with the Evento again, for a transient failure. Discards its
+ * effects. */
 ev_outcome ev_retry(ev_bytes reason);
-/* It goes to the dead letters with the reason. Its effects are discarded. */
+/* Sends the Evento to the dead-letter topic with the reason. Discards its effects. */
 ev_outcome ev_reject(ev_bytes reason);
 
-/* ---- Effects: they count when the whole batch has been answered ------------------------------- */
+/* ---- Effects: they take effect when the call that handles the batch returns ------------------- */
 
-/* Puts the Evento in the store that GET /messages serves. A tombstone is passed over. */
+/* Appends the Evento to the store that GET /messages serves. Ignores a tombstone. */
 void ev_store(const ev_evento *evento);
-/* Produces a record to a topic that the handler's `produce` setting names, on behalf of `cause`.
- * Another topic ends the call as a panic does. */
+/* Emits a record to a topic that is listed in the handler's `produce` setting, on behalf of `cause`.
+ * Any other topic ends the call with a trap, as a panic does. */
 void ev_emit(ev_bytes topic, const ev_evento *cause, const ev_record *record);
 
-/* ---- What it is told, and tells --------------------------------------------------------------- */
+/* ---- Settings and logging --------------------------------------------------------------------- */
 
 typedef struct {
     ev_bytes key;
     ev_bytes value;
 } ev_setting;
 
-/* A setting of the table [handler.NAME.config]: strings as they are, other values as JSON text;
- * null if it is not set. */
+/* Returns a setting of the table [handler.NAME.config]: a string as it is, any other value as JSON
+ * text, null if the key is not set. */
 ev_bytes ev_config(ev_bytes key);
-/* Every setting, by key ascending. */
+/* Returns all settings, in ascending order of their keys. */
 const ev_setting *ev_config_all(size_t *count);
 
 enum ev_level { EV_TRACE, EV_DEBUG, EV_INFO, EV_WARN, EV_ERROR };
 
 #define EV_PRINTF(at) __attribute__((format(printf, at, (at) + 1)))
 
-/* A line in the daemon's log, with the handler's name, the partition and the offset. */
+/* Writes a line to the daemon's log, with the handler's name, the partition and the offset. */
 void ev_log(enum ev_level level, const char *format, ...) EV_PRINTF(2);
 
-/* Ends the call for a bug, never for an Evento that is wrong: its text reaches the log and the dead letter. */
+/* Ends the call with a trap; the text goes to the log and to the dead letter. For bugs only: for an
+ * invalid Evento return ev_reject. */
 #define ev_panic(...) ev_panic_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void ev_panic_at(const char *file, int line, const char *format, ...) EV_PRINTF(3);
 
 /* ---- Bytes ------------------------------------------------------------------------------------ */
 
-/* For "%.*s": ev_format("%.*s is wrong", EV_ARG(evento->id)). */
+/* The arguments for "%.*s": ev_format("%.*s is wrong", EV_ARG(evento->id)). */
 #define EV_ARG(bytes) (int)(bytes).len, (bytes).data
 
-/* Null, and no bytes at all. */
+/* Null bytes. */
 #define EV_NULL ((ev_bytes){NULL, 0})
 
-/* A text that ends with a zero. */
+/* Returns the bytes of a zero-terminated text, without the zero. */
 ev_bytes ev_text(const char *text);
-/* As printf does, of which it has %s, %.*s, %c, %d, %u, %x (with 0, a width, ll and z) and %%. */
+/* Formats a text like printf. Supports %s, %.*s, %c, %d, %u, %x (with 0, a width, ll and z) and %%. */
 ev_bytes ev_format(const char *format, ...) EV_PRINTF(1);
-/* Whether these are the bytes of that text. Null is equal to none. */
+/* Returns whether the bytes equal the text. Null equals no text. */
 bool ev_is(ev_bytes bytes, const char *text);
-/* Whether these are the same bytes. Null is equal to none, not even to itself. */
+/* Returns whether the bytes are equal. Null equals nothing, not even null. */
 bool ev_equal(ev_bytes left, ev_bytes right);
-/* The last header of this name; NULL if there is none. */
+/* Returns the last header with this name, or NULL if there is none. */
 const ev_header *ev_header_named(const ev_evento *evento, const char *name);
-/* Memory that lives as long as what the SDK hands out; fitted for any type, not cleared. Running
- * out of it ends the call. */
+/* Allocates memory that lives as long as the memory from the SDK. It is aligned for any type and not
+ * cleared. Running out of memory ends the call with a trap. */
 void *ev_alloc(size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* Texts: the part of printf that a handler needs, and comparing. */
+/* Formats texts, with the part of printf that a handler needs, and compares bytes. */
 #include "internal.h"
 
 typedef struct {
@@ -50,7 +50,7 @@ ev_bytes ev_vformat(const char *format, va_list args) {
         if (*format == '0') fill = '0', format++;
         for (; *format >= '0' && *format <= '9'; format++) width = width * 10 + (*format - '0');
         if (format[0] == '.' && format[1] == '*') precision = va_arg(args, int), format += 2;
-        /* size_t and long have 32 bits here, as int has. */
+        /* size_t and long have 32 bits on this target, like int. */
         if (format[0] == 'l' && format[1] == 'l') wide = true, format += 2;
         else if (*format == 'z' || *format == 'l') format++;
         switch (*format) {
@@ -78,7 +78,7 @@ ev_bytes ev_vformat(const char *format, va_list args) {
             put_number(&out, number, false, *format == 'x' ? 16 : 10, width, fill);
             break;
         }
-        default: ev_panic("ev_format does not know %%%c", *format);
+        default: ev_panic("ev_format does not support %%%c", *format);
         }
     }
     return (ev_bytes){out.at == NULL ? "" : out.at, out.len};
@@ -101,7 +101,7 @@ bool ev_equal(ev_bytes left, ev_bytes right) {
     return __builtin_memcmp(left.data, right.data, left.len) == 0;
 }
 
-/* Called by __builtin_memcmp, which has no instruction. */
+/* Called for __builtin_memcmp, for which WebAssembly has no instruction. */
 int memcmp(const void *left, const void *right, size_t len) {
     const unsigned char *l = left, *r = right;
     for (size_t i = 0; i < len; i++)

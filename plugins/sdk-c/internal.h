@@ -1,4 +1,4 @@
-/* What the parts of the SDK share, and no handler needs. */
+/* Declarations that the files of the SDK share and no handler needs. */
 #ifndef EVENTOS_INTERNAL_H
 #define EVENTOS_INTERNAL_H
 
@@ -10,7 +10,7 @@
 _Static_assert(sizeof(void *) == 4, "a handler is 32-bit WebAssembly: build with --target=wasm32");
 #endif
 
-/* A list as the canonical ABI lays it out: where it begins, and how many entries it has. */
+/* A list in the layout of the canonical ABI: a pointer to the first entry and the number of entries. */
 #define EV_LIST(type) \
     struct {          \
         type *at;     \
@@ -54,17 +54,17 @@ typedef struct {
     ev_records replacements;
 } ev_outcomes;
 
-/* The arguments of emit.send: too many for a call, so they cross by address. */
+/* The arguments of emit.send. There are too many for the canonical ABI to pass one by one, so it takes their address. */
 typedef struct {
     ev_bytes topic;
     EV_LIST(uint32_t) sources;
     ev_records records;
 } ev_emission;
 
-/* The bits of the column of flags. */
+/* The bits of the flags column. */
 enum { EV_NULL_KEY = 1, EV_NULL_VALUE = 2, EV_LOG_APPEND_TIME = 4, EV_INTEGER_ID = 8 };
 
-/* Room for one more entry. Capacities are not kept: they are the powers of two that hold what is there. */
+/* Appends an entry. The capacity is not stored: it is the smallest power of two that holds the current entries. */
 #define EV_PUSH(list, value)                                                                       \
     do {                                                                                           \
         if (((list).len & ((list).len - 1)) == 0) {                                                \
@@ -88,7 +88,7 @@ void ev_push_record(ev_records *to, const ev_record *record);
 void ev_push_text(ev_texts *to, ev_bytes text);
 
 /* effects.c */
-void ev_in_hand(const ev_evento *evento);
+void ev_set_current(const ev_evento *evento);
 void ev_flush(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The memory of a call: one stretch that grows while a batch is answered and is forgotten as a
- * whole afterwards. Nothing is freed one by one, so that allocating costs an addition.
+ * The memory of a call: one region that grows during a batch and is released as a whole afterwards.
+ * Nothing is freed individually, so an allocation costs one addition.
  */
 #include "internal.h"
 
@@ -8,10 +8,10 @@
 /* The strictest alignment of any type here. */
 #define ALIGN 16u
 
-extern unsigned char __heap_base; /* where the linker says that free memory begins */
+extern unsigned char __heap_base; /* set by the linker: the start of free memory */
 
 static uintptr_t next;
-static uintptr_t floor_; /* what init left behind, to be kept */
+static uintptr_t floor_; /* the end of the memory that init allocated, which is kept */
 
 static uintptr_t aligned(uintptr_t at, size_t align) { return (at + align - 1) & ~(uintptr_t)(align - 1); }
 
@@ -23,7 +23,7 @@ static void *take(size_t size, size_t align) {
     size_t have = __builtin_wasm_memory_size(0) * (size_t)PAGE;
     if (end > have) {
         size_t pages = (end - have + PAGE - 1) / PAGE;
-        /* No more than is needed: what the host refuses it takes for the reason of a trap. */
+        /* Ask for no more than is needed: the host reports a refused request as the reason of the trap. */
         if (__builtin_wasm_memory_grow(0, pages) == SIZE_MAX) __builtin_trap();
     }
     next = end;
@@ -37,7 +37,7 @@ void ev_memory_keep(void) { floor_ = next; }
 void ev_memory_forget(void) { next = floor_; }
 
 void *ev_resize(void *old, size_t old_size, size_t new_size) {
-    /* What was taken last grows where it is. */
+    /* The most recent allocation grows in place. */
     if (old != NULL && (uintptr_t)old + old_size == next && new_size >= old_size) {
         take(new_size - old_size, 1);
         return old;
@@ -47,14 +47,14 @@ void *ev_resize(void *old, size_t old_size, size_t new_size) {
     return moved;
 }
 
-/* What the host calls to put an argument or an answer of its own into this memory. */
+/* Called by the host to place arguments and the results of its imports in this memory. */
 __attribute__((export_name("cabi_realloc")))
 void *ev_cabi_realloc(void *old, size_t old_size, size_t align, size_t new_size) {
     (void)align; /* never more than ALIGN in this world */
     return ev_resize(old_size == 0 ? NULL : old, old_size, new_size);
 }
 
-/* Called by what the compiler makes of a struct that is copied or cleared, where it makes no instruction of it. */
+/* The compiler calls memcpy and memset to copy and clear structs where it does not emit an instruction. */
 void *memcpy(void *restrict to, const void *restrict from, size_t len) {
     char *t = to;
     const char *f = from;

@@ -1,11 +1,11 @@
-// Makes a component of a handler: `node build.cjs FOLDER WIT OUT`. FOLDER has `handler.js` and,
-// somewhere in it, `eventos.js`; WIT is the folder of the contract. Needs the npm package
-// componentize-qjs, and uses its QuickJS that is optimised for size. What that imports of WASI, for
-// `Date`, the daemon satisfies.
+// Builds a handler into a component: `node build.cjs FOLDER WIT OUT`. FOLDER contains `handler.js` and,
+// anywhere below it, `eventos.js`; WIT is the folder of the contract. Needs the npm package
+// componentize-qjs, and uses its QuickJS build that is optimised for size. The daemon provides the WASI
+// imports that this QuickJS needs for `Date`.
 //
-// That QuickJS leaves an export `init` of its own, with which it was prepared, in the component
-// (componentize-qjs 0.4.5; "duplicate items detected" if there is another). So the contract's `init`
-// is made as `boot`; then QuickJS's becomes `done`, and `boot` becomes `init`.
+// The component keeps an export `init` that componentize-qjs used to prepare QuickJS (as of version 0.4.5;
+// a second `init` fails with "duplicate items detected"). So the contract's `init` is built under the
+// name `boot`, and afterwards the exports are renamed: QuickJS's `init` to `done`, and `boot` to `init`.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -13,7 +13,7 @@ const path = require("node:path");
 const { componentize } = require("componentize-qjs");
 
 const [FREE, TAKEN] = ["boot", "init"];
-/** What is called how in the end; all of one length, so that nothing moves. */
+/** New names of exports. They have the same length as the old ones, so that no offset changes. */
 const RENAMED = { [TAKEN]: "done", [FREE]: TAKEN };
 
 async function build(folder, wit, out) {
@@ -24,7 +24,7 @@ async function build(folder, wit, out) {
       fs.writeFileSync(path.join(work, file), text.replace(`export ${TAKEN}:`, `export ${FREE}:`));
     }
     const entry = path.join(path.resolve(folder), "handler.js");
-    const made = await componentize({
+    const built = await componentize({
       witPath: work,
       world: "handler",
       jsSource: `${fs.readFileSync(entry, "utf8")}\nexport { ${TAKEN} as ${FREE} };\n`,
@@ -34,24 +34,24 @@ async function build(folder, wit, out) {
       sync: true,
       optSize: true,
     });
-    fs.writeFileSync(out, renamed(made.component));
+    fs.writeFileSync(out, renameExports(built.component));
   } finally {
     fs.rmSync(work, { recursive: true });
   }
 }
 
-/** With the exports of the outermost component called as RENAMED says. */
-function renamed(component) {
+/** Renames exports of the outermost component in place, as RENAMED says, and returns the component. */
+function renameExports(component) {
   const EXPORTS = 11;
   const found = new Set();
-  // After the preamble of eight bytes come sections: an id, a length, and their contents.
+  // A preamble of eight bytes is followed by sections. Each has an id, a length and contents.
   for (let at = 8; at < component.length; ) {
-    const [length, start] = leb(component, at + 1);
+    const [length, start] = readLeb128(component, at + 1);
     if (component[at] === EXPORTS) {
       const exports = component.subarray(start, start + length);
-      // A count, then for each export a zero, its name with its length before it, and more.
-      const [count, first] = leb(exports, 0);
-      const [size, name] = leb(exports, first + 1);
+      // A count, then for each export a zero byte, the length of its name, the name, and other fields.
+      const [count, first] = readLeb128(exports, 0);
+      const [size, name] = readLeb128(exports, first + 1);
       const old = exports.toString("utf8", name, name + size);
       if (count === 1 && old in RENAMED) {
         exports.write(RENAMED[old], name);
@@ -60,12 +60,14 @@ function renamed(component) {
     }
     at = start + length;
   }
-  if (!found.has(FREE)) throw new Error(`the component has no export ${FREE} where it is looked for`);
+  if (!found.has(FREE)) {
+    throw new Error(`the component has no export ${FREE}: is componentize-qjs the version in toolchain.txt?`);
+  }
   return component;
 }
 
-/** A number in LEB128; answers it, and where it ends. */
-function leb(bytes, at) {
+/** Reads a LEB128 number. Returns it and the index after it. */
+function readLeb128(bytes, at) {
   let [number, shift] = [0, 0];
   for (;;) {
     const byte = bytes[at++];
@@ -81,6 +83,6 @@ if (out === undefined) {
   process.exit(2);
 }
 build(folder, wit, out).catch((error) => {
-  console.error(`error: ${folder} does not become a handler: ${error.message}`);
+  console.error(`error: cannot build a handler from ${folder}: ${error.message}`);
   process.exit(1);
 });

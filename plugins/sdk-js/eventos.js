@@ -7,13 +7,13 @@
  *       evento.header("alert") === null ? drop() : pass(),
  *     );
  *
- * What a handler can do beside answering: `store.append`, `emit.send`, `config.get` and
- * `log.info`. There are no files, no network, no environment and no timers. What is thrown ends the
- * call with a trap, and the dead letter holds its text: that is for bugs. For an Evento that is
- * wrong, answer `reject(reason)`.
+ * Besides returning an outcome, a handler can call `store.append`, `emit.send`, `config.get` and
+ * `log.info`. It has no files, no network, no environment and no timers. An exception ends the call
+ * with a trap, and its text goes to the dead letter: exceptions are for bugs. For an invalid Evento
+ * return `reject(reason)`.
  *
- * Bytes are `Uint8Array`, and null where Kafka has null. Where the SDK takes bytes, it takes a
- * string as well, which becomes UTF-8. The columns that cross are described in wit/types.wit.
+ * Bytes are `Uint8Array`, or null where Kafka has null. Wherever the SDK takes bytes, it also takes
+ * a string, which it encodes as UTF-8. wit/types.wit describes the columns of a batch.
  */
 import hostConfig from "eventos:handler/config@1.0.0";
 import hostEmit from "eventos:handler/emit@1.0.0";
@@ -27,7 +27,7 @@ const INTEGER_ID = 8;
 const NO_TIMESTAMP = -1;
 const NOTHING = new Uint8Array();
 
-/** An Evento, or a tombstone, and the record that it came in: a view of the batch's columns. */
+/** An Evento or a tombstone, with its whole Kafka record: a view of the columns of the batch. */
 export class Evento {
   #batch;
   #index;
@@ -37,56 +37,56 @@ export class Evento {
     this.#index = index;
   }
 
-  /** The place in its batch. */
+  /** Index in the batch. */
   get index() {
     return this.#index;
   }
 
-  /** Escapes resolved; an integer in its own digits, as a text; empty for a tombstone. */
+  /** The `id` with escapes resolved. An integer is a string with all its digits. Empty for a tombstone. */
   get id() {
     return textAt(this.#batch.ids, this.#index);
   }
 
-  /** Whether the id is a JSON integer rather than a text. */
+  /** Whether the id is a JSON integer: `7`, not `"7"`. */
   get idIsInteger() {
     return this.#has(INTEGER_ID);
   }
 
-  /** Escapes resolved; empty for a tombstone. */
+  /** The `tipo` with escapes resolved. Empty for a tombstone. */
   get tipo() {
     return textAt(this.#batch.tipos, this.#index);
   }
 
-  /** Whether the value is null: then there is no Evento. */
+  /** Whether the value is null, so that there is no Evento. */
   get isTombstone() {
     return this.#has(NULL_VALUE);
   }
 
-  /** The record's key; null is not the same as empty. */
+  /** Key of the record, or null. Null differs from empty. */
   get key() {
     const { bytes, keyEnds } = this.#batch.records;
     return this.#has(NULL_KEY) ? null : slice(bytes, this.#start(), keyEnds[this.#index]);
   }
 
-  /** The Evento as it came, to the letter; null for a tombstone. */
+  /** The bytes of the Evento exactly as they were sent; null for a tombstone. */
   get value() {
     const { bytes, keyEnds, valueEnds } = this.#batch.records;
     return this.#has(NULL_VALUE) ? null : slice(bytes, keyEnds[this.#index], valueEnds[this.#index]);
   }
 
-  /** The value as a text; null for a tombstone. */
+  /** The value as a string; null for a tombstone. */
   get text() {
     const value = this.value;
     return value === null ? null : decode(value);
   }
 
-  /** The Evento, parsed; null for a tombstone. Numbers lose digits that `text` has. */
+  /** Returns the parsed Evento, or null for a tombstone. Numbers can lose digits that `text` has. */
   json() {
     const text = this.text;
     return text === null ? null : JSON.parse(text);
   }
 
-  /** `{ name, value }` in order, with duplicates and null values. */
+  /** The headers as `{ name, value }`, in order, including duplicates and null values. */
   get headers() {
     const { bytes, valueEnds, headerEnds, headerNameEnds, headerValueEnds, headerNulls } = this.#batch.records;
     const headers = [];
@@ -100,12 +100,12 @@ export class Evento {
     return headers;
   }
 
-  /** The value of the last header of this name; null if there is none, or it is null. */
+  /** Returns the value of the last header with this name, or null if there is none or its value is null. */
   header(name) {
     return this.headers.findLast((header) => header.name === name)?.value ?? null;
   }
 
-  /** Milliseconds since 1970-01-01 UTC; null if there is none. */
+  /** Timestamp in milliseconds since 1970-01-01 UTC; null if the record has none. */
   get timestamp() {
     const timestamp = Number(this.#batch.records.timestamps[this.#index]);
     return timestamp === NO_TIMESTAMP ? null : timestamp;
@@ -116,22 +116,22 @@ export class Evento {
     return this.#has(LOG_APPEND_TIME);
   }
 
-  /** Where it came from. */
+  /** Topic of the record. */
   get topic() {
     return this.#batch.topic;
   }
 
-  /** Where it came from. */
+  /** Partition of the record. */
   get partition() {
     return this.#batch.partition;
   }
 
-  /** Where it came from. */
+  /** Offset of the record in its partition. */
   get offset() {
     return Number(this.#batch.offsets[this.#index]);
   }
 
-  /** A copy of key, value, headers and timestamp: `{ ...evento.toRecord(), value: "…" }`. */
+  /** Returns a record with key, value, headers and timestamp, to modify: `{ ...evento.toRecord(), value: "…" }`. */
   toRecord() {
     const { key, value, headers, timestamp } = this;
     return { key, value, headers, timestamp };
@@ -141,7 +141,7 @@ export class Evento {
     return (this.#batch.records.flags[this.#index] & flag) !== 0;
   }
 
-  /** Where the record begins: where the one before it ended, at its last header or at its value. */
+  /** Returns where the record begins, which is where the previous one ends: after its last header or its value. */
   #start() {
     if (this.#index === 0) return 0;
     const { valueEnds, headerEnds, headerValueEnds } = this.#batch.records;
@@ -157,34 +157,34 @@ const REPLACE = 2;
 const RETRY = 3;
 const REJECT = 4;
 
-/** It goes on to the next handler unchanged. */
+/** Passes the Evento on to the next handler unchanged. */
 export const pass = () => ({ kind: PASS });
 
-/** It goes no further. */
+/** Ends the processing of the Evento. */
 export const drop = () => ({ kind: DROP });
 
 /**
- * 0 or more records go on in its place. A record is `{ value, key, headers, timestamp }`, of which all but
- * the value may be left out; each value is an Evento as JSON, or null for a tombstone.
+ * Passes 0 or more records on to the next handler instead. A record is `{ value, key, headers, timestamp }`; all
+ * members except the value are optional. Each value is an Evento as JSON, or null for a tombstone.
  */
 export const replace = (records) => ({ kind: REPLACE, records });
 
-/** A transient failure: it is handed in again. Its effects are discarded. */
+/** Asks the daemon to call the handler with the Evento again, for a transient failure. Discards its effects. */
 export const retry = (reason) => ({ kind: RETRY, reason });
 
-/** It goes to the dead letters with the reason. Its effects are discarded. */
+/** Sends the Evento to the dead-letter topic with the reason. Discards its effects. */
 export const reject = (reason) => ({ kind: REJECT, reason });
 
 let stored = [];
-// By topic, kept until the batch is answered so that they cross together.
+// The emitted records by topic, buffered until the end of the batch so that each topic takes one call.
 let emitted = new Map();
-// The index of the record that the handler is looking at; null while it starts.
-let inHand = null;
+// The index of the record that the handler is processing; null during init.
+let current = null;
 
 export const store = {
   /**
-   * Puts the Evento in the store that `GET /messages` serves. It counts when the whole batch has
-   * been answered, unless the outcome is retry or reject. A tombstone is passed over.
+   * Appends the Evento to the store that `GET /messages` serves. This takes effect when the call that
+   * handles the batch returns, unless the outcome is retry or reject. Ignores a tombstone.
    */
   append(evento) {
     if (!evento.isTombstone) stored.push(evento.index);
@@ -193,8 +193,9 @@ export const store = {
 
 export const emit = {
   /**
-   * Produces a record to a topic that the handler's `produce` setting names, on behalf of the
-   * Evento that caused it. A topic that is not permitted ends the call as an error does.
+   * Emits a record to a topic that is listed in the handler's `produce` setting, on behalf of `cause`.
+   * This takes effect when the call that handles the batch returns, unless the outcome of `cause` is
+   * retry or reject. Any other topic ends the call with a trap.
    */
   send(topic, cause, record) {
     if (!emitted.has(topic)) emitted.set(topic, { sources: [], records: [] });
@@ -204,24 +205,24 @@ export const emit = {
   },
 };
 
-/** The table `[handler.NAME.config]`: strings as they are, other values as JSON text. */
+/** The table `[handler.NAME.config]`. Strings are returned as they are, other values as JSON text. */
 export const config = {
-  /** One setting; null if it is not set. */
+  /** Returns one setting, or null if the key is not set. */
   get: (key) => hostConfig.get(key) ?? null,
-  /** `[key, value]` of every setting, by key ascending. */
+  /** Returns `[key, value]` of every setting, in ascending order of the keys. */
   all: () => hostConfig.all(),
 };
 
-/** A line in the daemon's log, with the handler's name, the partition and the offset. */
+/** Writes lines to the daemon's log, with the handler's name, the partition and the offset. */
 export const log = {
-  trace: (message) => hostLog.write("trace", inHand, String(message)),
-  debug: (message) => hostLog.write("debug", inHand, String(message)),
-  info: (message) => hostLog.write("info", inHand, String(message)),
-  warn: (message) => hostLog.write("warn", inHand, String(message)),
-  error: (message) => hostLog.write("error", inHand, String(message)),
+  trace: (message) => hostLog.write("trace", current, String(message)),
+  debug: (message) => hostLog.write("debug", current, String(message)),
+  info: (message) => hostLog.write("info", current, String(message)),
+  warn: (message) => hostLog.write("warn", current, String(message)),
+  error: (message) => hostLog.write("error", current, String(message)),
 };
 
-// The QuickJS that handlers are built with has no console; what is written for one goes to the log.
+// The QuickJS that handlers are built with has no console, so this one writes to the log.
 if (typeof globalThis.console === "undefined") {
   const line = (write) => (...parts) => write(parts.map(String).join(" "));
   globalThis.console = {
@@ -235,10 +236,11 @@ if (typeof globalThis.console === "undefined") {
 }
 
 /**
- * What a handler's file has to export. `answer` is called with each Evento; `start`, if there is
- * one, once in each new instance, and what it throws refuses the handler with its text.
+ * Returns the functions that the file of a handler must export. `handleEvento` is called with each Evento
+ * and returns an outcome. `start` is optional and called once in each new instance; if it throws, the
+ * daemon refuses to load the handler and reports the text.
  */
-export function handler(answer, start = () => {}) {
+export function handler(handleEvento, start = () => {}) {
   return {
     init() {
       try {
@@ -252,15 +254,15 @@ export function handler(answer, start = () => {}) {
       const outcomes = [];
       try {
         for (let index = 0; index < batch.offsets.length; index++) {
-          inHand = index;
-          outcomes.push(checked(answer(new Evento(batch, index))));
+          current = index;
+          outcomes.push(checked(handleEvento(new Evento(batch, index))));
         }
       } catch (error) {
-        // What the dead letter quotes; the error itself becomes a trap without a text.
-        log.error(told(error));
+        // The dead letter quotes this line, because the exception itself becomes a trap without a text.
+        log.error(describe(error));
         throw error;
       }
-      inHand = null;
+      current = null;
       flush();
       return columnsOf(outcomes);
     },
@@ -269,13 +271,13 @@ export function handler(answer, start = () => {}) {
 
 function checked(outcome) {
   if (typeof outcome?.kind !== "number") {
-    throw new TypeError(`${String(outcome)} is no outcome; answer pass(), drop(), …`);
+    throw new TypeError(`${String(outcome)} is not an outcome; return pass(), drop(), …`);
   }
   return outcome;
 }
 
-/** One line, since a log and a dead letter are read line by line: what, and where. */
-function told(error) {
+/** Returns the error and its location in one line, because logs and dead letters are read line by line. */
+function describe(error) {
   if (!(error instanceof Error)) return String(error);
   const place = error.stack?.split("\n").find((line) => line.trim() !== "");
   return `${error}${place ? ` ${place.trim()}` : ""}`.replaceAll("\n", " ");
@@ -342,12 +344,12 @@ function columnsOfRecords(records) {
   };
 }
 
-/** Pieces, one after another. */
+/** Bytes that are collected in pieces. */
 class Buffer {
   #pieces = [];
   #length = 0;
 
-  /** Answers the end. */
+  /** Appends a piece and returns the index after it. */
   push(piece) {
     const bytes = typeof piece === "string" ? encode(piece) : (piece ?? NOTHING);
     this.#pieces.push(bytes);
@@ -378,21 +380,20 @@ function textAt({ bytes, ends }, i) {
   return decode(slice(bytes, startOf(ends, i), ends[i]));
 }
 
+// QuickJS has neither TextEncoder nor TextDecoder, and its strings are UTF-16. Percent-encoding goes
+// through compiled code of the engine; ASCII, which is most input, takes a shorter path.
 
-// QuickJS has neither TextEncoder nor TextDecoder, and its strings are UTF-16. The way through
-// percent-encoding is its own, compiled code; ASCII, most of what comes, takes a shorter one.
-
-/** UTF-8; half of a surrogate pair becomes U+FFFD. */
+/** Returns the UTF-8 bytes of a string. A lone surrogate becomes U+FFFD. */
 export function encode(text) {
   if (/^[\0-\x7f]*$/.test(text)) return Uint8Array.from(text, (char) => char.charCodeAt(0));
   const escaped = unescape(encodeURIComponent(text.toWellFormed()));
   return Uint8Array.from(escaped, (char) => char.charCodeAt(0));
 }
 
-/** The text of bytes that are UTF-8, as ids, tipos, values and names of headers are. */
+/** Returns the string of UTF-8 bytes, which ids, tipos, values and header names always are. */
 export function decode(bytes) {
   let chars = "";
-  // In pieces: each byte is an argument of the call.
+  // Decode in pieces, because each byte is an argument of the call.
   for (let at = 0; at < bytes.length; at += 4096) {
     chars += String.fromCharCode(...bytes.subarray(at, at + 4096));
   }

@@ -1,10 +1,10 @@
-/* The handler of ../src in C. */
+/* The handler in ../src, written in C. */
 #include "eventos.h"
 
 static ev_outcome marked(const ev_record *record) {
     ev_header headers[16];
     size_t count = record->header_count;
-    if (count >= 16) return ev_reject(ev_text("it has more headers than are counted on"));
+    if (count >= 16) return ev_reject(ev_text("more than 15 headers"));
     for (size_t i = 0; i < count; i++) headers[i] = record->headers[i];
     headers[count] = (ev_header){ev_text("seen-by"), ev_text("bench")};
     ev_record more = *record;

@@ -1,4 +1,4 @@
-// The handler of ../src in JavaScript.
+// The handler in ../src, written in JavaScript.
 
 import { drop, handler, pass, replace } from "./eventos.js";
 

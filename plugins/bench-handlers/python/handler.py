@@ -1,4 +1,4 @@
-"""The handler of ../src in Python."""
+"""The handler in ../src, written in Python."""
 
 from eventos import Drop, Pass, Replace
 

@@ -1,5 +1,5 @@
-//! Looks at the tipo and the first byte of each Evento, and passes it on; one of the tipo "mark" with a header more.
-//! The same in C, JavaScript and Python lies beside it, for `cargo xtask bench handlers`.
+//! Reads the tipo and the first byte of each Evento and passes it on. An Evento of the tipo "mark" gets one more header.
+//! The folders beside this one hold the same handler in C, JavaScript and Python, for `cargo xtask bench handlers`.
 
 use eventos_sdk::{Evento, Outcome, handler};
 
@@ -22,8 +22,8 @@ mod tests {
     fn only_what_is_to_be_marked_changes() {
         let evento = |tipo: &str| Record::new(format!(r#"{{"id":1,"tipo":"{tipo}"}}"#)).key("k");
         let records = [evento("look"), evento("mark"), Record::tombstone("k")];
-        let ran = testing::run(super::handle, records);
+        let run = testing::run(super::handle, records);
         let marked = Outcome::replace([evento("mark").header("seen-by", "bench")]);
-        assert_eq!(ran.outcomes, [Outcome::Pass, marked, Outcome::Drop]);
+        assert_eq!(run.outcomes, [Outcome::Pass, marked, Outcome::Drop]);
     }
 }

@@ -1,5 +1,5 @@
-//! The contract that eventos does not have: a record an Evento. The same look as in
-//! `bench-columns`, so that the two can be timed side by side.
+//! A handler for a contract that eventos does not use: one WIT record per Evento. It reads the same fields as
+//! `bench-columns`, so that the boundary bench can compare the two.
 
 use bindings::{Evento, Guest, Outcome};
 
@@ -11,19 +11,19 @@ mod bindings {
     use super::Component;
 }
 
-/// The component.
+/// Component that is benchmarked.
 pub struct Component;
 
 impl Guest for Component {
     fn handle(eventos: Vec<Evento>) -> Vec<Outcome> {
-        eventos.iter().map(look).collect()
+        eventos.iter().map(outcome).collect()
     }
 }
 
-fn look(evento: &Evento) -> Outcome {
+fn outcome(evento: &Evento) -> Outcome {
     let header = evento.headers.first().map(|header| &header.value[..]);
-    let looked = [Some(evento.tipo.as_bytes()), Some(&evento.value), header];
-    match looked.into_iter().flatten().filter_map(<[u8]>::first).min() {
+    let fields = [Some(evento.tipo.as_bytes()), Some(&evento.value), header];
+    match fields.into_iter().flatten().filter_map(<[u8]>::first).min() {
         Some(b'!') => Outcome::Drop,
         _ => Outcome::Pass,
     }

@@ -1,14 +1,14 @@
-//! Adds members to Eventos, after those that they have, which stay as they are to the letter.
+//! Adds members to the end of Eventos. The existing members stay unchanged, byte for byte.
 //!
 //! ```toml
 //! [handler.enrich]
 //! config = { members = { source = "usgs", level = 3 }, record = { partition = "partition", at = "timestamp" } }
 //! ```
 //!
-//! `members` are added with their values, which may be any that JSON has. `record` adds what the record around the
-//! Evento knows: for each name one of `"topic"`, `"partition"`, `"offset"` and `"timestamp"` (milliseconds since
-//! 1970-01-01 UTC, or null). What an Evento has already is neither changed nor added again. Key, headers and timestamp of the
-//! record stay. Tombstones pass.
+//! `members` adds members with fixed values, which may be any JSON. `record` adds members with values from the Kafka
+//! record: each name maps to `"topic"`, `"partition"`, `"offset"` or `"timestamp"` (milliseconds since 1970-01-01 UTC,
+//! or null). A member that an Evento already has is neither changed nor added again. Key, headers and timestamp of the
+//! record stay. Tombstones pass unchanged.
 
 use std::collections::BTreeMap;
 
@@ -37,12 +37,13 @@ enum Field {
     Timestamp,
 }
 
-/// What to add, in the order of the names.
-struct Enrich(BTreeMap<String, Added>);
+/// The members to add, in the order of their names.
+struct Enrich(BTreeMap<String, MemberValue>);
 
-enum Added {
-    /// This JSON.
+enum MemberValue {
+    /// A fixed JSON text.
     Json(String),
+    /// A field of the Kafka record.
     Field(Field),
 }
 
@@ -51,25 +52,25 @@ impl Enrich {
         let Settings { members, record } = config::typed()?;
         if let Some(name) = members.keys().find(|name| record.contains_key(*name)) {
             return Err(format!(
-                "{name:?} is both in `members` and in `record`: take it out of one"
+                "{name:?} is in both `members` and `record`: remove it from one of them"
             ));
         }
         let members = members
             .into_iter()
-            .map(|(name, value)| (name, Added::Json(value.to_string())));
+            .map(|(name, value)| (name, MemberValue::Json(value.to_string())));
         let record = record
             .into_iter()
-            .map(|(name, field)| (name, Added::Field(field)));
+            .map(|(name, field)| (name, MemberValue::Field(field)));
         let added: BTreeMap<_, _> = members.chain(record).collect();
         if added.is_empty() {
-            return Err("there is nothing to add: set `members`, `record` or both".to_owned());
+            return Err("no members to add: set `members`, `record` or both".to_owned());
         }
         if let Some(name) = ["id", "tipo"]
             .iter()
             .find(|name| added.contains_key(**name))
         {
             return Err(format!(
-                "every Evento has a member {name:?}, so it can never be added: choose another name"
+                "cannot add a member {name:?}, which every Evento already has: choose another name"
             ));
         }
         Ok(Self(added))
@@ -79,16 +80,18 @@ impl Enrich {
         let Some(text) = evento.text() else {
             return Outcome::Pass;
         };
-        let has: BTreeMap<String, IgnoredAny> = match evento.json() {
+        let existing: BTreeMap<String, IgnoredAny> = match evento.json() {
             Ok(members) => members,
-            Err(error) => return Outcome::reject(format!("its members cannot be read: {error}")),
+            Err(error) => {
+                return Outcome::reject(format!("cannot read the members of the Evento: {error}"));
+            }
         };
         let mut missing = self
             .0
             .iter()
-            .filter(|(name, _)| !has.contains_key(*name))
+            .filter(|(name, _)| !existing.contains_key(*name))
             .peekable();
-        // An object ends with a brace; blanks may follow.
+        // The text ends with the closing brace of the object, possibly followed by white space.
         let Some((members, end)) = text.rfind('}').map(|at| text.split_at(at)) else {
             return Outcome::Pass;
         };
@@ -96,18 +99,18 @@ impl Enrich {
             return Outcome::Pass;
         }
         let mut enriched = members.to_owned();
-        for (name, added) in missing {
+        for (name, value) in missing {
             enriched.push(',');
             enriched.push_str(&Value::from(name.as_str()).to_string());
             enriched.push(':');
-            enriched.push_str(&added.json(evento));
+            enriched.push_str(&value.json(evento));
         }
         enriched.push_str(end);
         Outcome::replace([evento.to_record().value(enriched)])
     }
 }
 
-impl Added {
+impl MemberValue {
     fn json(&self, evento: &Evento) -> String {
         match self {
             Self::Json(json) => json.clone(),
@@ -139,7 +142,7 @@ mod tests {
         let sismo = |value: &str| Record::new(value).key("k").header("h", "v").timestamp(7);
         let bare = Record::new(r#"{"id":2,"tipo":"x"}"#);
         let records = [sismo(value), bare, Record::tombstone("k")];
-        let ran = testing::run(|evento| enrich.handle(evento), records);
+        let run = testing::run(|evento| enrich.handle(evento), records);
         let enriched = "{ \"tipo\":\"\\u0073ismo\", \"n\":1.10 ,\"id\":1,\"s\":\"}\"\t,\"a\\\"\":[1,{\"b\":null}],\"o\":0,\"p\":0,\"t\":7,\"to\":\"eventos\"} \n";
         let bare =
             r#"{"id":2,"tipo":"x","a\"":[1,{"b":null}],"o":1,"p":0,"t":null,"to":"eventos"}"#;
@@ -148,7 +151,7 @@ mod tests {
             Outcome::replace([Record::new(bare)]),
             Outcome::Pass,
         ];
-        assert_eq!(ran.outcomes, expected);
+        assert_eq!(run.outcomes, expected);
     }
 
     #[test]
@@ -158,9 +161,9 @@ mod tests {
             r#"{"id":1,"tipo":"x","\u0061":0}"#,
             r#"{"id":1,"tipo":"x","a":null,"b":1e400}"#,
         ];
-        let ran = testing::run(|evento| enrich.handle(evento), values.map(Record::new));
+        let run = testing::run(|evento| enrich.handle(evento), values.map(Record::new));
         let partly = Record::new(r#"{"id":1,"tipo":"x","\u0061":0,"b":2}"#);
-        assert_eq!(ran.outcomes, [Outcome::replace([partly]), Outcome::Pass]);
+        assert_eq!(run.outcomes, [Outcome::replace([partly]), Outcome::Pass]);
     }
 
     #[test]
@@ -168,19 +171,19 @@ mod tests {
         let error = |members, record| enrich(members, record).err().expect("refused");
         assert_eq!(
             error("{}", "{}"),
-            "there is nothing to add: set `members`, `record` or both"
+            "no members to add: set `members`, `record` or both"
         );
         assert_eq!(
             error(r#"{"id":1}"#, "{}"),
-            "every Evento has a member \"id\", so it can never be added: choose another name"
+            "cannot add a member \"id\", which every Evento already has: choose another name"
         );
         assert_eq!(
             error(r#"{"p":1}"#, r#"{"p":"partition"}"#),
-            "\"p\" is both in `members` and in `record`: take it out of one"
+            "\"p\" is in both `members` and `record`: remove it from one of them"
         );
         assert_eq!(
             error("{}", r#"{"p":"partitoin"}"#),
-            "its settings do not fit: `record`: unknown variant `partitoin`, expected one of `topic`, `partition`, `offset`, `timestamp`"
+            "invalid settings: `record`: unknown variant `partitoin`, expected one of `topic`, `partition`, `offset`, `timestamp`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Comparing a value of an Evento with one of the settings.
+//! Compares a value of an Evento with the setting `value`.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -22,18 +22,18 @@ pub enum Op {
     AtLeast,
 }
 
-/// Whether `json op value`, where `json` is the text of a JSON value and says how the two are compared.
+/// Returns whether `json op value` holds. `json` is the text of a JSON value; its type decides how the two are compared.
 pub fn holds(json: &str, op: Op, value: &str) -> bool {
     match json.as_bytes().first() {
         Some(b'"') => {
             let text: Option<Text> = serde_json::from_str(json).ok();
-            op.takes(text.map(|text| (*text.0).cmp(value)))
+            op.accepts(text.map(|text| (*text.0).cmp(value)))
         }
-        Some(b'-' | b'0'..=b'9') => op.takes(numbers(json, value)),
+        Some(b'-' | b'0'..=b'9') => op.accepts(compare_numbers(json, value)),
         _ => {
-            let read = |json| serde_json::from_str::<Value>(json).ok();
-            let equal = read(value).is_some_and(|value| read(json) == Some(value));
-            op.takes(equal.then_some(Ordering::Equal))
+            let parse = |json| serde_json::from_str::<Value>(json).ok();
+            let equal = parse(value).is_some_and(|value| parse(json) == Some(value));
+            op.accepts(equal.then_some(Ordering::Equal))
         }
     }
 }
@@ -41,8 +41,8 @@ pub fn holds(json: &str, op: Op, value: &str) -> bool {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Integers to the last digit, others as 64-bit floating point.
-fn numbers(left: &str, right: &str) -> Option<Ordering> {
+/// Compares two integers exactly and other numbers as 64-bit floating point. Returns `None` if `right` is not a number.
+fn compare_numbers(left: &str, right: &str) -> Option<Ordering> {
     if let (Ok(left), Ok(right)) = (left.parse::<i128>(), right.parse::<i128>()) {
         return Some(left.cmp(&right));
     }
@@ -51,8 +51,8 @@ fn numbers(left: &str, right: &str) -> Option<Ordering> {
 }
 
 impl Op {
-    /// Whether it holds of two values in this order; what has no order is only unequal.
-    fn takes(self, order: Option<Ordering>) -> bool {
+    /// Returns whether the operator holds for two values that compare like this. Without an order only `!=` holds.
+    fn accepts(self, order: Option<Ordering>) -> bool {
         match self {
             Self::Equal => order == Some(Ordering::Equal),
             Self::Unequal => order != Some(Ordering::Equal),

@@ -1,17 +1,18 @@
-//! Keeps or drops Eventos by their tipo, by a value in them, or by both.
+//! Keeps or drops Eventos by their tipo, by a value in them, or both.
 //!
 //! ```toml
 //! [handler.filter]
 //! config = { tipos = ["earthquake"], pointer = "/mag", op = ">=", value = 5.0 }
 //! ```
 //!
-//! An Evento *matches* if its tipo is one of `tipos`, and if the value at `pointer` compares to `value` as `op` says
-//! (`==`, `!=`, `<`, `<=`, `>`, `>=`); without `op` it is enough that there is one. Either of the two may be left
-//! out. What matches goes on and the rest is dropped; with `action = "drop"` it is the other way round. Tombstones
-//! go on.
+//! An Evento *matches* if its tipo is one of `tipos` and the value at `pointer` compares to `value` as `op` says
+//! (`==`, `!=`, `<`, `<=`, `>`, `>=`). Without `op`, it is enough that there is a value at `pointer`. Either of the two
+//! conditions may be left out. Matching Eventos pass and all others are dropped; with `action = "drop"` it is the
+//! other way round. Tombstones always pass.
 //!
-//! The value in the Evento says how it is compared: a number as a number, a string as text, and `true`, `null` and
-//! all else as JSON, for equality alone. Where there is nothing at `pointer`, nothing matches.
+//! The type of the value in the Evento decides how it is compared: numbers as numbers, strings as text, and all other
+//! values (`true`, `null`, arrays, objects) as JSON, only for equality. An Evento without a value at `pointer` does
+//! not match.
 
 mod compare;
 
@@ -41,45 +42,54 @@ enum Action {
     Drop,
 }
 
-/// What was read of the settings, and holds together.
+/// The validated settings.
 struct Filter {
     action: Action,
     tipos: Option<Vec<String>>,
-    found: Option<Found>,
+    condition: Option<Condition>,
 }
 
-/// A value has to be at the pointer, and to compare.
-struct Found {
+/// A condition on the value at a pointer. Without a comparison it only has to exist.
+struct Condition {
     pointer: Pointer,
-    compared: Option<(Op, String)>,
+    comparison: Option<(Op, String)>,
 }
 
 impl Filter {
     fn new() -> Result<Self, String> {
         let settings: Settings = config::typed()?;
-        let compared = match (settings.op, settings.value) {
+        let comparison = match (settings.op, settings.value) {
             (Some(op), Some(value)) => Some((op, value)),
             (None, None) => None,
-            (Some(_), None) => return Err("`op` needs a `value` to compare to".to_owned()),
+            (Some(_), None) => {
+                return Err("`op` is set without `value`: set the `value` to compare to".to_owned());
+            }
             (None, Some(_)) => {
-                return Err("`value` needs an `op`, such as \"==\" or \">=\"".to_owned());
+                return Err(
+                    "`value` is set without `op`: set an `op`, such as \"==\" or \">=\"".to_owned(),
+                );
             }
         };
-        let found = match (settings.pointer, compared) {
-            (Some(pointer), compared) => Some(Found { pointer, compared }),
+        let condition = match (settings.pointer, comparison) {
+            (Some(pointer), comparison) => Some(Condition {
+                pointer,
+                comparison,
+            }),
             (None, None) => None,
             (None, Some(_)) => {
-                return Err("`op` needs a `pointer`, such as \"/mag\"".to_owned());
+                return Err(
+                    "`op` is set without `pointer`: set a `pointer`, such as \"/mag\"".to_owned(),
+                );
             }
         };
-        if settings.tipos.is_none() && found.is_none() {
-            return Err("there is nothing to filter by: set `tipos`, `pointer` or both".to_owned());
+        if settings.tipos.is_none() && condition.is_none() {
+            return Err("no condition to filter by: set `tipos`, `pointer` or both".to_owned());
         }
         let (action, tipos) = (settings.action, settings.tipos);
         Ok(Self {
             action,
             tipos,
-            found,
+            condition,
         })
     }
 
@@ -93,16 +103,17 @@ impl Filter {
 
     fn matches(&self, evento: &Evento) -> bool {
         let tipos = self.tipos.as_ref();
-        // The tipo first, for it costs nothing to look at.
+        let condition = self.condition.as_ref();
+        // The tipo is checked first because the daemon has already extracted it.
         tipos.is_none_or(|tipos| tipos.iter().any(|tipo| tipo == evento.tipo()))
-            && self.found.as_ref().is_none_or(|found| found.is_in(evento))
+            && condition.is_none_or(|condition| condition.holds(evento))
     }
 }
 
-impl Found {
-    fn is_in(&self, evento: &Evento) -> bool {
-        let found = evento.at(&self.pointer);
-        found.is_some_and(|json| match &self.compared {
+impl Condition {
+    fn holds(&self, evento: &Evento) -> bool {
+        let value = evento.at(&self.pointer);
+        value.is_some_and(|json| match &self.comparison {
             None => true,
             Some((op, value)) => compare::holds(json, *op, value),
         })

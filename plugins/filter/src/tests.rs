@@ -1,4 +1,4 @@
-//! The settings and what they let through.
+//! Tests of the settings and of the Eventos that pass.
 
 use eventos_sdk::{Outcome, Record, testing};
 
@@ -11,12 +11,12 @@ fn filter(settings: &[(&str, &str)]) -> Result<Filter, String> {
     Filter::new()
 }
 
-/// Whether an Evento with this value at `/v` goes on.
+/// Returns whether an Evento with this value at `/v` passes.
 fn passes(settings: &[(&str, &str)], value: &str) -> bool {
     let filter = filter(settings).expect("the settings fit");
     let evento = Record::new(format!(r#"{{"id":1,"tipo":"sismo","v":{value}}}"#));
-    let ran = testing::run(|evento| filter.handle(evento), [evento]);
-    ran.outcomes == [Outcome::Pass]
+    let run = testing::run(|evento| filter.handle(evento), [evento]);
+    run.outcomes == [Outcome::Pass]
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn what_matches_can_be_dropped_instead() {
         Record::new(r#"{"id":1,"tipo":"x"}"#),
         Record::tombstone("1"),
     ];
-    let ran = testing::run(|evento| filter.handle(evento), records);
-    assert_eq!(ran.outcomes, [Outcome::Drop, Outcome::Pass, Outcome::Pass]);
+    let run = testing::run(|evento| filter.handle(evento), records);
+    assert_eq!(run.outcomes, [Outcome::Drop, Outcome::Pass, Outcome::Pass]);
 }
 
 #[test]
@@ -83,19 +83,22 @@ fn settings_that_say_too_little_are_refused() {
     let error = |settings: &[(&str, &str)]| filter(settings).err().expect("refused");
     assert_eq!(
         error(&[]),
-        "there is nothing to filter by: set `tipos`, `pointer` or both"
+        "no condition to filter by: set `tipos`, `pointer` or both"
     );
-    assert_eq!(error(&[("op", ">=")]), "`op` needs a `value` to compare to");
+    assert_eq!(
+        error(&[("op", ">=")]),
+        "`op` is set without `value`: set the `value` to compare to"
+    );
     assert_eq!(
         error(&[("value", "5")]),
-        "`op` needs a `pointer`, such as \"/mag\""
+        "`op` is set without `pointer`: set a `pointer`, such as \"/mag\""
     );
     assert_eq!(
         error(&[("pointer", "mag")]),
-        r#"its settings do not fit: `pointer`: "mag" is no JSON pointer: begin it with a slash, as in "/mag""#
+        r#"invalid settings: `pointer`: "mag" is not a JSON pointer: it must begin with a slash, as in "/mag""#
     );
     assert_eq!(
         error(&[("pointer", "/mag"), ("op", "=>")]),
-        "its settings do not fit: `op`: unknown variant `=>`, expected one of `==`, `!=`, `<`, `<=`, `>`, `>=`"
+        "invalid settings: `op`: unknown variant `=>`, expected one of `==`, `!=`, `<`, `<=`, `>`, `>=`"
     );
 }

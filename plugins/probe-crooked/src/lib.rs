@@ -1,5 +1,5 @@
-//! A handler for the host's tests that answers past the SDK, and wrongly: what is wrong, the `tipo` of an Evento in
-//! the batch says. Every other Evento passes, if it is in a batch without such a one.
+//! A handler for the host's tests that bypasses the SDK and violates the contract. The `tipo` of an Evento says how; it
+//! spoils the outcomes of its whole batch. In a batch without such an Evento, everything passes.
 
 #![cfg(target_family = "wasm")]
 
@@ -21,35 +21,36 @@ impl Guest for Crooked {
             kinds: vec![0; records],
             ..Outcomes::default()
         };
-        let wrong = tipos(&batch.tipos).find_map(|tipo| answer(tipo, passing()));
-        wrong.unwrap_or_else(passing)
+        let invalid = tipos(&batch.tipos).find_map(|tipo| spoil(tipo, passing()));
+        invalid.unwrap_or_else(passing)
     }
 }
 
 bindings::export!(Crooked with_types_in bindings);
 
-fn answer(tipo: &[u8], mut answer: Outcomes) -> Option<Outcomes> {
+/// Returns the outcomes with the violation that `tipo` names, or `None` if it names none.
+fn spoil(tipo: &[u8], mut outcomes: Outcomes) -> Option<Outcomes> {
     let reject = |bytes: &[u8], end| Texts {
         bytes: bytes.to_vec(),
         ends: vec![end],
     };
     match tipo {
-        b"fewer" => answer.kinds.clear(),
-        b"more" => answer.kinds.push(0),
-        b"unknown" => answer.kinds[0] = 9,
+        b"fewer" => outcomes.kinds.clear(),
+        b"more" => outcomes.kinds.push(0),
+        b"unknown" => outcomes.kinds[0] = 9,
         b"no-utf8" => {
-            answer.kinds[0] = 4;
-            answer.reasons = reject(b"\xff", 1);
+            outcomes.kinds[0] = 4;
+            outcomes.reasons = reject(b"\xff", 1);
         }
-        b"no-reason" => answer.kinds[0] = 4,
+        b"no-reason" => outcomes.kinds[0] = 4,
         b"beyond" => {
-            answer.kinds[0] = 4;
-            answer.reasons = reject(b"why", u32::MAX);
+            outcomes.kinds[0] = 4;
+            outcomes.reasons = reject(b"why", u32::MAX);
         }
         b"record-beyond" => {
-            answer.kinds[0] = 2;
-            answer.replacement_ends = vec![1];
-            answer.replacements = Records {
+            outcomes.kinds[0] = 2;
+            outcomes.replacement_ends = vec![1];
+            outcomes.replacements = Records {
                 key_ends: vec![0],
                 value_ends: vec![u32::MAX],
                 flags: vec![0],
@@ -59,12 +60,12 @@ fn answer(tipo: &[u8], mut answer: Outcomes) -> Option<Outcomes> {
             };
         }
         b"replacements-beyond" => {
-            answer.kinds[0] = 2;
-            answer.replacement_ends = vec![u32::MAX];
+            outcomes.kinds[0] = 2;
+            outcomes.replacement_ends = vec![u32::MAX];
         }
         _ => return None,
     }
-    Some(answer)
+    Some(outcomes)
 }
 
 fn tipos(texts: &Texts) -> impl Iterator<Item = &[u8]> {

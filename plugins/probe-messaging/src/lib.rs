@@ -1,6 +1,7 @@
-//! A component as others write them: it knows messages, and nothing of Eventos. What it does, the `tipo` in its data says.
+//! A handler for the host's tests: a component for the standard `wasi:messaging`, which does not know Eventos. The
+//! `tipo` in the data of each message says what it does.
 
-// Its export has a name that a native linker does not take.
+// A native linker rejects the name of the export.
 #![cfg(target_family = "wasm")]
 
 use std::{fmt::Write as _, hint::black_box};
@@ -26,7 +27,7 @@ mod bindings {
     use super::Component;
 }
 
-/// The component.
+/// The component that exports `wasi:messaging/incoming-handler`.
 pub struct Component;
 
 impl Guest for Component {
@@ -41,29 +42,29 @@ impl Guest for Component {
 fn act(tipo: &str, message: Message) -> Result<(), Error> {
     let client = Client::connect("whatever")?;
     match tipo {
-        "seen" => Err(Error::Other(seen(&message))),
+        "seen" => Err(Error::Other(describe(&message))),
         "timeout" => Err(Error::Timeout),
         "connection" => Err(Error::Connection("gone".to_owned())),
         "denied" => Err(Error::PermissionDenied("not you".to_owned())),
         "other" => Err(Error::Other("no good".to_owned())),
-        "emit" => producer::send(&client, "alertas", made()),
+        "emit" => producer::send(&client, "alertas", new_message()),
         "forward" => producer::send(&client, "alertas", message),
         "emit-error" => {
-            producer::send(&client, "alertas", made())?;
+            producer::send(&client, "alertas", new_message())?;
             Err(Error::Other("emitted in vain".to_owned()))
         }
         "emit-panic" => {
-            producer::send(&client, "alertas", made())?;
+            producer::send(&client, "alertas", new_message())?;
             panic!("asked to panic")
         }
-        "emit-forbidden" => producer::send(&client, "forbidden", made()),
+        "emit-forbidden" => producer::send(&client, "forbidden", new_message()),
         "request" => {
             let options = RequestOptions::new();
             options.set_timeout_ms(1);
             options.set_expected_replies(1);
             request_reply::request(&client, "alertas", &message, Some(options)).map(drop)
         }
-        "reply" => request_reply::reply(&message, made()),
+        "reply" => request_reply::reply(&message, new_message()),
         "flood" => flood(&client),
         "hoard" => hoard(),
         "spin" => loop {
@@ -73,17 +74,17 @@ fn act(tipo: &str, message: Message) -> Result<(), Error> {
     }
 }
 
-/// All that a message says.
-fn seen(message: &Message) -> String {
-    let mut seen = format!("{:?} {:?}", message.topic(), message.content_type());
+/// Returns the topic, content type and metadata of a message.
+fn describe(message: &Message) -> String {
+    let mut text = format!("{:?} {:?}", message.topic(), message.content_type());
     for (key, value) in message.metadata().unwrap_or_default() {
-        let _ = write!(seen, " {key}={value}");
+        let _ = write!(text, " {key}={value}");
     }
-    seen
+    text
 }
 
-/// A message of its own, by every way to make it so.
-fn made() -> Message {
+/// Creates a message with every function that modifies one.
+fn new_message() -> Message {
     let message = Message::new(b"first");
     assert_eq!((message.topic(), message.metadata()), (None, None));
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -100,7 +101,7 @@ fn made() -> Message {
     message
 }
 
-/// Sends without end.
+/// Sends messages without end.
 fn flood(client: &Client) -> Result<(), Error> {
     let data = vec![0; 1 << 16];
     loop {
@@ -108,7 +109,7 @@ fn flood(client: &Client) -> Result<(), Error> {
     }
 }
 
-/// Keeps every message that it makes; its own memory stays small.
+/// Creates messages without end and keeps them all. The guest's own memory stays small.
 fn hoard() -> ! {
     let data = vec![0; 1 << 20];
     loop {

@@ -1,10 +1,10 @@
 /*
- * The probe of ../src in C: each Evento is treated as its `tipo` says. The suite
+ * The probe in ../src, written in C: the `tipo` of each Evento says what to do with it. The suite
  * host/tests/suite/handlers/languages.rs runs it with the same expectations as the others.
  */
 #include "eventos.h"
 
-/* Bytes as Rust's `escape_ascii` writes them. */
+/* Returns bytes in the form of Rust's `escape_ascii`. */
 static ev_bytes escaped(ev_bytes bytes) {
     ev_bytes out = ev_text("");
     for (size_t i = 0; i < bytes.len; i++) {
@@ -24,9 +24,9 @@ static ev_bytes quoted(ev_bytes bytes) {
     return ev_format("\"%.*s\"", EV_ARG(escaped(bytes)));
 }
 
-static const char *yes(bool is) { return is ? "true" : "false"; }
+static const char *bool_text(bool is) { return is ? "true" : "false"; }
 
-static ev_bytes described(const ev_evento *evento) {
+static ev_bytes describe(const ev_evento *evento) {
     const ev_record *record = &evento->record;
     ev_bytes headers = ev_text("");
     for (size_t i = 0; i < record->header_count; i++) {
@@ -37,9 +37,9 @@ static ev_bytes described(const ev_evento *evento) {
     ev_bytes timestamp = record->timestamp == EV_NO_TIMESTAMP ? ev_text("None") : ev_format("Some(%lld)", record->timestamp);
     return ev_format("id=\"%.*s\"; integer=%s; tipo=\"%.*s\"; key=%.*s; value=%.*s; headers=[%.*s]; timestamp=%.*s; "
                      "log_append_time=%s; tombstone=%s; topic=%.*s; partition=%d; offset=%lld",
-                     EV_ARG(evento->id), yes(evento->id_is_integer), EV_ARG(evento->tipo), EV_ARG(quoted(record->key)),
-                     EV_ARG(quoted(record->value)), EV_ARG(headers), EV_ARG(timestamp), yes(evento->log_append_time),
-                     yes(evento->is_tombstone), EV_ARG(evento->topic), evento->partition, evento->offset);
+                     EV_ARG(evento->id), bool_text(evento->id_is_integer), EV_ARG(evento->tipo), EV_ARG(quoted(record->key)),
+                     EV_ARG(quoted(record->value)), EV_ARG(headers), EV_ARG(timestamp), bool_text(evento->log_append_time),
+                     bool_text(evento->is_tombstone), EV_ARG(evento->topic), evento->partition, evento->offset);
 }
 
 static ev_bytes settings(void) {
@@ -52,7 +52,7 @@ static ev_bytes settings(void) {
     return ev_format("[%.*s]", EV_ARG(out));
 }
 
-/* Key, headers and timestamp of the source, and a value of its own. */
+/* Returns a record with a new value and the key, headers and timestamp of its source. */
 static ev_record part(const ev_evento *evento, int number) {
     ev_record record = evento->record;
     record.value = ev_format("{\"id\":\"part-%d\",\"tipo\":\"part\",\"of\":%.*s}", number, EV_ARG(record.value));
@@ -88,8 +88,8 @@ static int recurse(volatile int *levels) {
     return frame[0] == 0 ? 0 : recurse(frame) + frame[0];
 }
 
-/* What follows an effect, so that a test can see whether the effect counts. */
-static ev_outcome after(ev_bytes tipo) {
+/* Ends the handling after an effect as the suffix of the tipo says, so that a test can see whether the effect counts. */
+static ev_outcome outcome_after_effect(ev_bytes tipo) {
     if (tipo.len > 7 && ev_is((ev_bytes){tipo.data + tipo.len - 7, 7}, "-reject"))
         return ev_reject(ev_text("rejected after an effect"));
     if (tipo.len > 6 && ev_is((ev_bytes){tipo.data + tipo.len - 6, 6}, "-retry"))
@@ -123,7 +123,7 @@ ev_outcome handle(const ev_evento *evento) {
     if (ev_is(tipo, "echo")) return ev_replace(&evento->record, 1);
     if (ev_is(tipo, "retry")) return ev_retry(ev_format("%.*s is asked to be retried", EV_ARG(id)));
     if (ev_is(tipo, "reject")) return ev_reject(ev_format("%.*s is asked to be rejected", EV_ARG(id)));
-    if (ev_is(tipo, "headers")) return ev_reject(described(evento));
+    if (ev_is(tipo, "headers")) return ev_reject(describe(evento));
     if (ev_is(tipo, "config")) return ev_reject(settings());
     if (ev_is(tipo, "panic")) ev_panic("asked to panic");
     if (ev_is(tipo, "spin"))
@@ -136,7 +136,7 @@ ev_outcome handle(const ev_evento *evento) {
     }
     if (begins(tipo, "store")) {
         ev_store(evento);
-        return after(tipo);
+        return outcome_after_effect(tipo);
     }
     if (ev_is(tipo, "emit-forbidden")) {
         emit(evento, ev_text("forbidden"));
@@ -144,13 +144,13 @@ ev_outcome handle(const ev_evento *evento) {
     }
     if (begins(tipo, "emit")) {
         emit(evento, ev_config(ev_text("emit_to")));
-        return after(tipo);
+        return outcome_after_effect(tipo);
     }
     if (begins(tipo, "log")) {
         static const char *const levels[] = {"trace", "debug", "info", "warn", "error"};
         for (enum ev_level level = EV_TRACE; level <= EV_ERROR; level++)
             ev_log(level, "%.*s at %s", EV_ARG(id), levels[level]);
-        return after(tipo);
+        return outcome_after_effect(tipo);
     }
     return ev_pass();
 }

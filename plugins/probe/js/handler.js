@@ -1,16 +1,16 @@
-// The probe of ../src in JavaScript: each Evento is treated as its `tipo` says. The suite
+// The probe in ../src, written in JavaScript: the `tipo` of each Evento says what to do with it. The suite
 // host/tests/suite/handlers/languages.rs runs it with the same expectations as the others.
 
 import { config, drop, emit, handler, log, pass, reject, replace, retry, store } from "./eventos.js";
 
-export const { init, handle } = handler(answer, start);
+export const { init, handle } = handler(handleEvento, start);
 
 function start() {
   const text = config.get("fail_init");
   if (text !== null) throw new Error(`fail_init is set: ${text}`);
 }
 
-function answer(evento) {
+function handleEvento(evento) {
   const tipo = evento.isTombstone ? config.get("tombstone") : evento.tipo;
   switch (tipo) {
     case "drop":
@@ -30,7 +30,7 @@ function answer(evento) {
     case "reject":
       return reject(`${evento.id} is asked to be rejected`);
     case "headers":
-      return reject(described(evento));
+      return reject(describe(evento));
     case "config":
       return reject(`[${config.all().map(([key, value]) => `("${key}", "${value}")`).join(", ")}]`);
     case "panic":
@@ -47,20 +47,20 @@ function answer(evento) {
     case "store-retry":
     case "store-panic":
       store.append(evento);
-      return after(tipo);
+      return outcomeAfterEffect(tipo);
     case "emit-forbidden":
-      emit.send("forbidden", evento, made(evento));
+      emit.send("forbidden", evento, fullRecord(evento));
       return pass();
     case "emit":
     case "emit-reject":
     case "emit-retry":
     case "emit-panic":
-      emit.send(config.get("emit_to"), evento, made(evento));
-      return after(tipo);
+      emit.send(config.get("emit_to"), evento, fullRecord(evento));
+      return outcomeAfterEffect(tipo);
     case "log":
     case "log-panic":
       for (const level of ["trace", "debug", "info", "warn", "error"]) log[level](`${evento.id} at ${level}`);
-      return after(tipo);
+      return outcomeAfterEffect(tipo);
     case "js-print":
       console.log("out of JavaScript");
       return reject("printed");
@@ -71,8 +71,8 @@ function answer(evento) {
   }
 }
 
-/** What follows an effect, so that a test can see whether the effect counts. */
-function after(tipo) {
+/** Ends the handling after an effect as the suffix of the tipo says, so that a test can see whether the effect counts. */
+function outcomeAfterEffect(tipo) {
   if (tipo.endsWith("-reject")) return reject("rejected after an effect");
   if (tipo.endsWith("-retry")) return retry("retried after an effect");
   if (tipo.endsWith("-panic")) throw new Error("panicked after an effect");
@@ -83,13 +83,13 @@ function recurse(levels) {
   return recurse(levels + 1) + levels;
 }
 
-/** Key, headers and timestamp of the source, and a value of its own. */
+/** Returns a record with a new value and the key, headers and timestamp of its source. */
 function part(evento, number) {
   return { ...evento.toRecord(), value: `{"id":"part-${number}","tipo":"part","of":${evento.text}}` };
 }
 
-/** A record with all that a record can have. */
-function made(evento) {
+/** Returns a record with every part that a record can have. */
+function fullRecord(evento) {
   const headers = [
     { name: "a", value: "1" },
     { name: "nothing", value: null },
@@ -98,7 +98,7 @@ function made(evento) {
   return { key: `key of ${evento.id}`, value: evento.value, headers, timestamp: 1_700_000_000_000 };
 }
 
-function described(evento) {
+function describe(evento) {
   const headers = evento.headers.map(({ name, value }) => `${name}=${quoted(value)}`).join(", ");
   const members = {
     id: `"${evento.id}"`,
@@ -119,7 +119,7 @@ function described(evento) {
     .join("; ");
 }
 
-/** Bytes as Rust's `escape_ascii` writes them. */
+/** Returns bytes in the form of Rust's `escape_ascii`. */
 function quoted(bytes) {
   if (bytes === null) return "null";
   const escaped = Array.from(bytes, (byte) => {

@@ -1,7 +1,7 @@
-"""The probe of ../src in Python: each Evento is treated as its `tipo` says. The suite
+"""The probe in ../src, written in Python: the `tipo` of each Evento says what to do with it. The suite
 host/tests/suite/handlers/languages.rs runs it with the same expectations as the others."""
 
-import beyond
+import stdlib
 from eventos import Drop, Header, Pass, Record, Reject, Replace, Retry, config, emit, log, store
 
 
@@ -29,7 +29,7 @@ def handle(evento):
         case "reject":
             return Reject(f"{evento.id} is asked to be rejected")
         case "headers":
-            return Reject(described(evento))
+            return Reject(describe(evento))
         case "config":
             return Reject("[" + ", ".join(f'("{k}", "{v}")' for k, v in config.all().items()) + "]")
         case "panic":
@@ -45,23 +45,23 @@ def handle(evento):
             return recurse(1) + 1
         case "store" | "store-reject" | "store-retry" | "store-panic":
             store.append(evento)
-            return after(tipo)
+            return outcome_after_effect(tipo)
         case "emit-forbidden":
-            emit.send("forbidden", evento, made(evento))
+            emit.send("forbidden", evento, full_record(evento))
             return Pass()
         case "emit" | "emit-reject" | "emit-retry" | "emit-panic":
-            emit.send(config.get("emit_to"), evento, made(evento))
-            return after(tipo)
+            emit.send(config.get("emit_to"), evento, full_record(evento))
+            return outcome_after_effect(tipo)
         case "log" | "log-panic":
             for level in (log.trace, log.debug, log.info, log.warn, log.error):
                 level(f"{evento.id} at {level.__name__}")
-            return after(tipo)
-    came_of_it = beyond.act(tipo)
-    return Pass() if came_of_it is None else Reject(came_of_it)
+            return outcome_after_effect(tipo)
+    result = stdlib.act(tipo)
+    return Pass() if result is None else Reject(result)
 
 
-def after(tipo):
-    """What follows an effect, so that a test can see whether the effect counts."""
+def outcome_after_effect(tipo):
+    """Ends the handling after an effect as the suffix of the tipo says, so that a test can see whether the effect counts."""
     match tipo.rsplit("-")[-1]:
         case "reject":
             return Reject("rejected after an effect")
@@ -77,18 +77,18 @@ def recurse(levels):
 
 
 def part(evento, number):
-    """Key, headers and timestamp of the source, and a value of its own."""
+    """Returns a record with a new value and the key, headers and timestamp of its source."""
     value = '{"id":"part-%d","tipo":"part","of":%s}' % (number, evento.value.decode())
     return evento.to_record().with_value(value)
 
 
-def made(evento):
-    """A record with all that a record can have."""
+def full_record(evento):
+    """Returns a record with every part that a record can have."""
     headers = (Header("a", b"1"), Header("nothing", None), Header("a", b"2"))
     return Record(evento.value, f"key of {evento.id}", headers, 1_700_000_000_000)
 
 
-def described(evento):
+def describe(evento):
     headers = ", ".join(f"{name}={quoted(value)}" for name, value in evento.headers)
     timestamp = "None" if evento.timestamp is None else f"Some({evento.timestamp})"
     members = {
@@ -109,7 +109,7 @@ def described(evento):
 
 
 def quoted(value):
-    """Bytes as Rust's `escape_ascii` writes them."""
+    """Returns bytes in the form of Rust's `escape_ascii`."""
     if value is None:
         return "null"
     return '"' + "".join(escaped(byte) for byte in value) + '"'

@@ -1,8 +1,8 @@
-//! What no handler should do, and each host has to survive.
+//! Behaviour that no handler should show and that the host must survive.
 
 use std::hint::black_box;
 
-/// Does the bad thing of this name; nothing if there is none.
+/// Misbehaves in the way that `name` says. Does nothing for any other name.
 pub fn act(name: &str) {
     match name {
         "panic" => panic!("asked to panic"),
@@ -30,7 +30,7 @@ fn spin() {
     }
 }
 
-/// 1 MiB at a time, all of it touched.
+/// Allocates without end: 1 MiB at a time, and writes to all of it.
 fn grow() {
     let mut hoard = Vec::new();
     loop {
@@ -38,7 +38,7 @@ fn grow() {
     }
 }
 
-/// Deeper than any stack: each level keeps a frame of half a KiB alive.
+/// Recurses deeper than any stack: each level keeps a frame of half a KiB alive.
 fn recurse(levels: u64) {
     let frame = black_box([levels; 64]);
     if levels > 0 {
@@ -47,7 +47,7 @@ fn recurse(levels: u64) {
     black_box(frame);
 }
 
-/// Deeper than any stack, with nothing of its own in memory: only the engine's stack grows.
+/// Recurses deeper than any stack without using linear memory: only the engine's stack grows.
 fn recurse_lean(levels: u64) -> u64 {
     match black_box(levels) {
         0 => 0,
@@ -55,7 +55,7 @@ fn recurse_lean(levels: u64) -> u64 {
     }
 }
 
-/// For ever, and each time a record less than the smallest.
+/// Emits without end, each time an empty list of records.
 #[cfg(target_family = "wasm")]
 fn emit_nothing() {
     let topic = eventos_sdk::config::get("emit_to").expect("the setting emit_to is set");
@@ -64,7 +64,7 @@ fn emit_nothing() {
     }
 }
 
-/// Columns that contradict each other, past the SDK, which would not make them.
+/// Emits inconsistent columns. It bypasses the SDK, which cannot create them.
 #[cfg(target_family = "wasm")]
 fn emit_crooked() {
     let topic = eventos_sdk::config::get("emit_to").expect("the setting emit_to is set");

@@ -1,11 +1,12 @@
-//! A handler for the host's tests: each Evento is treated as its `tipo` says, so a test picks what happens by what
-//! it sends. An unknown tipo passes, and so does a tombstone, unless the setting `tombstone` names a tipo for it.
+//! A handler for the host's tests. The `tipo` of each Evento says what the handler does with it, so a test chooses by
+//! what it sends. An Evento with an unknown tipo passes, and so does a tombstone, unless the setting `tombstone` names
+//! a tipo for it.
 //!
-//! Other settings: `emit_to`, the topic of "emit"; `fail_init`, the text of an error at the start; `start`, the name
-//! of something bad to do at the start ("panic", "spin", "grow").
+//! Other settings: `emit_to`, the topic for "emit"; `fail_init`, the text of an error that `init` returns; `start`, the
+//! way in which `init` misbehaves ("panic", "spin", "grow").
 
+mod description;
 mod hostile;
-mod seen;
 
 use eventos_sdk::{Evento, Outcome, Record, config, emit, handler, log, store};
 
@@ -19,10 +20,10 @@ fn init() -> Result<(), String> {
     Ok(())
 }
 
-/// A test makes other versions of this handler by writing another digit into the file.
+/// Version of this handler. A test creates other versions by overwriting the digit in the `.wasm` file.
 static VERSION: &str = "probe-version-0";
 
-/// The Evento with the version that handled it.
+/// Returns an Evento that names the version of the handler.
 fn version(evento: &Evento) -> Record {
     let version = std::hint::black_box(VERSION);
     Record::new(format!(
@@ -32,11 +33,11 @@ fn version(evento: &Evento) -> Record {
 }
 
 fn handle(evento: &Evento) -> Outcome {
-    let of_tombstones = evento
+    let tombstone_tipo = evento
         .is_tombstone()
         .then(|| config::get("tombstone"))
         .flatten();
-    let tipo = of_tombstones.as_deref().unwrap_or(evento.tipo());
+    let tipo = tombstone_tipo.as_deref().unwrap_or(evento.tipo());
     match tipo {
         "drop" => Outcome::Drop,
         "replace" => Outcome::replace([part(evento, 1), part(evento, 2).header("part", "2")]),
@@ -49,19 +50,19 @@ fn handle(evento: &Evento) -> Outcome {
         "echo" => Outcome::replace([evento.to_record()]),
         "retry" => Outcome::retry(format!("{} is asked to be retried", evento.id())),
         "reject" => Outcome::reject(format!("{} is asked to be rejected", evento.id())),
-        "headers" => Outcome::reject(seen::describe(evento)),
+        "headers" => Outcome::reject(description::describe(evento)),
         "config" => Outcome::reject(format!("{:?}", config::all())),
         "store" | "store-reject" | "store-retry" | "store-panic" => {
             store::append(evento);
-            after(tipo)
+            outcome_after_effect(tipo)
         }
         "emit" | "emit-reject" | "emit-retry" | "emit-panic" => {
             let topic = config::get("emit_to").expect("the setting emit_to is set");
-            emit::send(&topic, evento, made(evento));
-            after(tipo)
+            emit::send(&topic, evento, full_record(evento));
+            outcome_after_effect(tipo)
         }
         "emit-forbidden" => {
-            emit::send("forbidden", evento, made(evento));
+            emit::send("forbidden", evento, full_record(evento));
             Outcome::Pass
         }
         "log" | "log-panic" => {
@@ -70,7 +71,7 @@ fn handle(evento: &Evento) -> Outcome {
             log::info!("{} at info", evento.id());
             log::warn!("{} at warn", evento.id());
             log::error!("{} at error", evento.id());
-            after(tipo)
+            outcome_after_effect(tipo)
         }
         tipo => {
             hostile::act(tipo);
@@ -79,8 +80,8 @@ fn handle(evento: &Evento) -> Outcome {
     }
 }
 
-/// What follows an effect, so that a test can see whether the effect counts.
-fn after(tipo: &str) -> Outcome {
+/// Ends the handling after an effect as the suffix of `tipo` says, so that a test can see whether the effect counts.
+fn outcome_after_effect(tipo: &str) -> Outcome {
     match tipo.rsplit('-').next() {
         Some("reject") => Outcome::reject("rejected after an effect"),
         Some("retry") => Outcome::retry("retried after an effect"),
@@ -89,7 +90,7 @@ fn after(tipo: &str) -> Outcome {
     }
 }
 
-/// A replacement with key, headers and timestamp of its source, and a value of its own.
+/// Returns a replacement with a new value and the key, headers and timestamp of its source.
 fn part(evento: &Evento, number: usize) -> Record {
     let value = format!(
         r#"{{"id":"part-{number}","tipo":"part","of":{}}}"#,
@@ -98,8 +99,8 @@ fn part(evento: &Evento, number: usize) -> Record {
     evento.to_record().value(value)
 }
 
-/// A record with all that a record can have.
-fn made(evento: &Evento) -> Record {
+/// Returns a record with every part that a record can have.
+fn full_record(evento: &Evento) -> Record {
     let key = format!("key of {}", evento.id());
     let record = Record::new(evento.value().unwrap_or_default())
         .key(key)

@@ -1,4 +1,4 @@
-//! What the host's tests rely on.
+//! Tests of the behaviour that the tests of the host rely on.
 
 use eventos_sdk::{Outcome, Record, testing};
 
@@ -43,12 +43,12 @@ fn a_replacement_keeps_what_is_around_the_value() {
 #[test]
 fn effects_come_before_what_follows_them() {
     testing::set("emit_to", "t");
-    let ran = testing::run(
+    let run = testing::run(
         super::handle,
         ["store", "emit", "emit-reject", "log"].map(evento),
     );
     assert_eq!(
-        (ran.stored, ran.emitted.len(), ran.logged.len()),
+        (run.stored, run.emitted.len(), run.logged.len()),
         (vec![0], 1, 5)
     );
 }

@@ -1,4 +1,4 @@
-//! Copies Eventos to topics, by their tipo or by a value in them.
+//! Copies Eventos to topics chosen by their tipo or by a value in them.
 //!
 //! ```toml
 //! [handler.route]
@@ -6,11 +6,12 @@
 //! config = { topics = { earthquake = "sismos", explosion = "explosiones" } }
 //! ```
 //!
-//! `topics` says for each tipo the topic; with `pointer`, for each value at that JSON pointer: a string as its text,
-//! anything else as its JSON. A copy has key, value, headers and timestamp of its source, which goes on to the
-//! next handler; with `then = "drop"` it does not. What has no topic there goes on, and so do tombstones.
+//! `topics` maps each tipo to a topic. With `pointer`, it maps the value at that JSON pointer instead: a string by its
+//! text, any other value by its JSON. A copy has the key, value, headers and timestamp of its source. The source goes
+//! on to the next handler, or is dropped with `then = "drop"`. Eventos without an entry in `topics` pass, and so do
+//! tombstones.
 //!
-//! Every topic has to be in `produce` too, for that is where the daemon looks what a handler may emit to.
+//! List every topic in `produce` too: a handler may emit only to the topics named there.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ struct Route {
     then: Then,
 }
 
-/// What becomes of an Evento that was copied.
+/// What happens to an Evento after it was copied.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Then {
@@ -44,11 +45,12 @@ impl Route {
         let route: Self = config::typed()?;
         if route.topics.is_empty() {
             return Err(
-                "`topics` names no topic: set it, as in { earthquake = \"sismos\" }".to_owned(),
+                "`topics` is empty: map at least one tipo to a topic, as in { earthquake = \"sismos\" }"
+                    .to_owned(),
             );
         }
         if let Some((value, _)) = route.topics.iter().find(|(_, topic)| topic.is_empty()) {
-            return Err(format!("`topics`: the topic of {value:?} has no name"));
+            return Err(format!("`topics`: the topic name for {value:?} is empty"));
         }
         Ok(route)
     }
@@ -56,7 +58,7 @@ impl Route {
     fn handle(&self, evento: &Evento) -> Outcome {
         let value = match &self.pointer {
             None => Some(Cow::Borrowed(evento.tipo())),
-            Some(pointer) => evento.at(pointer).map(text),
+            Some(pointer) => evento.at(pointer).map(lookup_text),
         };
         let Some(topic) = value.and_then(|value| self.topics.get(&*value)) else {
             return Outcome::Pass;
@@ -69,8 +71,8 @@ impl Route {
     }
 }
 
-/// A string without its quotes and escapes, other JSON as it is.
-fn text(json: &str) -> Cow<'_, str> {
+/// Returns the text of a JSON string, without quotes and escapes, and any other JSON as it is.
+fn lookup_text(json: &str) -> Cow<'_, str> {
     let string = json.starts_with('"').then(|| serde_json::from_str(json));
     match string {
         Some(Ok(string)) => Cow::Owned(string),
@@ -110,16 +112,16 @@ mod tests {
         let route = route(&[("topics", r#"{"a":"as","b":"bs"}"#)]).expect("the settings fit");
         let records = [evento("a", "1"), evento("c", "1"), evento("b", "1")];
         let tombstone = Record::tombstone("k");
-        let ran = testing::run(
+        let run = testing::run(
             |evento| route.handle(evento),
             records.into_iter().chain([tombstone]),
         );
-        assert_eq!(ran.outcomes, [const { Outcome::Pass }; 4]);
+        assert_eq!(run.outcomes, [const { Outcome::Pass }; 4]);
         let expected = [
             emitted("as", 0, evento("a", "1")),
             emitted("bs", 2, evento("b", "1")),
         ];
-        assert_eq!(ran.emitted, expected);
+        assert_eq!(run.emitted, expected);
     }
 
     #[test]
@@ -140,11 +142,11 @@ mod tests {
             "[]",
         ];
         let records = values.map(|value| evento("a", value));
-        let ran = testing::run(|evento| route.handle(evento), records);
-        let causes: Vec<usize> = ran.emitted.iter().map(|emitted| emitted.cause).collect();
+        let run = testing::run(|evento| route.handle(evento), records);
+        let causes: Vec<usize> = run.emitted.iter().map(|emitted| emitted.cause).collect();
         assert_eq!(causes, [0, 1, 2, 3, 4]);
         let dropped = |i| if i < 5 { Outcome::Drop } else { Outcome::Pass };
-        assert!(ran.outcomes.into_iter().eq((0..7).map(dropped)));
+        assert!(run.outcomes.into_iter().eq((0..7).map(dropped)));
     }
 
     #[test]
@@ -152,15 +154,15 @@ mod tests {
         let error = |settings: &[(&str, &str)]| route(settings).err().expect("refused");
         assert_eq!(
             error(&[]),
-            "`topics` names no topic: set it, as in { earthquake = \"sismos\" }"
+            "`topics` is empty: map at least one tipo to a topic, as in { earthquake = \"sismos\" }"
         );
         assert_eq!(
             error(&[("topics", r#"{"a":""}"#)]),
-            "`topics`: the topic of \"a\" has no name"
+            "`topics`: the topic name for \"a\" is empty"
         );
         assert_eq!(
             error(&[("topics", "sismos")]),
-            "its settings do not fit: `topics`: invalid type: string \"sismos\", expected a map"
+            "invalid settings: `topics`: invalid type: string \"sismos\", expected a map"
         );
     }
 }

@@ -1,4 +1,4 @@
-/* The SDK without WebAssembly: `cargo xtask test sdks::c`. */
+/* Tests of the SDK in a native build: `cargo xtask test sdks::c`. */
 #include "world.h"
 
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Two records, as docs/handlers.md has them, number for number. */
-static const ev_batch of_the_docs = {
+/* The two records of the example in docs/handlers.md, with the same numbers. */
+static const ev_batch docs_example = {
     .topic = CHARS("eventos"),
     .partition = 3,
     .offsets = COLUMN(int64_t, 41, 42),
@@ -27,7 +27,7 @@ static const ev_batch of_the_docs = {
         },
 };
 
-/* Each tipo is what is done; the third is a tombstone, which has none. */
+/* Each tipo names the outcome. The third record is a tombstone, which has no tipo. */
 static const ev_batch whole = {
     .topic = CHARS("t"),
     .offsets = COLUMN(int64_t, 7, 7, 9, 10),
@@ -50,7 +50,7 @@ static const ev_batch whole = {
 
 static void reads_the_example_of_the_docs(void) {
     ev_evento e[2];
-    CHECK(ev_read_all(&of_the_docs, e) == 2);
+    CHECK(ev_read_all(&docs_example, e) == 2);
     CHECK(ev_is(e[0].id, "a") && ev_is(e[0].tipo, "sismo") && ev_is(e[0].topic, "eventos"));
     CHECK(ev_is(e[0].record.key, "k") && ev_is(e[0].record.value, "{..1}"));
     CHECK(e[0].record.header_count == 1 && ev_is(ev_header_named(&e[0], "h")->value, "x"));
@@ -77,7 +77,7 @@ static void tells_nulls_empty_and_flags_apart(void) {
 static void writes_records_as_the_docs_say(void) {
     ev_evento e[2];
     ev_records out = {0};
-    ev_read_all(&of_the_docs, e);
+    ev_read_all(&docs_example, e);
     for (int i = 0; i < 2; i++) ev_push_record(&out, &e[i].record);
     CHECK(out.bytes.len == 13 && memcmp(out.bytes.at, "k{..1}hx{..2}", 13) == 0);
     CHECK(IS(out.key_ends, uint32_t, 1, 8) && IS(out.value_ends, uint32_t, 6, 13));
@@ -132,7 +132,7 @@ static void answers_in_columns(void) {
     CHECK(strcmp(world.log, "3 0 saw -5\n3 1 saw \xc3\xb1\n3 2 saw \n3 3 saw \n") == 0);
 
     world_empty();
-    out = ev_export_handle(&of_the_docs);
+    out = ev_export_handle(&docs_example);
     CHECK(IS(out->kinds, uint8_t, 0, 0) && out->replacements.flags.len == 0 && out->reasons.ends.len == 0);
     ev_after_handle(out);
     CHECK(world.stored_count == 2 && strcmp(world.emitted, "all <- 0 1 k{..1}hx{..2}\n") == 0);
@@ -178,10 +178,10 @@ static void a_panic_says_where_and_ends_the_call(void) {
         ev_panic("no %s", "luck");
     }
     close(ends[1]);
-    char said[256] = "";
-    CHECK(read(ends[0], said, sizeof said - 1) > 0);
+    char output[256] = "";
+    CHECK(read(ends[0], output, sizeof output - 1) > 0);
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) + WEXITSTATUS(status) > 0);
-    CHECK(strstr(said, "4 - panicked at ") == said && strstr(said, "test.c:") && strstr(said, ": no luck\n"));
+    CHECK(strstr(output, "4 - panicked at ") == output && strstr(output, "test.c:") && strstr(output, ": no luck\n"));
 }
 
 int main(void) {

@@ -9,11 +9,11 @@ ev_world world;
 void world_empty(void) { memset(&world, 0, sizeof world); }
 
 void world_fail(const char *file, int line, const char *what) {
-    fprintf(stderr, "%s:%d: this does not hold: %s\n", file, line, what);
+    fprintf(stderr, "%s:%d: check failed: %s\n", file, line, what);
     exit(1);
 }
 
-/* ---- The memory: each piece apart, so that the sanitizers see where it ends and that it is gone ---- */
+/* ---- The memory: one malloc per allocation, so that the sanitizers detect overruns and uses after free ---- */
 
 typedef struct piece {
     struct piece *next;
@@ -26,7 +26,7 @@ void *ev_alloc(size_t size) {
     piece *made = malloc(sizeof *made + size);
     made->next = of_call;
     of_call = made;
-    /* Not cleared, so that nobody relies on it. */
+    /* Filled with garbage, so that no code relies on cleared memory. */
     memset(made->bytes, 0xa5, size);
     return made->bytes;
 }
@@ -69,7 +69,7 @@ void host_send(const ev_emission *emission) {
     add(world.emitted, sizeof world.emitted, line);
 }
 
-/* There are the settings "alert" and, empty, "none". */
+/* The settings of the handler: "alert", and "none", which is empty. */
 static ev_setting settings[] = {{{"alert", 5}, {"red", 3}}, {{"none", 4}, {NULL, 0}}};
 
 void host_get(const char *key, size_t len, void *answer) {
@@ -95,6 +95,6 @@ void host_write(int32_t level, int32_t has_index, uint32_t index, const char *me
     if (has_index) snprintf(place, sizeof place, "%u", index);
     snprintf(line, sizeof line, "%d %s %.*s\n", level, place, (int)len, message);
     add(world.log, sizeof world.log, line);
-    /* A handler that panics ends the process; what it said has to be seen. */
+    /* A handler that panics ends the process, so the test reads the error line from stdout. */
     if (level == EV_ERROR) fputs(line, stdout), fflush(stdout);
 }

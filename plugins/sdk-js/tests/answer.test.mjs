@@ -1,15 +1,15 @@
-// Answering a batch, and what a handler does beside.
+// Tests of outcomes and effects.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { NULL_KEY, NULL_VALUE, batch, bytes, empty, host, plain, sdk, texts, theTwoOfTheDocs } from "./world.mjs";
+import { NULL_KEY, NULL_VALUE, batch, bytes, empty, host, plain, sdk, texts, docsExample } from "./world.mjs";
 
 const { config, drop, emit, handler, log, pass, reject, replace, retry, store } = sdk;
 
 beforeEach(() => empty());
 
-/** What becomes of Eventos of these tipos; an empty one makes a tombstone. */
+/** Returns the outcomes of Eventos with these tipos. An empty tipo makes a tombstone. */
 function answer(handle, ...tipos) {
   const evento = (tipo) => [tipo, { key: bytes(tipo), value: tipo === "" ? null : bytes("{}") }];
   return handler(handle).handle(batch(...tipos.map(evento)));
@@ -18,7 +18,7 @@ function answer(handle, ...tipos) {
 test("records are written as the docs say", () => {
   const first = { key: "k", value: "{..1}", headers: [{ name: "h", value: "x" }], timestamp: 1700000000000 };
   const { replacements } = answer(() => replace([first, { value: "{..2}" }]), "a");
-  assert.deepEqual(plain(replacements), plain(theTwoOfTheDocs().records));
+  assert.deepEqual(plain(replacements), plain(docsExample().records));
 });
 
 test("every outcome has its columns", () => {
@@ -82,7 +82,7 @@ test("what is thrown is logged in one line and goes on", () => {
 });
 
 test("what is no outcome is refused", () => {
-  assert.throws(() => answer(() => undefined, "a"), /undefined is no outcome/);
+  assert.throws(() => answer(() => undefined, "a"), /undefined is not an outcome/);
 });
 
 test("init may be left out and may refuse", () => {
@@ -90,7 +90,7 @@ test("init may be left out and may refuse", () => {
   const start = () => {
     if (config.get("alert") === null) throw new Error("the setting `alert` is missing");
   };
-  // As the component model has it, an error is what is thrown.
+  // In the JavaScript binding of the component model, the thrown value is the error.
   assert.throws(() => handler(pass, start).init(), (thrown) => thrown === "the setting `alert` is missing");
   empty({ b: "1", alert: "red" });
   assert.equal(handler(pass, start).init(), undefined);

@@ -1,9 +1,9 @@
-// Reading the columns.
+// Tests of reading the columns.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { INTEGER_ID, LOG_APPEND_TIME, batch, bytes, plain, sdk, theTwoOfTheDocs } from "./world.mjs";
+import { INTEGER_ID, LOG_APPEND_TIME, batch, bytes, plain, sdk, docsExample } from "./world.mjs";
 
 const { Evento, decode, encode } = sdk;
 
@@ -13,7 +13,7 @@ function read(...eventos) {
 }
 
 test("the example of the docs", () => {
-  const [first, second] = [0, 1].map((i) => new Evento(theTwoOfTheDocs(), i));
+  const [first, second] = [0, 1].map((i) => new Evento(docsExample(), i));
   assert.deepEqual([first.id, first.tipo, first.text], ["a", "sismo", "{..1}"]);
   assert.deepEqual(plain([first.key, first.headers]), plain([bytes("k"), [{ name: "h", value: bytes("x") }]]));
   assert.deepEqual([first.timestamp, first.offset, first.index], [1700000000000, 41, 0]);

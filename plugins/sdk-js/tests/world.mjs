@@ -1,8 +1,8 @@
-// Plays the daemon: the modules that the SDK imports, columns to hand in, and a place for what comes back.
+// A stand-in for the daemon: provides the modules that the SDK imports, builds columns, and records calls.
 
 import { register } from "node:module";
 
-// The daemon's interfaces have names that are no files, and the SDK is a module although no package says so.
+// The names of the daemon's interfaces are not files, and the SDK is an ES module although no package.json says so.
 const hooks = `
   export async function resolve(name, context, next) {
     const [, of] = /^eventos:handler\\/(\\w+)@1\\.0\\.0$/.exec(name) ?? [];
@@ -15,7 +15,7 @@ const hooks = `
   }`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 
-/** What a handler asked the daemon for since it was last emptied. */
+/** The calls that a handler made to the daemon since the last `empty`. */
 export const host = { settings: {}, stored: [], emitted: [], logged: [] };
 
 export function empty(settings = {}) {
@@ -43,8 +43,8 @@ export function texts(...of) {
   return { bytes: bytes(of.join("")), ends: Uint32Array.from(ends) };
 }
 
-/** The example of docs/handlers.md, number for number. */
-export function theTwoOfTheDocs() {
+/** The two records of the example in docs/handlers.md, with the same numbers. */
+export function docsExample() {
   return {
     topic: "eventos",
     partition: 3,
@@ -65,7 +65,7 @@ export function theTwoOfTheDocs() {
   };
 }
 
-/** `[tipo, record, more flags]` each, in columns; bytes are Uint8Array or null. The id of each is its place. */
+/** Returns a batch of `[tipo, record, extra flags]`. Bytes are Uint8Array or null. The id of each record is its index. */
 export function batch(...eventos) {
   const whole = [];
   const columns = { keyEnds: [], valueEnds: [], flags: [], timestamps: [], headerEnds: [] };
@@ -97,7 +97,7 @@ export function batch(...eventos) {
   };
 }
 
-/** Typed arrays as plain ones, and big integers as numbers, so that columns can be compared. */
+/** Converts typed arrays to plain arrays and big integers to numbers, so that columns can be compared. */
 export function plain(value) {
   if (typeof value === "bigint") return Number(value);
   if (ArrayBuffer.isView(value) || Array.isArray(value)) return Array.from(value, plain);

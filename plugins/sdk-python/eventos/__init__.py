@@ -5,13 +5,13 @@
     def handle(evento):
         return Pass() if evento.header("alert") is not None else Drop()
 
-The file is called ``handler.py``. It may have a function ``init()`` too, which runs once in each
-new instance: what it raises refuses the handler, with its text.
+The file is called ``handler.py``. It may also define ``init()``, which runs once in each new
+instance. If it raises an exception, the daemon refuses to load the handler and reports the text.
 
-What a handler can do beside answering: ``store.append``, ``emit.send``, ``config.get`` and
-``log.info``. There are no files, no network and no environment. An exception ends the call with a
-trap, and the dead letter holds its text: that is for bugs. For an Evento that is wrong, answer
-``Reject``.
+Besides returning an outcome, a handler can call ``store.append``, ``emit.send``, ``config.get`` and
+``log.info``. It has no files, no network and no environment. An exception in ``handle`` ends the call
+with a trap, and its text goes to the dead letter: exceptions are for bugs. For an invalid Evento
+return ``Reject``.
 """
 
 from . import config, emit, log, store

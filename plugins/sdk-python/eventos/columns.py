@@ -1,4 +1,4 @@
-"""Records and texts as the struct of arrays in which they cross (wit/types.wit)."""
+"""Converts records and texts to the struct of arrays that carries them to the host (wit/types.wit)."""
 
 from typing import Iterable
 
@@ -10,7 +10,7 @@ _NULL_KEY, _NULL_VALUE, _NO_TIMESTAMP = 1, 2, -1
 
 
 def of_texts(texts: Iterable[str]) -> Texts:
-    """One entry a text."""
+    """Returns the columns of texts, with one entry per text."""
     buffer, ends = bytearray(), []
     for text in texts:
         buffer += text.encode()
@@ -19,7 +19,7 @@ def of_texts(texts: Iterable[str]) -> Texts:
 
 
 def of_records(records: Iterable[Record]) -> Records:
-    """One entry a record, and one a header."""
+    """Returns the columns of records, with one entry per record or per header."""
     buffer, flags, nulls = bytearray(), bytearray(), bytearray()
     key_ends, value_ends, timestamps, header_ends = [], [], [], []
     name_ends, header_value_ends = [], []

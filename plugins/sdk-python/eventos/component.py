@@ -1,6 +1,6 @@
-"""What the world exports: each record of a batch through the author's ``handler.py``, then the effects.
+"""The exports of the world: run the author's ``handler.py`` on each record of a batch, then hand the effects to the host.
 
-componentize-py looks for the class here; nothing of it is for authors."""
+componentize-py looks for the class here. Authors do not use this module."""
 
 import traceback
 from typing import Any
@@ -19,7 +19,7 @@ _PASS, _DROP, _REPLACE, _RETRY, _REJECT = range(5)
 
 
 class WitWorld(wit_world.WitWorld):
-    """The exports."""
+    """The exports of the world."""
 
     def init(self) -> None:
         init = getattr(handler, "init", None)
@@ -31,23 +31,23 @@ class WitWorld(wit_world.WitWorld):
             raise Err(str(error) or type(error).__name__) from error
 
     def handle(self, batch: types.Batch) -> types.Outcomes:
-        answer = _Answer()
+        outcomes = _OutcomeColumns()
         for index in range(len(batch.offsets)):
-            log._in_hand = index
+            log._current = index
             try:
-                answer.push(handler.handle(Evento(batch, index)))
+                outcomes.push(handler.handle(Evento(batch, index)))
             except Exception as error:
-                # What the dead letter quotes; the exception itself becomes a trap without a text.
-                log.error(_told(error))
+                # The dead letter quotes this line, because the exception itself becomes a trap without a text.
+                log.error(_describe(error))
                 raise
-        log._in_hand = None
+        log._current = None
         store._flush()
         emit._flush()
-        return answer.outcomes()
+        return outcomes.build()
 
 
-class _Answer:
-    """One outcome a record, as columns."""
+class _OutcomeColumns:
+    """Collects one outcome per record, as columns."""
 
     def __init__(self) -> None:
         self.kinds = bytearray()
@@ -72,17 +72,17 @@ class _Answer:
                 self.kinds.append(_REJECT)
                 self.reasons.append(reason)
             case other:
-                raise TypeError(f"handle answered {other!r}, which is no outcome; answer Pass(), Drop(), …")
+                raise TypeError(f"handle returned {other!r}, which is not an outcome; return Pass(), Drop(), …")
 
-    def outcomes(self) -> types.Outcomes:
+    def build(self) -> types.Outcomes:
         return types.Outcomes(
             bytes(self.kinds), of_texts(self.reasons), self.ends, of_records(self.replacements)
         )
 
 
-def _told(error: Exception) -> str:
-    """One line, since a log and a dead letter are read line by line: where, and what."""
-    # Not extract_tb, which reads source files, and there are none.
+def _describe(error: Exception) -> str:
+    """Returns the error and its location in one line, because logs and dead letters are read line by line."""
+    # extract_tb would read source files, which a handler does not have.
     frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
     file = frame.f_code.co_filename.rsplit("/")[-1]
     text = "".join(traceback.format_exception_only(error)).strip().replace("\n", " ")

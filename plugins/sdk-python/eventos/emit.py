@@ -1,4 +1,4 @@
-"""Records for other topics."""
+"""Emitting records to other topics."""
 
 from wit_world.imports import emit as _host
 
@@ -6,14 +6,14 @@ from .columns import of_records
 from .evento import Evento
 from .record import Record
 
-# By topic, kept until the batch is answered so that they cross together.
+# The emitted records by topic, buffered until the end of the batch so that each topic takes one call.
 _emitted: dict[str, tuple[list[int], list[Record]]] = {}
 
 
 def send(topic: str, cause: Evento, record: Record) -> None:
-    """Produces a record to a topic that the handler's ``produce`` setting names, on behalf of the
-    Evento that caused it. It counts when the whole batch has been answered, unless the outcome of
-    `cause` is retry or reject. A topic that is not permitted ends the call as an exception does."""
+    """Emits a record to a topic that is listed in the handler's ``produce`` setting, on behalf of
+    `cause`. This takes effect when the call that handles the batch returns, unless the outcome of
+    `cause` is retry or reject. Any other topic ends the call with a trap."""
     sources, records = _emitted.setdefault(topic, ([], []))
     sources.append(cause.index)
     records.append(record)

@@ -1,4 +1,4 @@
-"""An Evento, or a tombstone, and the record that it came in: a view of the batch's columns (wit/types.wit)."""
+"""An Evento or a tombstone, with its whole Kafka record: a view of the columns of the batch (wit/types.wit)."""
 
 import json
 from typing import Any, Optional
@@ -9,38 +9,38 @@ _NULL_KEY, _NULL_VALUE, _LOG_APPEND_TIME, _INTEGER_ID = 1, 2, 4, 8
 
 
 class Evento:
-    """What a handler is handed. The daemon has checked it, and read `id` and `tipo`."""
+    """The argument of a handler. The daemon has already validated it and extracted `id` and `tipo`."""
 
     __slots__ = ("_batch", "index")
 
     def __init__(self, batch: Any, index: int) -> None:
         self._batch = batch
-        #: The place in its batch.
+        #: Index in the batch.
         self.index = index
 
     @property
     def id(self) -> str:
-        """Escapes resolved; an integer in its own digits; empty for a tombstone."""
+        """The `id` with escapes resolved. An integer keeps all its digits. Empty for a tombstone."""
         return _text(self._batch.ids, self.index)
 
     @property
     def id_is_integer(self) -> bool:
-        """Whether the id is a JSON integer rather than a text."""
+        """Whether the id is a JSON integer: `7`, not `"7"`."""
         return self._has(_INTEGER_ID)
 
     @property
     def tipo(self) -> str:
-        """Escapes resolved; empty for a tombstone."""
+        """The `tipo` with escapes resolved. Empty for a tombstone."""
         return _text(self._batch.tipos, self.index)
 
     @property
     def is_tombstone(self) -> bool:
-        """Whether the value is null: then there is no Evento."""
+        """Whether the value is null, so that there is no Evento."""
         return self._has(_NULL_VALUE)
 
     @property
     def key(self) -> Optional[bytes]:
-        """The record's key; None if it is null, which is not the same as empty."""
+        """Key of the record, or None for null. Null differs from empty."""
         records = self._batch.records
         if self._has(_NULL_KEY):
             return None
@@ -48,20 +48,20 @@ class Evento:
 
     @property
     def value(self) -> Optional[bytes]:
-        """The Evento as it came, to the letter; None for a tombstone."""
+        """The bytes of the Evento exactly as they were sent, or None for a tombstone."""
         records = self._batch.records
         if self._has(_NULL_VALUE):
             return None
         return records.bytes[records.key_ends[self.index] : records.value_ends[self.index]]
 
     def json(self) -> Any:
-        """The Evento, parsed; None for a tombstone. Floats lose digits that `value` has."""
+        """Returns the parsed Evento, or None for a tombstone. Floats can lose digits that `value` has."""
         value = self.value
         return None if value is None else json.loads(value)
 
     @property
     def headers(self) -> list[Header]:
-        """In order, with duplicates and null values."""
+        """The headers in order, including duplicates and null values."""
         records = self._batch.records
         at = records.value_ends[self.index]
         headers = []
@@ -73,12 +73,12 @@ class Evento:
         return headers
 
     def header(self, name: str) -> Optional[bytes]:
-        """The value of the last header of this name; None if there is none, or it is null."""
+        """Returns the value of the last header with this name, or None if there is none or its value is null."""
         return next((header.value for header in reversed(self.headers) if header.name == name), None)
 
     @property
     def timestamp(self) -> Optional[int]:
-        """Milliseconds since 1970-01-01 UTC."""
+        """Timestamp in milliseconds since 1970-01-01 UTC, or None if the record has none."""
         timestamp = self._batch.records.timestamps[self.index]
         return None if timestamp == -1 else timestamp
 
@@ -89,28 +89,28 @@ class Evento:
 
     @property
     def topic(self) -> str:
-        """Where it came from."""
+        """Topic of the record."""
         return self._batch.topic
 
     @property
     def partition(self) -> int:
-        """Where it came from."""
+        """Partition of the record."""
         return self._batch.partition
 
     @property
     def offset(self) -> int:
-        """Where it came from."""
+        """Offset of the record in its partition."""
         return self._batch.offsets[self.index]
 
     def to_record(self) -> Record:
-        """A copy of key, value, headers and timestamp, to change what should differ."""
+        """Returns a record with key, value, headers and timestamp, to derive others from."""
         return Record(self.value, self.key, tuple(self.headers), self.timestamp)
 
     def _has(self, flag: int) -> bool:
         return self._batch.records.flags[self.index] & flag != 0
 
     def _start(self) -> int:
-        """Where the record begins: where the one before it ended, at its last header or at its value."""
+        """Returns where the record begins, which is where the previous one ends: after its last header or its value."""
         if self.index == 0:
             return 0
         records, before = self._batch.records, self.index - 1

@@ -1,4 +1,4 @@
-"""What becomes of an Evento."""
+"""The outcome that a handler returns for each Evento."""
 
 from dataclasses import dataclass, field
 from typing import Iterable, Union
@@ -8,31 +8,31 @@ from .record import Record
 
 @dataclass(frozen=True)
 class Pass:
-    """It goes on to the next handler unchanged."""
+    """Passes the Evento on to the next handler unchanged."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """It goes no further."""
+    """Ends the processing of the Evento."""
 
 
 @dataclass(frozen=True)
 class Replace:
-    """0 or more records go on in its place. Each value is an Evento or None."""
+    """Passes 0 or more records on to the next handler instead. Each value is a valid Evento or None."""
 
     records: Iterable[Record] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
 class Retry:
-    """A transient failure: it is handed in again. Its effects are discarded."""
+    """Asks the daemon to call the handler with the Evento again, for a transient failure. Discards its effects."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Reject:
-    """It goes to the dead letters with the reason. Its effects are discarded."""
+    """Sends the Evento to the dead-letter topic with the reason. Discards its effects."""
 
     reason: str
 

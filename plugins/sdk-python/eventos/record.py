@@ -1,4 +1,4 @@
-"""A record of one's own: to replace an Evento, or to emit."""
+"""Kafka records that a handler creates, to replace an Evento with or to emit."""
 
 import json
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """A Kafka record. Texts become UTF-8; a value of None makes a tombstone.
+    """A Kafka record. Strings are encoded as UTF-8. A value of None makes a tombstone.
 
     Without a timestamp (milliseconds since 1970-01-01 UTC) it gets the time at which it is
-    produced or, in a replacement, that of the Evento that it replaces.
+    produced or, as a replacement, the timestamp of the Evento that it replaces.
     """
 
     value: Optional[bytes]
@@ -26,7 +26,7 @@ class Record:
     timestamp: Optional[int] = None
 
     def __post_init__(self) -> None:
-        # Frozen, so that a record can be shared; made of texts as readily as of bytes.
+        # The class is frozen so that records can be shared. Strings are converted to bytes here.
         object.__setattr__(self, "value", _bytes(self.value))
         object.__setattr__(self, "key", _bytes(self.key))
         headers = tuple(Header(name, _bytes(value)) for name, value in self.headers)
@@ -34,16 +34,16 @@ class Record:
 
     @classmethod
     def of_json(cls, value: Any, **others: Any) -> "Record":
-        """With `value` as compact JSON."""
+        """Returns a record with `value` as compact JSON."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return cls(text, **others)
 
     def with_header(self, name: str, value: Union[str, bytes, None]) -> "Record":
-        """A copy with one more header, the last."""
+        """Returns a copy with a header appended."""
         return replace(self, headers=(*self.headers, Header(name, _bytes(value))))
 
     def with_value(self, value: Union[str, bytes, None]) -> "Record":
-        """A copy with another value."""
+        """Returns a copy with another value."""
         return replace(self, value=value)
 
 

@@ -1,4 +1,4 @@
-"""The store that ``GET /messages`` serves."""
+"""Appending to the store that ``GET /messages`` serves."""
 
 from wit_world.imports import store as _host
 
@@ -8,8 +8,8 @@ _stored: list[int] = []
 
 
 def append(evento: Evento) -> None:
-    """Puts the Evento in the store. It counts when the whole batch has been answered, unless the
-    outcome is retry or reject. A tombstone, which has nothing to store, is passed over."""
+    """Appends the Evento to the store. This takes effect when the call that handles the batch returns,
+    unless the outcome is retry or reject. Ignores a tombstone, which has no Evento to store."""
     if not evento.is_tombstone:
         _stored.append(evento.index)
 

@@ -1,4 +1,4 @@
-"""Answering a batch, and what a handler does beside."""
+"""Tests of outcomes and effects."""
 
 import unittest
 
@@ -11,7 +11,7 @@ from componentize_py_types import Err
 
 
 def answer(handle, *tipos):
-    """What becomes of Eventos of these tipos; an empty one makes a tombstone."""
+    """Returns the outcomes of Eventos with these tipos. An empty tipo makes a tombstone."""
     world.handler.handle = handle
     records = ((tipo, Record(b"{}" if tipo else None, key=tipo), 0) for tipo in tipos)
     return WitWorld().handle(world.batch(*records))
@@ -20,7 +20,7 @@ def answer(handle, *tipos):
 class Answering(unittest.TestCase):
     def test_records_are_written_as_the_docs_say(self):
         records = [Record("{..1}", key="k", headers=(Header("h", b"x"),), timestamp=1700000000000), Record("{..2}")]
-        self.assertEqual(of_records(records), world.the_two_of_the_docs().records)
+        self.assertEqual(of_records(records), world.docs_example().records)
 
     def test_every_outcome_has_its_columns(self):
         part = Record("{}", key=b"").with_header("ñ", "1").with_header("z", None)
@@ -69,7 +69,7 @@ class Answering(unittest.TestCase):
         self.assertRegex(line, r"^test_answer\.py:\d+: ValueError: no luck$")
 
     def test_what_is_no_outcome_is_refused(self):
-        with world.Host(), self.assertRaisesRegex(TypeError, "None, which is no outcome"):
+        with world.Host(), self.assertRaisesRegex(TypeError, "None, which is not an outcome"):
             answer(lambda evento: None, "a")
 
 

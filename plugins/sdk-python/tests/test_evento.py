@@ -1,4 +1,4 @@
-"""Reading the columns."""
+"""Tests of reading the columns."""
 
 import unittest
 
@@ -13,7 +13,7 @@ def read(*eventos):
 
 class Reading(unittest.TestCase):
     def test_the_example_of_the_docs(self):
-        first, second = (Evento(world.the_two_of_the_docs(), i) for i in range(2))
+        first, second = (Evento(world.docs_example(), i) for i in range(2))
         self.assertEqual((first.id, first.tipo, first.key, first.value), ("a", "sismo", b"k", b"{..1}"))
         self.assertEqual(first.headers, [Header("h", b"x")])
         self.assertEqual((first.timestamp, first.offset, first.index), (1700000000000, 41, 0))

@@ -1,5 +1,5 @@
-"""Plays the daemon: columns to hand in, and a place for what comes back. `cargo xtask test sdks::python` puts what
-componentize-py generates of the contract on the path."""
+"""A stand-in for the daemon: builds columns and records calls. `cargo xtask test sdks::python` puts the bindings that
+componentize-py generates from the contract on the path."""
 
 import sys
 import types as python
@@ -7,7 +7,7 @@ from unittest import mock
 
 from wit_world.imports import config, emit, log, store, types
 
-# The author's module, which the exports import.
+# The author's module, which the component imports.
 handler = python.ModuleType("handler")
 sys.modules["handler"] = handler
 
@@ -22,8 +22,8 @@ def texts(*of):
     return types.Texts(buffer, ends)
 
 
-def the_two_of_the_docs():
-    """The example of docs/handlers.md, number for number."""
+def docs_example():
+    """Returns the two records of the example in docs/handlers.md, with the same numbers."""
     records = types.Records(
         bytes=b"k{..1}hx{..2}",
         key_ends=[1, 8],
@@ -40,7 +40,7 @@ def the_two_of_the_docs():
 
 
 def batch(*eventos):
-    """`(tipo, Record, more flags)` each, in columns; the id of each is its place."""
+    """Returns a batch of `(tipo, Record, extra flags)`. The id of each record is its index."""
     buffer, key_ends, value_ends, flags, timestamps, header_ends = b"", [], [], [], [], []
     name_ends, header_value_ends, nulls = [], [], []
     for _, record, more in eventos:
@@ -66,7 +66,7 @@ def batch(*eventos):
 
 
 class Host:
-    """What a handler asked the daemon for while this was entered."""
+    """Records the calls that a handler makes to the daemon while this context is entered."""
 
     def __init__(self, **settings):
         self.settings = settings

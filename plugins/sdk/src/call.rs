@@ -1,4 +1,4 @@
-//! One call of the host: each record of a batch through the handler, then the effects, each in one call back.
+//! One call from the host: runs the handler on each record of a batch, then hands the effects to the host.
 
 use std::cell::{Cell, OnceCell};
 
@@ -6,25 +6,29 @@ use crate::bindings::{Batch, Outcomes};
 use crate::log::{self, Level};
 use crate::{Evento, Outcome, emit, store};
 
-/// A handler with its state, whose type only its author knows.
-type WithState = Box<dyn Fn(&Evento<'_>) -> Outcome>;
+/// A handler bound to its state, with the author's state type erased.
+type StatefulHandler = Box<dyn Fn(&Evento<'_>) -> Outcome>;
 
 thread_local! {
-    static IN_HAND: Cell<Option<u32>> = const { Cell::new(None) };
-    static WITH_STATE: OnceCell<WithState> = const { OnceCell::new() };
+    static CURRENT_RECORD: Cell<Option<u32>> = const { Cell::new(None) };
+    static STATEFUL_HANDLER: OnceCell<StatefulHandler> = const { OnceCell::new() };
 }
 
-/// The index of the record that the handler is looking at; none while it starts.
-pub(crate) fn in_hand() -> Option<u32> {
-    IN_HAND.get()
+/// Returns the index of the record that the handler is processing, or `None` during `init`.
+pub(crate) fn current_record() -> Option<u32> {
+    CURRENT_RECORD.get()
 }
 
-/// Prepares a new instance.
+/// Prepares a new instance and runs the author's `init`.
+///
+/// # Errors
+/// Returns the error of the author's `init`.
 pub fn init(init: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    // Natively a panic belongs to the test that runs the handler.
+    // In a native build the test that runs the handler reports the panic.
     if cfg!(target_family = "wasm") {
         std::panic::set_hook(Box::new(|panic| {
-            // Std puts the place on a line of its own; a log and a dead letter are read line by line.
+            // The standard library prints the location on its own line. Logs and dead letters are read line by
+            // line, so the two lines become one.
             let text = panic.to_string().replacen('\n', " ", 1);
             log::write(Level::Error, &text);
         }));
@@ -32,37 +36,43 @@ pub fn init(init: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     init()
 }
 
-/// Makes the state of a new instance.
+/// Creates the state of a new instance and keeps it for [`with_state`].
+///
+/// # Errors
+/// Returns the error of `make`, or an error if the instance already has a state.
 pub fn keep_state<S: 'static>(
     make: fn() -> Result<S, String>,
     handle: fn(&S, &Evento<'_>) -> Outcome,
 ) -> Result<(), String> {
     let state = make()?;
-    WITH_STATE.with(|kept| {
-        let with_state = Box::new(move |evento: &Evento<'_>| handle(&state, evento));
-        let kept = kept.set(with_state);
-        kept.map_err(|_| "an instance starts once".to_owned())
+    STATEFUL_HANDLER.with(|slot| {
+        let handler = Box::new(move |evento: &Evento<'_>| handle(&state, evento));
+        slot.set(handler)
+            .map_err(|_| "init was called twice in one instance".to_owned())
     })
 }
 
-/// Answers one Evento with that state.
+/// Runs the handler on one Evento with the state that [`keep_state`] created.
+///
+/// # Panics
+/// Panics if [`keep_state`] was not called before.
 pub fn with_state(evento: &Evento<'_>) -> Outcome {
-    WITH_STATE.with(|kept| {
-        let handle = kept.get().expect("the host starts an instance first");
+    STATEFUL_HANDLER.with(|slot| {
+        let handle = slot.get().expect("the host calls init first");
         handle(evento)
     })
 }
 
-/// Answers a batch.
+/// Runs the handler on each record of a batch and returns the outcomes.
 pub fn handle(batch: &Batch, handle: impl Fn(&Evento<'_>) -> Outcome) -> Outcomes {
     let records = batch.offsets.len();
     let mut outcomes = Outcomes::with_capacity(records);
     for index in 0..records {
         let evento = Evento::new(batch, index);
-        IN_HAND.set(Some(evento.index()));
+        CURRENT_RECORD.set(Some(evento.index()));
         outcomes.push(handle(&evento));
     }
-    IN_HAND.set(None);
+    CURRENT_RECORD.set(None);
     store::flush();
     emit::flush();
     outcomes

@@ -1,7 +1,7 @@
 //! The handler's own settings: the table `[handler.NAME.config]` of the daemon's configuration.
 //!
-//! Settings do not change while an instance lives, and each look asks the host. So what every Evento needs is best
-//! read once, into a type whose name for a key is the key:
+//! Settings do not change while an instance lives, and each read is a call to the host. Read the settings once, into
+//! a type with one field per key:
 //!
 //! ```
 //! use eventos_sdk::{Evento, Outcome, config, handler};
@@ -9,20 +9,20 @@
 //!
 //! #[derive(Deserialize)]
 //! #[serde(deny_unknown_fields)]
-//! struct Strong {
-//!     least: f64,
-//!     #[serde(default)]
+//! struct ByTipo {
 //!     tipos: Vec<String>,
+//!     #[serde(default)]
+//!     invert: bool,
 //! }
 //!
-//! impl Strong {
+//! impl ByTipo {
 //!     fn handle(&self, evento: &Evento) -> Outcome {
-//!         let of_interest = self.tipos.iter().any(|tipo| tipo == evento.tipo());
-//!         if of_interest { Outcome::Pass } else { Outcome::Drop }
+//!         let is_listed = self.tipos.iter().any(|tipo| tipo == evento.tipo());
+//!         if is_listed != self.invert { Outcome::Pass } else { Outcome::Drop }
 //!     }
 //! }
 //!
-//! handler!(Strong::handle, state = config::typed);
+//! handler!(ByTipo::handle, state = config::typed);
 //! # fn main() {}
 //! ```
 
@@ -30,25 +30,25 @@ use serde::de::DeserializeOwned;
 
 use crate::{host, settings};
 
-/// Every setting, as a struct or a map.
+/// Reads all settings into a struct or a map.
 ///
-/// A text, a `char` or a name of an enum takes what stands in the configuration, and so does anything that asks for
-/// no type and is not JSON; everything else is read as JSON. An `Option` or `#[serde(default)]` may be missing;
-/// with `#[serde(deny_unknown_fields)]` a key that is not known is an error.
+/// A `String`, a `char` or an enum variant takes the text of the setting as it is. Every other type is parsed from
+/// JSON. A field that accepts any type takes the text as it is if it is not valid JSON. A field of type `Option` or
+/// with `#[serde(default)]` may be missing; with `#[serde(deny_unknown_fields)]` an unknown key is an error.
 ///
 /// # Errors
-/// A text that names the setting and says what was expected, fit for `init` to answer.
+/// Returns a text that names the setting and what was expected. `init` can return it unchanged.
 pub fn typed<T: DeserializeOwned>() -> Result<T, String> {
     settings::read(&all())
 }
 
-/// One setting: a string as it is, another value as JSON text; none if the key is not set.
+/// Returns one setting: a string as it is, any other value as JSON text. Returns `None` if the key is not set.
 #[must_use]
 pub fn get(key: &str) -> Option<String> {
     host::config::get(key)
 }
 
-/// Every setting as [`get`] has it, by key ascending.
+/// Returns all settings in ascending order of their keys, with values as [`get`] returns them.
 #[must_use]
 pub fn all() -> Vec<(String, String)> {
     host::config::all()

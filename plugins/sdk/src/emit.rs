@@ -1,4 +1,4 @@
-//! Records for other topics.
+//! Emitting records to other topics.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use crate::bindings::eventos::handler::types::Records;
 use crate::{Evento, Record, host};
 
 thread_local! {
-    /// By topic, kept until the batch is answered so that they cross together.
+    /// The emitted records by topic, buffered until the end of the batch so that each topic takes one call.
     static EMITTED: RefCell<Vec<Emission>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -16,15 +16,17 @@ struct Emission {
     records: Records,
 }
 
-/// Produces a record to a topic, on behalf of the Evento that caused it. Records keep their order within a topic.
+/// Emits a record to a topic on behalf of `cause`. Records of one topic keep their order.
 ///
-/// It counts when the batch has been answered, unless the outcome of `cause` is retry or reject; the broker has
-/// acknowledged it before the offset of `cause` is committed.
+/// The record takes effect when the call that handles the batch returns, unless the outcome of `cause` is
+/// [`Outcome::Retry`](crate::Outcome::Retry) or [`Outcome::Reject`](crate::Outcome::Reject). The broker acknowledges
+/// it before the offset of `cause` is committed.
 ///
-/// A topic that the handler's `produce` setting does not name ends the call as a panic does.
+/// The topic must be listed in the handler's `produce` setting. Any other topic ends the call with a trap, as a
+/// panic does.
 pub fn send(topic: &str, cause: &Evento<'_>, record: Record) {
     EMITTED.with_borrow_mut(|emitted| {
-        // Handlers emit to a topic or two: a search is cheaper than hashing.
+        // Handlers emit to one or two topics, so a linear search is cheaper than hashing.
         let at = emitted.iter().position(|emission| emission.topic == topic);
         let at = at.unwrap_or_else(|| {
             let (sources, records) = (Vec::new(), Records::default());

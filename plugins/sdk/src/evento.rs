@@ -1,4 +1,4 @@
-//! One Evento of the batch in hand, read out of the columns when asked, so that what a handler ignores costs nothing.
+//! An Evento of the current batch. Each method reads the columns on demand, so unused fields cost nothing.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,8 @@ use crate::{Pointer, Record};
 
 /// An Evento and the Kafka record that carries it, or a tombstone: a record whose value is null.
 ///
-/// What it lends is a view into the batch: nothing is copied, allocated or parsed.
+/// All methods return views into the batch: they do not copy, allocate or parse, except where their documentation
+/// says so.
 #[derive(Clone, Copy)]
 pub struct Evento<'a> {
     batch: &'a Batch,
@@ -22,9 +23,9 @@ pub struct Evento<'a> {
 /// One header of a record. Names may repeat; a value may be null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// Its name.
+    /// Name of the header.
     pub name: &'a str,
-    /// Any bytes, or null.
+    /// Value of the header: any bytes, or `None` for null.
     pub value: Option<&'a [u8]>,
 }
 
@@ -32,9 +33,9 @@ pub struct Header<'a> {
 #[derive(Clone)]
 pub struct Headers<'a> {
     records: &'a Records,
-    /// Those still to come, as indices in the columns of headers.
+    /// Remaining headers, as indices into the header columns.
     range: Range<usize>,
-    /// Where the first of them begins.
+    /// Index in `bytes` at which the first remaining header begins.
     start: usize,
 }
 
@@ -43,49 +44,49 @@ impl<'a> Evento<'a> {
         Self { batch, index }
     }
 
-    /// Its index in the batch, as the host's imports take it.
+    /// Returns the index of the record in its batch, in the type that the host's imports take.
     pub(crate) fn index(&self) -> u32 {
         self.index as u32
     }
 
-    /// Its `id`, escapes resolved; an integer in its own digits, however many. Empty in a tombstone.
+    /// Returns the `id` with escapes resolved. An integer id keeps all its digits. Empty for a tombstone.
     #[must_use]
     pub fn id(&self) -> &'a str {
         self.batch.ids.get(self.index)
     }
 
-    /// Whether `id` is an integer in the JSON: `7`, not `"7"`.
+    /// Returns whether the `id` is a JSON integer: `7`, not `"7"`.
     #[must_use]
     pub fn id_is_integer(&self) -> bool {
         self.flag(flag::INTEGER_ID)
     }
 
-    /// Its `tipo`, escapes resolved. Empty in a tombstone, and in nothing else.
+    /// Returns the `tipo` with escapes resolved. Empty for a tombstone, and never otherwise.
     #[must_use]
     pub fn tipo(&self) -> &'a str {
         self.batch.tipos.get(self.index)
     }
 
-    /// The record's key: any bytes, or null.
+    /// Returns the key of the record: any bytes, or `None` for null.
     #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.batch.records.key(self.index)
     }
 
-    /// The record's value, as it was sent; none in a tombstone.
+    /// Returns the value of the record exactly as it was sent, or `None` for a tombstone.
     #[must_use]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.batch.records.value(self.index)
     }
 
-    /// The value as text: the JSON of the Evento. None in a tombstone.
+    /// Returns the value as text, which is the JSON of the Evento, or `None` for a tombstone.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         self.value().map(text)
     }
 
-    /// The Evento as a type of one's own, read as `serde_json` reads it. A tombstone reads as JSON's null, which an
-    /// `Option` takes.
+    /// Deserializes the Evento into a type of your own with `serde_json`. A tombstone deserializes like JSON `null`,
+    /// so use an `Option` if you expect tombstones.
     ///
     /// ```
     /// use eventos_sdk::{Evento, Outcome};
@@ -106,69 +107,71 @@ impl<'a> Evento<'a> {
     /// ```
     ///
     /// # Errors
-    /// It has another shape than the type.
+    /// Returns an error if the JSON does not match the type.
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.text().unwrap_or("null"))
     }
 
-    /// What is at a place of the Evento: its JSON text, with every digit and escape. None in a tombstone, or if there
-    /// is nothing at that place.
+    /// Returns the JSON text at `pointer`, with all its digits and escapes. Returns `None` for a tombstone, or if the
+    /// Evento has nothing there. Each call scans the JSON of the Evento.
     #[must_use]
     pub fn at(&self, pointer: &Pointer) -> Option<&'a str> {
         pointer.find(self.text()?)
     }
 
-    /// Whether the record has no value. It says that what its key names is gone.
+    /// Returns whether the value is null, which means that whatever the key names was deleted.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         self.flag(flag::NULL_VALUE)
     }
 
-    /// The record's headers, in order, duplicates and nulls kept.
+    /// Returns the headers of the record in order, including duplicates and null values.
     #[must_use]
     pub fn headers(&self) -> Headers<'a> {
         self.batch.records.headers(self.index)
     }
 
-    /// The value of the last header of this name, as Kafka's own clients choose it. None if there is none, or if
-    /// it is null.
+    /// Returns the value of the last header with this name, the one that Kafka's own clients pick. Returns `None` if
+    /// no header has this name or the value is null.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         let mut from_the_last = self.headers().rev();
         from_the_last.find(|header| header.name == name)?.value
     }
 
-    /// When the record was made, or appended: milliseconds since 1970-01-01 UTC. Very old records have none.
+    /// Returns the timestamp of the record in milliseconds since 1970-01-01 UTC. Records in the message format before
+    /// Kafka 0.10 have none.
     #[must_use]
     pub fn timestamp(&self) -> Option<i64> {
         self.batch.records.timestamp(self.index)
     }
 
-    /// Whether the timestamp was set by the broker (`LogAppendTime`) rather than by the producer.
+    /// Returns whether the broker set the timestamp (`LogAppendTime`), rather than the producer (`CreateTime`).
     #[must_use]
     pub fn log_append_time(&self) -> bool {
         self.flag(flag::LOG_APPEND_TIME)
     }
 
-    /// The topic that it came from.
+    /// Returns the topic that the record was consumed from.
     #[must_use]
     pub fn topic(&self) -> &'a str {
         &self.batch.topic
     }
 
-    /// The partition that it came from.
+    /// Returns the partition that the record was consumed from.
     #[must_use]
     pub fn partition(&self) -> i32 {
         self.batch.partition
     }
 
-    /// Its offset in the partition. Replacements that an earlier handler made share the offset of their source.
+    /// Returns the offset in the partition. Replacements made by an earlier handler share the offset of the record
+    /// that they replace.
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.batch.offsets[self.index]
     }
 
-    /// A copy of key, value, headers and timestamp, to change and to emit or to replace this one with.
+    /// Returns an owned copy of key, value, headers and timestamp, to modify and then emit or use as a replacement.
     #[must_use]
     pub fn to_record(&self) -> Record {
         self.batch.records.to_record(self.index)

@@ -1,4 +1,4 @@
-//! Looking into the JSON of an Evento without reading more of it than asked.
+//! JSON pointers: finding one value in the JSON of an Evento without parsing the rest into values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A place in a JSON document: a JSON pointer (RFC 6901), such as `/geometry/coordinates/2`.
+/// A JSON pointer (RFC 6901), such as `/geometry/coordinates/2`.
 ///
-/// `/` stands before each name of a member or index in an array; in a name, `~1` means `/` and `~0` means `~`. The empty
-/// pointer is the whole document.
+/// A `/` precedes each member name or array index. Within a name, `~1` means `/` and `~0` means `~`. The empty
+/// pointer names the whole document.
 ///
 /// ```
 /// use eventos_sdk::Pointer;
@@ -29,7 +29,7 @@ impl FromStr for Pointer {
         let mut names = text.split('/');
         if names.next() != Some("") {
             return Err(format!(
-                "{text:?} is no JSON pointer: begin it with a slash, as in \"/mag\""
+                "{text:?} is not a JSON pointer: it must begin with a slash, as in \"/mag\""
             ));
         }
         let name = |name: &str| name.replace("~1", "/").replace("~0", "~");
@@ -39,10 +39,10 @@ impl FromStr for Pointer {
 
 impl<'de> Deserialize<'de> for Pointer {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct OfText;
+        struct PointerVisitor;
 
-        // Rather than after reading a text, so that the error comes from within the setting that it is of.
-        impl Visitor<'_> for OfText {
+        // Parsing inside the visitor, not after deserializing a string, lets the error name the setting.
+        impl Visitor<'_> for PointerVisitor {
             type Value = Pointer;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,30 +54,30 @@ impl<'de> Deserialize<'de> for Pointer {
             }
         }
 
-        from.deserialize_str(OfText)
+        from.deserialize_str(PointerVisitor)
     }
 }
 
 impl Pointer {
-    /// What is at this place of a document, to the letter.
+    /// Returns the text of the value at this place of a document, byte for byte.
     pub(crate) fn find<'a>(&self, document: &'a str) -> Option<&'a str> {
         self.0
             .iter()
-            .try_fold(document, |json, name| within(json, name))
+            .try_fold(document, |json, name| child(json, name))
     }
 }
 
-/// The member of an object (of several of one name the last), or the element of an array.
-fn within<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+/// Returns the member of an object (the last one if the name repeats) or the element of an array.
+fn child<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let mut json = serde_json::Deserializer::from_str(json);
-    // What is neither is not worth reading, and a number of too many digits could not be.
-    let found = json.deserialize_any(Within(name));
+    // Any other value has no children. Numbers such as 1e400 cannot even be deserialized, so errors mean "none" too.
+    let found = json.deserialize_any(ChildVisitor(name));
     found.ok().flatten().map(RawValue::get)
 }
 
-struct Within<'n>(&'n str);
+struct ChildVisitor<'n>(&'n str);
 
-impl<'a> Visitor<'a> for Within<'_> {
+impl<'a> Visitor<'a> for ChildVisitor<'_> {
     type Value = Option<&'a RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,13 +109,13 @@ impl<'a> Visitor<'a> for Within<'_> {
     }
 }
 
-/// An index as RFC 6901 writes it: digits, with no zero before others.
+/// Parses an array index as RFC 6901 defines it: digits without leading zeros.
 fn index(name: &str) -> Option<usize> {
-    let plain = name == "0" || !name.starts_with(['0', '+']);
-    name.parse().ok().filter(|_| plain)
+    let is_canonical = name == "0" || !name.starts_with(['0', '+']);
+    name.parse().ok().filter(|_| is_canonical)
 }
 
-/// A name that is borrowed unless it has escapes.
+/// A member name, borrowed unless it contains escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -168,7 +168,7 @@ mod tests {
         let error = "mag".parse::<Pointer>().expect_err("no pointer");
         assert_eq!(
             error,
-            r#""mag" is no JSON pointer: begin it with a slash, as in "/mag""#
+            r#""mag" is not a JSON pointer: it must begin with a slash, as in "/mag""#
         );
     }
 }

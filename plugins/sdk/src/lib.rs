@@ -1,11 +1,18 @@
-//! Write a handler for eventos: one function from an [`Evento`] to its [`Outcome`].
+//! Write a handler for eventos in Rust: one function from an [`Evento`] to its [`Outcome`].
 //!
 //! ```
-//! use eventos_sdk::{Evento, Outcome, handler, store};
+//! use eventos_sdk::{Evento, Outcome, handler, log, store};
 //!
-//! /// Appends every Evento to the store, and passes it on.
+//! /// Stores earthquakes, rejects those without an alert level, and drops everything else.
 //! fn handle(evento: &Evento) -> Outcome {
+//!     if evento.tipo() != "sismo" {
+//!         return Outcome::Drop;
+//!     }
+//!     if evento.header("alert").is_none() {
+//!         return Outcome::reject("the header `alert` is missing");
+//!     }
 //!     store::append(evento);
+//!     log::debug!("stored {}", evento.id());
 //!     Outcome::Pass
 //! }
 //!
@@ -13,13 +20,19 @@
 //! # fn main() {}
 //! ```
 //!
-//! The crate that holds this is a `cdylib` for `wasm32-unknown-unknown`. Besides answering, a handler may have
-//! effects: it can [`store::append`], [`emit::send`] and write to the [log]. What is stored and emitted counts when
-//! the whole batch has been answered, and only for Eventos whose outcome is pass, drop or replace. Its settings are
-//! in [`config`].
+//! Compile the crate as a `cdylib` for the target `wasm32-unknown-unknown` and copy the `.wasm` file into the drop-in
+//! folder of the daemon.
 //!
-//! A panic is caught by nobody: its text and place go to the log, and then the call is over. See [`testing`] for
-//! running a handler without WebAssembly.
+//! - [`Evento`] gives access to the JSON and to the Kafka record around it: key, headers, timestamp, offset.
+//! - [`Outcome`] says what happens to the Evento: pass, drop, replace, retry or reject.
+//! - [`store::append`], [`emit::send`] and the macros in [`log`] are the effects that a handler can have. What it stored
+//!   and emitted takes effect when the call that handles the batch returns, and only for Eventos whose outcome is
+//!   pass, drop or replace.
+//! - [`config`] reads the handler's own settings; [`handler!`] shows how to validate them and keep them as state.
+//! - [`testing`] runs a handler in an ordinary unit test.
+//!
+//! A panic ends the call: its text and location go to the log, the daemon discards the instance and undoes everything
+//! that the call stored and emitted. For an invalid Evento return [`Outcome::Reject`] instead.
 
 mod call;
 mod columns;
@@ -40,7 +53,8 @@ pub use json::Pointer;
 pub use outcome::Outcome;
 pub use record::Record;
 
-/// The contract in `wit/`, generated. Handlers need it only to break the rules that the rest of this crate keeps.
+/// Bindings generated from the contract in `wit/`. Handlers use the rest of this crate instead; only tests that break
+/// the contract on purpose need the bindings.
 #[doc(hidden)]
 #[allow(missing_docs, clippy::all, reason = "generated code")]
 #[allow(clippy::undocumented_unsafe_blocks, reason = "generated code")]
@@ -55,13 +69,13 @@ pub mod bindings {
     });
 }
 
-/// What [`handler!`] expands to calls these.
+/// The functions that the expansion of [`handler!`] calls.
 #[doc(hidden)]
 pub mod exports {
     pub use crate::call::{handle, init, keep_state, with_state};
 }
 
-/// Whom the imports of the contract reach: the daemon, or, without WebAssembly, [`testing`].
+/// The imports of the contract: provided by the daemon, or by [`testing`] in a native build.
 mod host {
     #[cfg(target_family = "wasm")]
     pub(crate) use crate::bindings::eventos::handler::{config, emit, log, store};
@@ -69,16 +83,16 @@ mod host {
     pub(crate) use crate::testing::{config, emit, log, store};
 }
 
-/// Exports a function as this crate's handler, once in the crate.
+/// Exports a function as the handler of this crate. Invoke it once per crate.
 ///
-/// `handler!(handle)`, where `fn handle(evento: &Evento) -> Outcome`, is called with each Evento in turn.
-///
-/// `handler!(handle, init = check)`, where `fn check() -> Result<(), String>`, is called once in each new instance
-/// before that. An error refuses the handler when it is loaded, with its text: the place to check the configuration.
-///
-/// `handler!(State::handle, state = make)`, where `fn make() -> Result<State, String>`, is called with what `make`
-/// answered in this instance too: `fn handle(&self, evento: &Evento) -> Outcome`. Most often it is what was read of
-/// the configuration ([`config::typed`]); it is lost with the instance, so it is no place for what has to survive.
+/// - `handler!(handle)` calls `fn handle(evento: &Evento) -> Outcome` with each Evento in order.
+/// - `handler!(handle, init = check)` also calls `fn check() -> Result<(), String>` once in each new instance, before
+///   the first Evento. If it returns an error, the daemon refuses to load the handler and reports the text. Use it to
+///   validate the configuration.
+/// - `handler!(State::handle, state = make)` calls `fn make() -> Result<State, String>` once in each new instance, and
+///   `fn handle(&self, evento: &Evento) -> Outcome` with the value that it returned. The state is usually the
+///   handler's settings, read with [`config::typed`]. It is lost with the instance, so do not keep anything in it
+///   that must survive.
 #[macro_export]
 macro_rules! handler {
     ($handle:expr) => {
@@ -91,8 +105,8 @@ macro_rules! handler {
         );
     };
     ($handle:expr, init = $init:expr) => {
-        // A function of another type is refused here, in the author's own words; and where nothing is exported,
-        // this is what uses the functions.
+        // These constants make a wrong signature fail to compile here, with an error that names the author's function.
+        // In a native build, where nothing is exported, they also count as a use of the functions.
         const _: fn(&$crate::Evento<'_>) -> $crate::Outcome = $handle;
         const _: fn() -> ::core::result::Result<(), ::std::string::String> = $init;
 

@@ -1,6 +1,8 @@
-//! Lines in the daemon's log, with the handler's name, and the partition and offset of the Evento in hand.
+//! Logging to the daemon's log. Each line carries the handler's name and the partition and offset of the current
+//! Evento.
 //!
-//! The macros take what [`format!`] takes. What is logged before a panic is kept, whatever becomes of the batch.
+//! The macros take the same arguments as [`format!`]. Lines are written at once and kept even if the handler panics
+//! later in the batch.
 //!
 //! ```
 //! use eventos_sdk::{Evento, Outcome, log};
@@ -18,40 +20,40 @@ pub use crate::{
 };
 use crate::{call, host};
 
-/// Writes a line of any level; the macros of this module call it.
+/// Writes a line with the given level. The macros of this module call this function.
 pub fn write(level: Level, message: &str) {
-    host::log::write(level, call::in_hand(), message);
+    host::log::write(level, call::current_record(), message);
 }
 
-/// Logs what matters only while looking for a fault, in great detail.
+/// Logs at trace level: very detailed information for debugging.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trace {
     ($($format:tt)+) => { $crate::log::write($crate::log::Level::Trace, &::std::format!($($format)+)) };
 }
 
-/// Logs what matters only while looking for a fault.
+/// Logs at debug level: information for debugging.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __debug {
     ($($format:tt)+) => { $crate::log::write($crate::log::Level::Debug, &::std::format!($($format)+)) };
 }
 
-/// Logs what an operator may want to know.
+/// Logs at info level: information for operators.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __info {
     ($($format:tt)+) => { $crate::log::write($crate::log::Level::Info, &::std::format!($($format)+)) };
 }
 
-/// Logs what an operator should look into.
+/// Logs at warn level: something that an operator should look into.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __warn {
     ($($format:tt)+) => { $crate::log::write($crate::log::Level::Warn, &::std::format!($($format)+)) };
 }
 
-/// Logs what went wrong.
+/// Logs at error level: a failure.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __error {

@@ -1,38 +1,39 @@
-//! What a handler answers.
+//! The outcome that a handler returns for each Evento.
 
 use crate::Record;
 use crate::bindings::Outcomes;
 use crate::columns::end_of;
 
-/// What becomes of an Evento.
+/// The result of handling one Evento, which decides what happens to it next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on to the next handler unchanged.
+    /// Passes the Evento on to the next handler unchanged.
     Pass,
-    /// It goes no further.
+    /// Ends the processing of the Evento.
     Drop,
-    /// These go on in its place, in this order; none is as good as [`Outcome::Drop`]. Each value has to be an
-    /// Evento, or null.
+    /// Passes these records on to the next handler instead, in this order. An empty list has the same effect as
+    /// [`Outcome::Drop`]. Each value must be a valid Evento or null.
     Replace(Vec<Record>),
-    /// Something failed that may well work later: it is handed in again. What was stored and emitted on its behalf
-    /// does not count. The text says why.
+    /// Asks the daemon to call the handler with this Evento again, for a transient failure with this reason. What
+    /// the handler stored and emitted on its behalf is discarded.
     Retry(String),
-    /// It goes to the dead-letter topic with this reason. What was stored and emitted on its behalf does not count.
+    /// Sends the Evento to the dead-letter topic with this reason. What the handler stored and emitted on its behalf
+    /// is discarded.
     Reject(String),
 }
 
 impl Outcome {
-    /// [`Outcome::Replace`], of anything that yields records.
+    /// Returns [`Outcome::Replace`] with these records.
     pub fn replace(records: impl IntoIterator<Item = Record>) -> Self {
         Self::Replace(records.into_iter().collect())
     }
 
-    /// [`Outcome::Retry`], of any text.
+    /// Returns [`Outcome::Retry`] with this reason.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry(reason.into())
     }
 
-    /// [`Outcome::Reject`], of any text.
+    /// Returns [`Outcome::Reject`] with this reason.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject(reason.into())
     }

@@ -1,6 +1,6 @@
-//! Records that a handler makes.
+//! Records that a handler creates.
 
-/// A record to emit, or to put in the place of another.
+/// A Kafka record to emit, or to replace an Evento with.
 ///
 /// ```
 /// use eventos_sdk::Record;
@@ -11,25 +11,26 @@
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Any bytes, or null.
+    /// Key: any bytes, or `None` for null.
     pub key: Option<Vec<u8>>,
-    /// Any bytes when it is emitted; an Evento when it replaces one. Null in a tombstone.
+    /// Value: any bytes if the record is emitted, a valid Evento if it is a replacement, `None` for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Names and values, in order. Names may repeat; a value may be null.
+    /// Headers as names and values, in order. Names may repeat, and a value may be null.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// Milliseconds since 1970-01-01 UTC. None: the time at which it is produced, or, in a replacement, the
-    /// timestamp of what it replaces.
+    /// Timestamp in milliseconds since 1970-01-01 UTC. `None` means the time at which the record is produced or, for
+    /// a replacement, the timestamp of the record that it replaces.
     pub timestamp: Option<i64>,
 }
 
 impl Record {
-    /// A record with a value, and nothing else yet.
+    /// Creates a record with this value, without key, headers or timestamp.
     #[must_use]
     pub fn new(value: impl Into<Vec<u8>>) -> Self {
         Self::default().value(value)
     }
 
-    /// A record without a value: what this key names is gone.
+    /// Creates a tombstone: a record with this key and a null value, which says that whatever the key names was
+    /// deleted.
     #[must_use]
     pub fn tombstone(key: impl Into<Vec<u8>>) -> Self {
         Self::default().key(key)
@@ -49,14 +50,14 @@ impl Record {
         self
     }
 
-    /// Adds a header after those that are there, also when one of this name is.
+    /// Appends a header, even if the record already has one with this name.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Adds a header whose value is null.
+    /// Appends a header whose value is null.
     #[must_use]
     pub fn null_header(mut self, name: impl Into<String>) -> Self {
         self.headers.push((name.into(), None));

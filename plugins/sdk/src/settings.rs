@@ -1,6 +1,7 @@
-//! The settings of a handler as a type of its author's.
+//! Deserializes the settings of a handler into a type of its author.
 //!
-//! Each setting is a text: a string as it is, anything else as JSON. So the type that is wanted says which it was.
+//! The host passes each setting as a text: a string as it is, any other value as JSON. The requested type decides how
+//! the text is read.
 
 use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{
@@ -13,7 +14,7 @@ pub(crate) fn read<T: DeserializeOwned>(settings: &[(String, String)]) -> Result
         .iter()
         .map(|(key, text)| (key.as_str(), Setting { key, text }));
     T::deserialize(MapDeserializer::new(settings))
-        .map_err(|error: Error| format!("its settings do not fit: {error}"))
+        .map_err(|error: Error| format!("invalid settings: {error}"))
 }
 
 struct Setting<'s> {
@@ -22,8 +23,9 @@ struct Setting<'s> {
 }
 
 impl Setting<'_> {
-    fn wrong(&self, error: &Error) -> Error {
-        // The place within a text that nobody wrote as such says little.
+    /// Prefixes an error with the key of the setting.
+    fn error(&self, error: &Error) -> Error {
+        // The position is dropped: it refers to JSON that the host generated, not to the user's configuration.
         let error = error.to_string();
         let (error, _) = error.split_once(" at line ").unwrap_or((&error, ""));
         Error::custom(format!("`{}`: {error}", self.key))
@@ -46,13 +48,14 @@ impl<'s> Deserializer<'s> for Setting<'s> {
             return self.deserialize_str(visitor);
         }
         let mut json = serde_json::Deserializer::from_str(self.text);
-        let read = json.deserialize_any(visitor);
-        read.map_err(|error| self.wrong(&error))
+        json.deserialize_any(visitor)
+            .map_err(|error| self.error(&error))
     }
 
     fn deserialize_str<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
-        let read = visitor.visit_borrowed_str(self.text);
-        read.map_err(|error| self.wrong(&error))
+        visitor
+            .visit_borrowed_str(self.text)
+            .map_err(|error| self.error(&error))
     }
 
     fn deserialize_string<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -75,7 +78,7 @@ impl<'s> Deserializer<'s> for Setting<'s> {
         visitor.visit_newtype_struct(self)
     }
 
-    /// One of several names.
+    /// Reads the text of the setting as the name of a variant.
     fn deserialize_enum<V: Visitor<'s>>(
         self,
         _: &'static str,
@@ -83,8 +86,7 @@ impl<'s> Deserializer<'s> for Setting<'s> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let name: StrDeserializer<'_, Error> = self.text.into_deserializer();
-        let read = visitor.visit_enum(name);
-        read.map_err(|error| self.wrong(&error))
+        visitor.visit_enum(name).map_err(|error| self.error(&error))
     }
 
     serde::forward_to_deserialize_any! {
@@ -102,7 +104,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(rename_all = "lowercase")]
-    enum Way {
+    enum Direction {
         Up,
         Down,
     }
@@ -117,7 +119,7 @@ mod tests {
         tipos: Vec<String>,
         #[serde(default)]
         topics: BTreeMap<String, String>,
-        way: Way,
+        way: Direction,
     }
 
     fn read(settings: &[(&str, &str)]) -> Result<Settings, String> {
@@ -139,7 +141,7 @@ mod tests {
             least: Some(4.5),
             tipos: vec!["a".to_owned(), "b".to_owned()],
             topics: BTreeMap::from([("x".to_owned(), "y".to_owned())]),
-            way: Way::Down,
+            way: Direction::Down,
         };
         assert_eq!(settings, Ok(expected));
     }
@@ -165,10 +167,7 @@ mod tests {
                 "`tipos`: invalid type: integer `1`, expected a string",
             ),
         ] {
-            assert_eq!(
-                read(settings),
-                Err(format!("its settings do not fit: {error}"))
-            );
+            assert_eq!(read(settings), Err(format!("invalid settings: {error}")));
         }
     }
 }

@@ -1,17 +1,18 @@
-//! The in-memory store that the daemon serves at `GET /messages`.
+//! Appending to the in-memory store that the daemon serves at `GET /messages`.
 
 use std::cell::RefCell;
 
 use crate::{Evento, host};
 
 thread_local! {
-    /// Indices in the batch, kept until it is answered so that they cross together.
+    /// Indices of the appended records, buffered until the end of the batch so that they take one call.
     static APPENDED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Appends an Evento to the store. A tombstone is passed over: it holds no Evento.
+/// Appends an Evento to the store. Ignores a tombstone, which has no Evento to store.
 ///
-/// It counts when the batch has been answered, unless this Evento's outcome is retry or reject.
+/// The append takes effect when the call that handles the batch returns, unless the outcome of the Evento is
+/// [`Outcome::Retry`](crate::Outcome::Retry) or [`Outcome::Reject`](crate::Outcome::Reject).
 pub fn append(evento: &Evento<'_>) {
     if !evento.is_tombstone() {
         APPENDED.with_borrow_mut(|appended| appended.push(evento.index()));

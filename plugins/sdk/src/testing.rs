@@ -1,4 +1,4 @@
-//! Runs a handler in an ordinary test, without WebAssembly and without a daemon.
+//! Runs a handler in an ordinary unit test, without WebAssembly and without a daemon.
 //!
 //! ```
 //! use eventos_sdk::{Evento, Outcome, Record, store, testing};
@@ -8,14 +8,14 @@
 //!     Outcome::Pass
 //! }
 //!
-//! let ran = testing::run(handle, [Record::new(r#"{"id":1,"tipo":"sismo"}"#)]);
-//! assert_eq!(ran.outcomes, [Outcome::Pass]);
-//! assert_eq!(ran.stored, [0]);
+//! let run = testing::run(handle, [Record::new(r#"{"id":1,"tipo":"sismo"}"#)]);
+//! assert_eq!(run.outcomes, [Outcome::Pass]);
+//! assert_eq!(run.stored, [0]);
 //! ```
 //!
-//! The records pass through the same columns as they would between daemon and handler. What the daemon refuses
-//! beyond that (a topic that is not permitted, a replacement that is no Evento, too much time or memory) is not refused
-//! here. Each thread, hence each test, has its own settings and its own effects.
+//! The records pass through the same columns as between daemon and handler. The other checks of the daemon are not
+//! made here: whether a topic is permitted, whether a replacement is a valid Evento, and the limits of time, memory
+//! and output. Each thread, and therefore each test, has its own settings and effects.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,66 +27,66 @@ use crate::columns::{flag, start_of};
 use crate::log::Level;
 use crate::{Evento, Outcome, Record, call};
 
-/// All that came of a batch, as it would count in the daemon.
+/// The outcomes and effects of one batch, as the daemon would count them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ran {
-    /// One a record.
+    /// One outcome per record.
     pub outcomes: Vec<Outcome>,
-    /// The indices of the records that were stored, in their order.
+    /// Indices of the stored records, in the order in which they were stored.
     pub stored: Vec<usize>,
-    /// What was emitted, topic by topic.
+    /// Emitted records, topic by topic.
     pub emitted: Vec<Emitted>,
-    /// What was logged.
+    /// Log lines.
     pub logged: Vec<Logged>,
 }
 
-/// A record for another topic.
+/// A record that a handler emitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emitted {
-    /// Where to.
+    /// Destination topic.
     pub topic: String,
-    /// The index of the record that caused it.
+    /// Index of the record that caused it.
     pub cause: usize,
-    /// What.
+    /// The emitted record.
     pub record: Record,
 }
 
-/// A line in the log.
+/// A line that a handler logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logged {
-    /// How much it matters.
+    /// Level of the line.
     pub level: Level,
-    /// The index of the record that it is about.
+    /// Index of the record that the line is about, or `None` if it was written during `init`.
     pub record: Option<usize>,
-    /// What it says.
+    /// Text of the line.
     pub message: String,
 }
 
 thread_local! {
     static SETTINGS: RefCell<BTreeMap<String, String>> = const { RefCell::new(BTreeMap::new()) };
-    static RAN: RefCell<Ran> = RefCell::default();
+    static RUN: RefCell<Ran> = RefCell::default();
 }
 
-/// Sets a key of the handler's configuration, from now on in this thread.
+/// Sets a key of the handler's configuration for the current thread.
 pub fn set(key: impl Into<String>, value: impl Into<String>) {
     SETTINGS.with_borrow_mut(|settings| settings.insert(key.into(), value.into()));
 }
 
-/// Hands records to a handler as one batch of partition 0 of the topic `eventos`, with offsets from 0.
+/// Runs a handler on records, as one batch of partition 0 of the topic `eventos` with offsets from 0.
 ///
 /// # Panics
-/// If a value is neither an Evento nor null, and if the handler panics.
+/// Panics if a value is neither a valid Evento nor null, or if the handler panics.
 pub fn run(
     handle: impl Fn(&Evento<'_>) -> Outcome,
     records: impl IntoIterator<Item = Record>,
 ) -> Ran {
-    RAN.take();
+    RUN.take();
     let outcomes = outcomes(call::handle(&batch(records), handle));
-    let mut ran = RAN.take();
+    let mut run = RUN.take();
     let counts = |i: usize| !matches!(outcomes[i], Outcome::Retry(_) | Outcome::Reject(_));
-    ran.stored.retain(|&i| counts(i));
-    ran.emitted.retain(|emitted| counts(emitted.cause));
-    Ran { outcomes, ..ran }
+    run.stored.retain(|&i| counts(i));
+    run.emitted.retain(|emitted| counts(emitted.cause));
+    Ran { outcomes, ..run }
 }
 
 fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
@@ -108,7 +108,7 @@ fn batch(records: impl IntoIterator<Item = Record>) -> Batch {
     batch
 }
 
-/// The `id` and the `tipo` of an Evento, as they are written.
+/// Returns the JSON text of the `id` and the `tipo` of an Evento.
 fn read(value: &[u8]) -> (String, String) {
     let members: BTreeMap<String, Box<RawValue>> =
         serde_json::from_slice(value).expect("a value is a JSON object");
@@ -126,7 +126,7 @@ fn unquote(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    serde_json::from_str(text).expect("a tipo is a string, and so is an id that is no integer")
+    serde_json::from_str(text).expect("a tipo is a string, and an id is a string or an integer")
 }
 
 fn outcomes(columns: Outcomes) -> Vec<Outcome> {
@@ -156,7 +156,7 @@ fn outcomes(columns: Outcomes) -> Vec<Outcome> {
 pub(crate) mod store {
     pub(crate) fn append(records: &[u32]) {
         let stored = records.iter().map(|&i| i as usize);
-        super::RAN.with_borrow_mut(|ran| ran.stored.extend(stored));
+        super::RUN.with_borrow_mut(|run| run.stored.extend(stored));
     }
 }
 
@@ -173,7 +173,7 @@ pub(crate) mod emit {
                 cause: cause as usize,
                 record: records.to_record(i),
             });
-        super::RAN.with_borrow_mut(|ran| ran.emitted.extend(emitted));
+        super::RUN.with_borrow_mut(|run| run.emitted.extend(emitted));
     }
 }
 
@@ -195,6 +195,6 @@ pub(crate) mod log {
             record,
             message,
         };
-        super::RAN.with_borrow_mut(|ran| ran.logged.push(logged));
+        super::RUN.with_borrow_mut(|run| run.logged.push(logged));
     }
 }

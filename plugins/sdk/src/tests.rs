@@ -1,4 +1,4 @@
-//! Handlers written with the SDK as their authors would, through the columns and back.
+//! Tests of handlers written as authors write them, through the columns and back.
 
 use crate::log::Level;
 use crate::testing::{self, Emitted, Logged};
@@ -125,8 +125,8 @@ fn effects_count_unless_their_evento_is_retried_or_rejected() {
         }
     };
     let records = [evento("1", "bad"), evento("2", "good"), evento("3", "busy")];
-    let ran = testing::run(handle, records);
-    assert_eq!(ran.stored, [1]);
+    let run = testing::run(handle, records);
+    assert_eq!(run.stored, [1]);
     let emitted = |topic: &str, record| Emitted {
         topic: topic.to_owned(),
         cause: 1,
@@ -136,14 +136,14 @@ fn effects_count_unless_their_evento_is_retried_or_rejected() {
         emitted("even", Record::new("2").key("e")),
         emitted("odd", Record::tombstone("2")),
     ];
-    assert_eq!(ran.emitted, expected);
+    assert_eq!(run.emitted, expected);
     let logged = |record: usize, message: &str| Logged {
         level: Level::Warn,
         record: Some(record),
         message: message.to_owned(),
     };
     assert_eq!(
-        ran.logged,
+        run.logged,
         [logged(0, "saw 1"), logged(1, "saw 2"), logged(2, "saw 3")]
     );
 }
@@ -156,8 +156,8 @@ fn one_batch_leaves_nothing_to_the_next() {
         Outcome::Pass
     };
     testing::run(handle, [evento("1", "a"), evento("2", "a")]);
-    let ran = testing::run(handle, [evento("3", "a")]);
-    assert_eq!((ran.stored.as_slice(), ran.emitted.len()), (&[0][..], 1));
+    let run = testing::run(handle, [evento("3", "a")]);
+    assert_eq!((run.stored.as_slice(), run.emitted.len()), (&[0][..], 1));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_handler_with_a_state_reads_typed_settings_and_eventos() {
     use crate::exports::{keep_state, with_state};
 
     let start = || keep_state(config::typed, Strong::handle);
-    let missing = "its settings do not fit: missing field `least`";
+    let missing = "invalid settings: missing field `least`";
     assert_eq!(start(), Err(missing.to_owned()));
     testing::set("least", "5");
     assert_eq!(start(), Ok(()));

@@ -117,17 +117,17 @@ fn settings_that_do_not_fit_stop_the_start_and_say_what_to_do() {
         (
             "filter",
             r#"pointer = "mag""#,
-            r#"`pointer`: "mag" is no JSON pointer: begin it with a slash, as in "/mag""#,
+            r#"`pointer`: "mag" is not a JSON pointer: it must begin with a slash, as in "/mag""#,
         ),
         (
             "filter",
             "",
-            "there is nothing to filter by: set `tipos`, `pointer` or both",
+            "no condition to filter by: set `tipos`, `pointer` or both",
         ),
         (
             "enrich",
             "members = { tipo = 1 }",
-            r#"every Evento has a member "tipo", so it can never be added: choose another name"#,
+            r#"cannot add a member "tipo", which every Evento already has: choose another name"#,
         ),
         ("route", "topic = {}", "unknown field `topic`"),
     ] {

@@ -1,4 +1,4 @@
-"""What Python's own library would do outside of a handler."""
+"""Calls of the standard library that reach for the world outside of a handler."""
 
 import os
 import random
@@ -8,7 +8,7 @@ import time
 
 
 def act(name):
-    """Does it, and answers what came of it; None if there is nothing of this name."""
+    """Runs the action with this name and returns its result, or None if there is no such action."""
     match name:
         case "py-print":
             print("out of\nPython")
@@ -21,18 +21,18 @@ def act(name):
         case "py-environment":
             return f"PATH {os.environ.get('PATH')}, HOME {os.environ.get('HOME')}"
         case "py-files":
-            return refused(lambda: open("/etc/hostname"))
+            return describe_refusal(lambda: open("/etc/hostname"))
         case "py-write":
-            return refused(lambda: open("/tmp/eventos", "w"))
+            return describe_refusal(lambda: open("/tmp/eventos", "w"))
         case "py-sockets":
-            return refused(lambda: socket.create_connection(("127.0.0.1", 9092)))
+            return describe_refusal(lambda: socket.create_connection(("127.0.0.1", 9092)))
         case "py-sleep":
             time.sleep(30)
             return "slept"
     return None
 
 
-def refused(attempt):
+def describe_refusal(attempt):
     try:
         return f"was given {attempt()}"
     except OSError as error:

@@ -1,8 +1,8 @@
-//! What a handler sees of a record, as one text that a test can compare.
+//! Describes what a handler sees of a record in one text that a test can compare.
 
 use eventos_sdk::{Evento, Header};
 
-/// Members in a fixed order, separated by "; ". Bytes are written as in a Rust byte string.
+/// Returns the members in a fixed order, separated by "; ". Bytes are written as in a Rust byte string.
 pub fn describe(evento: &Evento) -> String {
     let headers: Vec<String> = evento.headers().map(header).collect();
     let members = [

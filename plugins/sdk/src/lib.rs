@@ -60,7 +60,7 @@ pub use record::Record;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "generated code")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "handler",
         pub_export_macro: true,
         default_bindings_module: "eventos_sdk::bindings",
@@ -128,6 +128,11 @@ macro_rules! handler {
         };
     };
 }
+
+/// Compiles the example in the README as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ macro_rules! files {
 pub(super) const WIT: &[File] = files!("../../../../wit": "host.wit", "types.wit", "world.wit");
 
 const RUST: &[File] = files!("../../../../plugins/sdk":
-    "Cargo.toml", "src/call.rs", "src/columns.rs", "src/config.rs", "src/emit.rs", "src/evento.rs", "src/json.rs",
+    "Cargo.toml", "LICENSE", "README.md", "src/call.rs", "src/columns.rs", "src/config.rs", "src/emit.rs", "src/evento.rs", "src/json.rs",
     "src/lib.rs", "src/log.rs", "src/outcome.rs", "src/record.rs", "src/settings.rs", "src/store.rs", "src/testing.rs",
     "src/tests.rs",
 );
@@ -83,14 +83,15 @@ mod tests {
 
     use super::*;
 
-    /// Every file in a folder and those below, but for an SDK's own tests and what Python leaves.
+    /// Collects every file in a folder and its subfolders, except the tests of an SDK, the copy of the contract in the
+    /// Rust SDK, and the caches of Python.
     fn found(folder: &Path, within: &str, all: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let entry = entry.expect("read");
             let name = entry.file_name().into_string().expect("UTF-8");
             let path = format!("{within}{name}");
             match entry.file_type().expect("read").is_dir() {
-                true if ["tests", "__pycache__"].contains(&&*name) => {}
+                true if ["tests", "wit", "__pycache__"].contains(&&*name) => {}
                 true => found(&entry.path(), &format!("{path}/"), all),
                 false => drop(all.insert(path)),
             }

@@ -123,7 +123,7 @@ impl Language {
 fn sdk(language: Language, path: &str, text: &str) -> Result<String> {
     match (language, path) {
         (Language::Rust, "Cargo.toml") => manifest::inlined(text, WORKSPACE),
-        (Language::Rust, "src/lib.rs") => Ok(text.replace("\"../../wit\"", "\"../wit\"")),
+        (Language::Rust, "src/lib.rs") => Ok(text.replace("path: \"wit\"", "path: \"../wit\"")),
         _ => Ok(text.to_owned()),
     }
 }

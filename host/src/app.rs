@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use eventos_broker::Broker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,6 @@ use crate::{
     assigned::Assigned,
     config::Config,
     dead_letters::DeadLetters,
-    embedded::Broker,
     http,
     kafka::{self, Producer, Roster},
     peers::{PeerUrl, Peers},

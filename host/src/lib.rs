@@ -6,7 +6,6 @@ mod causes;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
-pub mod embedded;
 pub mod event;
 pub mod http;
 pub mod json_bytes;

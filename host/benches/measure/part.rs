@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use eventos::embedded::{self, Broker};
+use eventos_broker::Broker;
 
 /// This program again, with the part's name and what it needs as the arguments.
 pub struct Part(Child);
@@ -52,10 +52,10 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 /// The part that is the broker inside: prints its address, and serves until the parent is gone.
 pub fn broker(dir: &Path) {
-    let config = embedded::Config {
+    let config = eventos_broker::Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         dir: dir.to_owned(),
-        ..embedded::Config::default()
+        ..eventos_broker::Config::default()
     };
     runtime().block_on(async {
         let broker = Broker::bind(&config).await.expect("bound");

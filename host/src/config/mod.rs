@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{embedded, http, kafka, pipeline, plugin, store, telemetry};
+use crate::{http, kafka, pipeline, plugin, store, telemetry};
 use file::File;
 
 pub use problem::{Problem, Problems};
@@ -42,7 +42,7 @@ pub struct Config {
     /// Where the Eventos are.
     pub kafka: kafka::Config,
     /// The broker inside.
-    pub embedded: embedded::Config,
+    pub embedded: eventos_broker::Config,
     /// What holds for every handler.
     pub handlers: plugin::Config,
     /// What holds for one handler, by its name.

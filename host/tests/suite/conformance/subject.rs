@@ -6,7 +6,6 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use eventos::embedded;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
     TopicResult,
@@ -55,13 +54,13 @@ impl Subject {
     pub fn inside() -> Self {
         let dir = TempDir::with_prefix("eventos-conformance-").expect("a folder");
         let runtime = runtime();
-        let config = embedded::Config {
+        let config = eventos_broker::Config {
             listen: ([127, 0, 0, 1], 0).into(),
             dir: dir.path().to_owned(),
             partitions: 1,
-            ..embedded::Config::default()
+            ..eventos_broker::Config::default()
         };
-        let broker = runtime.block_on(embedded::Broker::bind(&config));
+        let broker = runtime.block_on(eventos_broker::Broker::bind(&config));
         let broker = broker.expect("a broker");
         let servers = broker.local_addr().to_string();
         runtime.spawn(broker.run(std::future::pending()));

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
-use eventos::embedded::{Broker, Config, Error};
+use eventos_broker::{Broker, Config, Error};
 
 use super::support::*;
 

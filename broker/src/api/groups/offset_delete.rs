@@ -1,0 +1,100 @@
+//! `OffsetDelete` (KIP-496): forgets what a group committed for partitions that it does not consume.
+
+use std::collections::HashSet;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+
+use crate::Shared;
+use crate::groups::{Description, Phase};
+use crate::ids::PartitionId;
+
+/// The protocol type of a group whose subscriptions can be read.
+const CONSUMER: &str = "consumer";
+
+/// Each partition has its result; topics that a member subscribes to are refused.
+pub fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    let refuse =
+        |error: ResponseError| OffsetDeleteResponse::default().with_error_code(error.code());
+    let group = shared.groups.describe(&request.group_id);
+    if group.is_none() && !shared.offsets.has_group(&request.group_id) {
+        return refuse(ResponseError::GroupIdNotFound);
+    }
+    let group = group.filter(|group| group.phase != Phase::Empty);
+    if group
+        .as_ref()
+        .is_some_and(|group| group.protocol_type != CONSUMER)
+    {
+        return refuse(ResponseError::NonEmptyGroup);
+    }
+    let subscribed = group.map(|group| subscriptions(&group)).unwrap_or_default();
+    let mut gone = Vec::new();
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            let partition = PartitionId(partition.partition_index);
+            let error = if subscribed.contains(topic.name.as_str()) {
+                ResponseError::GroupSubscribedToTopic.code()
+            } else if shared.topics.partition(&topic.name, partition).is_none() {
+                ResponseError::UnknownTopicOrPartition.code()
+            } else {
+                gone.push((topic.name.to_string(), partition));
+                0
+            };
+            OffsetDeleteResponsePartition::default()
+                .with_partition_index(partition.0)
+                .with_error_code(error)
+        });
+        let partitions = partitions.collect();
+        OffsetDeleteResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
+    });
+    let topics = topics.collect();
+    match shared.offsets.remove(&request.group_id, gone) {
+        Ok(()) => OffsetDeleteResponse::default().with_topics(topics),
+        Err(error) => refuse(ResponseError::from(&error)),
+    }
+}
+
+fn subscriptions(group: &Description) -> HashSet<String> {
+    let members = group.members.iter();
+    members
+        .flat_map(|member| topics_of(&member.metadata).unwrap_or_default())
+        .collect()
+}
+
+/// The topics at the front of a `ConsumerProtocolSubscription`: a version i16, and an array of strings.
+fn topics_of(mut metadata: &[u8]) -> Option<Vec<String>> {
+    fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+        let (head, rest) = bytes.split_at_checked(length)?;
+        *bytes = rest;
+        Some(head)
+    }
+    take(&mut metadata, 2)?;
+    let count = i32::from_be_bytes(take(&mut metadata, 4)?.try_into().ok()?);
+    let topic = |_| {
+        let length = i16::from_be_bytes(take(&mut metadata, 2)?.try_into().ok()?);
+        let text = take(&mut metadata, usize::try_from(length).ok()?)?;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    (0..count).map(topic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topics_of_a_subscription_are_read_and_garbage_is_not() {
+        let bytes = b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff";
+        let expected = Some(vec!["a".to_owned(), "bc".to_owned()]);
+        assert_eq!(topics_of(bytes), expected);
+        for cut in 0..13 {
+            assert_eq!(topics_of(&bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(topics_of(b"\0\x01\x7f\xff\xff\xff"), None);
+    }
+}

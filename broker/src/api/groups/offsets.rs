@@ -1,0 +1,214 @@
+//! `OffsetCommit`, `OffsetFetch`.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{
+    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::Shared;
+use crate::api::text;
+use crate::clock::now_ms;
+use crate::ids::{Offset, PartitionId};
+use crate::offsets::{Committed, TopicPartition};
+
+/// Kafka's `offset.metadata.max.bytes`.
+const MAX_METADATA: usize = 4096;
+/// From this version on one request asks for several groups.
+const FIRST_VERSION_OF_MANY_GROUPS: i16 = 8;
+
+/// Stores what can be stored with one write; each partition has its own result.
+pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let may = shared.groups.check_commit(
+        &request.group_id,
+        &request.member_id,
+        request.group_instance_id.as_deref(),
+        request.generation_id_or_member_epoch,
+    );
+    let is_known = || shared.offsets.has_group(&request.group_id);
+    let has_members = || shared.groups.describe(&request.group_id).is_some();
+    let refused = may.err().map(|error| match ResponseError::from(&error) {
+        // A group that is known by its commits alone has no members, and so not this one.
+        ResponseError::IllegalGeneration if is_known() && !has_members() => {
+            ResponseError::UnknownMemberId
+        }
+        other => other,
+    });
+    let mut commits = Vec::new();
+    let mut topics: Vec<_> = request
+        .topics
+        .into_iter()
+        .map(|topic| {
+            let partitions = topic.partitions.into_iter().map(|partition| {
+                let index = partition.partition_index;
+                let error = refused.or_else(|| match checked(shared, &topic.name, partition) {
+                    Ok(commit) => {
+                        commits.push(commit);
+                        None
+                    }
+                    Err(error) => Some(error),
+                });
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(index)
+                    .with_error_code(error.map_or(0, |error| error.code()))
+            });
+            OffsetCommitResponseTopic::default()
+                .with_partitions(partitions.collect())
+                .with_name(topic.name.clone())
+        })
+        .collect();
+    if let Err(error) = shared.offsets.commit(&request.group_id, commits) {
+        let code = ResponseError::from(&error).code();
+        let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        for partition in partitions.filter(|partition| partition.error_code == 0) {
+            partition.error_code = code;
+        }
+    }
+    OffsetCommitResponse::default().with_topics(topics)
+}
+
+/// What is to be stored for a partition, if it can be.
+pub fn checked(
+    shared: &Shared,
+    topic: &TopicName,
+    request: OffsetCommitRequestPartition,
+) -> Result<(TopicPartition, Committed), ResponseError> {
+    let partition = PartitionId(request.partition_index);
+    if shared.topics.partition(topic, partition).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
+    }
+    let metadata = request
+        .committed_metadata
+        .as_deref()
+        .unwrap_or_default()
+        .to_owned();
+    if metadata.len() > MAX_METADATA {
+        return Err(ResponseError::OffsetMetadataTooLarge);
+    }
+    let committed = Committed {
+        offset: Offset(request.committed_offset),
+        leader_epoch: request.committed_leader_epoch,
+        metadata,
+        time: now_ms(),
+    };
+    Ok(((topic.to_string(), partition), committed))
+}
+
+/// What was committed; -1 where nothing was. All topics of a group if none is named.
+pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+    let require_stable = request.require_stable;
+    if version >= FIRST_VERSION_OF_MANY_GROUPS {
+        let groups = request.groups.into_iter().map(|group| {
+            let topics = group_topics(shared, &group.group_id, group.topics, require_stable);
+            OffsetFetchResponseGroup::default()
+                .with_group_id(group.group_id)
+                .with_topics(topics)
+        });
+        return OffsetFetchResponse::default().with_groups(groups.collect());
+    }
+    let asked = request.topics.map(|topics| {
+        let topics = topics.into_iter().map(|topic| {
+            OffsetFetchRequestTopics::default()
+                .with_name(topic.name)
+                .with_partition_indexes(topic.partition_indexes)
+        });
+        topics.collect()
+    });
+    let topics = group_topics(shared, &request.group_id, asked, require_stable);
+    OffsetFetchResponse::default().with_topics(topics.into_iter().map(before_version_8).collect())
+}
+
+fn group_topics(
+    shared: &Shared,
+    group: &GroupId,
+    asked: Option<Vec<OffsetFetchRequestTopics>>,
+    require_stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
+    let Some(asked) = asked else {
+        return all_topics(shared, group, require_stable);
+    };
+    let topics = asked.into_iter().map(|topic| {
+        let partitions = topic.partition_indexes.iter().map(|index| {
+            let key = (topic.name.to_string(), PartitionId(*index));
+            find(shared, group, &key, require_stable)
+        });
+        OffsetFetchResponseTopics::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    });
+    topics.collect()
+}
+
+fn all_topics(
+    shared: &Shared,
+    group: &GroupId,
+    require_stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
+    let mut topics: BTreeMap<String, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
+    for key in shared.offsets.all(group).into_keys() {
+        let found = find(shared, group, &key, require_stable);
+        topics.entry(key.0).or_default().push(found);
+    }
+    let topic = |(name, partitions)| {
+        OffsetFetchResponseTopics::default()
+            .with_name(TopicName(text(name)))
+            .with_partitions(partitions)
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+/// What was committed for one partition. Whoever wants it stable has to wait for the transaction that is about to change
+/// it (KIP-447).
+fn find(
+    shared: &Shared,
+    group: &GroupId,
+    partition: &TopicPartition,
+    require_stable: bool,
+) -> OffsetFetchResponsePartitions {
+    if require_stable && shared.transactions.is_unstable(group, partition) {
+        let error = ResponseError::UnstableOffsetCommit.code();
+        return found(partition.1.0, None).with_error_code(error);
+    }
+    found(partition.1.0, shared.offsets.get(group, partition))
+}
+
+fn found(index: i32, committed: Option<Committed>) -> OffsetFetchResponsePartitions {
+    let response = OffsetFetchResponsePartitions::default().with_partition_index(index);
+    match committed {
+        Some(committed) => response
+            .with_committed_offset(committed.offset.0)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(text(committed.metadata))),
+        None => response
+            .with_committed_offset(-1)
+            .with_committed_leader_epoch(-1)
+            .with_metadata(Some(StrBytes::default())),
+    }
+}
+
+/// The same content in the types of the older form.
+fn before_version_8(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
+    let partitions = topic.partitions.into_iter().map(|partition| {
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(partition.partition_index)
+            .with_committed_offset(partition.committed_offset)
+            .with_committed_leader_epoch(partition.committed_leader_epoch)
+            .with_metadata(partition.metadata)
+            .with_error_code(partition.error_code)
+    });
+    OffsetFetchResponseTopic::default()
+        .with_name(topic.name)
+        .with_partitions(partitions.collect())
+}

@@ -1,5 +1,5 @@
-//! Checks of the documentation: links and anchors in `*.md` resolve, the pages that sources refer to exist, and
-//! the copy of the contract in the Rust SDK equals the contract.
+//! Checks of the documentation: links and anchors in `*.md` resolve, the pages that sources refer to exist, the
+//! overview pages stay short, and the copy of the contract in the Rust SDK equals the contract.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -173,6 +173,14 @@ fn pages_that_sources_name_exist() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn overview_pages_stay_short() {
+    for page in ["README.md", "ARCHITECTURE.md"] {
+        let lines = read(&root().join(page)).lines().count();
+        assert!(lines <= 120, "{page} has {lines} lines, more than 120");
+    }
 }
 
 #[test]

@@ -2,8 +2,6 @@
 //! time of the one thread that does it, filling the columns included. Beside it, in the same
 //! rounds, the same look in native Rust, and through a component that takes a list of records.
 
-mod measure;
-
 use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
@@ -11,7 +9,7 @@ use eventos::{
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
-use measure::{Figures, thread_seconds};
+use eventos_testkit::measure::{Figures, thread_seconds};
 use wasmtime::{
     Store,
     component::{Component, Linker},

@@ -4,8 +4,6 @@
 //!
 //! The parent runs itself again for each part, with the part's name as the argument.
 
-mod measure;
-
 use std::{
     env,
     path::Path,
@@ -24,9 +22,10 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use measure::{
+use eventos_testkit::measure::{
     Figures,
     part::{Part, broker, runtime},
+    preload::preload,
     process_seconds,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,7 +47,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["broker", dir] => broker(Path::new(dir)),
-        ["preload", servers] => preload(servers),
+        ["preload", servers] => fill_topic(servers),
         ["run", servers, group, guarantee, output] => run(servers, group, guarantee, output),
         _ => compare(),
     }
@@ -111,13 +110,13 @@ fn on_one(on: &str, servers: &str, output: &str) {
     );
 }
 
-fn preload(servers: &str) {
+fn fill_topic(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
         let topics = [config.topic.as_str(), "output"];
         // Both brokers then have the same: Kafka makes topics of one partition by itself.
         create(servers, &topics).await;
-        measure::preload::preload(servers, PARTITIONS, EVENTOS).await;
+        preload(servers, &config.topic, PARTITIONS, EVENTOS).await;
     });
     println!("done");
 }

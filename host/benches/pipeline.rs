@@ -5,8 +5,6 @@
 //!
 //! The parent runs itself again for each part, with the part's name as the argument.
 
-mod measure;
-
 use std::{
     env,
     path::{Path, PathBuf},
@@ -25,9 +23,10 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use measure::{
+use eventos_testkit::measure::{
     Figures,
     part::{Part, broker, runtime},
+    preload::preload,
     process_seconds,
 };
 use tokio_util::sync::CancellationToken;
@@ -50,7 +49,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["broker", dir] => broker(Path::new(dir)),
-        ["preload", servers] => preload(servers),
+        ["preload", servers] => fill_topic(servers),
         ["bare", servers, group] => bare(servers, group),
         ["wasm", servers, group] => ours(servers, group, component()),
         ["native", servers, group] => ours(servers, group, Handler::native("store", store_all)),
@@ -106,12 +105,18 @@ fn verdict(what: &str, ratio: &Figures, goal: f64) {
     println!("{what:28} {ratio}   goal: at most {goal}: {met}");
 }
 
-fn preload(servers: &str) {
+fn fill_topic(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
         let partitions =
             kafka::ensure_topics(&config, servers, &[&config.topic], &Refusals::default()).await;
-        measure::preload::preload(servers, partitions.expect("created")[0], EVENTOS).await;
+        preload(
+            servers,
+            &config.topic,
+            partitions.expect("created")[0],
+            EVENTOS,
+        )
+        .await;
     });
     println!("done");
 }

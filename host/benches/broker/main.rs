@@ -11,8 +11,6 @@
 //! ones on the same disk, and grow to 8 GB each.
 
 mod librdkafka;
-#[path = "../measure/mod.rs"]
-mod measure;
 mod prepared;
 mod report;
 mod target;
@@ -20,7 +18,7 @@ mod wire;
 
 use std::{env, path::Path, time::Instant};
 
-use measure::part;
+use eventos_testkit::measure::part;
 use report::{Results, print_latencies, print_rows};
 use target::Target;
 

@@ -1,6 +1,8 @@
 //! What was measured, and how it is printed.
 
-use crate::{Client, ROUNDS, ROWS, Row, Took, measure::Figures};
+use eventos_testkit::measure::Figures;
+
+use crate::{Client, ROUNDS, ROWS, Row, Took};
 
 /// At least so many times Kafka's throughput, and at most such a part of its latency.
 const GOAL_THROUGHPUT: f64 = 1.0;

@@ -6,19 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use eventos_testkit::measure::{
+    cpu::Threads,
+    part::{Part, runtime},
+    process_seconds,
+};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
 };
 
-use crate::{
-    Took,
-    measure::{
-        cpu::Threads,
-        part::{Part, runtime},
-        process_seconds,
-    },
-};
+use crate::Took;
 
 /// Nothing that the bench waits for takes longer.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -10,8 +10,7 @@ use eventos::{
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
-
-use crate::measure::{Figures, thread_seconds};
+use eventos_testkit::measure::{Figures, thread_seconds};
 
 /// Rounds of all languages, in turn.
 const ROUNDS: usize = 11;

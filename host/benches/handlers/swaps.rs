@@ -22,13 +22,12 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-
-use crate::measure::{
+use eventos_testkit::measure::{
     Figures,
     part::{Part, runtime},
 };
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 /// Replacements of each kind, each with a stretch of its own.
 const SWAPS: u32 = 100;

@@ -8,16 +8,14 @@ use std::{
     time::Duration,
 };
 
+use eventos_testkit::{self as testkit, Daemon, Setup, eventually, free_port, provided};
 use fastrand::Rng;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::{
-    Kind,
-    support::{self, Daemon, Setup, eventually, free_port, provided},
-};
+use crate::{EVENTOS, Kind};
 
 /// Runs the rest of its command line, and kills it when its own input ends: when we close it, or die.
 const LIFELINE: &str = r#"
@@ -54,7 +52,7 @@ impl Broker {
     pub fn start(kind: Kind) -> Self {
         let broker = match kind {
             Kind::Embedded => {
-                let mut setup = Setup::new(support::Broker::Embedded, &[], "");
+                let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &[], "");
                 setup.broker_listen = format!("127.0.0.1:{}", free_port());
                 let daemon = Some(setup.launch());
                 Self::Embedded { setup, daemon }

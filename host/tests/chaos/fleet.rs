@@ -5,14 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use eventos_testkit::{self as testkit, Daemon, Setup, committed, ends, eventually};
 use fastrand::Rng;
 use tokio::signal::unix::SignalKind;
 
-use crate::{
-    Guarantee,
-    load::Topics,
-    support::{self, Daemon, Setup, committed, ends, eventually},
-};
+use crate::{EVENTOS, Guarantee, load::Topics};
 
 /// At first; a third comes and goes.
 const USUALLY: usize = 2;
@@ -172,7 +169,12 @@ impl Member {
              [kafka.properties]\n\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"500\"\n",
             out = topics.out
         );
-        let mut setup = Setup::new(support::Broker::Embedded, &["probe", "store"], &more);
+        let mut setup = Setup::new(
+            EVENTOS,
+            testkit::Broker::Embedded,
+            &["probe", "store"],
+            &more,
+        );
         servers.clone_into(&mut setup.servers);
         topics.name.clone_into(&mut setup.name);
         setup.set("EVENTOS__DELIVERY__GUARANTEE", guarantee);

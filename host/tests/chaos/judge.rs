@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use eventos_testkit::{read_topic, wait_until_settled};
 use rdkafka::{Message, message::OwnedMessage};
 use serde_json::Value;
 
 use crate::{
     Guarantee,
     load::{Fate, Sent, Topics},
-    support::{read_topic, wait_until_settled},
 };
 
 /// What must be nothing.

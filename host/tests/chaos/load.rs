@@ -10,22 +10,20 @@ use std::{
     time::Duration,
 };
 
+use eventos_testkit::{DEADLINE, create_topic};
 use rdkafka::{
     ClientConfig,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
-use crate::{
-    PARTITIONS,
-    support::{DEADLINE, create_topic},
-};
+use crate::PARTITIONS;
 
 /// Between two Eventos: some 500 a second.
 const PACE: Duration = Duration::from_millis(2);
 
 /// The names of a run.
 pub struct Topics {
-    /// As [`crate::support::Setup`] has it: the others begin with it.
+    /// As [`eventos_testkit::Setup`] has it: the others begin with it.
     pub name: String,
     pub group: String,
     pub eventos: String,

@@ -4,14 +4,6 @@
 //! `cargo xtask chaos --minutes N --seed S` runs it as long as one likes, on either broker; a run of every test has two
 //! minutes of it.
 
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the suite, which uses all of it"
-)]
-#[path = "../suite/support/mod.rs"]
-mod support;
-
 mod broker;
 mod fleet;
 mod judge;
@@ -28,6 +20,9 @@ use clap::{Parser, ValueEnum};
 use fastrand::Rng;
 
 use self::{broker::Broker, fleet::Fleet, judge::Faults, load::Load, stall::Stalls};
+
+/// The daemon.
+const EVENTOS: &str = env!("CARGO_BIN_EXE_eventos");
 
 /// The partitions of the topic that is consumed.
 const PARTITIONS: i32 = 6;

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use eventos_testkit::eventually;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::{load::Topics, support::eventually};
+use crate::load::Topics;
 
 pub struct Stalls {
     stop: Arc<AtomicBool>,

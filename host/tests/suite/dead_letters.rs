@@ -1,9 +1,10 @@
 //! What is no Evento stops nothing: a client produces whatever it likes, and what it produced is
 //! found again, whole and with the reason, in the dead-letter topic.
 
+use eventos_testkit::{Broker, Received, Setup, create_topic, header_list, headers, produce};
 use rdkafka::producer::BaseRecord;
 
-use crate::support::{Broker, Received, Setup, create_topic, header_list, headers, produce};
+use crate::EVENTOS;
 
 /// A record that is no Evento, and what its dead letter says.
 struct Bad {
@@ -95,7 +96,7 @@ fn what_is_no_evento_is_dead_lettered_whole_with_kafka() {
 }
 
 fn what_is_no_evento_is_dead_lettered_whole(broker: Broker) {
-    let setup = Setup::new(broker, &["store"], "");
+    let setup = Setup::new(EVENTOS, broker, &["store"], "");
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), 4);
     }
@@ -183,7 +184,7 @@ fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing_with_kafka() {
 /// The record fits into its topic, but not with what its dead letter has to tell; it goes without
 /// what does not fit, and tells where that is.
 fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing(broker: Broker, size: usize) {
-    let setup = Setup::new(broker, &["store"], "");
+    let setup = Setup::new(EVENTOS, broker, &["store"], "");
     let daemon = setup.start();
     let topic = setup.topic();
     let large = vec![b'x'; size];

@@ -21,4 +21,6 @@ mod redriving;
 mod replaying;
 mod restoring;
 mod sending;
-mod support;
+
+/// The daemon.
+const EVENTOS: &str = env!("CARGO_BIN_EXE_eventos");

@@ -1,8 +1,9 @@
 //! The main job on real data: in over HTTP, through Kafka and a WebAssembly handler, and out again.
 
+use eventos_testkit::{Broker, Setup, sismos};
 use serde_json::Value;
 
-use crate::support::{Broker, Setup, sismos};
+use crate::EVENTOS;
 
 #[test]
 fn sismos_come_back_as_they_went_in_with_the_broker_inside() {
@@ -15,7 +16,7 @@ fn sismos_come_back_as_they_went_in_with_kafka() {
 }
 
 fn sismos_come_back(broker: Broker) {
-    let setup = Setup::new(broker, &["store"], "");
+    let setup = Setup::new(EVENTOS, broker, &["store"], "");
     let daemon = setup.start();
     let sismos = sismos();
     let request = daemon.client().post(daemon.url("/send/batch"));

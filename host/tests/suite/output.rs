@@ -1,12 +1,13 @@
 //! What leaves the chain of one daemon goes on to a topic, which another daemon consumes: `[output]`.
 
-use rdkafka::producer::BaseRecord;
-use serde_json::Value;
-
-use crate::support::{
+use eventos_testkit::{
     Broker, Daemon, Received, Setup, create_topic, create_topic_with, header_list, headers,
     produce, read_topic,
 };
+use rdkafka::producer::BaseRecord;
+use serde_json::Value;
+
+use crate::EVENTOS;
 
 const PARTITIONS: i32 = 4;
 const TIMESTAMP: i64 = 1_700_000_000_000;
@@ -23,9 +24,9 @@ struct Composed {
 impl Composed {
     /// The broker inside is the second's. The topic between the two has so many partitions and these settings.
     fn on(broker: Broker, partitions: i32, settings: &[(&str, &str)]) -> Self {
-        let second = Setup::new(broker, &["store"], "");
+        let second = Setup::new(EVENTOS, broker, &["store"], "");
         let more = format!("[output]\ntopic = {:?}\n", second.topic());
-        let mut first = Setup::new(broker, &["probe"], &more);
+        let mut first = Setup::new(EVENTOS, broker, &["probe"], &more);
         if broker == Broker::Kafka {
             create_topic_with(&broker.servers(), &second.topic(), partitions, settings);
         }

@@ -6,13 +6,14 @@ mod producing;
 mod starting;
 mod transactions;
 
+use eventos_testkit::{
+    Broker, Daemon, Received, Setup, create_topic, eventually, produce, provided, read_topic,
+};
 use rdkafka::producer::BaseRecord;
 use serde_json::{Value, json};
 
 use self::acls::Acls;
-use crate::support::{
-    Broker, Daemon, Received, Setup, create_topic, eventually, produce, provided, read_topic,
-};
+use crate::EVENTOS;
 
 /// A daemon that logs in as a user to whom nothing is permitted yet.
 struct Guarded {
@@ -28,7 +29,7 @@ impl Guarded {
 
     /// A test whose user may do nothing of what others are permitted has one of its own.
     fn of(user: &str, password: &str, handlers: &[&str]) -> Self {
-        let mut setup = Setup::new(Broker::Kafka, handlers, "");
+        let mut setup = Setup::new(EVENTOS, Broker::Kafka, handlers, "");
         setup.servers = provided("EVENTOS_TEST_KAFKA_GUARDED");
         let (output, emitted) = (topic(&setup, "output"), topic(&setup, "emitted"));
         setup.configure(&format!(

@@ -1,9 +1,9 @@
 //! Topics that may not be written to.
 
+use eventos_testkit::{Broker, Daemon, Received, committed, eventually, read_topic};
 use serde_json::Value;
 
 use super::{Guarded, evento, times_told, wait_until_lacking};
-use crate::support::{Broker, Daemon, Received, committed, eventually, read_topic};
 
 /// Sends an Evento; answers the status and the body.
 pub fn send(daemon: &Daemon, id: &str) -> (u16, Value) {

@@ -1,7 +1,8 @@
 //! A daemon that starts before anything is permitted to it.
 
+use eventos_testkit::{Broker, create_topic, eventually};
+
 use super::{Guarded, producing::send, times_told, wait_until_lacking};
-use crate::support::{Broker, create_topic, eventually};
 
 #[test]
 fn with_a_wrong_password_it_says_that_it_is_not_let_in() {

@@ -1,7 +1,8 @@
 //! `guarantee = "exactly_once"` takes more permissions.
 
+use eventos_testkit::{Broker, committed, eventually};
+
 use super::{Guarded, times_told, wait_until_lacking};
-use crate::support::{Broker, committed, eventually};
 
 #[test]
 fn a_refused_transaction_waits_and_happens_once() {

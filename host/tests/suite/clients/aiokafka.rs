@@ -1,9 +1,9 @@
 //! aiokafka, a client in pure Python: its own protocol code, partitioner and group assignors.
 
+use eventos_testkit::{Daemon, Program, Setup, json_lines, python};
 use serde_json::{Value, json};
 
 use super::{all, daemon, keys, send_with_key, set};
-use crate::support::{Daemon, Program, Setup, json_lines, python};
 
 /// Sends an Evento for each key; answers where they are.
 fn send(daemon: &Daemon, setup: &Setup, keys: &[String]) -> Vec<Value> {

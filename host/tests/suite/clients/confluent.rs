@@ -1,9 +1,9 @@
 //! confluent-kafka, which is librdkafka for Python.
 
+use eventos_testkit::{Daemon, Program, Setup, json_lines, python, read_topic};
 use serde_json::{Value, json};
 
 use super::{all, daemon};
-use crate::support::{Daemon, Program, Setup, json_lines, python, read_topic};
 
 const COUNT: usize = 500;
 

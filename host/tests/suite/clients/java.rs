@@ -3,13 +3,13 @@
 
 use std::{fs, process::Command};
 
+use eventos_testkit::{
+    Daemon, Program, Received, committed, ends, eventually, group, json_lines, provided, read_topic,
+};
 use rdkafka::{Message, message::OwnedMessage};
 use serde_json::{Value, json};
 
 use super::{all, daemon};
-use crate::support::{
-    Daemon, Program, Received, committed, ends, eventually, group, json_lines, provided, read_topic,
-};
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";

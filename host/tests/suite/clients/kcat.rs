@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use eventos_testkit::{Daemon, Program};
+
 use super::{all, daemon, keys, send_with_key, set};
-use crate::support::{Daemon, Program};
 
 /// kcat on the daemon's broker, in one of its modes.
 fn kcat(daemon: &Daemon, arguments: &[&str], input: &str) -> String {

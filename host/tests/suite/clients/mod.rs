@@ -9,14 +9,15 @@ mod seed;
 
 use std::collections::BTreeSet;
 
+use eventos_testkit::{Broker, Daemon, Setup};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::support::{Broker, Daemon, Setup};
+use crate::EVENTOS;
 
 /// A daemon with the broker inside and the default handler.
 fn daemon() -> (Setup, Daemon) {
-    let setup = Setup::new(Broker::Embedded, &["store"], "");
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     let daemon = setup.start();
     (setup, daemon)
 }

@@ -1,9 +1,10 @@
 //! The prototype's own two programs, which the daemon replaces and has to get along with.
 
+use eventos_testkit::{Broker, Daemon, Program, Setup, committed, ends, eventually, group, python};
 use serde_json::{Value, json};
 
 use super::{all, keys, send_with_key, set};
-use crate::support::{Broker, Daemon, Program, Setup, committed, ends, eventually, group, python};
+use crate::EVENTOS;
 
 /// As both have it written into them.
 const TOPIC: &str = "eventos";
@@ -11,7 +12,7 @@ const TOPIC: &str = "eventos";
 /// A daemon with the broker inside, on their topic; in a group with their consumer it shares out as that one does.
 fn daemon() -> (Setup, Daemon) {
     let theirs = "[kafka.properties]\n\"partition.assignment.strategy\" = \"roundrobin\"\n";
-    let mut setup = Setup::new(Broker::Embedded, &["store"], theirs);
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], theirs);
     setup.set("EVENTOS__KAFKA__TOPIC", TOPIC);
     let daemon = setup.start();
     (setup, daemon)

@@ -1,9 +1,9 @@
 //! `eventos check` on configurations.
 
+use eventos_testkit::handler;
 use serde_json::{Value, json};
 
 use super::{Ran, Shell};
-use crate::support::handler;
 
 const BAD: &str = "\
 [kafka]

@@ -1,7 +1,9 @@
 //! Where a setting comes from: a flag, the environment, the file, the default, in this order.
 
+use eventos_testkit::{Broker, Setup};
+
 use super::{Ran, Shell};
-use crate::support::{Broker, Setup};
+use crate::EVENTOS;
 
 /// The effective value of a setting shows in what is said of it when it is wrong.
 fn listen(ran: &Ran) -> String {
@@ -56,7 +58,7 @@ fn a_variable_that_sets_nothing_is_an_error() {
 /// Not only in words: a daemon whose file says one address and whose environment another.
 #[test]
 fn the_daemon_listens_where_the_environment_says() {
-    let mut setup = Setup::new(Broker::Embedded, &["store"], "");
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     setup.set("EVENTOS__HTTP__LISTEN", "[::1]:0");
     setup.set("EVENTOS__EMBEDDED__PARTITIONS", "7");
     let daemon = setup.start();
@@ -65,6 +67,6 @@ fn the_daemon_listens_where_the_environment_says() {
         "{}",
         daemon.url("/")
     );
-    let partitions = crate::support::ends(daemon.broker(), &setup.topic());
+    let partitions = eventos_testkit::ends(daemon.broker(), &setup.topic());
     assert_eq!(partitions.len(), 7);
 }

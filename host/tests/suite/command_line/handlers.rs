@@ -1,7 +1,8 @@
 //! Files that are no handlers: `check` and `serve` say what is wrong with each.
 
+use eventos_testkit::{handler, root};
+
 use super::Shell;
-use crate::support::{handler, root};
 
 /// A component that would call others over HTTP.
 const CALLS_OTHERS: &str = r#"

@@ -14,6 +14,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::EVENTOS;
+
 /// Runs of the program in a folder of its own, with an environment that sets nothing.
 struct Shell {
     dir: TempDir,
@@ -47,7 +49,7 @@ impl Shell {
 
     /// Runs it with these variables.
     fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"));
+        let mut program = Command::new(EVENTOS);
         program.args(arguments).current_dir(self.dir.path());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENTOS__")) {
             program.env_remove(name);

@@ -5,10 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
+use eventos_testkit::handler;
 use serde_json::{Value, json};
 
 use super::{Ran, Shell};
-use crate::support::handler;
+
+use crate::EVENTOS;
 
 /// Runs the probe on these lines, with these arguments more.
 fn probe(lines: &str, arguments: &[&str]) -> Ran {
@@ -301,7 +303,7 @@ fn an_input_of_many_batches_keeps_its_order() {
 /// Whoever writes a line to stdin has the answer before it writes the next.
 #[test]
 fn lines_of_stdin_are_answered_as_they_come() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"))
+    let mut program = Command::new(EVENTOS)
         .arg("test")
         .arg(handler("probe"))
         .args(["--input", "-"])

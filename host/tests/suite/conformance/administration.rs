@@ -1,5 +1,6 @@
 //! Topics made, grown, shown and removed, and records deleted.
 
+use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -14,7 +15,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::on_both;
 use super::raw::{EARLIEST, UNCOMMITTED, text, verdict};
 use super::subject::{Subject, at, texts, verdict as told};
-use crate::support::{DEADLINE, eventually};
 
 type Told = Result<(), RDKafkaErrorCode>;
 

@@ -40,7 +40,7 @@ fn the_description_of_a_member_says_who_it_is() {
         let consumer = member(subject, &group, &[&topic], &settings);
         await_shares(&[&consumer], &[&topic], &[1]);
         subject.await_group(&group, "Stable", 1);
-        let groups = consumer.fetch_group_list(Some(&group), crate::support::DEADLINE);
+        let groups = consumer.fetch_group_list(Some(&group), eventos_testkit::DEADLINE);
         let groups = groups.expect("answered");
         let group = &groups.groups()[0];
         let member = &group.members()[0];

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{BufMut, BytesMut};
+use eventos_testkit::eventually;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -27,7 +28,6 @@ use super::raw::{fetch_partition, fetch_request, text, verdict};
 use super::settings::{SET, alter};
 use super::subject::{Subject, code, to};
 use super::transactor::Transactor;
-use crate::support::eventually;
 
 #[test]
 fn nothing_is_thrown_away_after_a_week() {

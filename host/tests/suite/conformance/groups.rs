@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use eventos_testkit::eventually;
 use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -11,7 +12,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::member::{Member, Terms, USUAL};
 use super::on_both;
 use super::subject::{Subject, code};
-use crate::support::eventually;
 
 /// The partitions that a member has: the first topic's as they are, the second's from 100 on.
 type Share = BTreeSet<i32>;

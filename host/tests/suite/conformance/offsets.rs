@@ -1,5 +1,6 @@
 //! What groups commit, and how it is forgotten.
 
+use eventos_testkit::DEADLINE;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
@@ -15,7 +16,6 @@ use super::member::Member;
 use super::on_both;
 use super::raw::{Verdict, text, verdict};
 use super::subject::{Subject, at, code, next};
-use crate::support::DEADLINE;
 
 /// What a group has committed of partition 0 of a topic.
 fn committed(subject: &Subject, group: &str, topic: &str) -> (Offset, String) {
@@ -293,7 +293,7 @@ fn committed_offsets_are_deleted_but_for_topics_that_members_subscribe_to() {
         }
         let unknown = delete_offsets(subject, &none, &[(&read, 0)]);
         consumer.subscribe(&[&read]).expect("subscribed");
-        crate::support::eventually("an assignment", || {
+        eventos_testkit::eventually("an assignment", || {
             let _ = consumer.poll(std::time::Duration::from_millis(5));
             let assigned = consumer.assignment().expect("told").count();
             (assigned == 1).then_some(())
@@ -331,7 +331,7 @@ fn what_was_committed_of_a_topic_goes_with_it() {
             .expect("answered")
             .remove(0)
             .expect("deleted");
-        crate::support::eventually("the offset to go", || {
+        eventos_testkit::eventually("the offset to go", || {
             let (offset, _) = committed(subject, &group, &topic);
             (offset == Offset::Invalid).then_some(offset)
         })

@@ -1,6 +1,7 @@
 //! Where messages go, and which are refused.
 
 use bytes::{BufMut, BytesMut};
+use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -9,7 +10,6 @@ use super::batch::Batch;
 use super::on_both;
 use super::raw::{UNCOMMITTED, verdict};
 use super::subject::{Subject, code, texts, to};
-use crate::support::{DEADLINE, eventually};
 
 #[test]
 fn a_message_is_kept_with_any_acks_and_its_offset_told_unless_they_are_0() {

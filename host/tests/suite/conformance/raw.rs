@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -19,8 +20,6 @@ use kafka_protocol::messages::{
     TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-
-use crate::support::{DEADLINE, eventually};
 
 /// The verdict of a broker: none is a good one.
 pub type Verdict = Option<ResponseError>;

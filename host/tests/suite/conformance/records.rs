@@ -1,5 +1,6 @@
 //! What is in a message comes out as it went in.
 
+use eventos_testkit::header_list;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 use rdkafka::types::RDKafkaErrorCode;
@@ -7,7 +8,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::on_both;
 use super::raw::now;
 use super::subject::to;
-use crate::support::header_list;
 
 #[test]
 fn empty_keys_and_values_and_none_at_all_stay_apart() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eventos_testkit::{Received, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::alter_configs_request;
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -14,7 +15,6 @@ use super::batch::Batch;
 use super::on_both;
 use super::raw::{Verdict, text, verdict};
 use super::subject::{Settings, Subject, to};
-use crate::support::{Received, eventually};
 
 /// The kind of resource that a topic is.
 const TOPIC: i8 = 2;

@@ -6,6 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use eventos_testkit::{DEADLINE, Received, eventually, provided};
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
     TopicResult,
@@ -21,7 +22,6 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::raw::Raw;
-use crate::support::{DEADLINE, Received, eventually, provided};
 
 /// Settings of a client or a topic.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];

@@ -1,5 +1,6 @@
 //! Offsets by time, and the times that a broker sets itself.
 
+use eventos_testkit::DEADLINE;
 use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, Timestamp, TopicPartitionList};
@@ -8,7 +9,6 @@ use super::batch::Batch;
 use super::on_both;
 use super::raw::{EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict};
 use super::subject::{Subject, at, next, to};
-use crate::support::DEADLINE;
 
 /// A topic that keeps messages of 1970.
 fn lasting(subject: &Subject, partitions: i32) -> String {

@@ -1,5 +1,6 @@
 //! The single calls of transactions, in their order and out of it.
 
+use eventos_testkit::eventually;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId,
@@ -10,7 +11,6 @@ use super::on_both;
 use super::raw::{text, verdict};
 use super::transactions::await_markers;
 use super::transactor::Transactor;
-use crate::support::eventually;
 
 #[test]
 fn offsets_of_an_open_transaction_are_unstable_for_who_asks() {

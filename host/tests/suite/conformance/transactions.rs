@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventos_testkit::{DEADLINE, eventually};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
@@ -12,7 +13,6 @@ use super::compression::batches;
 use super::on_both;
 use super::raw::{COMMITTED, LATEST, UNCOMMITTED};
 use super::subject::{Subject, at, code, texts, to};
-use crate::support::{DEADLINE, eventually};
 
 /// Sends texts to partition 0 in a transaction of their own.
 fn transact(subject: &Subject, producer: &FutureProducer, topic: &str, texts: &[&str], end: End) {

@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 use std::thread;
 
+use eventos_testkit::{eventually, free_port};
 use tempfile::TempDir;
 
-use crate::support::{eventually, free_port};
+use crate::EVENTOS;
 
 /// A daemon without handlers, on a folder and a port that stay the same over its kills.
 pub struct ChildBroker {
@@ -77,7 +78,7 @@ impl ChildBroker {
 /// Its log is that of the last process only: the one that fails.
 fn spawn(dir: &TempDir) -> Child {
     let log = File::create(dir.path().join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_eventos"))
+    Command::new(EVENTOS)
         .args(["serve", "--config"])
         .arg(dir.path().join("eventos.toml"))
         .stderr(log)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use eventos_testkit::eventually;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -12,7 +13,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, Producer};
 
 use super::child::ChildBroker;
 use super::support::*;
-use crate::support::eventually;
 
 const MESSAGES: usize = 4_000;
 const STEP: Duration = Duration::from_secs(5);

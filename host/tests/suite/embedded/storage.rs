@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use eventos_testkit::{self as testkit, Setup, eventually};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,11 +14,11 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::administration::{admin, create, topic};
 use super::support::{TestBroker, read_to_the_end, within};
-use crate::support::{self, Setup, eventually};
+use crate::EVENTOS;
 
 /// Every record of partition 0, with a client of its own.
 fn read_all(servers: &str, topic: &str) -> Vec<OwnedMessage> {
-    support::read_topic(servers, topic)
+    testkit::read_topic(servers, topic)
 }
 
 async fn put(
@@ -97,7 +98,7 @@ async fn old_records_go_and_the_log_begins_later() {
             .create()
             .unwrap();
         consumer
-            .fetch_watermarks(topic, 0, support::DEADLINE)
+            .fetch_watermarks(topic, 0, testkit::DEADLINE)
             .unwrap()
     };
     let done = tokio::task::spawn_blocking(move || {
@@ -136,8 +137,8 @@ async fn a_topic_whose_clock_is_the_brokers_stamps_records() {
 }
 
 /// A daemon whose broker keeps its data on a disk of 24 MB, which is its own: no other process sees it.
-fn on_a_small_disk() -> (Setup, support::Daemon, PathBuf) {
-    let mut setup = Setup::new(support::Broker::Embedded, &["store"], "");
+fn on_a_small_disk() -> (Setup, testkit::Daemon, PathBuf) {
+    let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &["store"], "");
     let disk = setup.dir.path().join("broker");
     fs::create_dir(&disk).unwrap();
     let mount = r#"mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@""#;
@@ -175,7 +176,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_full_disk_is_refused_and_harms_nothing() {
     let (setup, daemon, disk) = on_a_small_disk();
-    support::create_topic(daemon.broker(), "full", 1);
+    testkit::create_topic(daemon.broker(), "full", 1);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", daemon.broker())
@@ -201,18 +202,18 @@ fn a_full_disk_is_refused_and_harms_nothing() {
     let code = refused.rdkafka_error_code();
     assert_eq!(code, Some(RDKafkaErrorCode::KafkaStorageError), "{refused}");
     // It goes on answering, and once there is room, taking.
-    assert_eq!(support::ends(daemon.broker(), "full"), [sent as i64]);
+    assert_eq!(testkit::ends(daemon.broker(), "full"), [sent as i64]);
     fs::remove_file(&spare).unwrap();
     assert_eq!(send(sent).unwrap(), sent as i64);
     let check = |broker: &str| {
-        let records = support::read_topic(broker, "full");
+        let records = testkit::read_topic(broker, "full");
         let keys: Vec<_> = records.iter().map(|r| r.key().unwrap().to_vec()).collect();
         let expected: Vec<_> = (0..=sent).map(|i| i.to_string().into_bytes()).collect();
         assert_eq!(keys, expected);
     };
     check(daemon.broker());
     // And what the disk holds, a start finds whole.
-    let again = Setup::new(support::Broker::Embedded, &["store"], "");
+    let again = Setup::new(EVENTOS, testkit::Broker::Embedded, &["store"], "");
     copy(&disk, &again.dir.path().join("broker"));
     daemon.kill();
     drop(setup);

@@ -1,9 +1,9 @@
 //! Exactly once: what a batch brings about counts as a whole.
 
+use eventos_testkit::{Broker, ends, eventually, produce, read_topic};
 use rdkafka::producer::BaseRecord;
 
 use super::{EXACTLY_ONCE, Fate, Group, evento, fate, sorted};
-use crate::support::{Broker, ends, eventually, produce, read_topic};
 
 #[test]
 fn each_effect_counts_once_and_after_a_restart_too_with_the_broker_inside() {

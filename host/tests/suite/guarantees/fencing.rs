@@ -1,12 +1,12 @@
 //! Exactly once: whoever should be gone changes nothing any more: a former self, a rival, a member that was taken for dead.
 
+use eventos_testkit::{Broker, DEADLINE, eventually};
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
 use super::{EXACTLY_ONCE, Group};
-use crate::support::{Broker, DEADLINE, eventually};
 
 /// A producer with the transactional id of a member's first worker.
 fn rival(group: &Group, name: &str) -> BaseProducer {

@@ -7,13 +7,14 @@ mod points;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rdkafka::{Message, producer::BaseRecord};
-use serde_json::Value;
-
-use crate::support::{
+use eventos_testkit::{
     Broker, Daemon, Setup, committed, create_topic, create_topic_with, ends, eventually, free_port,
     produce, read_topic, wait_until_settled,
 };
+use rdkafka::{Message, producer::BaseRecord};
+use serde_json::Value;
+
+use crate::EVENTOS;
 
 /// Of each topic.
 const PARTITIONS: i32 = 4;
@@ -36,7 +37,7 @@ impl Group {
     /// The topic that is emitted to has these settings.
     fn new(broker: Broker, guarantee: &'static str, settings: &[(&str, &str)]) -> Self {
         let host = (broker == Broker::Embedded).then(|| {
-            let mut setup = Setup::new(broker, &["store"], "");
+            let mut setup = Setup::new(EVENTOS, broker, &["store"], "");
             // It may be started again.
             setup.broker_listen = format!("127.0.0.1:{}", free_port());
             let daemon = setup.start();
@@ -46,7 +47,7 @@ impl Group {
             Some((_, daemon)) => daemon.broker().to_owned(),
             None => broker.servers(),
         };
-        let names = Setup::new(broker, &[], "");
+        let names = Setup::new(EVENTOS, broker, &[], "");
         let group = Self {
             host,
             guarantee,
@@ -78,7 +79,7 @@ impl Group {
              [handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
              [kafka.properties]\n\"group.instance.id\" = {name:?}\n{properties}\n"
         );
-        let mut setup = Setup::new(Broker::Embedded, &["probe", "store"], &more);
+        let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.name);
         setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);

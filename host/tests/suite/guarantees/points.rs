@@ -1,8 +1,9 @@
 //! At every point between one effect and the next the daemon is killed, and the broker is: the named points of
 //! `pipeline/failure_point.rs`.
 
+use eventos_testkit::Broker;
+
 use super::{AT_LEAST_ONCE, EXACTLY_ONCE, Group};
-use crate::support::Broker;
 
 /// Where a batch can be struck, in this order.
 const POINTS: [(&str, &[&str]); 2] = [

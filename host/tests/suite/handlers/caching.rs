@@ -2,11 +2,14 @@
 
 use std::{fs, path::PathBuf};
 
+use eventos_testkit::{Broker, Daemon, Setup};
+
 use super::evento;
-use crate::support::{Broker, Daemon, Setup};
+use crate::EVENTOS;
 
 fn setup() -> Setup {
     let mut setup = Setup::new(
+        EVENTOS,
         Broker::Embedded,
         &["probe", "store"],
         "[telemetry]\nlog = \"info,eventos::plugin=debug\"\n",

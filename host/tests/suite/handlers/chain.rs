@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use eventos_testkit::{Broker, Setup, handler};
 use sha2::{Digest, Sha256};
 
 use super::{Ran, TIMESTAMP, assert_says, evento, in_the_middle};
-use crate::support::{Broker, Setup, handler};
+use crate::EVENTOS;
 
 #[test]
 fn handlers_run_in_the_order_of_their_file_names() {
@@ -13,7 +14,7 @@ fn handlers_run_in_the_order_of_their_file_names() {
     let eventos = in_the_middle("drop");
     let ran = Ran::new("", &eventos);
     assert_eq!(ran.stored(), ["before", "after"]);
-    let after = Setup::new(Broker::Embedded, &["store", "probe"], "");
+    let after = Setup::new(EVENTOS, Broker::Embedded, &["store", "probe"], "");
     let ran = Ran::on(after, &eventos);
     assert_eq!(ran.stored(), ["before", "it", "after"]);
     assert_eq!(ran.answers("drop"), 1.0);
@@ -22,7 +23,7 @@ fn handlers_run_in_the_order_of_their_file_names() {
 #[test]
 fn the_number_before_a_name_orders_handlers_and_each_has_its_own_configuration() {
     let more = "[handler.alpha.config]\nname = \"a\"\n[handler.omega.config]\nname = \"o\"\n";
-    let setup = Setup::new(Broker::Embedded, &["store"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
     let plugins = setup.dir.path().join("plugins");
     for name in ["30-alpha.wasm", "20-omega.wasm"] {
         fs::copy(handler("probe"), plugins.join(name)).expect("copied");
@@ -105,7 +106,7 @@ fn a_rejected_evento_is_dead_lettered_with_the_reason_and_the_handler() {
 #[test]
 fn without_the_store_in_the_folder_nothing_is_stored() {
     for handlers in [&["probe"][..], &[]] {
-        let setup = Setup::new(Broker::Embedded, handlers, "");
+        let setup = Setup::new(EVENTOS, Broker::Embedded, handlers, "");
         let ran = Ran::on(setup, &in_the_middle("good"));
         assert_eq!(ran.daemon.messages(""), "[]", "{handlers:?}");
         assert!(ran.dead_letters().is_empty(), "{handlers:?}");
@@ -115,6 +116,7 @@ fn without_the_store_in_the_folder_nothing_is_stored() {
 #[test]
 fn a_handler_may_store_by_itself_but_for_what_it_rejects() {
     let setup = Setup::new(
+        EVENTOS,
         Broker::Embedded,
         &["probe"],
         "[handler.probe]\nretries = 0\n",

@@ -1,7 +1,9 @@
 //! Answers that no SDK would make: each costs the Evento in whose name it is made, and tells what is wrong with it.
 
+use eventos_testkit::{Broker, Received, Setup};
+
 use super::{Ran, evento};
-use crate::support::{Broker, Received, Setup};
+use crate::EVENTOS;
 
 #[test]
 fn an_answer_that_does_not_answer_the_batch_counts_for_nothing() {
@@ -26,7 +28,7 @@ fn an_answer_that_does_not_answer_the_batch_counts_for_nothing() {
         .zip(tipos)
         .map(|(i, (tipo, _))| evento(i, tipo))
         .collect();
-    let setup = Setup::new(Broker::Embedded, &["probe-crooked", "store"], "");
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe-crooked", "store"], "");
     let ran = Ran::on(setup, &eventos);
     assert_eq!(ran.stored(), ["0", "3", "7", "11"]);
     let letters = ran.dead_letters();

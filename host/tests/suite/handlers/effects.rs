@@ -1,7 +1,9 @@
 //! What a handler emits: whole, in order, once, and only when it counts.
 
+use eventos_testkit::{Broker, Received, Setup, create_topic, header_list, read_topic};
+
 use super::{Ran, TIMESTAMP, evento};
-use crate::support::{Broker, Received, Setup, create_topic, header_list, read_topic};
+use crate::EVENTOS;
 
 #[test]
 fn emitted_records_come_whole_in_order_and_once_with_the_broker_inside() {
@@ -23,7 +25,7 @@ fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &topic, 1);
     }
-    let setup = Setup::new(broker, &["probe", "store"], &more);
+    let setup = Setup::new(EVENTOS, broker, &["probe", "store"], &more);
     let tipos = [
         "emit",
         "emit-reject",

@@ -1,12 +1,14 @@
 //! The example handlers on the earthquakes of the example data, with the settings that the docs show.
 
+use eventos_testkit::{Broker, Received, Setup, read_topic, root, sismos};
+
 use super::{Ran, TIMESTAMP};
-use crate::support::{Broker, Received, Setup, read_topic, root, sismos};
+use crate::EVENTOS;
 
 /// The daemon with one example before the store, after all the earthquakes.
 fn ran(example: &str, more: &str) -> Ran {
     Ran::on(
-        Setup::new(Broker::Embedded, &[example, "store"], more),
+        Setup::new(EVENTOS, Broker::Embedded, &[example, "store"], more),
         &sismos(),
     )
 }
@@ -132,7 +134,7 @@ fn settings_that_do_not_fit_stop_the_start_and_say_what_to_do() {
         ("route", "topic = {}", "unknown field `topic`"),
     ] {
         let more = format!("[handler.{example}]\nconfig = {{ {config} }}\n");
-        let said = Setup::new(Broker::Embedded, &[example], &more).refused();
+        let said = Setup::new(EVENTOS, Broker::Embedded, &[example], &more).refused();
         assert!(said.contains(told), "{said}");
         assert!(said.contains(&format!("00-{example}.wasm")), "{said}");
     }

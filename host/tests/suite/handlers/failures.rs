@@ -1,7 +1,8 @@
 //! A handler that fails on one Evento of many: only that one is dead, and it tells why.
 
+use eventos_testkit::Received;
+
 use super::{Ran, assert_says, evento};
-use crate::support::Received;
 
 const GOOD: usize = 200;
 

@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use eventos_testkit::{
+    Broker, Received, Setup, handler, header_list, headers, produce, read_topic,
+};
 use rdkafka::producer::BaseRecord;
 
 use super::{Ran, TIMESTAMP, evento};
-use crate::support::{Broker, Received, Setup, handler, header_list, headers, produce, read_topic};
+use crate::EVENTOS;
 
 macro_rules! in_each_language {
     ($($language:ident: $file:literal),+ $(,)?) => {$(
@@ -66,7 +69,7 @@ const TIPOS: [&str; 17] = [
 
 /// A daemon with the probe of this language as `probe`, the handlers after it, and more configuration.
 fn setup(file: &str, after: &[&str], more: &str) -> Setup {
-    let setup = Setup::new(Broker::Embedded, after, more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, after, more);
     let probe = setup.dir.path().join("plugins/00-probe.wasm");
     fs::copy(handler(file), probe).expect("copied");
     setup

@@ -2,14 +2,17 @@
 
 use std::fs;
 
+use eventos_testkit::{
+    Broker, Received, Setup, handler, header_list, headers, produce, read_topic,
+};
 use rdkafka::producer::BaseRecord;
 use sha2::{Digest, Sha256};
 
 use super::{Ran, TIMESTAMP, assert_says, evento, in_the_middle};
-use crate::support::{Broker, Received, Setup, handler, header_list, headers, produce, read_topic};
+use crate::EVENTOS;
 
 fn setup(more: &str) -> Setup {
-    let setup = Setup::new(Broker::Embedded, &["store"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
     let file = setup.dir.path().join("plugins/00-probe.wasm");
     fs::copy(handler("probe-messaging"), file).expect("copied");
     setup

@@ -18,10 +18,11 @@ mod swapping;
 mod telling;
 mod wasi;
 
+use eventos_testkit::{Broker, Daemon, Received, Setup, produce};
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
 
-use crate::support::{Broker, Daemon, Received, Setup, produce};
+use crate::EVENTOS;
 
 /// When the first Evento was made; each is a millisecond younger than the one before.
 const TIMESTAMP: i64 = 1_700_000_000_000;
@@ -48,7 +49,7 @@ struct Ran {
 impl Ran {
     /// With `probe` and `store` on the broker inside.
     fn new(more: &str, eventos: &[String]) -> Self {
-        let setup = Setup::new(Broker::Embedded, &["probe", "store"], more);
+        let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], more);
         Self::on(setup, eventos)
     }
 

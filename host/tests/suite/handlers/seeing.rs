@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use eventos_testkit::{Broker, Received, Setup, handler, header_list, headers, produce};
 use rdkafka::producer::BaseRecord;
 
 use super::{Ran, TIMESTAMP};
-use crate::support::{Broker, Received, Setup, handler, header_list, headers, produce};
+use crate::EVENTOS;
 
 const KEY: &[u8] = b"k\xff\0";
 const HEADERS: [(&str, Option<&[u8]>); 4] = [
@@ -57,7 +58,7 @@ fn a_handler_sees_all_of_a_record_with_kafka() {
 }
 
 fn a_handler_sees_all_of_a_record(broker: Broker) {
-    let setup = Setup::new(broker, &["probe"], "");
+    let setup = Setup::new(EVENTOS, broker, &["probe"], "");
     let (ran, letter) = handled(setup, Some(EVENTO));
     let value = format!("\"{}\"", EVENTO.as_bytes().escape_ascii());
     let topic = ran.setup.topic();
@@ -80,7 +81,7 @@ fn what_a_handler_puts_on_is_what_the_next_one_sees() {
     // The first puts a copy of the tombstone in its place, and the last tells what it sees.
     let more = "[handler.probe.config]\ntombstone = \"echo\"\n\
                 [handler.last.config]\ntombstone = \"headers\"\n";
-    let setup = Setup::new(Broker::Embedded, &["probe"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe"], more);
     let last = setup.dir.path().join("plugins/20-last.wasm");
     fs::copy(handler("probe"), last).expect("copied");
     let (ran, letter) = handled(setup, None);

@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use eventos_testkit::{Broker, Setup, handler, root};
 use sha2::{Digest, Sha256};
 
 use super::{Ran, in_the_middle};
-use crate::support::{Broker, Setup, handler, root};
+use crate::EVENTOS;
 
 fn refused(more: &str) -> String {
-    Setup::new(Broker::Embedded, &["probe", "store"], more).refused()
+    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], more).refused()
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn a_core_module_is_taken_as_cargo_leaves_it_and_so_is_a_component() {
         let bytes = fs::read(&file).expect("built");
         assert!(bytes.starts_with(header), "{}", file.display());
         let more = "[handler.probe]\ntimeout = \"10s\"\n";
-        let setup = Setup::new(Broker::Embedded, &["store"], more);
+        let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
         fs::write(setup.dir.path().join("plugins/00-probe.wasm"), &bytes).expect("written");
         let ran = Ran::on(setup, &in_the_middle("reject"));
         assert_eq!(ran.stored(), ["before", "after"]);
@@ -95,7 +96,7 @@ fn a_component_of_another_world_is_named() {
 }
 
 fn refused_file(name: &str, bytes: &[u8]) -> String {
-    let setup = Setup::new(Broker::Embedded, &["store"], "");
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     fs::write(setup.dir.path().join("plugins").join(name), bytes).expect("written");
     let said = setup.refused();
     assert!(said.contains(&format!("plugins/{name}")), "{said}");

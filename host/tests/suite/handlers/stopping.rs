@@ -3,15 +3,16 @@
 
 use std::fs;
 
+use eventos_testkit::{Broker, Daemon, Setup, eventually, handler, produce};
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
 
 use super::evento;
-use crate::support::{Broker, Daemon, Setup, eventually, handler, produce};
+use crate::EVENTOS;
 
 fn setup(probe: &str) -> Setup {
     let more = format!("[handler.probe]\n{probe}\n");
-    Setup::new(Broker::Embedded, &["probe", "store"], &more)
+    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &more)
 }
 
 fn send(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {

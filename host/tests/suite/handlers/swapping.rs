@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::mpsc, thread};
 
+use eventos_testkit::{Broker, Daemon, Load, Setup, eventually, handler, produce};
 use rdkafka::producer::BaseRecord;
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::{TIMESTAMP, evento};
-use crate::support::{Broker, Daemon, Load, Setup, eventually, handler, produce};
+use crate::EVENTOS;
 
 /// The probe with another digit in the text that it marks Eventos with.
 fn probe(version: u8) -> Vec<u8> {
@@ -31,7 +32,7 @@ struct Folder {
 
 impl Folder {
     fn new(handlers: &[&str]) -> Self {
-        let setup = Setup::new(Broker::Embedded, handlers, "");
+        let setup = Setup::new(EVENTOS, Broker::Embedded, handlers, "");
         let daemon = setup.start();
         Self { setup, daemon }
     }

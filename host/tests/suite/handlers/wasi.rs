@@ -2,14 +2,16 @@
 
 use std::{fs, ops::RangeInclusive};
 
+use eventos_testkit::{Broker, Setup, handler};
+
 use super::{Ran, evento};
-use crate::support::{Broker, Setup, handler};
+use crate::EVENTOS;
 
 /// What came of these, in order: the probe of this language rejects each with it. And when that was, in
 /// milliseconds.
 fn acted(file: &str, tipos: &[&str]) -> (Ran, Vec<String>, RangeInclusive<i64>) {
     let more = "[handler.probe]\ntimeout = \"10s\"\nretries = 0\n";
-    let setup = Setup::new(Broker::Embedded, &["store"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
     let probe = setup.dir.path().join("plugins/00-probe.wasm");
     fs::copy(handler(file), probe).expect("copied");
     let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
@@ -94,7 +96,7 @@ fn imports_that_no_handler_has_are_each_named() {
             (import "acme:secrets/vault" (instance))
             (import "plain" (func)))"#,
     );
-    let setup = Setup::new(Broker::Embedded, &["store"], "");
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     let file = setup.dir.path().join("plugins/50-greedy.wasm");
     fs::write(file, component.expect("a component")).expect("written");
     let said = setup.refused();

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use eventos_testkit::{DEADLINE, Daemon, read_topic};
 use futures_util::stream;
 use serde_json::Value;
 
 use super::ids_by_place;
-use crate::support::{DEADLINE, Daemon, read_topic};
 
 /// How many Eventos a batch has, and how many to a piece of the body.
 const COUNT: usize = 100_000;

@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 
+use eventos_testkit::{Broker, Daemon, Setup, eventually, free_port};
+
 use super::setup;
-use crate::support::{Broker, Daemon, Setup, eventually, free_port};
 
 /// Starts one that cannot start; answers what it said.
 fn refused(setup: &Setup) -> String {

@@ -1,7 +1,8 @@
 //! `kill -9` in the middle of the work.
 
+use eventos_testkit::{Broker, committed, ends, eventually};
+
 use super::{batch::send_batch, setup};
-use crate::support::{Broker, committed, ends, eventually};
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_in_the_topic_once_with_the_broker_inside() {

@@ -11,15 +11,16 @@ mod waiting;
 
 use std::collections::HashMap;
 
+use eventos_testkit::{Broker, Setup};
 use rdkafka::{Message, message::OwnedMessage};
 use serde_json::Value;
 
-use crate::support::{Broker, Setup};
+use crate::EVENTOS;
 
 /// A daemon with the default handler, whose group notices quickly that a member was killed.
 fn setup(broker: Broker) -> Setup {
     let quick = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
-    Setup::new(broker, &["store"], quick)
+    Setup::new(EVENTOS, broker, &["store"], quick)
 }
 
 /// The id of each record, by its place; fails if two have the same.

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use eventos_testkit::{Broker, Daemon, Setup, eventually, free_port, read_topic};
 use serde_json::{Value, json};
 
 use super::{ids_by_place, setup};
-use crate::support::{Broker, Daemon, Setup, eventually, free_port, read_topic};
 
 /// librdkafka's `message.timeout.ms` as the daemon has it, and some.
 const BOUND: Duration = Duration::from_secs(20);

@@ -2,17 +2,18 @@
 
 use std::thread;
 
+use eventos_testkit::{Broker, Setup, produce};
 use rdkafka::producer::BaseRecord;
 use reqwest::StatusCode;
 
-use crate::support::{Broker, Setup, produce};
+use crate::EVENTOS;
 
 #[test]
 fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
     for broker in [Broker::Embedded, Broker::Kafka] {
         let more = "[handler.probe]\ntimeout = \"9s\"\n\
                     [kafka.properties]\n\"max.poll.interval.ms\" = \"6000\"\n\"session.timeout.ms\" = \"6000\"\n";
-        let setup = Setup::new(broker, &["probe", "store"], more);
+        let setup = Setup::new(EVENTOS, broker, &["probe", "store"], more);
         let daemon = setup.start();
         let topic = setup.topic();
         let send = |tipo: &str, ids: std::ops::Range<u32>| {
@@ -47,7 +48,7 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
 fn sending_more_than_the_queue_holds_is_told_to_come_again() {
     let more =
         "[kafka.properties]\n\"queue.buffering.max.messages\" = \"1\"\n\"linger.ms\" = \"500\"\n";
-    let setup = Setup::new(Broker::Embedded, &["store"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
     let daemon = setup.start();
     let url = daemon.url("/send");
     let send = |id: usize| {

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{batch::send_batch, ids_by_place, setup};
-use crate::support::{
+use eventos_testkit::{
     Broker, Daemon, Setup, committed, create_topic, ends, eventually, read_topic, sismos,
 };
+
+use super::{batch::send_batch, ids_by_place, setup};
+use crate::EVENTOS;
 
 #[test]
 fn a_restart_handles_only_what_is_new_with_the_broker_inside() {
@@ -61,8 +63,8 @@ fn one_that_is_stopped_while_it_joins_ends_at_once_with_kafka() {
 
 /// Some of these moments are between asking for partitions and getting them: they are assigned while the consumer closes.
 fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
-    let host = Setup::new(broker, &["store"], "").start();
-    let mut setup = Setup::new(broker, &["store"], "");
+    let host = Setup::new(EVENTOS, broker, &["store"], "").start();
+    let mut setup = Setup::new(EVENTOS, broker, &["store"], "");
     host.broker().clone_into(&mut setup.servers);
     for after_ms in (0..400).step_by(20) {
         let daemon = setup.spawn();
@@ -82,7 +84,7 @@ fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
 #[test]
 fn what_was_not_begun_is_left_for_later() {
     const SLOW: usize = 20;
-    let mut setup = Setup::new(Broker::Embedded, &["probe"], "");
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe"], "");
     setup.set("EVENTOS__HANDLER__PROBE__TIMEOUT", "2s");
     let daemon = setup.start();
     let began = Instant::now();
@@ -124,7 +126,7 @@ fn a_batch_under_way_is_done_once_with_kafka() {
 /// its end, or cut off after the grace; what was acknowledged is in the topic in either case, and
 /// after a restart the effect of each Evento, here a record in another topic, is there once.
 fn a_batch_under_way_is_done_once(broker: Broker) {
-    let mut setup = Setup::new(broker, &["probe"], "");
+    let mut setup = Setup::new(EVENTOS, broker, &["probe"], "");
     let copies = format!("{}-copies", setup.name);
     setup.set("EVENTOS__HANDLER__PROBE__PRODUCE", &copies);
     setup.set("EVENTOS__HANDLER__PROBE__CONFIG__EMIT_TO", &copies);

@@ -1,10 +1,11 @@
 //! A topic that changes under a running daemon.
 
-use rdkafka::producer::BaseRecord;
-
-use crate::support::{
+use eventos_testkit::{
     Broker, Daemon, Setup, add_partitions, delete_topic, ends, eventually, produce,
 };
+use rdkafka::producer::BaseRecord;
+
+use crate::EVENTOS;
 
 fn send_to(setup: &Setup, daemon: &Daemon, partition: i32, id: &str) {
     let (topic, evento) = (setup.topic(), format!(r#"{{"id":"{id}","tipo":"t"}}"#));
@@ -15,7 +16,7 @@ fn send_to(setup: &Setup, daemon: &Daemon, partition: i32, id: &str) {
 #[test]
 fn partitions_that_are_added_are_consumed_and_produced_to() {
     for broker in [Broker::Embedded, Broker::Kafka] {
-        let setup = Setup::new(broker, &["store"], "");
+        let setup = Setup::new(EVENTOS, broker, &["store"], "");
         let daemon = setup.start();
         let before = ends(daemon.broker(), &setup.topic()).len();
         let last = i32::try_from(before).expect("few") + 1;
@@ -36,7 +37,7 @@ fn partitions_that_are_added_are_consumed_and_produced_to() {
 #[test]
 fn a_topic_that_is_deleted_is_made_again_and_consumed_from_its_beginning() {
     for broker in [Broker::Embedded, Broker::Kafka] {
-        let setup = Setup::new(broker, &["store"], "");
+        let setup = Setup::new(EVENTOS, broker, &["store"], "");
         let daemon = setup.start();
         for i in 0..100 {
             send_to(&setup, &daemon, 0, &format!("before-{i}"));

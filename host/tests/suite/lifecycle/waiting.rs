@@ -1,9 +1,9 @@
 //! A broker that is not there yet.
 
+use eventos_testkit::{Broker, Daemon, Setup, free_port};
 use serde_json::{Value, json};
 
 use super::setup;
-use crate::support::{Broker, Daemon, Setup, free_port};
 
 /// A daemon whose broker is to be on a port where there is none yet, tried so often.
 fn without_a_broker(retries: u32) -> (Setup, u16) {

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use eventos_testkit::{Broker, Setup};
+
 use super::{Group, QUICK, eventos, get, spread};
-use crate::support::{Broker, Setup};
+use crate::EVENTOS;
 
 /// The broker is stopped, so that whoever asked it anything would wait.
 #[test]
 fn alone_it_asks_nobody() {
-    let mut broker = Setup::new(Broker::Embedded, &["store"], "");
+    let mut broker = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     broker.set("EVENTOS__EMBEDDED__PARTITIONS", "7");
     let broker = broker.start();
-    let mut setup = Setup::new(Broker::Embedded, &["store"], "");
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     setup.servers = broker.broker().to_owned();
     let daemon = setup.start();
     let group = Group {

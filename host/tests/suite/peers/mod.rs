@@ -6,11 +6,12 @@ mod partial;
 mod strangers;
 mod whole;
 
+use eventos_testkit::{Broker, Daemon, Setup, create_topic, eventually, produce};
 use rdkafka::producer::BaseRecord;
 use reqwest::{StatusCode, blocking::Response, header::HeaderMap};
 use serde_json::Value;
 
-use crate::support::{Broker, Daemon, Setup, create_topic, eventually, produce};
+use crate::EVENTOS;
 
 /// The partitions of the topic: not as many as daemons, and not a multiple of them.
 const PARTITIONS: i32 = 7;
@@ -38,7 +39,7 @@ impl Group {
     }
 
     fn with_one(broker: Broker, more: &str) -> Self {
-        let mut setup = Setup::new(broker, &["store"], more);
+        let mut setup = Setup::new(EVENTOS, broker, &["store"], more);
         setup.set("EVENTOS__EMBEDDED__PARTITIONS", &PARTITIONS.to_string());
         if broker == Broker::Kafka {
             create_topic(&setup.servers, &setup.topic(), PARTITIONS);
@@ -50,7 +51,7 @@ impl Group {
 
     /// What another of the group is started with.
     fn another(&self, broker: Broker, more: &str) -> Setup {
-        let mut setup = Setup::new(broker, &["store"], more);
+        let mut setup = Setup::new(EVENTOS, broker, &["store"], more);
         setup.servers = self.daemons[0].broker().to_owned();
         setup.name.clone_from(&self.setups[0].name);
         setup

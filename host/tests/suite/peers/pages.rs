@@ -7,8 +7,9 @@ use std::{
     time::Instant,
 };
 
+use eventos_testkit::{Broker, DEADLINE};
+
 use super::{Group, eventos, get, send_all, spread};
-use crate::support::{Broker, DEADLINE};
 
 #[test]
 fn pages_from_any_instance_neither_miss_nor_repeat_with_the_broker_inside() {

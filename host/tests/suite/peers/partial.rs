@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use eventos_testkit::{Broker, eventually};
+
 use super::{Group, eventos, get, spread};
-use crate::support::{Broker, eventually};
 
 #[test]
 fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over_with_the_broker_inside() {

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
+use eventos_testkit::{Broker, eventually};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
 use super::{Group, eventos, get, spread};
-use crate::support::{Broker, eventually};
 
 #[test]
 fn a_member_that_is_no_daemon_is_named_with_what_it_has_with_the_broker_inside() {

@@ -1,7 +1,8 @@
 //! While every instance can be asked.
 
+use eventos_testkit::{Broker, eventually, free_port};
+
 use super::{ALL, Group, QUICK, eventos, get, send_all, spread};
-use crate::support::{Broker, eventually, free_port};
 
 #[test]
 fn three_answer_alike_for_all_partitions_with_the_broker_inside() {
@@ -109,7 +110,7 @@ fn one_that_listens_on_every_address_is_asked_at_the_url_that_it_advertises() {
     advertising.set("EVENTOS__HTTP__ADVERTISE", &url);
     group.join(advertising);
     eventually("both to have some, and to be asked", || {
-        let lag = |daemon: &crate::support::Daemon| {
+        let lag = |daemon: &eventos_testkit::Daemon| {
             get(
                 daemon,
                 &format!("/peers/messages?partitions={}", super::ALL),

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
+use eventos_testkit::{DEADLINE, read_topic};
 use rdkafka::{
     ClientConfig, Message,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
 use super::PARTITIONS;
-use crate::support::{DEADLINE, read_topic};
 
 /// Numbers to every partition, each one more than the one before, until it is stopped.
 pub struct Load {

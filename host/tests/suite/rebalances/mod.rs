@@ -5,11 +5,12 @@ mod protocols;
 
 use std::time::{Duration, Instant};
 
-use load::Load;
-
-use crate::support::{
+use eventos_testkit::{
     Broker, Daemon, Setup, committed, create_topic, ends, eventually, wait_until_settled,
 };
+use load::Load;
+
+use crate::EVENTOS;
 
 /// The partitions of the topic, and of the one that everything is sent on to.
 const PARTITIONS: i32 = 12;
@@ -31,12 +32,13 @@ impl Group {
     }
 
     fn with(broker: Broker, guarantee: &'static str, properties: &str) -> Self {
-        let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
+        let host = (broker == Broker::Embedded)
+            .then(|| Setup::new(EVENTOS, broker, &["store"], "").start());
         let servers = match &host {
             Some(host) => host.broker().to_owned(),
             None => broker.servers(),
         };
-        let setup = Setup::new(broker, &["store"], "");
+        let setup = Setup::new(EVENTOS, broker, &["store"], "");
         for topic in [setup.topic(), output(&setup)] {
             create_topic(&servers, &topic, PARTITIONS);
         }
@@ -56,7 +58,7 @@ impl Group {
             "[output]\ntopic = {output:?}\n[kafka.properties]\n{}\n{own}\n",
             self.properties
         );
-        let mut setup = Setup::new(Broker::Embedded, &["store"], &more);
+        let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.setup.name);
         setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use eventos_testkit::{Broker, Setup};
+
 use super::{Group, wait_until_shared};
-use crate::support::{Broker, Setup};
+use crate::EVENTOS;
 
 /// A member that was killed is noticed in a second; on Kafka, whose `group.min.session.timeout.ms` allows that here, in two,
 /// for that has to share two cores with the daemons.
@@ -117,7 +119,7 @@ fn a_static_member_that_restarts_gets_its_partitions_back_without_a_rebalance() 
 #[test]
 fn the_broker_inside_refuses_to_assign_by_itself_and_says_so() {
     let own = "[kafka.properties]\n\"group.protocol\" = \"consumer\"\n";
-    let setup = Setup::new(Broker::Embedded, &["store"], own);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], own);
     let (status, said) = setup.spawn().wait();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("leave \"group.protocol\" out"), "{said}");

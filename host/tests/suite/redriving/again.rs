@@ -1,7 +1,8 @@
 //! `POST /dead-letters/redrive`: the records come back whole, with a history.
 
+use eventos_testkit::header_list;
+
 use super::*;
-use crate::support::header_list;
 
 #[test]
 fn a_redriven_record_is_as_it_was_and_is_handled_again_with_the_broker_inside() {

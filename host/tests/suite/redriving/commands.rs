@@ -1,10 +1,12 @@
 //! `eventos dead-letters`: what a person types.
 
+use eventos_testkit::ask_from_a_shell;
+
 use super::*;
-use crate::support::ask_from_a_shell;
+use crate::EVENTOS;
 
 fn eventos(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
-    ask_from_a_shell("dead-letters", url, arguments)
+    ask_from_a_shell(EVENTOS, "dead-letters", url, arguments)
 }
 
 #[test]

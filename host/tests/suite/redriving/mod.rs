@@ -4,13 +4,14 @@ mod again;
 mod commands;
 mod looking;
 
+use eventos_testkit::{
+    Broker, Daemon, Received, Setup, create_topic, eventually, headers, produce, read_topic,
+};
 use rdkafka::producer::BaseRecord;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::support::{
-    Broker, Daemon, Received, Setup, create_topic, eventually, headers, produce, read_topic,
-};
+use crate::EVENTOS;
 
 /// When every record of these tests was made.
 const TIMESTAMP: i64 = 1_700_000_000_000;
@@ -23,7 +24,7 @@ struct Ran {
 
 impl Ran {
     fn new(broker: Broker) -> Self {
-        let setup = Setup::new(broker, &["probe", "store"], "");
+        let setup = Setup::new(EVENTOS, broker, &["probe", "store"], "");
         if broker == Broker::Kafka {
             for topic in [setup.topic(), setup.dead_letters()] {
                 create_topic(&broker.servers(), &topic, 4);

@@ -1,7 +1,9 @@
 //! Several daemons in one group: any of them rewinds all of it.
 
+use eventos_testkit::ask_from_a_shell;
+
 use super::*;
-use crate::support::ask_from_a_shell;
+use crate::EVENTOS;
 
 const EXACTLY_ONCE: &[(&str, &str)] = &[("EVENTOS__DELIVERY__GUARANTEE", "exactly_once")];
 
@@ -37,7 +39,7 @@ impl Group {
             others: Vec::new(),
         };
         for _ in 1..count {
-            let other = Setup::new(broker, &["probe", "store"], "");
+            let other = Setup::new(EVENTOS, broker, &["probe", "store"], "");
             let mut other = named(other, Some(&group.setup.name));
             other.servers = group.daemons[0].broker().to_owned();
             let other = with_variables(other);
@@ -173,7 +175,8 @@ fn from_the_command_line_the_whole_group_is_rewound() {
     let group = Group::filled(Broker::Embedded, 2, &[], 8);
     let consumed = group.consumed();
     for (i, daemon) in (1..).zip(&group.daemons) {
-        let (code, out, err) = ask_from_a_shell("replay", &daemon.url(""), &["--from", "1"]);
+        let (code, out, err) =
+            ask_from_a_shell(EVENTOS, "replay", &daemon.url(""), &["--from", "1"]);
         assert_eq!((code, err.as_str()), (Some(0), ""));
         let line = |p| format!("partition {p}: rewound from 2 to 1, 1 records\n");
         let lines: String = (0..PARTITIONS).map(line).collect();

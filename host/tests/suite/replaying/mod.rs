@@ -6,13 +6,14 @@ mod partial;
 mod refusals;
 mod rewinding;
 
+use eventos_testkit::{
+    Broker, DEADLINE, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
+};
 use rdkafka::producer::BaseRecord;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::support::{
-    Broker, DEADLINE, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
-};
+use crate::EVENTOS;
 
 /// When the first record was made; each is a second younger than the one before.
 const TIMESTAMP: i64 = 1_700_000_000_000;
@@ -21,7 +22,7 @@ const PARTITIONS: i32 = 4;
 
 /// A daemon whose handlers emit what is to be emitted, and store everything.
 fn setup(broker: Broker) -> Setup {
-    let setup = named(Setup::new(broker, &["probe", "store"], ""), None);
+    let setup = named(Setup::new(EVENTOS, broker, &["probe", "store"], ""), None);
     let out = out(&setup);
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), PARTITIONS);

@@ -11,13 +11,14 @@ use std::{
     time::Duration,
 };
 
+use eventos_testkit::ask_from_a_shell;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
 use super::{group::Group, *};
-use crate::support::ask_from_a_shell;
+use crate::EVENTOS;
 
 /// After how many milliseconds the group takes a member for dead.
 const SESSION: &str = "EVENTOS__KAFKA__PROPERTIES__SESSION__TIMEOUT__MS";
@@ -71,7 +72,12 @@ fn after_a_kill_the_rest_is_rewound_and_the_killed_one_named(broker: Broker) {
     assert_eq!(answer["records"], records);
     group.wait_for_consumed(consumed + f64::from(u32::try_from(records).expect("few")));
 
-    let (code, out, err) = ask_from_a_shell("replay", &group.daemons[1].url(""), &["--from", "9"]);
+    let (code, out, err) = ask_from_a_shell(
+        EVENTOS,
+        "replay",
+        &group.daemons[1].url(""),
+        &["--from", "9"],
+    );
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains(&format!(": elsewhere: {reason}")), "{out}");
     assert!(err.contains("not every partition was rewound"), "{err}");

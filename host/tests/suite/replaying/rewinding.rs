@@ -1,6 +1,7 @@
 //! What a replay brings about.
 
 use super::*;
+use crate::EVENTOS;
 
 #[test]
 fn everything_is_handled_again_and_stored_once_with_the_broker_inside() {
@@ -107,7 +108,7 @@ fn replays_while_eventos_flow_lose_none_and_store_none_twice() {
 
 #[test]
 fn what_a_stopped_partition_holds_is_read_again() {
-    let mut setup = Setup::new(Broker::Embedded, &["probe", "store"], "");
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], "");
     setup.configure("[handler.probe]\non_error = \"stop\"\n");
     let daemon = setup.start();
     let topic = setup.topic();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventos_testkit::{Broker, Daemon};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
@@ -9,7 +10,6 @@ use rdkafka::{
 };
 
 use super::{produce_all, setup, shown, wait_until_committed};
-use crate::support::{Broker, Daemon};
 
 /// The times go back and forth.
 fn eventos(count: usize) -> Vec<(String, i64)> {

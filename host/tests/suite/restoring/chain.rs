@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use eventos_testkit::{Broker, Daemon, Setup, create_topic, read_topic};
+
 use super::{produce_all, setup, shown, wait_until_committed};
-use crate::support::{Broker, Daemon, Setup, create_topic, read_topic};
 
 const TIPOS: [&str; 9] = [
     "good",
@@ -75,7 +76,7 @@ fn a_handler_that_stops_partitions_stops_them_in_a_replay_too() {
     daemon.kill();
 
     let probe = setup.dir.path().join("plugins/50-probe.wasm");
-    fs::copy(crate::support::handler("probe"), &probe).expect("copied");
+    fs::copy(eventos_testkit::handler("probe"), &probe).expect("copied");
     let daemon = setup.spawn();
     daemon.wait_for_log("the partition stops", "partition=");
     let ready = daemon.client().get(daemon.url("/readyz")).send();

@@ -1,5 +1,6 @@
 //! Where the last offsets before the committed one have no record.
 
+use eventos_testkit::{Broker, DEADLINE, Setup};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
@@ -7,7 +8,7 @@ use rdkafka::{
 };
 
 use super::{setup, shown};
-use crate::support::{Broker, DEADLINE, Setup};
+use crate::EVENTOS;
 
 #[test]
 fn a_marker_before_the_committed_offset_is_not_waited_for_with_the_broker_inside() {
@@ -23,7 +24,8 @@ fn a_marker_before_the_committed_offset_is_not_waited_for_with_kafka() {
 /// the replay is over, nor where the view began.
 fn a_marker_before_the_committed_offset_is_not_waited_for(broker: Broker) {
     // The broker has to be there while the daemon is not.
-    let host = (broker == Broker::Embedded).then(|| Setup::new(broker, &["store"], "").start());
+    let host =
+        (broker == Broker::Embedded).then(|| Setup::new(EVENTOS, broker, &["store"], "").start());
     let mut setup = setup(broker, &["store"], "");
     if let Some(host) = &host {
         setup.servers = host.broker().to_owned();

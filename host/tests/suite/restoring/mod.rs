@@ -5,14 +5,15 @@ mod chain;
 mod gaps;
 mod unfinished;
 
+use eventos_testkit::{Broker, Daemon, Setup, committed, ends, eventually, produce};
 use rdkafka::producer::BaseRecord;
 
-use crate::support::{Broker, Daemon, Setup, committed, ends, eventually, produce};
+use crate::EVENTOS;
 
 /// With these handlers, in a group that notices soon that a member was killed.
 fn setup(broker: Broker, handlers: &[&str], more: &str) -> Setup {
     let quick = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
-    Setup::new(broker, handlers, &format!("{quick}\n{more}"))
+    Setup::new(EVENTOS, broker, handlers, &format!("{quick}\n{more}"))
 }
 
 /// Produces one record after another, over all of the topic's partitions, each so many milliseconds after the same hour:

@@ -1,9 +1,10 @@
 //! While a view is not whole yet, and where there is nothing to make it of.
 
+use eventos_testkit::{Broker, Setup, create_topic, delete_topic, eventually, read_topic};
 use reqwest::blocking::Response;
 
 use super::{produce_all, setup, shown, wait_until_committed};
-use crate::support::{Broker, Setup, create_topic, delete_topic, eventually, read_topic};
+use crate::EVENTOS;
 
 fn missing(answer: &Response) -> Option<String> {
     let missing = answer.headers().get("x-partitions-missing")?;
@@ -57,7 +58,7 @@ fn what_is_still_to_be_restored_is_told_to_be_missing() {
 #[test]
 fn a_topic_that_was_deleted_meanwhile_is_handled_from_its_beginning() {
     // The broker has to be there while the daemon is not.
-    let host = Setup::new(Broker::Embedded, &["store"], "").start();
+    let host = Setup::new(EVENTOS, Broker::Embedded, &["store"], "").start();
     let mut setup = setup(Broker::Embedded, &["probe", "store"], "");
     setup.servers = host.broker().to_owned();
     let out = format!("{}-out", setup.name);

@@ -5,10 +5,11 @@ use std::{
     net::TcpStream,
 };
 
+use eventos_testkit::{Broker, DEADLINE, Daemon, Received, Setup, create_topic, read_topic};
 use serde_json::{Value, json};
 
 use super::{get, lines, post, start};
-use crate::support::{Broker, DEADLINE, Daemon, Received, Setup, create_topic, read_topic};
+use crate::EVENTOS;
 
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
@@ -188,7 +189,7 @@ fn a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer_with_kafka()
 
 /// And all of them, in several partitions, come back in the order in which they were sent.
 fn a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer(broker: Broker) {
-    let setup = Setup::new(broker, &["store"], "");
+    let setup = Setup::new(EVENTOS, broker, &["store"], "");
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), 4);
     }

@@ -1,7 +1,8 @@
 //! `GET /messages` and `GET /messages/{id}`.
 
+use eventos_testkit::Daemon;
+
 use super::{get, post, start};
-use crate::support::Daemon;
 
 /// Ids are 0 to 99; every third is a `c`, the others alternate between `a` and `b`.
 fn eventos() -> Vec<(String, &'static str)> {

@@ -4,10 +4,11 @@ mod batch;
 mod messages;
 mod one;
 
+use eventos_testkit::{Broker, Daemon, Setup};
 use reqwest::{StatusCode, blocking::Response, header::HeaderMap};
 use serde_json::Value;
 
-use crate::support::{Broker, Daemon, Setup};
+use crate::EVENTOS;
 
 /// An answer, read.
 struct Answer {
@@ -53,7 +54,7 @@ impl From<Response> for Answer {
 }
 
 fn start() -> (Setup, Daemon) {
-    let setup = Setup::new(Broker::Embedded, &["store"], "");
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     let daemon = setup.start();
     (setup, daemon)
 }

@@ -1,9 +1,9 @@
 //! `POST /send`.
 
+use eventos_testkit::{Received, read_topic};
 use serde_json::json;
 
 use super::{get, post, start};
-use crate::support::{Received, read_topic};
 
 const JSON: &str = "application/json";
 

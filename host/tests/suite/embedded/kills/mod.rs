@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use eventos_testkit::{create_topic, eventually};
 use fastrand::Rng;
 
 use super::child::ChildBroker;
-use crate::support::{create_topic, eventually};
 
 /// Few enough for every run of the suite.
 const KILLS: u64 = 40;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use eventos_testkit::committed;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Faults, Run, numbers};
 use crate::embedded::support::*;
-use crate::support::committed;
 
 const GROUP: &str = "readers";
 /// Commits of one member, before it leaves and another joins.

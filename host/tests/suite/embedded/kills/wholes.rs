@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use eventos_testkit::committed;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -13,7 +14,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Faults, PARTITIONS, Run};
 use crate::embedded::support::*;
-use crate::support::committed;
 
 pub const TOPIC: &str = "wholes";
 const GROUP: &str = "wholes";

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{eventually, provided, root};
+use crate::{eventually, provided, root};
 
 /// A running program. It is killed when dropped.
 pub struct Program {
@@ -124,13 +124,14 @@ impl Drop for Program {
     }
 }
 
-/// Runs a command of ours that talks to the daemon at `url`; answers its exit code, its output and its errors.
+/// Runs a command of `program`, ours, that talks to the daemon at `url`; answers its exit code, its output and its errors.
 pub fn ask_from_a_shell(
+    program: &str,
     command: &str,
     url: &str,
     arguments: &[&str],
 ) -> (Option<i32>, String, String) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_eventos"));
+    let mut program = Command::new(program);
     program.arg(command).args(arguments).args(["--url", url]);
     let output = program.output().expect("started");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");

@@ -12,7 +12,7 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
-use super::provided;
+use crate::provided;
 
 /// Which broker a suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,7 @@ pub fn produce<'a>(servers: &str, records: impl IntoIterator<Item = BaseRecord<'
 pub struct Load(ThreadedProducer<DefaultProducerContext>);
 
 impl Load {
+    /// On these servers.
     pub fn new(servers: &str) -> Self {
         let mut client = client(servers);
         client.set("message.max.bytes", "20000000");
@@ -100,7 +101,7 @@ impl Load {
 
     /// Waits until all of them are acknowledged.
     pub fn finish(self) {
-        self.0.flush(super::DEADLINE).expect("acknowledged");
+        self.0.flush(crate::DEADLINE).expect("acknowledged");
     }
 }
 
@@ -123,7 +124,7 @@ pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     consumer.assign(&from).expect("assigned");
     let mut messages = Vec::new();
     while !open.is_empty() {
-        match consumer.poll(super::DEADLINE).expect("in time") {
+        match consumer.poll(crate::DEADLINE).expect("in time") {
             Ok(message) => messages.push(message.detach()),
             Err(KafkaError::PartitionEOF(partition)) => {
                 open.remove(&partition);
@@ -147,7 +148,7 @@ pub fn wait_until_settled(servers: &str, topic: &str) {
         let committed = ends_of(servers, topic, "read_committed");
         (committed == ends(servers, topic)).then_some(())
     };
-    super::eventually(&format!("the transactions of {topic} to end"), settled);
+    crate::eventually(&format!("the transactions of {topic} to end"), settled);
 }
 
 fn ends_of(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
@@ -158,7 +159,7 @@ fn ends_of(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
         .expect("a client");
     partitions(&consumer, topic)
         .map(|partition| {
-            let watermarks = consumer.fetch_watermarks(topic, partition, super::DEADLINE);
+            let watermarks = consumer.fetch_watermarks(topic, partition, crate::DEADLINE);
             watermarks.expect("answered").1
         })
         .collect()
@@ -174,7 +175,7 @@ pub fn committed(servers: &str, group: &str, topic: &str) -> Vec<i64> {
     for partition in partitions(&consumer, topic) {
         asked.add_partition(topic, partition);
     }
-    let answer = consumer.committed_offsets(asked, super::DEADLINE);
+    let answer = consumer.committed_offsets(asked, crate::DEADLINE);
     let answer = answer.expect("answered");
     let offset = |offset: rdkafka::Offset| offset.to_raw().expect("an offset").max(0);
     answer
@@ -187,7 +188,7 @@ pub fn committed(servers: &str, group: &str, topic: &str) -> Vec<i64> {
 /// What a group's coordinator tells: its state, and how many members it has.
 pub fn group(servers: &str, name: &str) -> (String, usize) {
     let consumer: BaseConsumer = client(servers).create().expect("a client");
-    let groups = consumer.fetch_group_list(Some(name), super::DEADLINE);
+    let groups = consumer.fetch_group_list(Some(name), crate::DEADLINE);
     let groups = groups.expect("answered");
     let group = groups.groups().first();
     group.map_or_else(Default::default, |group| {
@@ -196,7 +197,7 @@ pub fn group(servers: &str, name: &str) -> (String, usize) {
 }
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> impl Iterator<Item = i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), super::DEADLINE);
+    let metadata = consumer.fetch_metadata(Some(topic), crate::DEADLINE);
     let count = metadata.expect("answered").topics()[0].partitions().len();
     0..i32::try_from(count).expect("few")
 }

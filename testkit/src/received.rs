@@ -11,10 +11,15 @@ pub type HeaderList = Vec<(String, Option<Vec<u8>>)>;
 /// All of a record but its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
+    /// Its partition.
     pub partition: i32,
+    /// Its offset.
     pub offset: i64,
+    /// Its key.
     pub key: Option<Vec<u8>>,
+    /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Its headers.
     pub headers: HeaderList,
     /// The producer's, in milliseconds.
     pub timestamp: Option<i64>,

@@ -1,10 +1,6 @@
 //! What the benches share: CPU time, figures of several rounds with their spread, and processes.
-
-#[allow(dead_code, reason = "only one bench looks at another process")]
 pub mod cpu;
-#[allow(dead_code, reason = "one bench is a single process")]
 pub mod part;
-#[allow(dead_code, reason = "only those that consume have a topic")]
 pub mod preload;
 
 use std::fmt;
@@ -12,13 +8,11 @@ use std::fmt;
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU seconds of this thread.
-#[allow(dead_code, reason = "one bench counts a thread, another a process")]
 pub fn thread_seconds() -> f64 {
     seconds(ClockId::ThreadCPUTime)
 }
 
 /// CPU seconds of this process.
-#[allow(dead_code, reason = "one bench counts a thread, another a process")]
 pub fn process_seconds() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }
@@ -36,6 +30,7 @@ fn seconds(clock: ClockId) -> f64 {
 pub struct Figures(Vec<f64>);
 
 impl Figures {
+    /// Of these rounds.
     pub fn new(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
         Self(rounds)
@@ -46,12 +41,12 @@ impl Figures {
         Self::new(of.iter().zip(to).map(|(of, to)| of / to).collect())
     }
 
+    /// The figure in the middle.
     pub fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }
 
     /// The least figure that so large a part of all does not exceed.
-    #[allow(dead_code, reason = "only one bench looks at the tail")]
     pub fn quantile(&self, part: f64) -> f64 {
         let place = (self.0.len() as f64 * part).ceil() as usize;
         self.0[place.saturating_sub(1)]

@@ -1,7 +1,9 @@
-//! What every suite uses: a daemon as its users run it, and waiting for a condition.
+//! What the tests and benches share: a daemon as its users run it, other programs, clients of the broker, waiting for a
+//! condition, and measuring.
 
 mod daemon;
 mod kafka;
+pub mod measure;
 mod ports;
 mod program;
 mod received;

@@ -12,10 +12,13 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Broker, Received, eventually, handler, read_topic};
+use crate::{Broker, Received, eventually, handler, read_topic};
 
 /// A daemon's folder, which outlives it: what is started on it again finds what was there.
 pub struct Setup {
+    /// The program, as `CARGO_BIN_EXE_eventos` has it.
+    program: String,
+    /// The folder.
     pub dir: TempDir,
     /// Topics and group are named after it, so that suites share one Kafka.
     pub name: String,
@@ -45,7 +48,7 @@ pub struct Daemon {
 
 impl Setup {
     /// On this broker, with these handlers in this order, and more configuration (TOML).
-    pub fn new(broker: Broker, handlers: &[&str], more: &str) -> Self {
+    pub fn new(program: &str, broker: Broker, handlers: &[&str], more: &str) -> Self {
         let dir = TempDir::with_prefix("eventos-").expect("a folder");
         let plugins = dir.path().join("plugins");
         fs::create_dir(&plugins).expect("made");
@@ -54,13 +57,16 @@ impl Setup {
             fs::copy(handler(name), to).expect("copied");
         }
         let name = dir.path().file_name().expect("a name");
+        // Of the target folder that the program was built into.
+        let target = Path::new(program).ancestors().nth(2).expect("a target");
         Self {
+            program: program.to_owned(),
             name: name.to_string_lossy().into_owned(),
             dir,
             servers: broker.servers(),
             broker_listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
-            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("handlers"),
+            cache: target.join("tmp/handlers"),
             wrapper: Vec::new(),
             more: more.to_owned(),
         }
@@ -147,7 +153,7 @@ impl Setup {
 
     /// Starts the daemon and waits for nothing: it may well fail.
     pub fn launch(&self) -> Daemon {
-        let program = env!("CARGO_BIN_EXE_eventos").to_owned();
+        let program = self.program.clone();
         let mut words = self.wrapper.iter().cloned().chain([program]);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
@@ -308,8 +314,7 @@ impl Daemon {
         })
     }
 
-    /// Whether it has ended by itself; for the chaos.
-    #[allow(dead_code)]
+    /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("waited").is_some()
     }

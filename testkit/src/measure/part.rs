@@ -13,6 +13,7 @@ use eventos_broker::Broker;
 pub struct Part(Child);
 
 impl Part {
+    /// Starts it.
     pub fn start(arguments: &[&str]) -> Self {
         let own = env::current_exe().expect("its own path");
         let mut command = Command::new(own);
@@ -24,6 +25,7 @@ impl Part {
         Self(command.spawn().expect("started"))
     }
 
+    /// Its process.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
@@ -45,6 +47,7 @@ impl Drop for Part {
     }
 }
 
+/// A runtime of as many threads as there are cores.
 pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().build().expect("a runtime")

@@ -6,6 +6,7 @@ mod kafka;
 pub mod measure;
 mod ports;
 mod program;
+pub mod raw;
 mod received;
 
 use std::{

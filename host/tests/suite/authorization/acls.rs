@@ -1,11 +1,10 @@
 //! What the user of the tests may do, as Kafka's ACLs have it.
 
+use eventos_testkit::raw::{Raw, text};
 use kafka_protocol::messages::{
     CreateAclsRequest, DeleteAclsRequest, create_acls_request::AclCreation,
     delete_acls_request::DeleteAclsFilter,
 };
-
-use crate::conformance::raw::{Raw, text};
 
 /// Grants, at the door where one may.
 pub struct Acls {

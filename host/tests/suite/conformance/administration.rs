@@ -1,5 +1,6 @@
 //! Topics made, grown, shown and removed, and records deleted.
 
+use eventos_testkit::raw::{EARLIEST, UNCOMMITTED, text, verdict};
 use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
@@ -13,7 +14,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::on_both;
-use super::raw::{EARLIEST, UNCOMMITTED, text, verdict};
 use super::subject::{Subject, at, texts, verdict as told};
 
 type Told = Result<(), RDKafkaErrorCode>;

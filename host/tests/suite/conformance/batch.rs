@@ -1,12 +1,11 @@
 //! Batches by the byte, for what no producer of a library would send.
 
 use bytes::{Bytes, BytesMut};
+use eventos_testkit::raw::now;
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
     Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
-
-use super::raw::now;
 
 /// A batch of records, as a producer has it that may be anyone. Its records are "0", "1" and so on.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! Batches stay as their producer compressed them, and every codec can be read.
 
+use eventos_testkit::raw::{Raw, UNCOMMITTED};
 use kafka_protocol::records::{Compression, RecordBatchDecoder};
 use rdkafka::Offset;
 
 use super::on_both;
-use super::raw::{Raw, UNCOMMITTED};
 use super::subject::{Subject, texts};
 
 /// The codec and number of records of each batch of a partition.

@@ -1,5 +1,6 @@
 //! What is told of groups: where their coordinator is, their states and their members.
 
+use eventos_testkit::raw::{GROUP, TRANSACTION, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{FindCoordinatorRequest, ListGroupsRequest};
 use rdkafka::consumer::Consumer;
@@ -7,7 +8,6 @@ use rdkafka::consumer::Consumer;
 use super::groups::{await_shares, member};
 use super::member::{Member, USUAL};
 use super::on_both;
-use super::raw::{GROUP, TRANSACTION, text, verdict};
 
 #[test]
 fn a_group_is_described_in_each_state() {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::{BufMut, BytesMut};
 use eventos_testkit::eventually;
+use eventos_testkit::raw::{fetch_partition, fetch_request, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -24,7 +25,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::batch::Batch;
 use super::member::{Member, Terms, USUAL};
 use super::on_both;
-use super::raw::{fetch_partition, fetch_request, text, verdict};
 use super::settings::{SET, alter};
 use super::subject::{Subject, code, to};
 use super::transactor::Transactor;

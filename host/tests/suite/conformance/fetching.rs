@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use eventos_testkit::raw::{UNCOMMITTED, fetch_partition, fetch_request, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -13,7 +14,6 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{UNCOMMITTED, fetch_partition, fetch_request, text, verdict};
 use super::subject::{Subject, texts};
 
 /// How many batches came of each partition.

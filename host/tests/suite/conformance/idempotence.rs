@@ -1,11 +1,11 @@
 //! Producer ids, epochs and sequence numbers (KIP-98).
 
+use eventos_testkit::raw::{Raw, UNCOMMITTED, Verdict, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::records::RecordBatchDecoder;
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{Raw, UNCOMMITTED, Verdict, verdict};
 use super::subject::Subject;
 
 /// A topic, a connection, and the id of a new producer with epoch 0.

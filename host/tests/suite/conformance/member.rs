@@ -1,6 +1,7 @@
 //! A member of a group that does only what a check tells it to: no heartbeats, no joining anew of its own.
 
 use bytes::Bytes;
+use eventos_testkit::raw::{Raw, Verdict, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
@@ -14,7 +15,6 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::raw::{Raw, Verdict, text, verdict};
 use super::subject::Subject;
 
 /// The version of each request that has static members and all else that a check needs.

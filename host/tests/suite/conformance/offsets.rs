@@ -1,6 +1,7 @@
 //! What groups commit, and how it is forgotten.
 
 use eventos_testkit::DEADLINE;
+use eventos_testkit::raw::{Verdict, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
@@ -14,7 +15,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::member::Member;
 use super::on_both;
-use super::raw::{Verdict, text, verdict};
 use super::subject::{Subject, at, code, next};
 
 /// What a group has committed of partition 0 of a topic.

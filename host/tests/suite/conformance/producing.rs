@@ -1,6 +1,7 @@
 //! Where messages go, and which are refused.
 
 use bytes::{BufMut, BytesMut};
+use eventos_testkit::raw::{UNCOMMITTED, verdict};
 use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -8,7 +9,6 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{UNCOMMITTED, verdict};
 use super::subject::{Subject, code, texts, to};
 
 #[test]

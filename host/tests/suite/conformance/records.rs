@@ -1,12 +1,12 @@
 //! What is in a message comes out as it went in.
 
 use eventos_testkit::header_list;
+use eventos_testkit::raw::now;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::on_both;
-use super::raw::now;
 use super::subject::to;
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eventos_testkit::raw::{Verdict, text, verdict};
 use eventos_testkit::{Received, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::alter_configs_request;
@@ -13,7 +14,6 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{Verdict, text, verdict};
 use super::subject::{Settings, Subject, to};
 
 /// The kind of resource that a topic is.

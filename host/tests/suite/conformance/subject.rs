@@ -6,6 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use eventos_testkit::raw::Raw;
 use eventos_testkit::{DEADLINE, Received, eventually, provided};
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
@@ -20,8 +21,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-use super::raw::Raw;
 
 /// Settings of a client or a topic.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];

@@ -1,13 +1,13 @@
 //! Offsets by time, and the times that a broker sets itself.
 
 use eventos_testkit::DEADLINE;
+use eventos_testkit::raw::{EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict};
 use kafka_protocol::error::ResponseError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, Timestamp, TopicPartitionList};
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{EARLIEST, LATEST, OF_MAX_TIME, UNCOMMITTED, now, verdict};
 use super::subject::{Subject, at, next, to};
 
 /// A topic that keeps messages of 1970.

@@ -1,6 +1,7 @@
 //! The single calls of transactions, in their order and out of it.
 
 use eventos_testkit::eventually;
+use eventos_testkit::raw::{text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId,
@@ -8,7 +9,6 @@ use kafka_protocol::messages::{
 
 use super::batch::Batch;
 use super::on_both;
-use super::raw::{text, verdict};
 use super::transactions::await_markers;
 use super::transactor::Transactor;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventos_testkit::raw::{COMMITTED, LATEST, UNCOMMITTED};
 use eventos_testkit::{DEADLINE, eventually};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
@@ -11,7 +12,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::compression::batches;
 use super::on_both;
-use super::raw::{COMMITTED, LATEST, UNCOMMITTED};
 use super::subject::{Subject, at, code, texts, to};
 
 /// Sends texts to partition 0 in a transaction of their own.

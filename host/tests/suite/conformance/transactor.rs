@@ -1,6 +1,7 @@
 //! A transactional producer that makes each call when a check tells it to, be it the right moment or not.
 
 use eventos_testkit::eventually;
+use eventos_testkit::raw::{Raw, Verdict, text, verdict};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::offset_fetch_request::{
@@ -16,7 +17,6 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::batch::Batch;
-use super::raw::{Raw, Verdict, text, verdict};
 use super::subject::Subject;
 
 /// The producer of a transactional id, or whoever says that it is.

@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use eventos_testkit::{DEADLINE, eventually};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -20,6 +19,8 @@ use kafka_protocol::messages::{
     TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+use crate::{DEADLINE, eventually};
 
 /// The verdict of a broker: none is a good one.
 pub type Verdict = Option<ResponseError>;
@@ -224,17 +225,21 @@ impl Raw {
     }
 }
 
-/// The kinds of coordinators.
+/// The coordinator of groups.
 pub const GROUP: i8 = 0;
+/// That of transactions.
 pub const TRANSACTION: i8 = 1;
 
-/// Special points in time.
+/// The end.
 pub const LATEST: i64 = -1;
+/// The beginning.
 pub const EARLIEST: i64 = -2;
+/// The record with the largest timestamp.
 pub const OF_MAX_TIME: i64 = -3;
 
-/// Isolation levels.
+/// All records.
 pub const UNCOMMITTED: i8 = 0;
+/// Committed records only.
 pub const COMMITTED: i8 = 1;
 
 /// A fetch of some partitions of a topic, which waits for nothing.

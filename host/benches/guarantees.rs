@@ -14,11 +14,10 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka,
+    kafka::{self, Refusals},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     readiness::Readiness,
-    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };

@@ -15,11 +15,10 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka,
+    kafka::{self, Refusals},
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     readiness::Readiness,
-    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };

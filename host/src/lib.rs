@@ -2,7 +2,6 @@
 
 pub mod app;
 pub mod assigned;
-mod causes;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
@@ -14,7 +13,6 @@ pub mod peers;
 pub mod pipeline;
 pub mod plugin;
 pub mod readiness;
-pub mod refusals;
 pub mod replay;
 mod service;
 pub mod store;

@@ -14,11 +14,10 @@ use std::{
 
 use eventos::{
     assigned::Assigned,
-    kafka::{self, Producer},
+    kafka::{self, Producer, Refusals},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
     readiness::Readiness,
-    refusals::Refusals,
     store::{self, Store},
     telemetry::metrics::Metrics,
 };

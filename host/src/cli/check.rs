@@ -11,9 +11,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    causes::in_one_line,
     config::{Config, Examined, Problem},
     plugin::{self, Cache, Engine, Handler, HandlerFile},
+    telemetry::in_one_line,
     telemetry::metrics::Metrics,
 };
 

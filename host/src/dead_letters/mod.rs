@@ -1,24 +1,20 @@
 //! The dead-letter topic, looked into and sent through again. It reads the topic as no member of any group, a page at a
 //! time, and knows no HTTP.
 
-mod choice;
+mod letter_view;
 mod page;
-mod position;
 mod redrive;
-mod shown;
-mod told;
+mod selection;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use choice::{Choice, Filter, Which};
+pub use letter_view::{Past, Shown};
 pub use page::Page;
-pub use position::{Cursor, NotPositions, Position, Positions};
-pub use redrive::{Account, Fate};
-pub use shown::{Past, Shown};
-pub use told::{Answer, Status, Told};
+pub use redrive::{Account, Answer, Fate, Status, Told};
+pub use selection::{Choice, Cursor, Filter, NotPositions, Position, Positions, Which};
 
 use crate::kafka::{self, Producer};
 

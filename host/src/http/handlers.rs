@@ -15,8 +15,8 @@ use super::{
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
 };
 use crate::{
-    causes::in_one_line,
     plugin::{ChangeError, Put, Registry, Status},
+    telemetry::in_one_line,
 };
 
 /// The largest file that is taken; Python's handlers have some 20 MB.

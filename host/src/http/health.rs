@@ -10,7 +10,7 @@ use super::{
     Views,
     problem::{NOT_READY, Problem},
 };
-use crate::telemetry::metrics::Metrics;
+use crate::{kafka::Permission, telemetry::metrics::Metrics};
 
 /// Alive: it answers.
 pub(super) async fn healthz() -> Response {
@@ -47,7 +47,7 @@ pub(super) async fn metrics(State(views): State<Views>) -> Response {
         ..
     } = views;
     metrics.store(store.events(), store.bytes());
-    metrics.refused(&refusals.now());
+    metrics.refused(refusals.now().iter().map(Permission::as_acl));
     let content_type = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
     (content_type, metrics.render()).into_response()
 }

@@ -92,11 +92,10 @@ use self::{
 };
 use crate::{
     dead_letters::DeadLetters,
-    kafka::Producer,
+    kafka::{Producer, Refusals},
     peers::{NotAPeerUrl, PeerUrl, Peers},
     plugin::Registry,
     readiness::Readiness,
-    refusals::Refusals,
     replay::Replays,
     store::Store,
     telemetry::metrics::Metrics,

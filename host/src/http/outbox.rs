@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    kafka::{Delivered, ProduceError, Producer},
-    refusals::{Permission, Refusals},
+    kafka::{Delivered, Permission, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
 };
 

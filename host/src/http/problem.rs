@@ -7,9 +7,9 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    causes::in_one_line,
     event::{Fault, NotAnEvento},
     kafka::{self, ProduceError},
+    telemetry::in_one_line,
 };
 
 /// A kind of problem.

@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use super::{
     Config, Error, blocking,
     client::{Logged, Watched, properties},
+    permissions::{Permission, Refusals},
 };
-use crate::refusals::{Permission, Refusals};
 
 /// How long one request for metadata may take.
 const REQUEST: Duration = Duration::from_secs(5);

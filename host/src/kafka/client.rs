@@ -9,8 +9,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::Config;
-use crate::refusals::Permission;
+use super::{Config, permissions::Permission};
 
 /// What can go wrong with the broker, outside of producing a single record.
 #[derive(Debug, thiserror::Error)]

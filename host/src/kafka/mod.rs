@@ -2,35 +2,27 @@
 //! in the group, and knows nothing of handlers, the store or HTTP.
 
 mod admin;
-mod assignment;
 mod client;
 mod config;
-mod connection;
 mod consumed;
 mod consumer;
-mod delivery;
-mod membership;
-mod offsets;
+mod group;
+mod permissions;
 mod producer;
-mod progress;
 mod reader;
 mod rebalance;
-mod renewable;
-mod roster;
 mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
 pub use client::Error;
 pub use config::{AutoOffsetReset, Config};
 pub use consumed::Consumed;
-pub use consumer::{Commits, Consumer, Notice, Polled, Terms};
-pub use delivery::{Delivered, Delivery, ProduceError};
-pub use offsets::Position;
-pub use producer::Producer;
-pub use progress::{Progress, progress};
+pub use consumer::{Commits, Consumer, Polled, Position, Terms};
+pub use group::{Member, Progress, Roll, Roster, progress};
+pub use permissions::{Permission, Refusals};
+pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use reader::Reader;
-pub use rebalance::{Beginning, Stretch};
-pub use roster::{Member, Roll, Roster};
+pub use rebalance::{Beginning, Notice, Stretch};
 pub use transaction::{GoOn, Identity, Positions, TransactionError, Transactional};
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {

@@ -15,11 +15,9 @@ use rdkafka::{
 use super::{
     Config, Consumed, Error,
     client::{Logged, properties},
+    permissions::Permission,
 };
-use crate::{
-    event::{Offset, Partition},
-    refusals::Permission,
-};
+use crate::event::{Offset, Partition};
 
 /// What is read is passed on at once, so little is fetched ahead.
 const OURS: &[(&str, &str)] = &[

@@ -10,8 +10,7 @@ use rdkafka::{
     producer::Producer as _,
 };
 
-use super::{Config, Error, Producer, client::properties, producer::OURS};
-use crate::refusals::Permission;
+use super::{Config, Error, Producer, client::properties, permissions::Permission, producer::OURS};
 
 /// How long a transaction may take before the broker aborts it: as long as those who read only what is committed may
 /// have to wait after a kill. Kafka Streams has the same (KIP-447); librdkafka's default is a minute.

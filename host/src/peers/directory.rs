@@ -8,8 +8,8 @@ use std::{
 use super::{Division, PeerUrl};
 use crate::{
     assigned::Assigned,
-    causes::in_one_line,
     kafka::{Roll, Roster},
+    telemetry::in_one_line,
 };
 
 /// How long an answer holds while there are others in the group. Alone it holds until the next rebalance, for nobody

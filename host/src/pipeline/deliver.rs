@@ -16,8 +16,7 @@ use super::{
 };
 use crate::{
     event::{Batch, Header},
-    kafka::{Delivery, ProduceError, Producer},
-    refusals::{Permission, Refusals},
+    kafka::{Delivery, Permission, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
 };
 

@@ -59,10 +59,9 @@ use self::{
 };
 use crate::{
     assigned::Assigned,
-    kafka::{self, Commits, Consumer, Notice, Producer, Terms},
+    kafka::{self, Commits, Consumer, Notice, Producer, Refusals, Terms},
     plugin::Chains,
     readiness::Readiness,
-    refusals::Refusals,
     replay::Commands,
     store::Store,
     telemetry::metrics::Metrics,

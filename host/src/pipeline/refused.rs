@@ -10,7 +10,10 @@ use super::{
     output::Output,
     work::Handled,
 };
-use crate::{event::Offset, kafka::ProduceError, refusals::Permission};
+use crate::{
+    event::Offset,
+    kafka::{Permission, ProduceError},
+};
 
 /// What becomes of what the broker does not permit.
 pub(super) const WAITS: &str = "its partition waits until then";

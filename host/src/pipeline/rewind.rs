@@ -8,9 +8,9 @@ use super::{
     lane::Lane,
 };
 use crate::{
-    causes::in_one_line,
     event::{Offset, Partition},
     replay::{Fate, Rewind, Rewound},
+    telemetry::in_one_line,
 };
 
 /// How long what is under way may take; polling rests meanwhile, within the patience of the group.

@@ -6,9 +6,8 @@ use super::{
     stop::{Stop, Stopped},
 };
 use crate::{
-    causes::in_one_line,
-    kafka::{self, TransactionError, Transactional},
-    refusals::{Permission, Refusals},
+    kafka::{self, Permission, Refusals, TransactionError, Transactional},
+    telemetry::in_one_line,
 };
 
 /// One worker's transactions, one after the other.

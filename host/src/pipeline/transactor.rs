@@ -13,9 +13,8 @@ use super::{
     work::Handled,
 };
 use crate::{
-    causes::in_one_line,
-    kafka::{Consumer, TransactionError},
-    refusals::Permission,
+    kafka::{Consumer, Permission, TransactionError},
+    telemetry::in_one_line,
 };
 
 /// Commits the batches of one worker, as many at a time as it is given.

@@ -3,19 +3,16 @@
 //! each instance of the group is asked for its own part is [`crate::http`]'s.
 
 mod plan;
+mod report;
 mod start;
-mod told;
 
 use tokio::sync::{mpsc, oneshot};
 
 pub use plan::{Plan, Targets};
+pub use report::{Answer, Fate, MEDIA_TYPE, Rewound, Told};
 pub use start::{NotAStart, Start};
-pub use told::{Answer, MEDIA_TYPE, Told};
 
-use crate::{
-    event::{Offset, Partition},
-    kafka,
-};
+use crate::{event::Partition, kafka};
 
 /// So many commands wait for the pipeline at most; more are refused.
 const WAITING: usize = 4;
@@ -30,41 +27,6 @@ pub struct Rewind {
 
 /// The pipeline's end.
 pub type Commands = mpsc::Receiver<Rewind>;
-
-/// What became of a partition.
-#[derive(Clone, Debug)]
-pub struct Rewound {
-    /// Which.
-    pub partition: Partition,
-    /// What became of it.
-    pub fate: Fate,
-}
-
-impl Rewound {
-    /// The same became of each.
-    pub fn all(partitions: impl IntoIterator<Item = Partition>, fate: &Fate) -> Vec<Self> {
-        let one = |partition| Self {
-            partition,
-            fate: fate.clone(),
-        };
-        partitions.into_iter().map(one).collect()
-    }
-}
-
-/// What became of a partition, or would.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It stood at the first, and stands at the second: that is handled next.
-    Rewound(Offset, Offset),
-    /// It would be.
-    WouldBeRewound(Offset, Offset),
-    /// It stands there, and nothing before that was asked for.
-    Unchanged(Offset),
-    /// Nobody who has it was told, for this reason.
-    Elsewhere(String),
-    /// It stands where it stood, for this reason.
-    Failed(String),
-}
 
 /// Why nothing was rewound.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ use prometheus_client::{
 };
 
 pub use self::handler::{Counts, HandlerMetrics};
-use crate::{event::Partition, refusals::Permission};
+use crate::event::Partition;
 
 /// Every metric of the daemon. Cheap to clone; all clones count together.
 #[derive(Clone)]
@@ -245,11 +245,13 @@ impl Metrics {
         self.store_bytes.set(bytes);
     }
 
-    /// What the broker refuses now.
-    pub fn refused(&self, permissions: &[Permission]) {
+    /// Sets the permissions that the broker refuses now. Each is an ACL: operation, resource type and resource name.
+    pub fn refused<'a>(
+        &self,
+        acls: impl IntoIterator<Item = (&'static str, &'static str, &'a str)>,
+    ) {
         self.refused.clear();
-        for permission in permissions {
-            let (operation, resource, name) = permission.as_acl();
+        for (operation, resource, name) in acls {
             let of = OfPermission {
                 operation,
                 resource,
@@ -311,7 +313,7 @@ mod tests {
         metrics.rebalanced();
         metrics.unreadable(1);
         metrics.store(5, 600);
-        metrics.refused(&[Permission::Join("g".to_owned())]);
+        metrics.refused([("Read", "group", "g")]);
         let handler = metrics.handler("store");
         handler.called(Duration::from_millis(1));
         handler.answered(Outcome::Pass, 256);

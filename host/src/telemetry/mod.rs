@@ -1,10 +1,13 @@
 //! What the daemon says of itself: log lines and metrics.
 
 pub mod capture;
+mod error_chain;
 pub mod log;
 pub mod metrics;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::error_chain::in_one_line;
 
 /// The `[telemetry]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

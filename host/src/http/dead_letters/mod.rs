@@ -1,7 +1,7 @@
 //! `/dead-letters`: what is there, and sending it through again.
 
 mod answer;
-mod asked;
+mod selection;
 
 use axum::{
     Json, Router,
@@ -14,7 +14,7 @@ use axum::{
 
 use self::{
     answer::answer,
-    asked::{Asked, Purpose},
+    selection::{Asked, Purpose},
 };
 use super::{origin::refuse_other_sites, problem::Problem};
 use crate::dead_letters::{DeadLetters, Shown};

@@ -1,7 +1,7 @@
 //! `POST /replay`: handling again what was handled, in the whole group; and `POST /peers/replay`, its part here.
 
 mod group;
-mod part;
+mod peer;
 
 use axum::{
     Json, Router,
@@ -33,7 +33,7 @@ struct Group {
 pub(super) fn routes(replays: Replays, peers: Peers) -> Router {
     Router::new()
         .route("/replay", post(replay))
-        .route("/peers/replay", post(part::replay))
+        .route("/peers/replay", post(peer::replay))
         .layer(middleware::from_fn(refuse_other_sites))
         .with_state(Group { replays, peers })
 }

@@ -14,8 +14,8 @@ use super::{
     seat::{Seat, Version},
 };
 use crate::{
-    causes::in_one_line,
     plugin::{HandlerFile, LoadError, discover, is_file_name},
+    telemetry::in_one_line,
 };
 
 /// Why a change is not made. What ran before runs on.

@@ -2,12 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fate, Rewound};
 use crate::event::{Offset, Partition};
 
 /// The media type of what one instance asks of another, and of the answer: targets, and an array of [`Told`]. A change of
 /// the format gives it another name.
 pub const MEDIA_TYPE: &str = "application/vnd.eventos.replay-1+json";
+
+/// What became of a partition.
+#[derive(Clone, Debug)]
+pub struct Rewound {
+    /// Which.
+    pub partition: Partition,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl Rewound {
+    /// The same became of each.
+    pub fn all(partitions: impl IntoIterator<Item = Partition>, fate: &Fate) -> Vec<Self> {
+        let one = |partition| Self {
+            partition,
+            fate: fate.clone(),
+        };
+        partitions.into_iter().map(one).collect()
+    }
+}
+
+/// What became of a partition, or would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stood at the first, and stands at the second: that is handled next.
+    Rewound(Offset, Offset),
+    /// It would be.
+    WouldBeRewound(Offset, Offset),
+    /// It stands there, and nothing before that was asked for.
+    Unchanged(Offset),
+    /// Nobody who has it was told, for this reason.
+    Elsewhere(String),
+    /// It stands where it stood, for this reason.
+    Failed(String),
+}
 
 /// What a replay came to.
 #[derive(Debug, Serialize, Deserialize)]

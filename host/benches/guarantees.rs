@@ -14,7 +14,7 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka::{self, Refusals},
+    kafka::{self, Cluster, Refusals},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     readiness::Readiness,
@@ -162,8 +162,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
         let stop = CancellationToken::new();
         let (began, cpu) = (Instant::now(), process_seconds());
         let pipeline = Pipeline {
-            kafka: &kafka,
-            servers,
+            cluster: Cluster::new(kafka, servers),
             client_id: "bench",
             config: &config,
             output,

@@ -15,7 +15,7 @@ use std::{
 use eventos::{
     assigned::Assigned,
     event::{Answer, Batch, Outcomes},
-    kafka::{self, Refusals},
+    kafka::{self, Cluster, Refusals},
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     readiness::Readiness,
@@ -105,17 +105,11 @@ fn verdict(what: &str, ratio: &Figures, goal: f64) {
 }
 
 fn fill_topic(servers: &str) {
-    let config = kafka::Config::default();
+    let cluster = Cluster::new(kafka::Config::default(), servers);
     runtime().block_on(async {
-        let partitions =
-            kafka::ensure_topics(&config, servers, &[&config.topic], &Refusals::default()).await;
-        preload(
-            servers,
-            &config.topic,
-            partitions.expect("created")[0],
-            EVENTOS,
-        )
-        .await;
+        let topics = [cluster.config().topic.as_str()];
+        let partitions = kafka::ensure_topics(&cluster, &topics, &Refusals::default()).await;
+        preload(servers, topics[0], partitions.expect("created")[0], EVENTOS).await;
     });
     println!("done");
 }
@@ -156,8 +150,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
         let began = process_seconds();
         let stop = CancellationToken::new();
         let pipeline = Pipeline {
-            kafka: &kafka,
-            servers,
+            cluster: Cluster::new(kafka, servers),
             client_id: "bench",
             config: &pipeline::Config::default(),
             output: None,

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     dead_letters::DeadLetters,
     http,
-    kafka::{self, Producer, Refusals, Roster},
+    kafka::{self, Cluster, Producer, Refusals, Roster},
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},
@@ -75,12 +75,13 @@ impl App {
             Some(broker) => broker.local_addr().to_string(),
             None => self.config.kafka.bootstrap_servers.clone(),
         };
+        let cluster = Cluster::new(self.config.kafka.clone(), &servers);
         let readiness = Readiness::new(["broker", "group"]);
         if self.config.store.restore {
             readiness.set("restored", false);
         }
         let connected = readiness.clone();
-        let producer = Producer::new(&self.config.kafka, &servers, move |up| {
+        let producer = Producer::new(&cluster, move |up| {
             match up {
                 true => tracing::info!("a broker is connected"),
                 false => tracing::warn!("no broker is connected; sending is refused until one is"),
@@ -88,8 +89,7 @@ impl App {
             connected.set("broker", up);
         })?;
         let dead_letters = DeadLetters::new(
-            self.config.kafka.clone(),
-            servers.clone(),
+            cluster.clone(),
             self.config.delivery.dead_letter_topic.clone(),
             producer.clone(),
         );
@@ -99,7 +99,7 @@ impl App {
                 "without http.advertise, other instances of the group cannot ask this one"
             );
         }
-        let (replays, rewinds) = Replays::new(self.config.kafka.clone(), servers.clone());
+        let (replays, rewinds) = Replays::new(cluster.clone());
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
@@ -118,7 +118,7 @@ impl App {
             |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
         });
         let mut pipeline = Service::start("the pipeline", |stop| {
-            run_pipeline(self.config, servers, own_url, state, rewinds, stop)
+            run_pipeline(self.config, cluster, own_url, state, rewinds, stop)
         });
         let mut watch = Service::start("the watch on the handlers", |stop| {
             watch_handlers(self.handlers, stop)
@@ -167,21 +167,20 @@ async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<(
 
 async fn run_pipeline(
     config: Config,
-    servers: String,
+    cluster: Cluster,
     own_url: Option<PeerUrl>,
     state: http::State,
     rewinds: Commands,
     stop: CancellationToken,
 ) -> Result<()> {
-    let connected = connect(&config, &servers, &state);
+    let connected = connect(&config, &cluster, &state);
     let Some(connected) = stop.run_until_cancelled(connected).await else {
         return Ok(());
     };
     let output = connected?;
     let client_id = own_url.map_or_else(|| "eventos".to_owned(), |url| url.to_string());
     let pipeline = Pipeline {
-        kafka: &config.kafka,
-        servers: &servers,
+        cluster,
         client_id: &client_id,
         config: &config.delivery,
         output,
@@ -217,8 +216,12 @@ fn instance(config: &Config) -> Result<String> {
 }
 
 /// Waits for the broker, and makes the topics that are missing; answers where that goes which leaves the chain.
-async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<Option<Output>> {
-    kafka::wait_for_broker(&config.kafka, servers).await?;
+async fn connect(
+    config: &Config,
+    cluster: &Cluster,
+    state: &http::State,
+) -> Result<Option<Output>> {
+    kafka::wait_for_broker(cluster).await?;
     // Not ready for a broker that the producer has yet to find again.
     state.producer.tell_connected();
     let mut topics = vec![
@@ -226,9 +229,9 @@ async fn connect(config: &Config, servers: &str, state: &http::State) -> Result<
         config.delivery.dead_letter_topic.as_str(),
     ];
     topics.extend(config.output.topic());
-    let partitions = kafka::ensure_topics(&config.kafka, servers, &topics, &state.refusals).await?;
+    let partitions = kafka::ensure_topics(cluster, &topics, &state.refusals).await?;
     state.producer.set_partitions(partitions[0]);
-    state.peers.connect(Roster::new(&config.kafka, servers)?);
+    state.peers.connect(Roster::new(cluster)?);
     let output = config.output.topic().zip(partitions.get(2));
     Ok(output.map(|(topic, &partitions)| Output {
         topic: topic.to_owned(),

@@ -14,7 +14,7 @@ use std::{
 
 use eventos::{
     assigned::Assigned,
-    kafka::{self, Producer, Refusals},
+    kafka::{self, Cluster, Producer, Refusals},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
     readiness::Readiness,
@@ -134,7 +134,7 @@ struct Running {
 
 impl Running {
     fn start(servers: &str, dir: PathBuf, cache: PathBuf) -> (Self, Registry) {
-        let kafka = kafka::Config::default();
+        let cluster = Cluster::new(kafka::Config::default(), servers);
         let store = Store::new(&store::Config {
             max_events: u64::MAX,
             ..store::Config::default()
@@ -148,15 +148,14 @@ impl Running {
         let engine = Engine::new(Cache::of(&handlers)).expect("an engine");
         let registry = Registry::open(engine, handlers, BTreeMap::new(), metrics.clone());
         let registry = registry.expect("the handlers load");
-        let producer = Producer::new(&kafka, servers, |_| {}).expect("a producer");
-        let topics = [kafka.topic.as_str()];
+        let producer = Producer::new(&cluster, |_| {}).expect("a producer");
+        let topics = [cluster.config().topic.as_str()];
         let refusals = Refusals::default();
-        let partitions = kafka::ensure_topics(&kafka, servers, &topics, &refusals);
+        let partitions = kafka::ensure_topics(&cluster, &topics, &refusals);
         let partitions = Handle::current().block_on(partitions).expect("created");
         producer.set_partitions(partitions[0]);
         let pipeline = Pipeline {
-            kafka: &kafka,
-            servers,
+            cluster: cluster.clone(),
             client_id: "bench",
             config: &pipeline::Config::default(),
             output: None,

@@ -16,7 +16,7 @@ pub use page::Page;
 pub use redrive::{Account, Answer, Fate, Status, Told};
 pub use selection::{Choice, Cursor, Filter, NotPositions, Position, Positions, Which};
 
-use crate::kafka::{self, Producer};
+use crate::kafka::{self, Cluster, Producer};
 
 /// So many read at once; others wait. Each has a client of its own.
 const READERS: usize = 2;
@@ -26,8 +26,7 @@ const READERS: usize = 2;
 pub struct DeadLetters(Arc<Inner>);
 
 struct Inner {
-    kafka: kafka::Config,
-    servers: String,
+    cluster: Cluster,
     /// The topic that they are in.
     topic: String,
     producer: Producer,
@@ -37,11 +36,10 @@ struct Inner {
 impl DeadLetters {
     /// Those in `topic`. They are sent through again to the topic of Eventos, by this producer.
     #[must_use]
-    pub fn new(kafka: kafka::Config, servers: String, topic: String, producer: Producer) -> Self {
+    pub fn new(cluster: Cluster, topic: String, producer: Producer) -> Self {
         let readers = Arc::new(Semaphore::new(READERS));
         Self(Arc::new(Inner {
-            kafka,
-            servers,
+            cluster,
             topic,
             producer,
             readers,

@@ -45,7 +45,7 @@ impl Page {
             page.end.set(partition, end);
             stretches(choice, partition, end)
         };
-        let mut reader = Reader::open(&from.kafka, &from.servers, &from.topic, chosen)?;
+        let mut reader = Reader::open(&from.cluster, &from.topic, chosen)?;
         let filter = match &choice.which {
             Which::Matching(filter) => filter,
             Which::At(_) => &Filter::default(),

@@ -177,7 +177,7 @@ impl DeadLetters {
         let (Some(partition), Some(offset)) = (failure.partition, failure.offset) else {
             return Err("no dead letter: it does not say which record it is from".to_owned());
         };
-        let (topic, own) = (&failure.topic, &self.0.kafka.topic);
+        let (topic, own) = (&failure.topic, &self.0.cluster.config().topic);
         if topic != own {
             return Err(format!(
                 "its record is from the topic {topic}, and this daemon consumes {own}"

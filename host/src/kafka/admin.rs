@@ -12,8 +12,8 @@ use rdkafka::{
 use tokio::time::sleep;
 
 use super::{
-    Config, Error, blocking,
-    client::{Logged, Watched, properties},
+    Cluster, Error, blocking,
+    client::{Logged, Watched},
     permissions::{Permission, Refusals},
 };
 
@@ -31,8 +31,9 @@ const LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`Error::NoBroker`] after the last try, [`Error::Properties`] at once.
-pub async fn wait_for_broker(config: &Config, servers: &str) -> Result<(), Error> {
-    let client = probe(config, servers)?;
+pub async fn wait_for_broker(cluster: &Cluster) -> Result<(), Error> {
+    let (config, servers) = (cluster.config(), cluster.servers());
+    let client = probe(cluster)?;
     let tries = config.connect_retries.saturating_add(1);
     for attempt in 1.. {
         let asked = Arc::clone(&client);
@@ -84,15 +85,15 @@ fn shut_out(client: &Probe) -> Option<String> {
 /// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker refuses one for another reason, [`Error::NoTopic`] if
 /// one does not appear.
 pub async fn ensure_topics(
-    config: &Config,
-    servers: &str,
+    cluster: &Cluster,
     topics: &[&str],
     refusals: &Refusals,
 ) -> Result<Vec<i32>, Error> {
-    let client = probe(config, servers)?;
+    let config = cluster.config();
+    let client = probe(cluster)?;
     let mut lacking = None;
     for retries_left in (0..=config.connect_retries).rev() {
-        let tried = try_to_ensure(&client, config, servers, topics).await;
+        let tried = try_to_ensure(&client, cluster, topics).await;
         let still = match &tried {
             Err(Error::NotPermitted(permission)) => Some(permission.clone()),
             _ => None,
@@ -114,8 +115,7 @@ pub async fn ensure_topics(
 
 async fn try_to_ensure(
     client: &Probe,
-    config: &Config,
-    servers: &str,
+    cluster: &Cluster,
     topics: &[&str],
 ) -> Result<Vec<i32>, Error> {
     let mut missing = Vec::new();
@@ -124,7 +124,7 @@ async fn try_to_ensure(
             missing.push(topic);
         }
     }
-    create(config, servers, &missing).await?;
+    create(cluster, &missing).await?;
     let mut counts = Vec::with_capacity(topics.len());
     for topic in topics {
         counts.push(wait_for_topic(client, topic).await?);
@@ -132,11 +132,12 @@ async fn try_to_ensure(
     Ok(counts)
 }
 
-async fn create(config: &Config, servers: &str, names: &[&str]) -> Result<(), Error> {
+async fn create(cluster: &Cluster, names: &[&str]) -> Result<(), Error> {
     if names.is_empty() {
         return Ok(());
     }
-    let admin: AdminClient<Logged> = properties(config, servers, &[])
+    let admin: AdminClient<Logged> = cluster
+        .properties(&[])
         .create_with_context(Logged)
         .map_err(Error::Properties)?;
     // -1 leaves the number to the broker (KIP-464).
@@ -194,8 +195,9 @@ async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
 /// A client that only asks for metadata, and does not create the topics that it asks about.
 type Probe = Arc<BaseConsumer<Watched>>;
 
-fn probe(config: &Config, servers: &str) -> Result<Probe, Error> {
-    properties(config, servers, &[("allow.auto.create.topics", "false")])
+fn probe(cluster: &Cluster) -> Result<Probe, Error> {
+    cluster
+        .properties(&[("allow.auto.create.topics", "false")])
         .create_with_context(Watched::default())
         .map(Arc::new)
         .map_err(Error::Properties)

@@ -1,6 +1,6 @@
 //! What every client shares: the properties that it starts from, its log lines and its errors.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -100,24 +100,55 @@ impl Error {
     }
 }
 
-/// Properties for a client of these servers; the user's own come last, since they win.
-pub(super) fn properties(config: &Config, servers: &str, ours: &[(&str, &str)]) -> ClientConfig {
-    let mut properties = ClientConfig::new();
-    properties
-        .set("bootstrap.servers", servers)
-        .set("client.id", "eventos")
-        // Its default of 10 s is as long as a client may idle after the broker is back.
-        .set("reconnect.backoff.max.ms", "1000")
-        // Partitions that are added are seen so soon; its default is 5 minutes.
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set_log_level(RDKafkaLogLevel::Info);
-    for (name, value) in ours {
-        properties.set(*name, *value);
+/// A Kafka cluster, and what this daemon does in it: the `[kafka]` table and the servers to connect to. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    config: Arc<Config>,
+    servers: Arc<str>,
+}
+
+impl Cluster {
+    /// Makes a cluster of the `[kafka]` table and its bootstrap servers. These are passed separately because the address
+    /// of the built-in broker is known only once it listens.
+    #[must_use]
+    pub fn new(config: Config, servers: &str) -> Self {
+        Self {
+            config: Arc::new(config),
+            servers: servers.into(),
+        }
     }
-    for (name, value) in &config.properties {
-        properties.set(name, value);
+
+    /// Returns the `[kafka]` table.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
-    properties
+
+    /// Returns the bootstrap servers, as `host:port` with commas between.
+    #[must_use]
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// Returns the properties of a client. Those in `[kafka.properties]` override `defaults`.
+    pub(super) fn properties(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut properties = ClientConfig::new();
+        properties
+            .set("bootstrap.servers", &*self.servers)
+            .set("client.id", "eventos")
+            // With librdkafka's default of 10 s, a client may stay idle that long after the broker is back.
+            .set("reconnect.backoff.max.ms", "1000")
+            // Bounds the time until added partitions are seen; librdkafka's default is 5 minutes.
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set_log_level(RDKafkaLogLevel::Info);
+        for (name, value) in defaults {
+            properties.set(*name, *value);
+        }
+        for (name, value) in &self.config.properties {
+            properties.set(name, value);
+        }
+        properties
+    }
 }
 
 /// The context of a client that only needs its log lines in our log.

@@ -11,8 +11,7 @@ use rdkafka::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    AutoOffsetReset, Config, Consumed, Error,
-    client::properties,
+    AutoOffsetReset, Cluster, Consumed, Error,
     group::offset_in,
     permissions::Refusals,
     rebalance::{Membership, Notice, Restore, partitions},
@@ -106,8 +105,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::Properties`], or [`Error::Request`] if the topic's name is refused.
     pub fn join(
-        config: &Config,
-        servers: &str,
+        cluster: &Cluster,
         terms: Terms<'_>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
@@ -118,6 +116,7 @@ impl Consumer {
             refusals,
             stop,
         } = terms;
+        let config = cluster.config();
         let reset = match config.auto_offset_reset {
             AutoOffsetReset::Earliest => "earliest",
             AutoOffsetReset::Latest => "latest",
@@ -142,7 +141,8 @@ impl Consumer {
         };
         let named = [("client.id", client_id)];
         let ours = [OURS, commits, assigned, &named].concat();
-        let inner: BaseConsumer<Membership> = properties(config, servers, &ours)
+        let inner: BaseConsumer<Membership> = cluster
+            .properties(&ours)
             .set("group.id", &config.group_id)
             .set("auto.offset.reset", reset)
             .create_with_context(context)

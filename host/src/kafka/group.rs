@@ -9,10 +9,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
 };
 
-use super::{
-    Config, Error,
-    client::{Logged, properties},
-};
+use super::{Cluster, Error, client::Logged};
 use crate::event::{Offset, Partition, Partitions, Timestamp};
 
 /// How long the broker may take to answer one question. Somebody waits for it.
@@ -50,8 +47,10 @@ impl Roster {
     ///
     /// # Errors
     /// [`Error::Properties`].
-    pub fn new(config: &Config, servers: &str) -> Result<Self, Error> {
-        let client = properties(config, servers, &[("allow.auto.create.topics", "false")])
+    pub fn new(cluster: &Cluster) -> Result<Self, Error> {
+        let config = cluster.config();
+        let client = cluster
+            .properties(&[("allow.auto.create.topics", "false")])
             .create_with_context(Logged)
             .map_err(Error::Properties)?;
         Ok(Self {
@@ -119,16 +118,14 @@ pub struct Progress {
 ///
 /// # Errors
 /// [`Error::Properties`], or [`Error::Request`] if no broker answers.
-pub fn progress(
-    config: &Config,
-    servers: &str,
-    at: Option<Timestamp>,
-) -> Result<Vec<Progress>, Error> {
+pub fn progress(cluster: &Cluster, at: Option<Timestamp>) -> Result<Vec<Progress>, Error> {
+    let config = cluster.config();
     let ours = [
         ("group.id", config.group_id.as_str()),
         ("allow.auto.create.topics", "false"),
     ];
-    let client: BaseConsumer<Logged> = properties(config, servers, &ours)
+    let client: BaseConsumer<Logged> = cluster
+        .properties(&ours)
         .create_with_context(Logged)
         .map_err(Error::Properties)?;
     ask(&client, &config.topic, at).map_err(|source| {

@@ -14,7 +14,7 @@ mod rebalance;
 mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
-pub use client::Error;
+pub use client::{Cluster, Error};
 pub use config::{AutoOffsetReset, Config};
 pub use consumed::Consumed;
 pub use consumer::{Commits, Consumer, Polled, Position, Terms};

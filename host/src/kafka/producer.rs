@@ -19,11 +19,7 @@ use rdkafka::{
     producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 
-use super::{
-    Config, Error,
-    client::{log, properties},
-    permissions::Permission,
-};
+use super::{Cluster, Error, client::log, permissions::Permission};
 use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
 
 /// Idempotent, so that a retried request is not stored twice; all in-sync replicas acknowledge.
@@ -62,11 +58,10 @@ impl Producer {
     /// # Errors
     /// [`Error::Properties`].
     pub fn new(
-        config: &Config,
-        servers: &str,
+        cluster: &Cluster,
         connected: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
-        Self::with(&properties(config, servers, OURS), config, connected)
+        Self::with(&cluster.properties(OURS), cluster, connected)
     }
 
     /// A producer that gives no record up: what the broker does not acknowledge stays on its way, and what was enqueued
@@ -74,20 +69,21 @@ impl Producer {
     ///
     /// # Errors
     /// [`Error::Properties`].
-    pub fn patient(config: &Config, servers: &str) -> Result<Self, Error> {
-        let mut properties = properties(config, servers, OURS);
+    pub fn patient(cluster: &Cluster) -> Result<Self, Error> {
+        let mut properties = cluster.properties(OURS);
         // 0 is for ever. It wins over the user's own, which is for those who wait for an answer.
         properties.set("message.timeout.ms", "0");
-        Self::with(&properties, config, |_| {})
+        Self::with(&properties, cluster, |_| {})
     }
 
     pub(super) fn with(
         properties: &ClientConfig,
-        config: &Config,
+        cluster: &Cluster,
         connected: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
         let connection = Arc::new(Connection::new(connected));
-        let (topic, partitions): (Arc<str>, _) = (config.topic.as_str().into(), Arc::default());
+        let topic: Arc<str> = cluster.config().topic.as_str().into();
+        let partitions = Arc::default();
         let context = Context {
             connection: Arc::clone(&connection),
             topic: Arc::clone(&topic),

@@ -12,11 +12,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{
-    Config, Consumed, Error,
-    client::{Logged, properties},
-    permissions::Permission,
-};
+use super::{Cluster, Consumed, Error, client::Logged, permissions::Permission};
 use crate::event::{Offset, Partition};
 
 /// What is read is passed on at once, so little is fetched ahead.
@@ -53,14 +49,14 @@ impl Reader {
     /// # Errors
     /// [`Error::Properties`], or [`Error::Request`] if no broker answers.
     pub fn open<R: IntoIterator<Item = Range<Offset>>>(
-        config: &Config,
-        servers: &str,
+        cluster: &Cluster,
         topic: &str,
         mut choose: impl FnMut(Partition, Range<Offset>) -> R,
     ) -> Result<Self, Error> {
-        let inner: BaseConsumer<Logged> = properties(config, servers, OURS)
+        let inner: BaseConsumer<Logged> = cluster
+            .properties(OURS)
             // librdkafka assigns nothing to a client without a group; this one never joins it.
-            .set("group.id", &config.group_id)
+            .set("group.id", &cluster.config().group_id)
             .create_with_context(Logged)
             .map_err(Error::Properties)?;
         let what = "describe the topic that is to be read";

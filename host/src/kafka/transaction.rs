@@ -10,7 +10,7 @@ use rdkafka::{
     producer::Producer as _,
 };
 
-use super::{Config, Error, Producer, client::properties, permissions::Permission, producer::OURS};
+use super::{Cluster, Error, Producer, permissions::Permission, producer::OURS};
 
 /// How long a transaction may take before the broker aborts it: as long as those who read only what is committed may
 /// have to wait after a kill. Kafka Streams has the same (KIP-447); librdkafka's default is a minute.
@@ -87,13 +87,13 @@ impl Transactional {
     ///
     /// # Errors
     /// [`Error::Properties`].
-    pub fn new(config: &Config, servers: &str, id: &str) -> Result<Self, Error> {
+    pub fn new(cluster: &Cluster, id: &str) -> Result<Self, Error> {
         let ours = [OURS, &[TIMEOUT, BACKOFF]].concat();
-        let mut properties = properties(config, servers, &ours);
+        let mut properties = cluster.properties(&ours);
         // The time of the transaction bounds that of its records.
         properties.remove("message.timeout.ms");
         properties.set("transactional.id", id);
-        let producer = Producer::with(&properties, config, |_| {})?;
+        let producer = Producer::with(&properties, cluster, |_| {})?;
         Ok(Self { producer })
     }
 

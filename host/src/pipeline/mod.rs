@@ -59,7 +59,7 @@ use self::{
 };
 use crate::{
     assigned::Assigned,
-    kafka::{self, Commits, Consumer, Notice, Producer, Refusals, Terms},
+    kafka::{self, Cluster, Commits, Consumer, Notice, Producer, Refusals, Terms},
     plugin::Chains,
     readiness::Readiness,
     replay::Commands,
@@ -69,10 +69,8 @@ use crate::{
 
 /// What a pipeline is made of.
 pub struct Pipeline<'a> {
-    /// Where to consume, and in which group.
-    pub kafka: &'a kafka::Config,
-    /// The brokers to begin with.
-    pub servers: &'a str,
+    /// Where to consume and to produce, and in which group.
+    pub cluster: Cluster,
     /// What it calls itself in the group.
     pub client_id: &'a str,
     /// What is promised.
@@ -138,7 +136,7 @@ impl Pipeline<'_> {
             refusals: self.refusals.clone(),
             stop: &self.stop,
         };
-        let consumer = Arc::new(Consumer::join(self.kafka, self.servers, terms, notify)?);
+        let consumer = Arc::new(Consumer::join(&self.cluster, terms, notify)?);
         let stop = Stop::new(self.stop.clone(), Handle::current());
         let mut workers = Vec::new();
         for way in self.ways(&stop)? {
@@ -180,17 +178,20 @@ impl Pipeline<'_> {
         let workers = 0..thread::available_parallelism().map_or(1, usize::from);
         match self.config.guarantee {
             Guarantee::AtLeastOnce => {
-                let producer = Producer::patient(self.kafka, self.servers)?;
+                let producer = Producer::patient(&self.cluster)?;
                 Ok(workers
                     .map(|_| Way::AtLeastOnce(producer.clone()))
                     .collect())
             }
             Guarantee::ExactlyOnce => workers
                 .map(|worker| {
-                    let id = format!("{}-{}-{worker}", self.kafka.group_id, self.instance);
+                    let id = format!(
+                        "{}-{}-{worker}",
+                        self.cluster.config().group_id,
+                        self.instance
+                    );
                     let transactions = Transactions::new(
-                        self.kafka,
-                        self.servers,
+                        self.cluster.clone(),
                         id,
                         self.refusals.clone(),
                         stop.clone(),

@@ -6,14 +6,13 @@ use super::{
     stop::{Stop, Stopped},
 };
 use crate::{
-    kafka::{self, Permission, Refusals, TransactionError, Transactional},
+    kafka::{self, Cluster, Permission, Refusals, TransactionError, Transactional},
     telemetry::in_one_line,
 };
 
 /// One worker's transactions, one after the other.
 pub(super) struct Transactions {
-    pub kafka: kafka::Config,
-    servers: String,
+    pub cluster: Cluster,
     /// The transactional id. Nobody else has it, but for this one's own former self, which is fenced.
     id: String,
     pub producer: Transactional,
@@ -25,16 +24,14 @@ impl Transactions {
     /// # Errors
     /// [`kafka::Error`], for properties that make no client.
     pub(super) fn new(
-        kafka: &kafka::Config,
-        servers: &str,
+        cluster: Cluster,
         id: String,
         refusals: Refusals,
         stop: Stop,
     ) -> Result<Self, kafka::Error> {
         Ok(Self {
-            producer: Transactional::new(kafka, servers, &id)?,
-            kafka: kafka.clone(),
-            servers: servers.to_owned(),
+            producer: Transactional::new(&cluster, &id)?,
+            cluster,
             id,
             refusals,
             stop,
@@ -98,7 +95,7 @@ impl Transactions {
             pause *= 4;
         }
         self.stop.pause(pause)?;
-        match Transactional::new(&self.kafka, &self.servers, &self.id) {
+        match Transactional::new(&self.cluster, &self.id) {
             Ok(producer) => self.producer = producer,
             Err(error) => tracing::error!(error = in_one_line(&error), "no producer"),
         }
@@ -111,7 +108,7 @@ impl Transactions {
         error: &TransactionError,
         with_topics: impl FnOnce() -> Permission,
     ) -> Option<Permission> {
-        error.permission(&self.id, &self.kafka.group_id, with_topics)
+        error.permission(&self.id, &self.cluster.config().group_id, with_topics)
     }
 
     /// Tells what is to be granted, if that is what failed.

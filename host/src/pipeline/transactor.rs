@@ -134,19 +134,19 @@ impl Transactor {
         self.transactions
             .note(error, || match are_produced(batches) {
                 // Its offsets were refused.
-                true => Permission::Read(self.transactions.kafka.topic.clone()),
+                true => Permission::Read(self.transactions.cluster.config().topic.clone()),
                 false => deliverer.permission(batches),
             });
     }
 
     fn note_permitted(&self, deliverer: &Deliverer, batches: &[Handled]) {
         let Transactions {
-            kafka, refusals, ..
+            cluster, refusals, ..
         } = &self.transactions;
         if refusals.are_there_any() {
             refusals.granted(&deliverer.permission(batches));
-            refusals.granted(&Permission::Read(kafka.topic.clone()));
-            refusals.granted(&Permission::Join(kafka.group_id.clone()));
+            refusals.granted(&Permission::Read(cluster.config().topic.clone()));
+            refusals.granted(&Permission::Join(cluster.config().group_id.clone()));
         }
     }
 

@@ -12,7 +12,10 @@ pub use plan::{Plan, Targets};
 pub use report::{Answer, Fate, MEDIA_TYPE, Rewound, Told};
 pub use start::{NotAStart, Start};
 
-use crate::{event::Partition, kafka};
+use crate::{
+    event::Partition,
+    kafka::{self, Cluster},
+};
 
 /// So many commands wait for the pipeline at most; more are refused.
 const WAITING: usize = 4;
@@ -45,21 +48,16 @@ pub enum Error {
 /// Rewinds. Cheap to clone.
 #[derive(Clone)]
 pub struct Replays {
-    kafka: kafka::Config,
-    servers: String,
+    cluster: Cluster,
     commands: mpsc::Sender<Rewind>,
 }
 
 impl Replays {
     /// For the group of this configuration, and the end that its pipeline takes.
     #[must_use]
-    pub fn new(kafka: kafka::Config, servers: String) -> (Self, Commands) {
+    pub fn new(cluster: Cluster) -> (Self, Commands) {
         let (commands, received) = mpsc::channel(WAITING);
-        let replays = Self {
-            kafka,
-            servers,
-            commands,
-        };
+        let replays = Self { cluster, commands };
         (replays, received)
     }
 
@@ -68,13 +66,13 @@ impl Replays {
     /// # Errors
     /// [`Error::Kafka`] and [`Error::NoPartition`].
     pub async fn plan(&self, start: Start, only: Option<Partition>) -> Result<Plan, Error> {
-        let (config, servers) = (self.kafka.clone(), self.servers.clone());
+        let cluster = self.cluster.clone();
         let progress = tokio::task::spawn_blocking(move || {
             let at = match start {
                 Start::Time(at) => Some(at),
                 Start::Earliest | Start::Offset(_) => None,
             };
-            kafka::progress(&config, &servers, at)
+            kafka::progress(&cluster, at)
         });
         let progress = progress
             .await

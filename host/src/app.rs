@@ -17,7 +17,7 @@ use crate::{
     pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},
     readiness::Readiness,
-    replay::{Commands, Replays},
+    replay::{Replayer, RewindCommands},
     service::Service,
     store::Store,
     telemetry::metrics::Metrics,
@@ -90,7 +90,7 @@ impl App {
         })?;
         let dead_letters = DeadLetters::new(
             cluster.clone(),
-            self.config.delivery.dead_letter_topic.clone(),
+            &self.config.delivery.dead_letter_topic,
             producer.clone(),
         );
         let own_url = self.config.http.advertised(address);
@@ -99,7 +99,7 @@ impl App {
                 "without http.advertise, other instances of the group cannot ask this one"
             );
         }
-        let (replays, rewinds) = Replays::new(cluster.clone());
+        let (replayer, rewinds) = Replayer::new(cluster.clone());
         let state = http::State {
             producer: producer.clone(),
             store: Store::new(&self.config.store),
@@ -109,7 +109,7 @@ impl App {
             refusals: Refusals::default(),
             handlers: self.handlers.clone(),
             dead_letters,
-            replays,
+            replayer,
         };
 
         let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
@@ -170,7 +170,7 @@ async fn run_pipeline(
     cluster: Cluster,
     own_url: Option<PeerUrl>,
     state: http::State,
-    rewinds: Commands,
+    rewinds: RewindCommands,
     stop: CancellationToken,
 ) -> Result<()> {
     let connected = connect(&config, &cluster, &state);
@@ -231,7 +231,7 @@ async fn connect(
     topics.extend(config.output.topic());
     let partitions = kafka::ensure_topics(cluster, &topics, &state.refusals).await?;
     state.producer.set_partitions(partitions[0]);
-    state.peers.connect(Roster::new(cluster)?);
+    state.peers.connect(GroupClient::new(cluster)?);
     let output = config.output.topic().zip(partitions.get(2));
     Ok(output.map(|(topic, &partitions)| Output {
         topic: topic.to_owned(),

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::client::{Query, Server};
-use crate::replay::{Answer, Start, Told};
+use crate::replay::{PartitionReport, ReplayReport, ReplayStart, RewindOutcome};
 
 /// Rewind the group, so that what was handled is handled again
 ///
@@ -40,7 +40,7 @@ Examples:
 
 /// The text as it was given, if it is a start.
 fn start(text: &str) -> Result<String, String> {
-    let start = text.parse::<Start>();
+    let start = text.parse::<ReplayStart>();
     start
         .map(|_| text.to_owned())
         .map_err(|fault| fault.to_string())
@@ -56,13 +56,13 @@ impl Replay {
         let mut query: Query = vec![("from", self.from)];
         query.extend(self.partition.map(|it| ("partition", it.to_string())));
         query.extend(self.dry_run.then(|| ("dry_run", true.to_string())));
-        let answer: Answer = client.post("/replay", &query)?;
-        for told in &answer.partitions {
-            println!("{}", line(told));
+        let report: ReplayReport = client.post("/replay", &query)?;
+        for partition in &report.partitions {
+            println!("{}", line(partition));
         }
         let would = if self.dry_run { "would be " } else { "are " };
-        println!("{} records {would}handled again", answer.records);
-        if answer.partial {
+        println!("{} records {would}handled again", report.records);
+        if report.partial {
             bail!(
                 "not every partition was rewound; once the others can be, rewind each of them with --partition"
             );
@@ -71,20 +71,22 @@ impl Replay {
     }
 }
 
-fn line(told: &Told) -> String {
-    let Told {
+fn line(report: &PartitionReport) -> String {
+    let PartitionReport {
         partition,
-        status,
         records,
-        ..
-    } = told;
-    let status = status.replace('_', " ");
-    match (told.from, told.to, &told.why) {
-        (_, _, Some(why)) => format!("partition {partition}: {status}: {why}"),
-        (Some(from), Some(to), None) if from != to => {
-            format!("partition {partition}: {status} from {from} to {to}, {records} records")
+        outcome,
+    } = report;
+    let what = match outcome {
+        RewindOutcome::Rewound { from, to } => {
+            format!("rewound from {from} to {to}, {records} records")
         }
-        (Some(at), _, None) => format!("partition {partition}: {status}, at {at}"),
-        (None, _, None) => format!("partition {partition}: {status}"),
-    }
+        RewindOutcome::WouldBeRewound { from, to } => {
+            format!("would be rewound from {from} to {to}, {records} records")
+        }
+        RewindOutcome::Unchanged { from, .. } => format!("unchanged, at {from}"),
+        RewindOutcome::Elsewhere { why } => format!("elsewhere: {why}"),
+        RewindOutcome::Failed { why } => format!("failed: {why}"),
+    };
+    format!("partition {partition}: {what}")
 }

@@ -1,49 +1,49 @@
-//! A letter as JSON: what the daemon answers and the command line reads.
+//! A dead letter as JSON: written by the daemon, and read by the command line.
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::RecordPosition;
 use crate::{
     event::{Failure, Letter, RecordRef, Timestamp},
     json_bytes::Bytes,
 };
 
-/// A letter. Keys, values and headers' values are texts, `{"base64":"…"}` where they are no UTF-8, or null.
+/// A dead letter. Keys, values and the values of headers are strings, `{"base64":"…"}` if they are not UTF-8, or null.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Shown {
-    /// Where it is.
+pub struct LetterView {
+    /// Position of the letter in the dead-letter topic.
     #[serde(flatten)]
-    pub position: Position,
-    /// That of its record, in ms.
+    pub position: RecordPosition,
+    /// Timestamp of the dead-lettered record, in ms.
     pub timestamp: Option<i64>,
-    /// Its record's.
+    /// Key of the dead-lettered record, if it has one.
     pub key: Option<Bytes>,
-    /// Its record's.
+    /// Value of the dead-lettered record, if it has one.
     pub value: Option<Bytes>,
-    /// Its record's, without what the letter added and without a history.
+    /// Headers of the dead-lettered record, without those that describe its failures.
     pub headers: Vec<(String, Option<Bytes>)>,
-    /// Why it is here; null if it is no dead letter.
+    /// Why the record was dead-lettered. Null if this record of the topic is not a dead letter.
     pub reason: Option<Failure>,
-    /// How often its record was sent through again.
+    /// Number of times that the record was redriven.
     pub redriven: u32,
-    /// How it failed before; of many, the first and the latest.
-    pub history: Vec<Past>,
+    /// Earlier failures of the record. Of many, only the first and the latest are kept.
+    pub history: Vec<PastFailure>,
 }
 
-/// An earlier failure of the same record.
+/// An earlier failure of a record that was redriven since.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Past {
-    /// Which one it was, from 1.
+pub struct PastFailure {
+    /// Number of the failure, from 1.
     pub n: u32,
-    /// Why.
+    /// The failure.
     #[serde(flatten)]
     pub failure: Failure,
 }
 
-impl Shown {
-    /// Shows the letter that this record is.
+impl LetterView {
+    /// Makes the view of a record of the dead-letter topic.
     #[must_use]
-    pub fn new(position: Position, record: RecordRef<'_>) -> Self {
+    pub fn new(position: RecordPosition, record: RecordRef<'_>) -> Self {
         let letter = Letter::read(record.headers);
         let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
         let headers = letter.original.iter();
@@ -58,7 +58,9 @@ impl Shown {
                 .collect(),
             reason: letter.failure,
             redriven: letter.redriven,
-            history: history.map(|(n, failure)| Past { n, failure }).collect(),
+            history: history
+                .map(|(n, failure)| PastFailure { n, failure })
+                .collect(),
         }
     }
 }

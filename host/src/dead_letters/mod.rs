@@ -1,5 +1,6 @@
-//! The dead-letter topic, looked into and sent through again. It reads the topic as no member of any group, a page at a
-//! time, and knows no HTTP.
+//! Dead letters: listed from the dead-letter topic, and redriven, a page at a time.
+//!
+//! The topic is read without joining a consumer group. This module knows nothing of HTTP.
 
 mod letter_view;
 mod page;
@@ -11,56 +12,67 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use letter_view::{Past, Shown};
-pub use page::Page;
-pub use redrive::{Account, Answer, Fate, Status, Told};
-pub use selection::{Choice, Cursor, Filter, NotPositions, Position, Positions, Which};
+pub use letter_view::{LetterView, PastFailure};
+pub use page::LetterPage;
+pub use redrive::{LetterReport, RedriveOutcome, RedriveReport};
+pub use selection::{
+    InvalidPositions, LetterCursor, LetterFilter, LetterQuery, LetterSelection, RecordPosition,
+    RecordPositions,
+};
 
-use crate::kafka::{self, Cluster, Producer};
+use crate::kafka::{self, Cluster, ProduceError, Producer, blocking};
 
-/// So many read at once; others wait. Each has a client of its own.
-const READERS: usize = 2;
+/// Number of pages that are read at the same time, each by a client of its own. Further requests wait.
+const MAX_READERS: usize = 2;
 
 /// The dead letters of a daemon. Cheap to clone.
 #[derive(Clone)]
-pub struct DeadLetters(Arc<Inner>);
-
-struct Inner {
+pub struct DeadLetters {
     cluster: Cluster,
-    /// The topic that they are in.
-    topic: String,
+    topic: Arc<str>,
     producer: Producer,
     readers: Arc<Semaphore>,
 }
 
 impl DeadLetters {
-    /// Those in `topic`. They are sent through again to the topic of Eventos, by this producer.
+    /// Returns the dead letters in `topic`. They are redriven with `producer`, to the topic of Eventos.
     #[must_use]
-    pub fn new(cluster: Cluster, topic: String, producer: Producer) -> Self {
-        let readers = Arc::new(Semaphore::new(READERS));
-        Self(Arc::new(Inner {
+    pub fn new(cluster: Cluster, topic: &str, producer: Producer) -> Self {
+        Self {
             cluster,
-            topic,
+            topic: topic.into(),
             producer,
-            readers,
-        }))
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
+        }
     }
 
-    /// Reads the letters that were chosen: as many as a page takes, of those that are there now. To drop the
-    /// future ends the reading.
+    /// Reads a page of the selected letters. Dropping the future stops the reading.
     ///
     /// # Errors
-    /// [`kafka::Error`], if the broker does not give them.
-    pub async fn page(&self, choice: Choice) -> Result<Page, kafka::Error> {
-        let permit = Arc::clone(&self.0.readers).acquire_owned().await;
-        let inner = Arc::clone(&self.0);
-        let gone = CancellationToken::new();
-        let _guard = gone.clone().drop_guard();
-        let read = tokio::task::spawn_blocking(move || {
+    /// [`kafka::Error`], if the topic cannot be read.
+    pub async fn page(&self, query: LetterQuery) -> Result<LetterPage, kafka::Error> {
+        let permit = Arc::clone(&self.readers).acquire_owned().await;
+        let (cluster, topic) = (self.cluster.clone(), Arc::clone(&self.topic));
+        let cancelled = CancellationToken::new();
+        let _guard = cancelled.clone().drop_guard();
+        blocking(move || {
             let _permit = permit;
-            Page::read(&inner, &choice, &gone)
-        });
-        read.await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            LetterPage::read(&cluster, &topic, &query, &cancelled)
+        })
+        .await
+    }
+
+    /// Redrives a page of the selected letters, and waits for the acknowledgements. A dry run produces nothing.
+    ///
+    /// # Errors
+    /// [`kafka::Error`], if the letters cannot be read, and nothing was produced.
+    pub async fn redrive(
+        &self,
+        query: LetterQuery,
+        dry_run: bool,
+    ) -> Result<RedriveReport<LetterReport<ProduceError>>, kafka::Error> {
+        let page = self.page(query.clone()).await?;
+        let letters = redrive::redrive(&self.producer, &query, &page, dry_run).await;
+        Ok(RedriveReport::new(dry_run, letters, &page))
     }
 }

@@ -1,61 +1,62 @@
-//! Reading a page of letters: never more than fits.
+//! A page of dead letters, bounded in number and in bytes.
 
 use std::ops::Range;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Choice, Cursor, Filter, Inner, Position, Which};
+use super::{LetterCursor, LetterFilter, LetterQuery, LetterSelection, RecordPosition};
 use crate::{
     event::{Letter, Offset, Partition, Records},
-    kafka::{self, Consumed, Reader},
+    kafka::{self, Cluster, Consumed, Reader},
 };
 
-/// A page ends once its letters have so many bytes.
+/// Size of a page: it ends with the letter that reaches this number of bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Some letters in the order of their positions.
+/// A page of dead letters, in the order of their positions.
 #[derive(Debug, Default)]
-pub struct Page {
-    /// One a letter.
-    pub positions: Vec<Position>,
-    /// The letters as the topic has them.
+pub struct LetterPage {
+    /// Positions of the letters, one per record of `records`.
+    pub positions: Vec<RecordPosition>,
+    /// The letters as records of the dead-letter topic.
     pub records: Records,
-    /// Where to go on, now or at any time later.
-    pub next: Cursor,
-    /// Where the letters ended that it was to be taken from.
-    pub end: Cursor,
-    /// Whether there may be more already.
+    /// Where the next page starts. It stays valid.
+    pub next: LetterCursor,
+    /// Where reading stops: the requested end, or that of the topic.
+    pub end: LetterCursor,
+    /// Whether further letters may follow before `end`.
     pub more: bool,
 }
 
-impl Page {
-    /// Reads as much as a page takes. It stops early, with less, once nobody wants it any more.
+impl LetterPage {
+    /// Reads a page from `topic`. If `cancelled`, it ends early.
     pub(super) fn read(
-        from: &Inner,
-        choice: &Choice,
-        gone: &CancellationToken,
+        cluster: &Cluster,
+        topic: &str,
+        query: &LetterQuery,
+        cancelled: &CancellationToken,
     ) -> Result<Self, kafka::Error> {
         let mut page = Self {
-            next: choice.after.clone(),
+            next: query.after.clone(),
             ..Self::default()
         };
-        let chosen = |partition, holds: Range<Offset>| {
-            let before = choice.before.as_ref();
-            let end = before.map_or(holds.end, |before| before.get(partition).min(holds.end));
+        let ranges = |partition, available: Range<Offset>| {
+            let before = query.before.as_ref();
+            let end = before.map_or(available.end, |it| it.get(partition).min(available.end));
             page.end.set(partition, end);
-            stretches(choice, partition, end)
+            selected_ranges(query, partition, end)
         };
-        let mut reader = Reader::open(&from.cluster, &from.topic, chosen)?;
-        let filter = match &choice.which {
-            Which::Matching(filter) => filter,
-            Which::At(_) => &Filter::default(),
+        let mut reader = Reader::open(cluster, topic, ranges)?;
+        let filter = match &query.selection {
+            LetterSelection::Matching(filter) => filter,
+            LetterSelection::At(_) => &LetterFilter::default(),
         };
-        while !gone.is_cancelled()
+        while !cancelled.is_cancelled()
             && let Some(record) = reader.read()?
         {
             page.next.set(record.partition(), record.offset().next());
-            page.take(&record, filter);
-            if page.positions.len() >= choice.limit || page.records.byte_len() >= MAX_BYTES {
+            page.push_matching(&record, filter);
+            if page.positions.len() >= query.limit || page.records.byte_len() >= MAX_BYTES {
                 page.more = reader.has_more();
                 break;
             }
@@ -63,13 +64,13 @@ impl Page {
         Ok(page)
     }
 
-    fn take(&mut self, record: &Consumed<'_>, filter: &Filter) {
+    fn push_matching(&mut self, record: &Consumed<'_>, filter: &LetterFilter) {
         let (timestamp, flags) = record.timestamp();
         let letter = Letter::read(record.headers());
         if !filter.matches(letter.failure.as_ref(), timestamp, record.value()) {
             return;
         }
-        self.positions.push(Position {
+        self.positions.push(RecordPosition {
             partition: record.partition(),
             offset: record.offset(),
         });
@@ -79,11 +80,12 @@ impl Page {
     }
 }
 
-fn stretches(choice: &Choice, partition: Partition, end: Offset) -> Vec<Range<Offset>> {
-    let after = choice.after.get(partition);
-    match &choice.which {
-        Which::Matching(_) => vec![after..end],
-        Which::At(positions) => {
+/// Returns the ranges of a partition that hold the selected letters.
+fn selected_ranges(query: &LetterQuery, partition: Partition, end: Offset) -> Vec<Range<Offset>> {
+    let after = query.after.get(partition);
+    match &query.selection {
+        LetterSelection::Matching(_) => vec![after..end],
+        LetterSelection::At(positions) => {
             let here = positions.0.iter().filter(|at| at.partition == partition);
             here.map(|at| at.offset.max(after)..at.offset.next().min(end))
                 .collect()

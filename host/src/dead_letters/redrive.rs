@@ -1,236 +1,275 @@
-//! Sending letters through again: to the topic and partition that their records are from, with the key, value, headers
-//! and timestamp that those had, and with a history of their failures in more headers. What became of them the daemon
-//! writes and the command reads.
+//! Redriving dead letters: their records are produced again to the partitions that they came from, with their original key,
+//! value, headers and timestamp, and with further headers that hold the history of their failures.
+//!
+//! The report of a redrive is written by the daemon and read by the command line.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Choice, DeadLetters, Page, Position, Which};
+use super::{LetterPage, LetterQuery, LetterSelection, RecordPosition};
 use crate::{
     event::{Header, Letter, Offset, Partition, RecordRef, Records},
-    kafka::{self, Delivered, Delivery, ProduceError},
+    kafka::{Delivery, ProduceError, Producer},
 };
 
-/// What a redrive came to; `L` is what stands for a letter.
+/// The result of a redrive. `L` is the report of a letter.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer<L> {
-    /// Nothing was sent.
+pub struct RedriveReport<L> {
+    /// Whether this was a dry run, in which nothing was produced.
     pub dry_run: bool,
-    /// How many were sent; in a dry run those that would be.
+    /// Number of letters that were redriven, or would be in a dry run.
     pub redriven: u64,
-    /// How many were left out.
+    /// Number of letters that were skipped.
     pub skipped: u64,
-    /// How many the broker did not take.
+    /// Number of letters whose record the broker did not acknowledge.
     pub failed: u64,
-    /// One each.
+    /// One report per letter.
     pub letters: Vec<L>,
-    /// There are more.
+    /// Whether further letters are selected. They are requested with the parameters `after` and `before`.
     pub more: bool,
-    /// What to give under the same names to go on.
+    /// Parameter `after` of the next request.
     pub after: String,
-    /// See `after`.
+    /// Parameter `before` of the next request.
     pub before: String,
 }
 
-/// What became of one letter; `P` is how a problem is told.
+/// The result of a redrive for one letter. `P` is the type of a problem.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Told<P> {
-    /// Where it is.
+pub struct LetterReport<P> {
+    /// Position of the letter.
     #[serde(flatten)]
-    pub letter: Position,
-    /// What became of it.
+    pub letter: RecordPosition,
+    /// What was done.
     #[serde(flatten)]
-    pub status: Status<P>,
+    pub outcome: RedriveOutcome<P>,
 }
 
-/// What became of a letter.
+/// What a redrive did with a letter, or would do in a dry run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Status<P> {
-    /// Its record was sent.
+pub enum RedriveOutcome<P> {
+    /// The record was produced again.
     Redriven {
-        /// Where it is now.
-        to: Position,
+        /// The new position of the record.
+        to: RecordPosition,
     },
-    /// It would be.
+    /// A dry run: the record would be produced again.
     WouldBeRedriven {
-        /// Where to.
+        /// Partition that it would be produced to.
         to_partition: Partition,
     },
-    /// It was left out.
+    /// The record cannot be produced again, or need not be.
     Skipped {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The broker did not take it.
+    /// The broker did not acknowledge the record.
     Failed {
-        /// Why not.
+        /// The problem.
         problem: P,
     },
 }
 
-/// What became of a letter.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Where the letter is.
-    pub letter: Position,
-    /// What became of it.
-    pub fate: Fate,
+impl<P> RedriveReport<LetterReport<P>> {
+    pub(super) fn new(dry_run: bool, letters: Vec<LetterReport<P>>, page: &LetterPage) -> Self {
+        let count = |is: fn(&RedriveOutcome<P>) -> bool| {
+            letters.iter().filter(|it| is(&it.outcome)).count() as u64
+        };
+        let skipped = count(|outcome| matches!(outcome, RedriveOutcome::Skipped { .. }));
+        let failed = count(|outcome| matches!(outcome, RedriveOutcome::Failed { .. }));
+        Self {
+            dry_run,
+            redriven: letters.len() as u64 - skipped - failed,
+            skipped,
+            failed,
+            letters,
+            more: page.more,
+            after: page.next.to_string(),
+            before: page.end.to_string(),
+        }
+    }
+
+    /// Converts the problems.
+    pub fn map_problems<Q>(
+        self,
+        mut convert: impl FnMut(P) -> Q,
+    ) -> RedriveReport<LetterReport<Q>> {
+        let letters = self.letters.into_iter().map(|report| LetterReport {
+            letter: report.letter,
+            outcome: report.outcome.map_problem(&mut convert),
+        });
+        RedriveReport {
+            dry_run: self.dry_run,
+            redriven: self.redriven,
+            skipped: self.skipped,
+            failed: self.failed,
+            letters: letters.collect(),
+            more: self.more,
+            after: self.after,
+            before: self.before,
+        }
+    }
 }
 
-/// What became of a letter, or would.
-#[derive(Clone, Debug)]
-pub enum Fate {
-    /// Its record is in the topic of Eventos again.
-    Redriven(Delivered),
-    /// It would be, in this partition.
-    Chosen(Partition),
-    /// It cannot be, or need not, and why.
-    Skipped(String),
-    /// The broker did not take it, or not for sure.
-    Failed(ProduceError),
+impl<P> RedriveOutcome<P> {
+    fn skipped(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Skipped { why }
+    }
+
+    fn map_problem<Q>(self, convert: impl FnOnce(P) -> Q) -> RedriveOutcome<Q> {
+        match self {
+            Self::Redriven { to } => RedriveOutcome::Redriven { to },
+            Self::WouldBeRedriven { to_partition } => {
+                RedriveOutcome::WouldBeRedriven { to_partition }
+            }
+            Self::Skipped { why } => RedriveOutcome::Skipped { why },
+            Self::Failed { problem } => RedriveOutcome::Failed {
+                problem: convert(problem),
+            },
+        }
+    }
 }
 
-/// What is to become of a letter.
+/// What to do with a letter.
 enum Plan {
-    Send(Partition),
+    Produce(Partition),
     Skip(String),
 }
 
-impl DeadLetters {
-    /// Sends the chosen letters through again, as many as a page takes, in the order of their sources; each record once,
-    /// however many letters it has among them. Every acknowledgement is waited for. A dry run sends nothing.
-    ///
-    /// The answer has an account for each letter, and the page without its records.
-    ///
-    /// # Errors
-    /// [`kafka::Error`], if the letters cannot be read; nothing was sent then.
-    pub async fn redrive(
-        &self,
-        choice: Choice,
-        dry_run: bool,
-    ) -> Result<(Vec<Account>, Page), kafka::Error> {
-        let page = self.page(choice.clone()).await?;
-        let mut accounts = missing(&choice, &page);
-        let mut under_way = Vec::new();
-        for (i, plan) in self.plan(&page) {
-            let letter = page.positions[i];
-            match plan {
-                Plan::Skip(why) => accounts.push(Account {
-                    letter,
-                    fate: Fate::Skipped(why),
-                }),
-                Plan::Send(partition) if dry_run => accounts.push(Account {
-                    letter,
-                    fate: Fate::Chosen(partition),
-                }),
-                Plan::Send(partition) => {
-                    under_way.push((letter, self.enqueue(partition, page.records.get(i))));
-                }
+/// Redrives the letters of a page with this producer, in the order of the records that they came from, and waits for the
+/// acknowledgements. A record that has several letters on the page is produced once. A dry run produces nothing.
+///
+/// Returns one report per letter, and one per position of `query` without a letter, in the order of positions.
+pub(super) async fn redrive(
+    producer: &Producer,
+    query: &LetterQuery,
+    page: &LetterPage,
+    dry_run: bool,
+) -> Vec<LetterReport<ProduceError>> {
+    let mut reports = missing(query, page);
+    let mut in_flight = Vec::new();
+    for (i, plan) in plans(producer.topic(), page) {
+        let letter = page.positions[i];
+        let outcome = match plan {
+            Plan::Skip(why) => RedriveOutcome::Skipped { why },
+            Plan::Produce(to_partition) if dry_run => {
+                RedriveOutcome::WouldBeRedriven { to_partition }
             }
-        }
-        for (letter, delivery) in under_way {
-            let delivered = match delivery {
-                Ok(delivery) => delivery.await,
-                Err(error) => Err(error),
-            };
-            let fate = delivered.map_or_else(Fate::Failed, Fate::Redriven);
-            accounts.push(Account { letter, fate });
-        }
-        accounts.sort_by_key(|account| account.letter);
-        let page = Page {
-            records: Records::default(),
-            ..page
+            Plan::Produce(partition) => {
+                let delivery = enqueue(producer, partition, page.records.get(i));
+                in_flight.push((letter, delivery));
+                continue;
+            }
         };
-        Ok((accounts, page))
+        reports.push(LetterReport { letter, outcome });
     }
-
-    /// What is to become of each letter of the page, in the order of their sources.
-    fn plan(&self, page: &Page) -> Vec<(usize, Plan)> {
-        let mut plans = Vec::with_capacity(page.positions.len());
-        let mut sources: BTreeMap<(Partition, Offset), usize> = BTreeMap::new();
-        for i in 0..page.positions.len() {
-            match self.source(page.records.get(i)) {
-                Err(why) => plans.push((i, Plan::Skip(why))),
-                Ok(source) => match sources.get(&source) {
-                    None => {
-                        sources.insert(source, i);
-                    }
-                    Some(&first) => {
-                        let why =
-                            format!("the same record as the letter {}", page.positions[first]);
-                        plans.push((i, Plan::Skip(why)));
-                    }
+    for (letter, delivery) in in_flight {
+        let delivered = match delivery {
+            Ok(delivery) => delivery.await,
+            Err(error) => Err(error),
+        };
+        let outcome = match delivered {
+            Ok(to) => RedriveOutcome::Redriven {
+                to: RecordPosition {
+                    partition: to.partition,
+                    offset: to.offset,
                 },
-            }
-        }
-        let each = sources.into_iter();
-        plans.extend(each.map(|((partition, _), i)| (i, Plan::Send(partition))));
-        plans
-    }
-
-    /// Where the letter's record is from, if it can be sent there again.
-    fn source(&self, record: RecordRef<'_>) -> Result<(Partition, Offset), String> {
-        let failure = Letter::read(record.headers).failure;
-        let failure = failure.ok_or("no dead letter: it does not say which record it is from")?;
-        let (Some(partition), Some(offset)) = (failure.partition, failure.offset) else {
-            return Err("no dead letter: it does not say which record it is from".to_owned());
+            },
+            Err(problem) => RedriveOutcome::Failed { problem },
         };
-        let (topic, own) = (&failure.topic, &self.0.cluster.config().topic);
-        if topic != own {
-            return Err(format!(
-                "its record is from the topic {topic}, and this daemon consumes {own}"
-            ));
-        }
-        match failure.left_out {
-            None => Ok((partition, offset)),
-            Some(parts) => Err(format!(
-                "it was too large to hold all of its record, and is without {parts}; the record is in {topic}, \
-                 partition {partition}, offset {offset}: replay that"
-            )),
+        reports.push(LetterReport { letter, outcome });
+    }
+    reports.sort_by_key(|report| report.letter);
+    reports
+}
+
+/// Decides what to do with each letter of a page, by its index. Those to produce are in the order of the records that they
+/// came from.
+fn plans(topic: &str, page: &LetterPage) -> Vec<(usize, Plan)> {
+    let mut plans = Vec::with_capacity(page.positions.len());
+    let mut sources: BTreeMap<(Partition, Offset), usize> = BTreeMap::new();
+    for i in 0..page.positions.len() {
+        match source(topic, page.records.get(i)) {
+            Err(why) => plans.push((i, Plan::Skip(why))),
+            Ok(source) => match sources.get(&source) {
+                None => {
+                    sources.insert(source, i);
+                }
+                Some(&first) => {
+                    let why = format!("the same record as the letter {}", page.positions[first]);
+                    plans.push((i, Plan::Skip(why)));
+                }
+            },
         }
     }
+    let each = sources.into_iter();
+    plans.extend(each.map(|((partition, _), i)| (i, Plan::Produce(partition))));
+    plans
+}
 
-    fn enqueue(
-        &self,
-        partition: Partition,
-        record: RecordRef<'_>,
-    ) -> Result<Delivery, ProduceError> {
-        let letter = Letter::read(record.headers);
-        let history = letter.history_headers();
-        let history = history.iter().map(|(name, text)| Header {
-            name,
-            value: Some(text.as_bytes()),
-        });
-        let headers = letter.original.iter().copied().chain(history);
-        let mut again = Records::default();
-        again.push(
-            record.key,
-            record.value,
-            headers,
-            record.timestamp,
-            record.flags,
-        );
-        self.0.producer.enqueue_into(partition, &again.get(0))
+/// Returns the partition and offset of the record that a letter came from, or the reason why it cannot be produced again
+/// to `topic`.
+fn source(topic: &str, letter: RecordRef<'_>) -> Result<(Partition, Offset), String> {
+    const NOT_A_LETTER: &str = "not a dead letter: it does not say which record it is from";
+    let failure = Letter::read(letter.headers).failure.ok_or(NOT_A_LETTER)?;
+    let (Some(partition), Some(offset)) = (failure.partition, failure.offset) else {
+        return Err(NOT_A_LETTER.to_owned());
+    };
+    if failure.topic != topic {
+        return Err(format!(
+            "its record is from the topic {}, but this daemon consumes {topic}",
+            failure.topic
+        ));
+    }
+    match failure.left_out {
+        None => Ok((partition, offset)),
+        Some(parts) => Err(format!(
+            "the letter lacks {parts} of its record, which was too large; replay the record instead: topic {topic}, \
+             partition {partition}, offset {offset}"
+        )),
     }
 }
 
-/// Of letters that were named by their positions, those that are not there.
-fn missing(choice: &Choice, page: &Page) -> Vec<Account> {
-    let Which::At(positions) = &choice.which else {
+fn enqueue(
+    producer: &Producer,
+    partition: Partition,
+    record: RecordRef<'_>,
+) -> Result<Delivery, ProduceError> {
+    let letter = Letter::read(record.headers);
+    let history = letter.history_headers();
+    let history = history.iter().map(|(name, text)| Header {
+        name,
+        value: Some(text.as_bytes()),
+    });
+    let headers = letter.original.iter().copied().chain(history);
+    let mut again = Records::default();
+    again.push(
+        record.key,
+        record.value,
+        headers,
+        record.timestamp,
+        record.flags,
+    );
+    producer.enqueue_into(partition, &again.get(0))
+}
+
+/// Reports the requested positions that the page covers and that hold no letter.
+fn missing<P>(query: &LetterQuery, page: &LetterPage) -> Vec<LetterReport<P>> {
+    let LetterSelection::At(positions) = &query.selection else {
         return Vec::new();
     };
-    let is_for_later =
-        |at: &Position| page.more && page.positions.last().is_none_or(|last| last < at);
-    let was_read = |at: &Position| at.offset >= choice.after.get(at.partition) && !is_for_later(at);
+    let is_on_later_page =
+        |at: &RecordPosition| page.more && page.positions.last().is_none_or(|last| last < at);
+    let was_read =
+        |at: &RecordPosition| at.offset >= query.after.get(at.partition) && !is_on_later_page(at);
     let missing = positions.0.iter().copied();
     let missing = missing.filter(|at| was_read(at) && page.positions.binary_search(at).is_err());
-    let why = "there is no letter at this position";
     missing
-        .map(|letter| Account {
+        .map(|letter| LetterReport {
             letter,
-            fate: Fate::Skipped(why.to_owned()),
+            outcome: RedriveOutcome::skipped("there is no letter at this position"),
         })
         .collect()
 }

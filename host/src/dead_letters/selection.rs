@@ -1,5 +1,6 @@
-//! Which letters are meant: by what they are like, or by their places in the dead-letter topic. As texts those are
-//! `partition:offset`, several with commas between.
+//! The selection of dead letters: by their properties, or by their positions in the dead-letter topic.
+//!
+//! A position is written `partition:offset`; several are separated by commas.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,67 +12,67 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EventoRef, Failure, Offset, Partition, Timestamp};
 
-/// Which letters are meant, and how many of them at most.
+/// A request for dead letters.
 #[derive(Clone, Debug)]
-pub struct Choice {
-    /// Which of all.
-    pub which: Which,
-    /// Only what it has not read yet.
-    pub after: Cursor,
-    /// Only what it has read; what there is now, if it is not said.
-    pub before: Option<Cursor>,
-    /// Letters, at most.
+pub struct LetterQuery {
+    /// The letters to select.
+    pub selection: LetterSelection,
+    /// Where to start reading: letters before this cursor are not selected.
+    pub after: LetterCursor,
+    /// Where to stop reading. By default this is the current end of the topic.
+    pub before: Option<LetterCursor>,
+    /// Maximum number of letters.
     pub limit: usize,
 }
 
-/// Which of all letters.
+/// The letters to select from the dead-letter topic.
 #[derive(Clone, Debug)]
-pub enum Which {
-    /// Those that match.
-    Matching(Filter),
-    /// Those at these positions.
-    At(Positions),
+pub enum LetterSelection {
+    /// All letters that match the filter.
+    Matching(LetterFilter),
+    /// The letters at these positions.
+    At(RecordPositions),
 }
 
-/// What a letter has to be like. What is not said does not matter.
+/// Properties that a letter must have. A property that is not set matches every letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The name of the handler that failed on it.
+pub struct LetterFilter {
+    /// Name of the handler that failed on the record.
     pub handler: Option<String>,
-    /// The class of the failure.
+    /// Class of the failure.
     pub class: Option<String>,
-    /// The topic that its record is from.
+    /// Topic of the dead-lettered record.
     pub topic: Option<String>,
-    /// The partition that its record is from.
+    /// Partition of the dead-lettered record.
     pub partition: Option<Partition>,
-    /// The least offset of its record.
+    /// Minimum offset of the dead-lettered record.
     pub from_offset: Option<Offset>,
-    /// The greatest offset of its record.
+    /// Maximum offset of the dead-lettered record.
     pub to_offset: Option<Offset>,
-    /// The least timestamp; a letter has that of its record.
+    /// Minimum timestamp. A letter has the timestamp of its record.
     pub since: Option<Timestamp>,
-    /// The first timestamp that is too late.
+    /// Upper bound of the timestamp, exclusive.
     pub until: Option<Timestamp>,
-    /// The `id` of the Evento that it holds.
+    /// The `id` of the Evento in the record.
     pub id: Option<String>,
 }
 
-impl Filter {
-    /// Whether a letter is like that.
+impl LetterFilter {
+    /// Returns whether a letter has all the properties. A letter without a known failure has none of those of a failure.
     pub(super) fn matches(
         &self,
         failure: Option<&Failure>,
         timestamp: Timestamp,
         value: Option<&[u8]>,
     ) -> bool {
-        let is = |asked: &Option<String>, has: fn(&Failure) -> Option<&str>| {
-            asked.is_none() || asked.as_deref() == failure.and_then(has)
+        let equals = |wanted: &Option<String>, get: fn(&Failure) -> Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == failure.and_then(get)
         };
         let offset = failure.and_then(|failure| failure.offset);
         let partition = failure.and_then(|failure| failure.partition);
-        is(&self.handler, |it| it.handler.as_deref())
-            && is(&self.class, |it| it.class.as_deref())
-            && is(&self.topic, |it| Some(&it.topic))
+        equals(&self.handler, |it| it.handler.as_deref())
+            && equals(&self.class, |it| it.class.as_deref())
+            && equals(&self.topic, |it| Some(&it.topic))
             && (self.partition.is_none() || self.partition == partition)
             && self
                 .from_offset
@@ -90,30 +91,30 @@ fn has_id(value: Option<&[u8]>, id: &str) -> bool {
     evento.is_some_and(|evento| evento.is_ok_and(|evento| evento.id.as_str() == id))
 }
 
-/// Where a letter is.
+/// The position of a record in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-pub struct Position {
-    /// The partition.
+pub struct RecordPosition {
+    /// Partition of the record.
     pub partition: Partition,
-    /// The offset in it.
+    /// Offset of the record in its partition.
     pub offset: Offset,
 }
 
-/// Some letters, each once.
+/// A set of positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Positions(pub BTreeSet<Position>);
+pub struct RecordPositions(pub BTreeSet<RecordPosition>);
 
-/// How far each partition has been read: the next offset. One that it does not name has not been.
+/// The next offset to read in each partition. A partition that is missing is read from its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(BTreeMap<Partition, Offset>);
+pub struct LetterCursor(BTreeMap<Partition, Offset>);
 
-/// A text that is no list of positions.
+/// The text is not a list of positions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not PARTITION:OFFSET, or several with commas between, such as 0:42,1:17")]
-pub struct NotPositions(String);
+#[error("{0:?} is not PARTITION:OFFSET, or several of them separated by commas, such as 0:42,1:17")]
+pub struct InvalidPositions(String);
 
-impl Cursor {
-    /// Where to go on.
+impl LetterCursor {
+    /// Returns the next offset to read in a partition.
     pub(super) fn get(&self, partition: Partition) -> Offset {
         self.0.get(&partition).copied().unwrap_or(Offset(0))
     }
@@ -123,19 +124,19 @@ impl Cursor {
     }
 }
 
-impl FromStr for Positions {
-    type Err = NotPositions;
+impl FromStr for RecordPositions {
+    type Err = InvalidPositions;
 
-    fn from_str(text: &str) -> Result<Self, NotPositions> {
+    fn from_str(text: &str) -> Result<Self, InvalidPositions> {
         parse(text).map(|all| Self(all.collect()))
     }
 }
 
-impl FromStr for Cursor {
-    type Err = NotPositions;
+impl FromStr for LetterCursor {
+    type Err = InvalidPositions;
 
-    /// `-` is the beginning.
-    fn from_str(text: &str) -> Result<Self, NotPositions> {
+    /// `-` is the cursor at the beginning of every partition.
+    fn from_str(text: &str) -> Result<Self, InvalidPositions> {
         if text == "-" {
             return Ok(Self::default());
         }
@@ -144,35 +145,35 @@ impl FromStr for Cursor {
     }
 }
 
-fn parse(text: &str) -> Result<impl Iterator<Item = Position>, NotPositions> {
+fn parse(text: &str) -> Result<impl Iterator<Item = RecordPosition>, InvalidPositions> {
     let one = |one: &str| {
         let (partition, offset) = one.split_once(':')?;
         let partition: u32 = partition.parse().ok()?;
         let offset: u64 = offset.parse().ok()?;
-        Some(Position {
+        Some(RecordPosition {
             partition: Partition(partition.try_into().ok()?),
             offset: Offset(offset.try_into().ok()?),
         })
     };
     let all: Option<Vec<_>> = text.split(',').map(one).collect();
-    let all = all.ok_or_else(|| NotPositions(text.to_owned()))?;
+    let all = all.ok_or_else(|| InvalidPositions(text.to_owned()))?;
     Ok(all.into_iter())
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for RecordPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.partition, self.offset)
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for LetterCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("-");
         }
         for (i, (&partition, &offset)) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
-            write!(f, "{comma}{}", Position { partition, offset })?;
+            write!(f, "{comma}{}", RecordPosition { partition, offset })?;
         }
         Ok(())
     }
@@ -193,12 +194,13 @@ mod tests {
             ..Failure::default()
         };
         let value = br#"{"id":7,"tipo":"t"}"#;
-        let with = |set: fn(&mut Filter)| {
-            let mut filter = Filter::default();
+        let with = |set: fn(&mut LetterFilter)| {
+            let mut filter = LetterFilter::default();
             set(&mut filter);
             filter
         };
-        let matches = |filter: &Filter| filter.matches(Some(&failure), Timestamp(9), Some(value));
+        let matches =
+            |filter: &LetterFilter| filter.matches(Some(&failure), Timestamp(9), Some(value));
         for filter in [
             with(|it| it.handler = Some("probe".to_owned())),
             with(|it| it.class = Some("eventos.Trap".to_owned())),
@@ -225,7 +227,7 @@ mod tests {
         ] {
             assert!(!matches(&filter), "{filter:?}");
         }
-        assert!(Filter::default().matches(None, Timestamp::NONE, None));
+        assert!(LetterFilter::default().matches(None, Timestamp::NONE, None));
         let handler = with(|it| it.handler = Some("probe".to_owned()));
         assert!(!handler.matches(None, Timestamp::NONE, None));
     }
@@ -233,10 +235,10 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_from_its_text() {
         for text in ["-", "0:0", "0:42,3:17"] {
-            let cursor: Cursor = text.parse().expect("a cursor");
+            let cursor: LetterCursor = text.parse().expect("a cursor");
             assert_eq!(cursor.to_string(), text);
         }
-        let cursor: Cursor = "1:7".parse().expect("a cursor");
+        let cursor: LetterCursor = "1:7".parse().expect("a cursor");
         assert_eq!(
             [cursor.get(Partition(0)), cursor.get(Partition(1))].map(|it| it.0),
             [0, 7]
@@ -256,9 +258,9 @@ mod tests {
             "0:1;1:1",
             "4294967295:0",
         ] {
-            assert!(text.parse::<Positions>().is_err(), "{text}");
+            assert!(text.parse::<RecordPositions>().is_err(), "{text}");
         }
-        let twice: Positions = "1:2,0:1,1:2".parse().expect("positions");
+        let twice: RecordPositions = "1:2,0:1,1:2".parse().expect("positions");
         assert_eq!(twice.0.len(), 2);
     }
 }

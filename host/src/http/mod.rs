@@ -93,10 +93,10 @@ use self::{
 use crate::{
     dead_letters::DeadLetters,
     kafka::{Producer, Refusals},
-    peers::{NotAPeerUrl, PeerUrl, Peers},
+    peers::{InvalidPeerUrl, PeerUrl, Peers},
     plugin::Registry,
     readiness::Readiness,
-    replay::Replays,
+    replay::Replayer,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -117,7 +117,7 @@ impl Config {
     pub fn problems(&self) -> Vec<(String, String)> {
         let url = self.advertise.parse::<PeerUrl>();
         let fault = url.err().filter(|_| !self.advertise.is_empty());
-        let problem = |fault: NotAPeerUrl| ("advertise".to_owned(), fault.to_string());
+        let problem = |fault: InvalidPeerUrl| ("advertise".to_owned(), fault.to_string());
         fault.map(problem).into_iter().collect()
     }
 
@@ -150,7 +150,7 @@ pub struct State {
     /// What `/dead-letters` shows and sends through again.
     pub dead_letters: DeadLetters,
     /// What `/replay` rewinds.
-    pub replays: Replays,
+    pub replayer: Replayer,
 }
 
 /// What the endpoints need that only look.
@@ -182,7 +182,7 @@ pub async fn serve(
         refusals,
         handlers,
         dead_letters,
-        replays,
+        replayer,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone(), refusals.clone());
     let views = Views {
@@ -194,7 +194,7 @@ pub async fn serve(
     };
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))
-        .merge(replay::routes(replays, views.peers.clone()));
+        .merge(replay::routes(replayer, views.peers.clone()));
     let router = router(outbox, views, administration);
     serve_router(listener, router, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! The group as its coordinator knows it: its members with their partitions, and where it stands in each partition.
+//! The consumer group as its coordinator knows it: its members with their partitions, and its position in each partition.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,41 +9,44 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
 };
 
-use super::{Cluster, Error, client::Logged};
+use super::{Cluster, Error, blocking, client::Logged};
 use crate::event::{Offset, Partition, Partitions, Timestamp};
 
-/// How long the broker may take to answer one question. Somebody waits for it.
-const REQUEST: Duration = Duration::from_secs(1);
+/// Timeout of one request about the members. It is short because an HTTP request waits for the answer.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks the broker about the group. Cheap to clone.
+/// Timeout of one request about the positions.
+const POSITIONS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client that describes the group. Cheap to clone.
 #[derive(Clone)]
-pub struct Roster {
+pub struct GroupClient {
     client: Arc<BaseConsumer<Logged>>,
     group: Arc<str>,
     topic: Arc<str>,
 }
 
-/// The group, as its coordinator has it.
+/// The group as its coordinator describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roll {
-    /// The partitions of the topic.
+pub struct GroupDescription {
+    /// All partitions of the topic.
     pub partitions: Partitions,
-    /// Those who are in the group. None while nobody is, and none that joined by the protocol of KIP-848: the
-    /// request `DescribeGroups` does not show them.
-    pub members: Vec<Member>,
+    /// The members of the group. Members that joined by the protocol of KIP-848 are missing: the request
+    /// `DescribeGroups` does not show them.
+    pub members: Vec<GroupMember>,
 }
 
-/// One in the group.
+/// A member of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// What it calls itself.
+pub struct GroupMember {
+    /// The client id of the member.
     pub client_id: String,
-    /// What it has of the topic; none during a rebalance.
+    /// Partitions of the topic that are assigned to the member. Empty during a rebalance.
     pub partitions: Partitions,
 }
 
-impl Roster {
-    /// A client that asks about the group of this configuration.
+impl GroupClient {
+    /// Makes a client for the group of this cluster's configuration.
     ///
     /// # Errors
     /// [`Error::Properties`].
@@ -60,13 +63,13 @@ impl Roster {
         })
     }
 
-    /// Asks now; takes at most two seconds.
+    /// Describes the group, in at most two seconds.
     ///
     /// # Errors
-    /// [`Error::Request`], if the broker refuses, or does not answer.
-    pub async fn look(&self) -> Result<Roll, Error> {
-        let roster = self.clone();
-        super::blocking(move || roster.look_now())
+    /// [`Error::Request`].
+    pub async fn describe(&self) -> Result<GroupDescription, Error> {
+        let client = self.clone();
+        blocking(move || client.describe_blocking())
             .await
             .map_err(|source| Error::Request {
                 what: "describe the group",
@@ -74,72 +77,81 @@ impl Roster {
             })
     }
 
-    fn look_now(&self) -> Result<Roll, KafkaError> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), REQUEST)?;
+    fn describe_blocking(&self) -> Result<GroupDescription, KafkaError> {
+        let metadata = self
+            .client
+            .fetch_metadata(Some(&self.topic), DESCRIBE_TIMEOUT)?;
         let topics = metadata.topics().iter();
         let count = topics.map(|topic| topic.partitions().len()).sum::<usize>();
-        let groups = self.client.fetch_group_list(Some(&self.group), REQUEST)?;
+        let groups = self
+            .client
+            .fetch_group_list(Some(&self.group), DESCRIBE_TIMEOUT)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let member = |member: &rdkafka::groups::GroupMemberInfo| Member {
+        let member = |member: &rdkafka::groups::GroupMemberInfo| GroupMember {
             client_id: member.client_id().to_owned(),
             partitions: self.assigned(member.assignment().unwrap_or_default()),
         };
-        Ok(Roll {
+        Ok(GroupDescription {
             partitions: Partitions::below(i32::try_from(count).unwrap_or(i32::MAX)),
             members: members.map(member).collect(),
         })
     }
 
     fn assigned(&self, assignment: &[u8]) -> Partitions {
-        partitions_of(&self.topic, assignment).unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read what a member of the group is assigned");
+        assigned_partitions(&self.topic, assignment).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot decode the assignment of a group member");
             Partitions::default()
         })
     }
 }
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the group stands in a partition.
+/// The position of the group in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct GroupPosition {
     /// The partition.
     pub partition: Partition,
     /// The oldest offset that the broker has.
     pub oldest: Offset,
-    /// The next offset to handle: what is committed, or the oldest.
+    /// The next offset to process: the committed offset, or the oldest if that is greater or nothing is committed.
     pub next: Offset,
-    /// The offset of the first record that is not older than what was asked for, if there is one.
+    /// Offset of the first record at or after the requested time, if there is one.
     pub at_time: Option<Offset>,
 }
 
-/// Asks for every partition of the topic of Eventos, by number ascending. It blocks.
+/// Returns the position of the group in every partition of the topic, in ascending order of partitions, together with the
+/// offset of the first record at or after `at`, if that is given.
 ///
 /// # Errors
-/// [`Error::Properties`], or [`Error::Request`] if no broker answers.
-pub fn progress(cluster: &Cluster, at: Option<Timestamp>) -> Result<Vec<Progress>, Error> {
-    let config = cluster.config();
-    let ours = [
-        ("group.id", config.group_id.as_str()),
-        ("allow.auto.create.topics", "false"),
-    ];
-    let client: BaseConsumer<Logged> = cluster
-        .properties(&ours)
-        .create_with_context(Logged)
-        .map_err(Error::Properties)?;
-    ask(&client, &config.topic, at).map_err(|source| {
-        let what = "say where the group stands";
-        Error::Request { what, source }
+/// [`Error::Properties`] or [`Error::Request`].
+pub async fn group_positions(
+    cluster: &Cluster,
+    at: Option<Timestamp>,
+) -> Result<Vec<GroupPosition>, Error> {
+    let cluster = cluster.clone();
+    blocking(move || {
+        let config = cluster.config();
+        let defaults = [
+            ("group.id", config.group_id.as_str()),
+            ("allow.auto.create.topics", "false"),
+        ];
+        let client: BaseConsumer<Logged> = cluster
+            .properties(&defaults)
+            .create_with_context(Logged)
+            .map_err(Error::Properties)?;
+        positions_blocking(&client, &config.topic, at).map_err(|source| {
+            let what = "fetch the positions of the group";
+            Error::Request { what, source }
+        })
     })
+    .await
 }
 
-fn ask(
+fn positions_blocking(
     client: &BaseConsumer<Logged>,
     topic: &str,
     at: Option<Timestamp>,
-) -> Result<Vec<Progress>, KafkaError> {
-    let metadata = client.fetch_metadata(Some(topic), PATIENCE)?;
+) -> Result<Vec<GroupPosition>, KafkaError> {
+    let metadata = client.fetch_metadata(Some(topic), POSITIONS_TIMEOUT)?;
     let described = metadata.topics().iter().flat_map(|it| it.partitions());
     let mut partitions: Vec<_> = described.map(|partition| partition.id()).collect();
     partitions.sort_unstable();
@@ -147,22 +159,22 @@ fn ask(
     for &partition in &partitions {
         all.add_partition(topic, partition);
     }
-    let committed = client.committed_offsets(all.clone(), PATIENCE)?;
+    let committed = client.committed_offsets(all.clone(), POSITIONS_TIMEOUT)?;
     let at_time = match at {
         None => None,
         Some(Timestamp(at)) => {
             all.set_all_offsets(KafkaOffset::Offset(at))?;
-            Some(client.offsets_for_times(all, PATIENCE)?)
+            Some(client.offsets_for_times(all, POSITIONS_TIMEOUT)?)
         }
     };
     let each = partitions.into_iter().map(|partition| {
-        let (low, _) = client.fetch_watermarks(topic, partition, PATIENCE)?;
+        let (low, _) = client.fetch_watermarks(topic, partition, POSITIONS_TIMEOUT)?;
         let at_time = match &at_time {
             Some(found) => offset_in(found, topic, partition)?.map(Offset),
             None => None,
         };
         let committed = offset_in(&committed, topic, partition)?;
-        Ok(Progress {
+        Ok(GroupPosition {
             partition: Partition(partition),
             oldest: Offset(low),
             next: Offset(committed.unwrap_or(low).max(low)),
@@ -172,8 +184,8 @@ fn ask(
     each.collect()
 }
 
-/// The offset that a list names for a partition, if it is one. An answer about many may say of one alone that it could not
-/// be found out, which is not that there is none.
+/// Returns the offset of a partition in a list, if it has one. A response about several partitions may carry an error for
+/// a single one, which must not be mistaken for a partition without an offset.
 pub(super) fn offset_in(
     list: &TopicPartitionList,
     topic: &str,
@@ -189,29 +201,29 @@ pub(super) fn offset_in(
     })
 }
 
-/// The bytes are no assignment.
+/// The bytes are not an assignment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is cut off, or not what consumers write")]
-struct NotAnAssignment;
+#[error("the assignment is cut off or malformed")]
+struct MalformedAssignment;
 
-/// The partitions of `topic` in what the leader of a group assigned to a member, as consumers write it.
+/// Decodes the partitions of `topic` from the assignment of a member, as the leader of the group wrote it. A member without
+/// partitions may have no bytes.
 ///
-/// Kafka's `ConsumerProtocolAssignment`, versions 0 to 3, which are alike: version (int16), an array (int32 count)
-/// of topic (int16 length, UTF-8) and array of partitions (int32 each), user data. Newer versions add after these.
-///
-/// A member that was assigned nothing may have no bytes.
-fn partitions_of(topic: &str, mut bytes: &[u8]) -> Result<Partitions, NotAnAssignment> {
+/// The format is Kafka's `ConsumerProtocolAssignment`, of which versions 0 to 3 are equal: version (int16), an array (int32
+/// count) of topics (int16 length, UTF-8), each with an array of partitions (int32), then user data. Newer versions append
+/// fields.
+fn assigned_partitions(topic: &str, mut bytes: &[u8]) -> Result<Partitions, MalformedAssignment> {
     let mut partitions = Partitions::default();
     if bytes.is_empty() {
         return Ok(partitions);
     }
     let version = bytes.try_get_i16()?;
     if version < 0 {
-        return Err(NotAnAssignment);
+        return Err(MalformedAssignment);
     }
     for _ in 0..count(&mut bytes)? {
-        let length = usize::try_from(bytes.try_get_i16()?).map_err(|_| NotAnAssignment)?;
-        let name = bytes.split_off(..length).ok_or(NotAnAssignment)?;
+        let length = usize::try_from(bytes.try_get_i16()?).map_err(|_| MalformedAssignment)?;
+        let name = bytes.split_off(..length).ok_or(MalformedAssignment)?;
         for _ in 0..count(&mut bytes)? {
             let partition = Partition(bytes.try_get_i32()?);
             if name == topic.as_bytes() {
@@ -222,12 +234,12 @@ fn partitions_of(topic: &str, mut bytes: &[u8]) -> Result<Partitions, NotAnAssig
     Ok(partitions)
 }
 
-/// The length of an array. Each element is read before the next, so a false one costs nothing.
-fn count(bytes: &mut &[u8]) -> Result<u32, NotAnAssignment> {
-    u32::try_from(bytes.try_get_i32()?).map_err(|_| NotAnAssignment)
+/// Reads the length of an array. Nothing is allocated by it, so a forged length costs nothing.
+fn count(bytes: &mut &[u8]) -> Result<u32, MalformedAssignment> {
+    u32::try_from(bytes.try_get_i32()?).map_err(|_| MalformedAssignment)
 }
 
-impl From<TryGetError> for NotAnAssignment {
+impl From<TryGetError> for MalformedAssignment {
     fn from(_: TryGetError) -> Self {
         Self
     }
@@ -272,28 +284,31 @@ mod tests {
             let mut topics = others;
             topics.insert(at.min(topics.len()), ("EVENTOS".to_owned(), ours.clone()));
             let bytes = written(version, &topics, user_data);
-            let read = partitions_of("EVENTOS", &bytes);
+            let read = assigned_partitions("EVENTOS", &bytes);
             prop_assert_eq!(read, Ok(ours.into_iter().map(Partition).collect()));
         }
 
         #[test]
         fn what_is_cut_off_is_refused(partitions in proptest::collection::vec(any::<i32>(), 1..9), cut: proptest::sample::Index) {
             let bytes = written(0, &[("t".to_owned(), partitions)], None);
-            // The last four bytes are the user data, which nobody reads.
+            // The last four bytes are the user data, which is not read.
             let cut = 1 + cut.index(bytes.len() - 5);
-            prop_assert_eq!(partitions_of("t", &bytes[..cut]), Err(NotAnAssignment));
+            prop_assert_eq!(assigned_partitions("t", &bytes[..cut]), Err(MalformedAssignment));
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = partitions_of("t", &bytes);
+            let _ = assigned_partitions("t", &bytes);
         }
     }
 
     #[test]
     fn nothing_assigned_is_nothing() {
-        assert_eq!(partitions_of("t", &[]), Ok(Partitions::default()));
+        assert_eq!(assigned_partitions("t", &[]), Ok(Partitions::default()));
         let negative = [0, 0, 0xff, 0xff, 0xff, 0xff];
-        assert_eq!(partitions_of("t", &negative), Err(NotAnAssignment));
+        assert_eq!(
+            assigned_partitions("t", &negative),
+            Err(MalformedAssignment)
+        );
     }
 }

@@ -18,14 +18,15 @@ pub use client::{Cluster, Error};
 pub use config::{AutoOffsetReset, Config};
 pub use consumed::Consumed;
 pub use consumer::{Commits, Consumer, Polled, Position, Terms};
-pub use group::{Member, Progress, Roll, Roster, progress};
+pub use group::{GroupClient, GroupDescription, GroupMember, GroupPosition, group_positions};
 pub use permissions::{Permission, Refusals};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use reader::Reader;
 pub use rebalance::{Beginning, Notice, Stretch};
 pub use transaction::{GoOn, Identity, Positions, TransactionError, Transactional};
 
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs a blocking call on a thread of the runtime that may block, and passes a panic on.
+pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(call).await {
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

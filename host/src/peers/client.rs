@@ -1,4 +1,4 @@
-//! Asking another instance for what it has, or to do its part of something.
+//! HTTP requests to other instances.
 
 use std::{io, pin::Pin, time::Duration};
 
@@ -18,76 +18,76 @@ use tokio::time::timeout;
 
 use super::{
     PeerUrl,
-    row::{self, MEDIA_TYPE, Row},
+    row::{self, MEDIA_TYPE, PeerRow},
 };
 use crate::{event::Partitions, store::Cursor};
 
-/// How long a peer may take to begin its rows, and to go on with them.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a peer may take to start its rows, and between two of them.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a connection that nobody uses is kept.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The headers of an answer, at most, and what one read brings beyond.
-const HEADERS: usize = 64 << 10;
+/// Maximum size of the headers of a response, together with what one read adds.
+const MAX_HEADERS: usize = 64 << 10;
 
-/// What a peer that was told to do something answers, at most.
-const REPORT: usize = 4 << 20;
+/// Maximum size of the response to a command.
+const MAX_RESPONSE: usize = 4 << 20;
 
-/// The header with the partitions that an answer covers.
+/// The header with the partitions that a response covers.
 pub const COVERED: HeaderName = HeaderName::from_static("x-partitions-covered");
 
-/// The header with the number of Eventos that match in all.
+/// The header with the total number of matching Eventos.
 pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// The header with the cursor from which an answer's rows were read.
+/// The header with the cursor at which the rows of a response start.
 pub const START: HeaderName = HeaderName::from_static("x-start-cursor");
 
-/// Why a peer's answer, or its rest, is not there. The text is for clients too.
+/// Why the response of a peer, or the rest of it, is missing. The text follows the URL of the peer, and is shown to clients.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// It took longer than this.
-    #[error("does not answer within {0:?}")]
-    Slow(Duration),
-    /// There is no connection to it: nothing came to it.
+pub enum PeerError {
+    /// The peer took longer than this.
+    #[error("did not respond within {0:?}")]
+    Timeout(Duration),
+    /// No connection to the peer could be made, so it has not received the request.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// It was asked, and its answer does not come, or not to its end.
-    #[error("breaks off: {0}")]
-    Broken(String),
-    /// It is something else, or another version.
-    #[error("answers otherwise than an instance of this version: {0}")]
-    Foreign(String),
+    /// The connection was lost after the request was sent.
+    #[error("closed the connection: {0}")]
+    Interrupted(String),
+    /// The response is not that of an instance of this version.
+    #[error("sent an unexpected response; it may run another version or another program: {0}")]
+    Unexpected(String),
 }
 
-/// Rows as they come in.
-pub type Rows = Pin<Box<dyn Stream<Item = io::Result<Row>> + Send>>;
+/// Rows as they arrive.
+pub type RowStream = Pin<Box<dyn Stream<Item = io::Result<PeerRow>> + Send>>;
 
-/// What a peer has of what it was asked for.
-pub struct Answer {
-    /// The partitions that it answers for.
+/// The stored Eventos of a peer.
+pub struct PeerRows {
+    /// Partitions that the response covers.
     pub covered: Partitions,
-    /// How many Eventos match in all.
+    /// Total number of matching Eventos.
     pub total: u64,
-    /// Where the rows begin, in each of its partitions that holds anything.
+    /// Where the rows start, in each partition that is not empty.
     pub start: Cursor,
     /// The rows.
-    pub rows: Rows,
+    pub rows: RowStream,
 }
 
-/// What a peer is told to do.
-pub struct Command {
-    /// The path of a POST, with nothing to be encoded in it.
+/// A command to a peer, sent as a POST request.
+pub struct PeerCommand {
+    /// Path of the request, percent-encoded.
     pub path: &'static str,
-    /// That of the body and of the answer.
+    /// Media type of the request and of the response.
     pub media_type: &'static str,
-    /// What is posted.
+    /// Body of the request.
     pub body: Bytes,
-    /// How long it may take over it, the answer included.
-    pub patience: Duration,
+    /// Timeout of the whole exchange.
+    pub timeout: Duration,
 }
 
-/// Asks. It follows no redirects, heeds no proxy, and sends no credentials. Cheap to clone.
+/// The client for requests to peers. It follows no redirects, uses no proxy and sends no credentials. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Client(legacy::Client<HttpConnector, Full<Bytes>>);
 
@@ -95,23 +95,29 @@ impl Client {
     pub(super) fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(PATIENCE));
+        connector.set_connect_timeout(Some(TIMEOUT));
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http1_max_buf_size(HEADERS);
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .http1_max_buf_size(MAX_HEADERS);
         Self(builder.build(connector))
     }
 
-    /// Asks for rows, as [`crate::http`] has them at `/peers/messages`.
-    pub(super) async fn ask(&self, url: &PeerUrl, query: &str) -> Result<Answer, Fault> {
+    /// Requests rows from `/peers/messages`; see [`crate::http`].
+    pub(super) async fn fetch_rows(
+        &self,
+        url: &PeerUrl,
+        query: &str,
+    ) -> Result<PeerRows, PeerError> {
         let uri = url.at(&format!("/peers/messages?{query}"));
-        let answer = timeout(PATIENCE, self.0.get(uri)).await;
-        let answer = answer.map_err(|_| Fault::Slow(PATIENCE))?.map_err(lost)?;
+        let answer = timeout(TIMEOUT, self.0.get(uri)).await;
+        let answer = answer
+            .map_err(|_| PeerError::Timeout(TIMEOUT))?
+            .map_err(connection_error)?;
         check(&answer, MEDIA_TYPE)?;
         let headers = answer.headers();
-        Ok(Answer {
+        Ok(PeerRows {
             covered: parsed(headers, &COVERED)?,
             total: parsed(headers, &TOTAL_COUNT)?,
             start: parsed(headers, &START)?,
@@ -119,62 +125,68 @@ impl Client {
         })
     }
 
-    /// Tells it to do something; what it says of that.
-    pub(super) async fn tell(&self, url: &PeerUrl, command: Command) -> Result<Bytes, Fault> {
+    /// Sends a command, and returns the body of the response.
+    pub(super) async fn send_command(
+        &self,
+        url: &PeerUrl,
+        command: PeerCommand,
+    ) -> Result<Bytes, PeerError> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(url.at(command.path))
             .header(CONTENT_TYPE, command.media_type)
             .body(Full::new(command.body));
-        let request = request.expect("its parts are valid each");
-        let told = async {
-            let answer = self.0.request(request).await.map_err(lost)?;
-            check(&answer, command.media_type)?;
-            let report = Limited::new(answer.into_body(), REPORT).collect().await;
-            let report = report.map_err(|error| Fault::Broken(innermost(&*error)))?;
-            Ok(report.to_bytes())
+        let request = request.expect("the URL and the media type are valid");
+        let exchange = async {
+            let response = self.0.request(request).await.map_err(connection_error)?;
+            check(&response, command.media_type)?;
+            let body = Limited::new(response.into_body(), MAX_RESPONSE)
+                .collect()
+                .await;
+            let body = body.map_err(|error| PeerError::Interrupted(root_cause(&*error)))?;
+            Ok(body.to_bytes())
         };
-        let told = timeout(command.patience, told).await;
-        told.unwrap_or(Err(Fault::Slow(command.patience)))
+        let response = timeout(command.timeout, exchange).await;
+        response.unwrap_or(Err(PeerError::Timeout(command.timeout)))
     }
 }
 
-/// Whether it answers, and in this format.
-fn check(answer: &Response<Incoming>, media_type: &str) -> Result<(), Fault> {
+/// Checks that the request succeeded and the response has this media type.
+fn check(answer: &Response<Incoming>, media_type: &str) -> Result<(), PeerError> {
     if answer.status() != StatusCode::OK {
-        return Err(Fault::Foreign(format!("status {}", answer.status())));
+        return Err(PeerError::Unexpected(format!("status {}", answer.status())));
     }
     if header(answer.headers(), &CONTENT_TYPE)? != media_type {
-        return Err(Fault::Foreign("another content-type".to_owned()));
+        return Err(PeerError::Unexpected("wrong content-type".to_owned()));
     }
     Ok(())
 }
 
-fn rows(body: Incoming) -> Rows {
+fn rows(body: Incoming) -> RowStream {
     let bytes = BodyDataStream::new(body).map_err(io::Error::other);
     Box::pin(row::rows(bytes))
 }
 
-fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Fault> {
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, PeerError> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.ok_or_else(|| Fault::Foreign(format!("no header {name}")))
+    value.ok_or_else(|| PeerError::Unexpected(format!("missing header {name}")))
 }
 
-fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Result<T, Fault> {
+fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Result<T, PeerError> {
     let value = header(headers, name)?.parse();
-    value.map_err(|_| Fault::Foreign(format!("a header {name} that is none")))
+    value.map_err(|_| PeerError::Unexpected(format!("invalid header {name}")))
 }
 
-fn lost(error: legacy::Error) -> Fault {
-    let text = innermost(&error);
+fn connection_error(error: legacy::Error) -> PeerError {
+    let text = root_cause(&error);
     match error.is_connect() {
-        true => Fault::Unreachable(text),
-        false => Fault::Broken(text),
+        true => PeerError::Unreachable(text),
+        false => PeerError::Interrupted(text),
     }
 }
 
-/// The innermost cause says it best: "connection refused".
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+/// Returns the innermost cause of an error, such as "connection refused", without the layers of the HTTP client around it.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().unwrap_or(error).to_string()
 }
@@ -188,11 +200,11 @@ mod tests {
 
     use super::*;
 
-    /// Something that answers one request with this; what it was asked, and what came of it.
+    /// Serves one request with this response. Returns the request, and what the client made of the response.
     async fn met<T>(
         answer: &str,
-        ask: impl AsyncFnOnce(Client, PeerUrl) -> Result<T, Fault>,
-    ) -> (String, Result<T, Fault>) {
+        ask: impl AsyncFnOnce(Client, PeerUrl) -> Result<T, PeerError>,
+    ) -> (String, Result<T, PeerError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let url = PeerUrl::of(address).expect("it is concrete");
@@ -208,7 +220,7 @@ mod tests {
                 connection.read_exact(&mut body).await.expect("a body");
                 request.extend(body);
             }
-            // It may have hung up before it read everything.
+            // The client may have closed the connection before it read everything.
             let _ = connection.write_all(answer.as_bytes()).await;
             String::from_utf8(request).expect("UTF-8")
         };
@@ -216,22 +228,23 @@ mod tests {
         (request, result)
     }
 
-    async fn ask(answer: String) -> (String, Result<Answer, Fault>) {
-        let ask = async |client: Client, url: PeerUrl| client.ask(&url, "partitions=0-3").await;
+    async fn ask(answer: String) -> (String, Result<PeerRows, PeerError>) {
+        let ask =
+            async |client: Client, url: PeerUrl| client.fetch_rows(&url, "partitions=0-3").await;
         met(&answer, ask).await
     }
 
     const BODY: &str = r#"{"0":42}"#;
     const JSON: &str = "application/x+json";
 
-    async fn tell(client: Client, url: PeerUrl) -> Result<Bytes, Fault> {
-        let command = Command {
+    async fn tell(client: Client, url: PeerUrl) -> Result<Bytes, PeerError> {
+        let command = PeerCommand {
             path: "/peers/replay",
             media_type: JSON,
             body: Bytes::from_static(BODY.as_bytes()),
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         };
-        client.tell(&url, command).await
+        client.send_command(&url, command).await
     }
 
     fn report(status: &str, length: usize, body: &str) -> String {
@@ -270,29 +283,29 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_peer_is_refused() {
-        let huge = format!("x-more: {}\r\ncontent-length", "x".repeat(4 * HEADERS));
+        let huge = format!("x-more: {}\r\ncontent-length", "x".repeat(4 * MAX_HEADERS));
         for (answer, why) in [
-            // It is not followed.
+            // Redirects are not followed.
             (good("302 Found", "0-2"), "status 302"),
             (good("404 Not Found", "0-2"), "status 404"),
-            (
-                good("200 OK", "all"),
-                "a header x-partitions-covered that is none",
-            ),
+            (good("200 OK", "all"), "invalid header x-partitions-covered"),
             (
                 good("200 OK", "0").replace("x-total-count", "x-total"),
-                "no header x-total-count",
+                "missing header x-total-count",
             ),
             (
                 good("200 OK", "0").replace(MEDIA_TYPE, "text/html"),
-                "another content-type",
+                "wrong content-type",
             ),
             (
                 good("200 OK", "0").replace("content-length", &huge),
-                "breaks off",
+                "closed the connection",
             ),
-            (String::new(), "breaks off"),
-            ("SSH-2.0-OpenSSH_9.9\r\n".to_owned(), "breaks off"),
+            (String::new(), "closed the connection"),
+            (
+                "SSH-2.0-OpenSSH_9.9\r\n".to_owned(),
+                "closed the connection",
+            ),
         ] {
             let (_, result) = ask(answer).await;
             let fault = result.err().expect(why).to_string();
@@ -321,18 +334,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_says_too_much_or_something_else_is_refused() {
-        let much = "x".repeat(REPORT + 1);
+        let much = "x".repeat(MAX_RESPONSE + 1);
         for (answer, why) in [
-            // It is not told again elsewhere.
+            // Redirects are not followed.
             (report("307 Temporary Redirect", 2, "[]"), "status 307"),
             (report("404 Not Found", 2, "[]"), "status 404"),
             (
                 report("200 OK", 2, "[]").replace(JSON, "application/json"),
-                "another content-type",
+                "wrong content-type",
             ),
             (report("200 OK", much.len(), &much), "length limit exceeded"),
-            (report("200 OK", 3, "[]"), "breaks off"),
-            (String::new(), "breaks off"),
+            (report("200 OK", 3, "[]"), "closed the connection"),
+            (String::new(), "closed the connection"),
         ] {
             let (_, said) = met(&answer, tell).await;
             let fault = said.expect_err(why).to_string();
@@ -344,16 +357,16 @@ mod tests {
     async fn nothing_came_to_one_that_is_not_there_and_one_that_is_silent_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = PeerUrl::of(listener.local_addr().expect("it is bound")).expect("concrete");
-        let command = Command {
+        let command = PeerCommand {
             path: "/peers/replay",
             media_type: JSON,
             body: Bytes::new(),
-            patience: Duration::from_millis(20),
+            timeout: Duration::from_millis(20),
         };
-        let silent = Client::new().tell(&url, command).await;
-        assert!(matches!(silent, Err(Fault::Slow(_))), "{silent:?}");
+        let silent = Client::new().send_command(&url, command).await;
+        assert!(matches!(silent, Err(PeerError::Timeout(_))), "{silent:?}");
         drop(listener);
         let gone = tell(Client::new(), url).await;
-        assert!(matches!(gone, Err(Fault::Unreachable(_))), "{gone:?}");
+        assert!(matches!(gone, Err(PeerError::Unreachable(_))), "{gone:?}");
     }
 }

@@ -1,25 +1,27 @@
-//! What is known of the group: asked when it may have changed, and kept for a moment.
+//! Looks up who owns which partitions: the group is described when its assignment may have changed, and the result is cached.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use super::{Division, PeerUrl};
+use parking_lot::Mutex;
+
+use super::{Ownership, PeerUrl};
 use crate::{
     assigned::Assigned,
-    kafka::{Roll, Roster},
+    kafka::{GroupClient, GroupDescription},
     telemetry::in_one_line,
 };
 
-/// How long an answer holds while there are others in the group. Alone it holds until the next rebalance, for nobody
-/// can come to have a partition without one.
-const HOLDS: Duration = Duration::from_secs(1);
+/// How long a description of the group is cached while the group has other members. An instance that owns all partitions
+/// keeps it until the next rebalance: no partition can move without one.
+const CACHED_FOR: Duration = Duration::from_secs(1);
 
-/// How long it is not asked again after it did not answer.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Pause after a request that the broker did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Knows who has which partitions. Cheap to clone; all clones are one.
+/// Knows the owners of the partitions. Cheap to clone; all clones share one cache.
 #[derive(Clone)]
 pub(super) struct Directory {
     shared: Arc<Shared>,
@@ -28,21 +30,22 @@ pub(super) struct Directory {
 struct Shared {
     assigned: Assigned,
     own_url: Option<PeerUrl>,
-    /// Set once the broker is there.
-    roster: OnceLock<Roster>,
-    // A std mutex: held for a look or a change, never across an await.
-    known: Mutex<Option<Known>>,
-    /// Whoever holds it asks, the others wait for the answer.
-    asking: tokio::sync::Mutex<()>,
+    /// Set once the broker has answered for the first time.
+    group: OnceLock<GroupClient>,
+    /// Never held across an await.
+    cache: Mutex<Option<Cached>>,
+    /// Held during a request to the broker, so that concurrent lookups share its answer.
+    request: tokio::sync::Mutex<()>,
 }
 
-struct Known {
-    division: Arc<Division>,
-    /// The answer that it is from.
-    roll: Option<Roll>,
-    /// The state of `assigned` that it is of.
+struct Cached {
+    ownership: Arc<Ownership>,
+    /// The latest description of the group.
+    group: Option<GroupDescription>,
+    /// State of `assigned` when the ownership was derived.
     changes: u64,
-    holds_until: Option<Instant>,
+    /// `None` if it is valid until the next rebalance.
+    valid_until: Option<Instant>,
 }
 
 impl Directory {
@@ -51,84 +54,84 @@ impl Directory {
             shared: Arc::new(Shared {
                 assigned,
                 own_url,
-                roster: OnceLock::new(),
-                known: Mutex::default(),
-                asking: tokio::sync::Mutex::default(),
+                group: OnceLock::new(),
+                cache: Mutex::default(),
+                request: tokio::sync::Mutex::default(),
             }),
         }
     }
 
-    /// From now on this one is asked.
-    pub(super) fn connect(&self, roster: Roster) {
-        // It is connected once; a second time would change nothing.
-        let _ = self.shared.roster.set(roster);
+    /// Sets the client that describes the group from now on. Only the first call has an effect.
+    pub(super) fn connect(&self, group: GroupClient) {
+        let _ = self.shared.group.set(group);
     }
 
-    /// How the partitions are divided: as it was within the last second, or since the last rebalance.
-    pub(super) async fn division(&self) -> Arc<Division> {
+    /// Returns the current owners, which are at most a second old or of the latest rebalance.
+    pub(super) async fn ownership(&self) -> Arc<Ownership> {
         let shared = &self.shared;
-        let Some(roster) = shared.roster.get() else {
+        let Some(group) = shared.group.get() else {
             let ours = shared.assigned.partitions();
-            return Arc::new(Division::unknown(ours, "the broker has not answered yet"));
+            return Arc::new(Ownership::unknown(ours, "the broker has not answered yet"));
         };
-        if let Some(division) = shared.fresh() {
-            return division;
+        if let Some(ownership) = shared.cached() {
+            return ownership;
         }
-        let _asking = shared.asking.lock().await;
-        if let Some(division) = shared.fresh() {
-            return division;
+        let _request = shared.request.lock().await;
+        if let Some(ownership) = shared.cached() {
+            return ownership;
         }
-        // Read before the question: what changes meanwhile makes the answer old.
+        // Read before the request, so that a change during the request makes its answer outdated.
         let changes = shared.assigned.changes();
-        let answer = roster.look().await;
-        shared.learn(changes, answer.map_err(|error| in_one_line(&error)))
+        let answer = group.describe().await;
+        shared.update(changes, answer.map_err(|error| in_one_line(&error)))
     }
 }
 
 impl Shared {
-    fn fresh(&self) -> Option<Arc<Division>> {
-        let known = self.known();
-        let known = known.as_ref()?;
-        let holds = known.holds_until.is_none_or(|until| Instant::now() < until);
-        let fresh = holds && known.changes == self.assigned.changes();
-        fresh.then(|| Arc::clone(&known.division))
+    fn cached(&self) -> Option<Arc<Ownership>> {
+        let cache = self.cache.lock();
+        let cached = cache.as_ref()?;
+        let is_valid = cached
+            .valid_until
+            .is_none_or(|until| Instant::now() < until)
+            && cached.changes == self.assigned.changes();
+        is_valid.then(|| Arc::clone(&cached.ownership))
     }
 
-    /// Without an answer, what was known before is the best guess: peers answer for what they have only.
-    fn learn(&self, changes: u64, answer: Result<Roll, String>) -> Arc<Division> {
+    /// Derives the owners from the answer of the broker. Without one, the previous description is the best guess: a peer
+    /// responds only for the partitions that it really owns.
+    fn update(&self, changes: u64, answer: Result<GroupDescription, String>) -> Arc<Ownership> {
         let ours = self.assigned.partitions();
         let restoring = self.assigned.restoring();
         let own_url = self.own_url.as_ref();
-        let mut known = self.known();
-        let before = known.take().and_then(|known| known.roll);
-        let (division, roll, holds) = match (answer, before) {
-            (Ok(roll), _) => {
-                let division = Division::new(ours, own_url, &roll, None);
-                let holds = (!division.is_whole()).then_some(HOLDS);
-                (division, Some(roll), holds)
+        let mut cache = self.cache.lock();
+        let previous = cache.take().and_then(|cached| cached.group);
+        let (ownership, group, valid_for) = match (answer, previous) {
+            (Ok(group), _) => {
+                let ownership = Ownership::new(ours, own_url, &group, None);
+                let valid_for = (!ownership.is_whole()).then_some(CACHED_FOR);
+                (ownership, Some(group), valid_for)
             }
-            (Err(error), Some(roll)) => {
-                tracing::debug!(error, "the group is not known anew");
-                let division = Division::new(ours, own_url, &roll, Some(&error));
-                (division, Some(roll), Some(PAUSE))
+            (Err(error), Some(group)) => {
+                tracing::debug!(
+                    error,
+                    "cannot describe the group; using the previous description"
+                );
+                let ownership = Ownership::new(ours, own_url, &group, Some(&error));
+                (ownership, Some(group), Some(RETRY_AFTER))
             }
-            (Err(error), None) => (Division::unknown(ours, &error), None, Some(PAUSE)),
+            (Err(error), None) => (Ownership::unknown(ours, &error), None, Some(RETRY_AFTER)),
         };
-        let holds_until = holds.map(|holds| Instant::now() + holds);
-        let division = Arc::new(Division {
+        let ownership = Arc::new(Ownership {
             restoring,
-            ..division
+            ..ownership
         });
-        *known = Some(Known {
-            division: Arc::clone(&division),
-            roll,
+        *cache = Some(Cached {
+            ownership: Arc::clone(&ownership),
+            group,
             changes,
-            holds_until,
+            valid_until: valid_for.map(|time| Instant::now() + time),
         });
-        division
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Known>> {
-        self.known.lock().expect("nothing under the lock panics")
+        ownership
     }
 }

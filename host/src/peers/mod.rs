@@ -1,13 +1,12 @@
-//! The other instances of the group: who has which partitions, asking them for what they have stored, and telling them to
-//! do their part.
+//! The other instances of the group: which partitions they own, what they have stored, and commands to them.
 //!
-//! Instances find one another through the group itself: each writes its URL into its client id, which the group's
-//! coordinator tells whoever asks. What stands there was written by others, so it is believed only as far as it
-//! names an HTTP server: [`PeerUrl`]. It knows Kafka by its module, and no handlers; the merge is [`crate::http`]'s.
+//! Instances discover each other through the group. Each has its URL as its client id, which the group's coordinator shows to
+//! everyone. Any program may join the group, so a client id is trusted only as the address of an HTTP server: [`PeerUrl`].
+//! This module knows nothing of handlers; [`crate::http`] merges the stored Eventos of several instances.
 
 mod client;
 mod directory;
-mod division;
+mod ownership;
 mod row;
 mod url;
 
@@ -17,14 +16,14 @@ use bytes::Bytes;
 
 use self::{client::Client, directory::Directory};
 pub use self::{
-    client::{Answer, COVERED, Command, Fault, PATIENCE, Rows, START, TOTAL_COUNT},
-    division::{Division, Missing, Peer},
-    row::{MEDIA_TYPE, Row, rows},
-    url::{NotAPeerUrl, PeerUrl},
+    client::{COVERED, PeerCommand, PeerError, PeerRows, RowStream, START, TIMEOUT, TOTAL_COUNT},
+    ownership::{MissingPartitions, Ownership, Peer},
+    row::{MEDIA_TYPE, PeerRow, rows},
+    url::{InvalidPeerUrl, PeerUrl},
 };
-use crate::{assigned::Assigned, kafka::Roster};
+use crate::{assigned::Assigned, kafka::GroupClient};
 
-/// The other instances. Cheap to clone; all clones are one.
+/// The other instances of the group. Cheap to clone; all clones share one cache and one pool of connections.
 #[derive(Clone)]
 pub struct Peers {
     assigned: Assigned,
@@ -33,7 +32,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// For an instance that has what is `assigned`, and that others reach at `own_url`, if they do.
+    /// Returns the peers of an instance that owns what is `assigned`, and that others reach at `own_url` if that is set.
     #[must_use]
     pub fn new(assigned: Assigned, own_url: Option<PeerUrl>) -> Self {
         Self {
@@ -43,35 +42,39 @@ impl Peers {
         }
     }
 
-    /// From now on the broker is there to be asked.
-    pub fn connect(&self, roster: Roster) {
-        self.directory.connect(roster);
+    /// Sets the client that describes the group, once the broker is there. Until then, only the partitions of this instance are known.
+    pub fn connect(&self, group: GroupClient) {
+        self.directory.connect(group);
     }
 
-    /// What this instance has.
+    /// Returns the partitions of this instance.
     #[must_use]
     pub fn assigned(&self) -> &Assigned {
         &self.assigned
     }
 
-    /// How the partitions are divided. It asks the broker only if that may have changed, and takes two seconds at most.
-    pub async fn division(&self) -> Arc<Division> {
-        self.directory.division().await
+    /// Returns the owners of the partitions. The broker is asked only if they may have changed, for at most two seconds.
+    pub async fn ownership(&self) -> Arc<Ownership> {
+        self.directory.ownership().await
     }
 
-    /// Asks a peer for rows.
+    /// Requests the stored Eventos of a peer.
     ///
     /// # Errors
-    /// [`Fault`], after [`PATIENCE`] at the latest.
-    pub async fn ask(&self, url: &PeerUrl, query: &str) -> Result<Answer, Fault> {
-        self.client.ask(url, query).await
+    /// [`PeerError`], within [`TIMEOUT`].
+    pub async fn fetch_rows(&self, url: &PeerUrl, query: &str) -> Result<PeerRows, PeerError> {
+        self.client.fetch_rows(url, query).await
     }
 
-    /// Tells a peer to do something; what it says of that, 4 MiB at most.
+    /// Sends a command to a peer, and returns the body of its response, at most 4 MiB.
     ///
     /// # Errors
-    /// [`Fault`]. It did nothing if it was [`Fault::Unreachable`].
-    pub async fn tell(&self, url: &PeerUrl, command: Command) -> Result<Bytes, Fault> {
-        self.client.tell(url, command).await
+    /// [`PeerError`]. The peer has not received the command if it is [`PeerError::Unreachable`].
+    pub async fn send_command(
+        &self,
+        url: &PeerUrl,
+        command: PeerCommand,
+    ) -> Result<Bytes, PeerError> {
+        self.client.send_command(url, command).await
     }
 }

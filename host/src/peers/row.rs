@@ -1,7 +1,7 @@
-//! Stored Eventos between two instances: what [`MEDIA_TYPE`] means.
+//! The binary format in which instances exchange stored Eventos, named [`MEDIA_TYPE`].
 //!
-//! A row for each, in the order that was asked for, all numbers big-endian: the length of what follows (u32), order
-//! time (i64), partition (i32), offset (i64), `n` (u32), and the Evento to the letter.
+//! The body is a sequence of rows in the requested order. A row has the length of the rest (u32), the order time (i64), the
+//! partition (i32), the offset (i64), `n` (u32), and the bytes of the Evento. Numbers are big-endian.
 
 use std::{cmp::Ordering, io};
 
@@ -17,37 +17,37 @@ use crate::{
     store::{self, Order, Position},
 };
 
-/// The media type of rows. A change of the format gives it another name.
+/// The media type of rows. A change of the format requires a new name.
 pub const MEDIA_TYPE: &str = "application/vnd.eventos.rows-1";
 
-/// Bytes of the length.
+/// Size of the length field.
 const LENGTH: isize = 4;
 
-/// Bytes before the Evento, the length not counted.
+/// Size of the fields between the length and the Evento.
 const HEAD: usize = 8 + 4 + 8 + 4;
 
-/// The longest row that is taken from another.
-const LONGEST: usize = 64 << 20;
+/// Maximum length of a row that is accepted from a peer.
+const MAX_ROW: usize = 64 << 20;
 
-/// A stored Evento and its place in the order.
+/// A stored Evento of a peer, with its place in the order of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its order time.
+pub struct PeerRow {
+    /// Order time of the Evento.
     pub time: Timestamp,
-    /// Where it came from.
+    /// Partition that the Evento came from.
     pub partition: Partition,
-    /// Where it is in its partition.
+    /// Position in its partition.
     pub position: Position,
-    /// The Evento, as it came.
+    /// The Evento, byte for byte as it was consumed.
     pub value: Bytes,
 }
 
-impl Row {
-    /// Appends a stored Evento as a row.
+impl PeerRow {
+    /// Appends a stored Evento to `to`, encoded as a row.
     pub fn write(row: &store::Row<'_>, to: &mut Vec<u8>) {
         let position = row.position();
         let length = HEAD + row.value().len();
-        to.put_u32(u32::try_from(length).expect("a segment of the store is smaller than 4 GiB"));
+        to.put_u32(u32::try_from(length).expect("an Evento in the store is smaller than 4 GiB"));
         to.put_i64(row.time().0);
         to.put_i32(row.partition().0);
         to.put_i64(position.offset.0);
@@ -55,7 +55,7 @@ impl Row {
         to.put_slice(row.value());
     }
 
-    /// Which of two rows of different partitions comes first when they are read in this order.
+    /// Compares two rows of different partitions by their place in this order.
     #[must_use]
     pub fn cmp(&self, other: &Self, order: Order) -> Ordering {
         let rank = |row: &Self| (row.time, row.partition);
@@ -79,19 +79,19 @@ impl Row {
     }
 }
 
-/// Reads rows. The stream fails, and is over, where they are cut off or are no rows.
+/// Decodes rows. The stream ends with an error where the bytes are cut off or malformed.
 pub fn rows<E: Into<io::Error>>(
     bytes: impl Stream<Item = Result<Bytes, E>>,
-) -> impl Stream<Item = io::Result<Row>> {
-    // The length stays with its frame, so that an end between the two is none in order.
+) -> impl Stream<Item = io::Result<PeerRow>> {
+    // The length stays part of its frame, so that an end between the two counts as cut off.
     let frames = LengthDelimitedCodec::builder()
-        .max_frame_length(LONGEST)
+        .max_frame_length(MAX_ROW)
         .length_adjustment(LENGTH)
         .num_skip(0)
         .new_codec();
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     FramedRead::new(StreamReader::new(bytes), frames)
-        .map(move |frame| Row::read(frame?.freeze()).map_err(invalid))
+        .map(move |frame| PeerRow::read(frame?.freeze()).map_err(invalid))
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
         store::{Filter, Progress, Quota, Scan, Store},
     };
 
-    /// Rows of Eventos that lie from this offset on.
+    /// Encodes Eventos at consecutive offsets from `first`.
     fn written(first: i64, values: &[String]) -> Vec<u8> {
         let mut raw = RawBatch::new("eventos".into(), Partition(3));
         for (i, value) in (0..).zip(values) {
@@ -120,18 +120,18 @@ mod tests {
         let mut bytes = Vec::new();
         let mut scan = Scan::new(Filter::default(), Order::Asc, None);
         let mut quota = Quota::UNBOUNDED;
-        while scan.step(&store, &mut quota, |row| Row::write(&row, &mut bytes)) == Progress::Paused
-        {
-        }
+        while scan.step(&store, &mut quota, |row| PeerRow::write(&row, &mut bytes))
+            == Progress::Paused
+        {}
         bytes
     }
 
-    fn read(bytes: &[u8], piece: usize) -> Vec<io::Result<Row>> {
+    fn read(bytes: &[u8], piece: usize) -> Vec<io::Result<PeerRow>> {
         let pieces = bytes
             .chunks(piece)
             .map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece)));
         let rows = rows(stream::iter(pieces)).collect().now_or_never();
-        rows.expect("nothing is waited for")
+        rows.expect("no row has to be waited for")
     }
 
     proptest! {
@@ -146,7 +146,7 @@ mod tests {
             let rows = read(&written(first, &values), piece);
             prop_assert_eq!(rows.len(), values.len());
             for ((i, row), value) in (0..).zip(rows).zip(values) {
-                let expected = Row {
+                let expected = PeerRow {
                     time: Timestamp(1_000 + i),
                     partition: Partition(3),
                     position: Position::before(Offset(first + i)),

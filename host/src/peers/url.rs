@@ -1,47 +1,48 @@
-//! Where an instance can be asked.
+//! The URL of an instance.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use hyper::Uri;
 
-/// `http://host:port` and nothing more: what others in the group write may name a server, and no more than that.
+/// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the group, which
+/// any program in the group may choose, so it must not be able to name more than a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(Uri);
 
-/// A text that is not such a URL.
+/// The text is not the URL of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a URL such as http://10.0.0.7:8080, without user, path or query, at which the other instances reach this one"
+    "expected a URL such as http://10.0.0.7:8080, without user, path or query, at which other instances can reach this one"
 )]
-pub struct NotAPeerUrl;
+pub struct InvalidPeerUrl;
 
 impl PeerUrl {
-    /// That of a listener: None if it listens on every address, which is none that others could use.
+    /// Returns the URL of a listener, or `None` if it listens on all addresses, of which others can use none.
     #[must_use]
     pub fn of(address: SocketAddr) -> Option<Self> {
         let concrete = !address.ip().is_unspecified();
         concrete.then(|| format!("http://{address}").parse().ok())?
     }
 
-    /// Below it, this path and query.
+    /// Returns the URL of a path and query on this instance.
     ///
     /// # Panics
-    /// If those are not what a URL takes.
+    /// If the path or query is not percent-encoded.
     pub(super) fn at(&self, path_and_query: &str) -> Uri {
         let parts = Uri::builder()
             .scheme("http")
             .authority(self.0.authority().map_or("", |it| it.as_str()));
         let uri = parts.path_and_query(path_and_query).build();
-        uri.expect("the authority is one, and the query is percent-encoded")
+        uri.expect("a parsed authority and a percent-encoded query make a valid URL")
     }
 }
 
 impl FromStr for PeerUrl {
-    type Err = NotAPeerUrl;
+    type Err = InvalidPeerUrl;
 
-    fn from_str(text: &str) -> Result<Self, NotAPeerUrl> {
-        let uri: Uri = text.parse().map_err(|_| NotAPeerUrl)?;
-        let authority = uri.authority().ok_or(NotAPeerUrl)?;
+    fn from_str(text: &str) -> Result<Self, InvalidPeerUrl> {
+        let uri: Uri = text.parse().map_err(|_| InvalidPeerUrl)?;
+        let authority = uri.authority().ok_or(InvalidPeerUrl)?;
         let host = authority.host();
         let with_port = authority.port_u16().map(|port| format!("{host}:{port}"));
         let plain = uri.scheme_str() == Some("http")
@@ -50,7 +51,7 @@ impl FromStr for PeerUrl {
             && uri.path() == "/"
             && uri.query().is_none()
             && !text.contains('#');
-        plain.then_some(Self(uri)).ok_or(NotAPeerUrl)
+        plain.then_some(Self(uri)).ok_or(InvalidPeerUrl)
     }
 }
 
@@ -101,7 +102,7 @@ mod tests {
             "http://",
             "http://a b",
         ] {
-            assert_eq!(text.parse::<PeerUrl>(), Err(NotAPeerUrl), "{text}");
+            assert_eq!(text.parse::<PeerUrl>(), Err(InvalidPeerUrl), "{text}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     event::Partition,
     kafka::{self, Consumed, Consumer, Notice, Polled},
     readiness::Readiness,
-    replay::Commands,
+    replay::RewindCommands,
     telemetry::metrics::Metrics,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Intake {
     pub metrics: Metrics,
     pub readiness: Readiness,
     pub assigned: Assigned,
-    pub rewinds: Commands,
+    pub rewinds: RewindCommands,
     pub stop: CancellationToken,
 }
 

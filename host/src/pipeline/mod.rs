@@ -62,7 +62,7 @@ use crate::{
     kafka::{self, Cluster, Commits, Consumer, Notice, Producer, Refusals, Terms},
     plugin::Chains,
     readiness::Readiness,
-    replay::Commands,
+    replay::RewindCommands,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -95,7 +95,7 @@ pub struct Pipeline<'a> {
     /// Where it says which partitions it has.
     pub assigned: Assigned,
     /// What it is told to rewind.
-    pub rewinds: Commands,
+    pub rewinds: RewindCommands,
     /// Cancel it to drain and leave the group.
     pub stop: CancellationToken,
 }

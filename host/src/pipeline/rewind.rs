@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::{Offset, Partition},
-    replay::{Fate, Rewind, Rewound},
+    replay::{PartitionReport, RewindCommand, RewindOutcome},
     telemetry::in_one_line,
 };
 
@@ -21,23 +21,32 @@ const NOT_OURS: &str =
     "this instance does not have it: another of the group has, or it is being assigned";
 
 impl Intake {
-    /// Rewinds those that are ours, and answers what became of each.
-    pub(super) fn rewind(&self, Rewind { targets, answer }: Rewind, lanes: &mut Lanes) {
+    /// Rewinds the partitions that this instance owns, and replies with one report per partition.
+    pub(super) fn rewind(
+        &self,
+        RewindCommand { targets, reply }: RewindCommand,
+        lanes: &mut Lanes,
+    ) {
         let ours = self.consumer.assignment();
         let (ours, others): (Vec<_>, Vec<_>) = targets
             .into_iter()
             .partition(|(partition, _)| ours.contains(partition));
         let mut rewound = self.rewind_ours(&ours, lanes);
-        rewound.extend(others.into_iter().map(|(partition, _)| Rewound {
-            partition,
-            fate: Fate::Elsewhere(NOT_OURS.to_owned()),
-        }));
+        let others = others.into_iter().map(|(partition, _)| partition);
+        rewound.extend(PartitionReport::for_each(
+            others,
+            &RewindOutcome::elsewhere(NOT_OURS),
+        ));
         rewound.sort_by_key(|one| one.partition);
-        // Whoever asked may be gone; it is done all the same.
-        let _ = answer.send(rewound);
+        // The requester may be gone.
+        let _ = reply.send(rewound);
     }
 
-    fn rewind_ours(&self, targets: &[(Partition, Offset)], lanes: &mut Lanes) -> Vec<Rewound> {
+    fn rewind_ours(
+        &self,
+        targets: &[(Partition, Offset)],
+        lanes: &mut Lanes,
+    ) -> Vec<PartitionReport> {
         if targets.is_empty() {
             return Vec::new();
         }
@@ -50,12 +59,12 @@ impl Intake {
         }
         self.flight.drain(&partitions, PATIENCE);
         let committed = self.consumer.commit_stored(&partitions);
-        let one = |&(partition, to): &(Partition, Offset)| Rewound {
-            partition,
-            fate: match &committed {
+        let one = |&(partition, to): &(Partition, Offset)| {
+            let outcome = match &committed {
                 Ok(committed) => self.rewind_one(partition, to, committed, lanes),
-                Err(error) => Fate::Failed(in_one_line(error)),
-            },
+                Err(error) => RewindOutcome::failed(in_one_line(error)),
+            };
+            PartitionReport::new(partition, outcome)
         };
         targets.iter().map(one).collect()
     }
@@ -66,20 +75,20 @@ impl Intake {
         to: Offset,
         committed: &BTreeMap<Partition, Offset>,
         lanes: &mut Lanes,
-    ) -> Fate {
+    ) -> RewindOutcome {
         if !self.flight.drain(&[partition], Duration::ZERO) {
             let why = "its handlers are still at work; try again";
-            return Fate::Failed(why.to_owned());
+            return RewindOutcome::failed(why);
         }
         // Nothing committed: nothing handled yet.
         let from = committed.get(&partition).copied().unwrap_or(to);
         if to >= from {
-            return Fate::Unchanged(from);
+            return RewindOutcome::unchanged(from);
         }
         // What is still to be replayed for the view lies before this, and would be passed over.
         if lanes.0.get(&partition).is_some_and(Lane::is_restoring) {
             let why = "its view is being restored; try again";
-            return Fate::Failed(why.to_owned());
+            return RewindOutcome::failed(why);
         }
         if let Some(lane) = lanes.0.remove(&partition)
             && lane.paused
@@ -90,9 +99,9 @@ impl Intake {
             Ok(()) => {
                 self.workers.rewind(partition, to);
                 tracing::info!(%partition, %from, %to, "partition rewound");
-                Fate::Rewound(from, to)
+                RewindOutcome::Rewound { from, to }
             }
-            Err(error) => Fate::Failed(in_one_line(&error)),
+            Err(error) => RewindOutcome::failed(in_one_line(&error)),
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Rewinding the group: what was handled is handled again. Whoever asks gets a plan from the broker; each partition is
-//! then rewound by the pipeline that has it, between two of its batches. It knows Kafka by its module, and no HTTP: that
-//! each instance of the group is asked for its own part is [`crate::http`]'s.
+//! Replay: the group is rewound, so that records are processed again.
+//!
+//! A [`ReplayPlan`] is made from what the broker knows of the group. Each partition is then rewound by the pipeline that
+//! owns it, between two batches. [`crate::http`] forwards the rewind of other partitions to the instances that own them; this module
+//! knows nothing of HTTP.
 
 mod plan;
 mod report;
@@ -8,99 +10,96 @@ mod start;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use plan::{Plan, Targets};
-pub use report::{Answer, Fate, MEDIA_TYPE, Rewound, Told};
-pub use start::{NotAStart, Start};
+pub use plan::{ReplayPlan, RewindTargets};
+pub use report::{MEDIA_TYPE, PartitionReport, ReplayReport, RewindOutcome};
+pub use start::{InvalidReplayStart, ReplayStart};
 
 use crate::{
     event::Partition,
     kafka::{self, Cluster},
 };
 
-/// So many commands wait for the pipeline at most; more are refused.
-const WAITING: usize = 4;
+/// Number of commands that may wait for the pipeline. Further ones fail with [`Error::Busy`].
+const QUEUE_CAPACITY: usize = 4;
 
-/// For the pipeline: partitions to rewind, each to an offset.
-pub struct Rewind {
-    /// Which, and where to.
-    pub targets: Targets,
-    /// Takes what became of each.
-    pub answer: oneshot::Sender<Vec<Rewound>>,
+/// A command to the pipeline: rewind these partitions.
+pub struct RewindCommand {
+    /// The partitions to rewind, each with its target offset.
+    pub targets: RewindTargets,
+    /// Receives one report per partition.
+    pub reply: oneshot::Sender<Vec<PartitionReport>>,
 }
 
-/// The pipeline's end.
-pub type Commands = mpsc::Receiver<Rewind>;
+/// The pipeline's end of the queue of commands.
+pub type RewindCommands = mpsc::Receiver<RewindCommand>;
 
 /// Why nothing was rewound.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The broker does not say where the group is.
+    /// The positions of the group could not be read from the broker.
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
-    /// There is no such partition.
+    /// The topic has no such partition.
     #[error("the topic has no partition {0}")]
     NoPartition(Partition),
-    /// Others are rewinding, or the pipeline does not run.
-    #[error("the pipeline takes no command now")]
+    /// Too many other replays are waiting, or the pipeline does not run.
+    #[error("the pipeline cannot take another replay now; try again")]
     Busy,
 }
 
-/// Rewinds. Cheap to clone.
+/// Plans replays and has the pipeline of this instance carry them out. Cheap to clone.
 #[derive(Clone)]
-pub struct Replays {
+pub struct Replayer {
     cluster: Cluster,
-    commands: mpsc::Sender<Rewind>,
+    commands: mpsc::Sender<RewindCommand>,
 }
 
-impl Replays {
-    /// For the group of this configuration, and the end that its pipeline takes.
+impl Replayer {
+    /// Returns a replayer for the group of this cluster, and the queue from which the pipeline takes its commands.
     #[must_use]
-    pub fn new(cluster: Cluster) -> (Self, Commands) {
-        let (commands, received) = mpsc::channel(WAITING);
-        let replays = Self { cluster, commands };
-        (replays, received)
+    pub fn new(cluster: Cluster) -> (Self, RewindCommands) {
+        let (commands, received) = mpsc::channel(QUEUE_CAPACITY);
+        (Self { cluster, commands }, received)
     }
 
-    /// Where every partition, or one, is to go back to for this start; never past where it stands.
+    /// Plans a replay of every partition, or of one. No partition is moved past its current position.
     ///
     /// # Errors
     /// [`Error::Kafka`] and [`Error::NoPartition`].
-    pub async fn plan(&self, start: Start, only: Option<Partition>) -> Result<Plan, Error> {
-        let cluster = self.cluster.clone();
-        let progress = tokio::task::spawn_blocking(move || {
-            let at = match start {
-                Start::Time(at) => Some(at),
-                Start::Earliest | Start::Offset(_) => None,
-            };
-            kafka::progress(&cluster, at)
-        });
-        let progress = progress
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let plan = Plan::new(progress?, start);
+    pub async fn plan(
+        &self,
+        start: ReplayStart,
+        only: Option<Partition>,
+    ) -> Result<ReplayPlan, Error> {
+        let at = match start {
+            ReplayStart::Time(at) => Some(at),
+            ReplayStart::Earliest | ReplayStart::Offset(_) => None,
+        };
+        let positions = kafka::group_positions(&self.cluster, at).await?;
+        let plan = ReplayPlan::new(positions, start);
         match only {
             None => Ok(plan),
             Some(only) => plan.only(only).ok_or(Error::NoPartition(only)),
         }
     }
 
-    /// Has the pipeline of this instance rewind those of these that it has; what became of each, by number ascending. It
-    /// begins at once, awaited or not.
+    /// Has the pipeline rewind those of these partitions that this instance owns. The future returns one report per
+    /// partition, in ascending order of partitions. The rewind starts at once, whether or not the future is awaited.
     ///
     /// # Errors
-    /// [`Error::Busy`]; nothing was rewound then.
+    /// [`Error::Busy`], and nothing was rewound.
     pub fn rewind(
         &self,
-        targets: Targets,
-    ) -> Result<impl Future<Output = Vec<Rewound>> + use<>, Error> {
+        targets: RewindTargets,
+    ) -> Result<impl Future<Output = Vec<PartitionReport>> + use<>, Error> {
         let partitions: Vec<_> = targets.keys().copied().collect();
-        let (answer, rewound) = oneshot::channel();
-        let command = Rewind { targets, answer };
+        let (reply, reports) = oneshot::channel();
+        let command = RewindCommand { targets, reply };
         self.commands.try_send(command).map_err(|_| Error::Busy)?;
         Ok(async move {
-            rewound.await.unwrap_or_else(|_| {
-                let why = "the daemon is being stopped";
-                Rewound::all(partitions, &Fate::Failed(why.to_owned()))
+            reports.await.unwrap_or_else(|_| {
+                let failed = RewindOutcome::failed("the daemon is shutting down");
+                PartitionReport::for_each(partitions, &failed)
             })
         })
     }

@@ -1,51 +1,52 @@
-//! Where a replay is to go back to, in every partition.
+//! The plan of a replay: the offset that each partition is rewound to.
 
 use std::collections::BTreeMap;
 
-use super::{Fate, Rewound, Start};
+use super::{PartitionReport, ReplayStart, RewindOutcome};
 use crate::{
     event::{Offset, Partition},
-    kafka::Progress,
+    kafka::GroupPosition,
 };
 
-/// The partitions that are to go back, each to an offset. As JSON `{"0":42,"1":17}`.
-pub type Targets = BTreeMap<Partition, Offset>;
+/// The partitions to rewind, each with the offset to rewind it to. As JSON: `{"0":42,"1":17}`.
+pub type RewindTargets = BTreeMap<Partition, Offset>;
 
-/// Where each partition stands, and where it is to begin again.
-pub struct Plan(Vec<(Progress, Offset)>);
+/// The current position of each partition, and the offset to rewind it to.
+pub struct ReplayPlan(Vec<(GroupPosition, Offset)>);
 
-impl Plan {
-    /// From where the group stands.
-    pub(super) fn new(progress: Vec<Progress>, start: Start) -> Self {
-        let with_target = |progress: Progress| (progress, start.in_partition(&progress));
-        Self(progress.into_iter().map(with_target).collect())
+impl ReplayPlan {
+    /// Plans a replay from `start` for a group with these positions.
+    pub(super) fn new(positions: Vec<GroupPosition>, start: ReplayStart) -> Self {
+        let with_target = |position: GroupPosition| (position, start.in_partition(&position));
+        Self(positions.into_iter().map(with_target).collect())
     }
 
-    /// This partition alone; None if there is none such.
+    /// Restricts the plan to one partition. Returns `None` if the topic lacks it.
     pub(super) fn only(mut self, only: Partition) -> Option<Self> {
-        self.0.retain(|(progress, _)| progress.partition == only);
+        self.0.retain(|(position, _)| position.partition == only);
         (!self.0.is_empty()).then_some(self)
     }
 
-    /// Where each of its partitions is to go back to; where it stands, if there is nothing to go back for.
+    /// Returns the target of each partition. A partition that needs no rewind has its current position as its target.
     #[must_use]
-    pub fn targets(&self) -> Targets {
+    pub fn targets(&self) -> RewindTargets {
         let targets = self.0.iter();
         targets
-            .map(|(progress, to)| (progress.partition, *to))
+            .map(|(position, to)| (position.partition, *to))
             .collect()
     }
 
-    /// What would become of each, whoever has it.
+    /// Returns the reports of a dry run.
     #[must_use]
-    pub fn rehearsed(&self) -> Vec<Rewound> {
-        let would = self.0.iter().map(|(progress, to)| Rewound {
-            partition: progress.partition,
-            fate: match *to < progress.next {
-                true => Fate::WouldBeRewound(progress.next, *to),
-                false => Fate::Unchanged(progress.next),
-            },
+    pub fn dry_run(&self) -> Vec<PartitionReport> {
+        let reports = self.0.iter().map(|&(position, to)| {
+            let from = position.next;
+            let outcome = match to < from {
+                true => RewindOutcome::WouldBeRewound { from, to },
+                false => RewindOutcome::unchanged(from),
+            };
+            PartitionReport::new(position.partition, outcome)
         });
-        would.collect()
+        reports.collect()
     }
 }

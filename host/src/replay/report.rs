@@ -1,136 +1,156 @@
-//! What became of partitions, as the daemon writes it and the command reads it.
+//! The report of a replay: written by the daemon, and read by other instances and by the command line.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Offset, Partition};
 
-/// The media type of what one instance asks of another, and of the answer: targets, and an array of [`Told`]. A change of
-/// the format gives it another name.
+/// The media type of a request from one instance to another, [`RewindTargets`](super::RewindTargets), and of its response,
+/// an array of [`PartitionReport`]. A change of the format requires a new name.
 pub const MEDIA_TYPE: &str = "application/vnd.eventos.replay-1+json";
 
-/// What became of a partition.
-#[derive(Clone, Debug)]
-pub struct Rewound {
-    /// Which.
-    pub partition: Partition,
-    /// What became of it.
-    pub fate: Fate,
-}
-
-impl Rewound {
-    /// The same became of each.
-    pub fn all(partitions: impl IntoIterator<Item = Partition>, fate: &Fate) -> Vec<Self> {
-        let one = |partition| Self {
-            partition,
-            fate: fate.clone(),
-        };
-        partitions.into_iter().map(one).collect()
-    }
-}
-
-/// What became of a partition, or would.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It stood at the first, and stands at the second: that is handled next.
-    Rewound(Offset, Offset),
-    /// It would be.
-    WouldBeRewound(Offset, Offset),
-    /// It stands there, and nothing before that was asked for.
-    Unchanged(Offset),
-    /// Nobody who has it was told, for this reason.
-    Elsewhere(String),
-    /// It stands where it stood, for this reason.
-    Failed(String),
-}
-
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer {
-    /// Nothing was rewound.
+pub struct ReplayReport {
+    /// Whether this was a dry run, in which nothing was rewound.
     pub dry_run: bool,
-    /// Some partitions were left out.
+    /// Whether some partitions could not be rewound.
     pub partial: bool,
-    /// How many offsets are handled again; there may be fewer records.
+    /// Number of offsets that are processed again. There may be fewer records.
     pub records: i64,
-    /// One each.
-    pub partitions: Vec<Told>,
+    /// One report per partition.
+    pub partitions: Vec<PartitionReport>,
 }
 
-/// What became of one partition.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Told {
-    /// Which.
+/// The result of a replay in one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionReport {
+    /// The partition.
     pub partition: Partition,
-    /// `rewound`, `would_be_rewound`, `unchanged`, `elsewhere` or `failed`.
-    pub status: String,
-    /// Where it stood.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Offset>,
-    /// Where it stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<Offset>,
-    /// How many offsets lie between.
+    /// Number of offsets that are processed again.
     pub records: i64,
-    /// Why it was left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    /// What was done.
+    #[serde(flatten)]
+    pub outcome: RewindOutcome,
 }
 
-impl Answer {
-    /// Of what became of each partition.
+/// What a replay did with a partition, or would do in a dry run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RewindOutcome {
+    /// The partition was rewound.
+    Rewound {
+        /// Offset that would have been processed next.
+        from: Offset,
+        /// Offset that is processed next.
+        to: Offset,
+    },
+    /// A dry run: the partition would be rewound.
+    WouldBeRewound {
+        /// Offset that is processed next.
+        from: Offset,
+        /// Offset that would be processed next.
+        to: Offset,
+    },
+    /// The partition is already at or before the requested offset.
+    Unchanged {
+        /// Offset that is processed next.
+        from: Offset,
+        /// The same offset.
+        to: Offset,
+    },
+    /// The owner of the partition could not be asked to rewind it.
+    Elsewhere {
+        /// The reason.
+        why: String,
+    },
+    /// The owner of the partition failed to rewind it.
+    Failed {
+        /// The reason.
+        why: String,
+    },
+}
+
+impl ReplayReport {
+    /// Summarizes the reports of all partitions.
     #[must_use]
-    pub fn new(dry_run: bool, rewound: Vec<Rewound>) -> Self {
-        let partitions: Vec<_> = rewound.into_iter().map(Told::from).collect();
+    pub fn new(dry_run: bool, partitions: Vec<PartitionReport>) -> Self {
         Self {
             dry_run,
-            partial: partitions.iter().any(|told| told.why.is_some()),
-            // What others tell of may be any number.
+            partial: partitions.iter().any(PartitionReport::is_left_out),
+            // A peer may have reported any offset, so the sum must not overflow.
             records: partitions
                 .iter()
-                .fold(0, |sum, told| told.records.saturating_add(sum)),
+                .fold(0, |sum, one| one.records.saturating_add(sum)),
             partitions,
         }
     }
 }
 
-impl Told {
-    /// What another instance says that became of a partition that it was to take back to `to`; None if no instance says
-    /// that.
+impl PartitionReport {
+    /// Makes the report of a partition.
     #[must_use]
-    pub fn believed(self, to: Offset) -> Option<Fate> {
-        let at = self.from.zip(self.to);
-        match (self.status.as_str(), at, self.why) {
-            ("rewound", Some((from, at)), None) if at == to && from > to => {
-                Some(Fate::Rewound(from, to))
+    pub fn new(partition: Partition, outcome: RewindOutcome) -> Self {
+        let records = match outcome {
+            RewindOutcome::Rewound { from, to } | RewindOutcome::WouldBeRewound { from, to } => {
+                from.0.saturating_sub(to.0)
             }
-            ("unchanged", Some((from, at)), None) if from == at && at <= to => {
-                Some(Fate::Unchanged(at))
-            }
-            ("elsewhere", None, Some(why)) => Some(Fate::Elsewhere(why)),
-            ("failed", None, Some(why)) => Some(Fate::Failed(why)),
-            _ => None,
+            _ => 0,
+        };
+        Self {
+            partition,
+            records,
+            outcome,
         }
+    }
+
+    /// Makes one report per partition, all with the same outcome.
+    pub fn for_each(
+        partitions: impl IntoIterator<Item = Partition>,
+        outcome: &RewindOutcome,
+    ) -> Vec<Self> {
+        let one = |partition| Self::new(partition, outcome.clone());
+        partitions.into_iter().map(one).collect()
+    }
+
+    /// Returns the outcome that a peer reports for a partition which it was asked to rewind to `target`, or `None` if no
+    /// correct peer reports that.
+    #[must_use]
+    pub fn verified(self, target: Offset) -> Option<RewindOutcome> {
+        let is_possible = match self.outcome {
+            RewindOutcome::Rewound { from, to } => to == target && from > target,
+            RewindOutcome::Unchanged { from, to } => from == to && to <= target,
+            RewindOutcome::WouldBeRewound { .. } => false,
+            RewindOutcome::Elsewhere { .. } | RewindOutcome::Failed { .. } => true,
+        };
+        is_possible.then_some(self.outcome)
+    }
+
+    fn is_left_out(&self) -> bool {
+        matches!(
+            self.outcome,
+            RewindOutcome::Elsewhere { .. } | RewindOutcome::Failed { .. }
+        )
     }
 }
 
-impl From<Rewound> for Told {
-    fn from(Rewound { partition, fate }: Rewound) -> Self {
-        let (status, places, why) = match fate {
-            Fate::Rewound(from, to) => ("rewound", Some((from, to)), None),
-            Fate::WouldBeRewound(from, to) => ("would_be_rewound", Some((from, to)), None),
-            Fate::Unchanged(at) => ("unchanged", Some((at, at)), None),
-            Fate::Elsewhere(why) => ("elsewhere", None, Some(why)),
-            Fate::Failed(why) => ("failed", None, Some(why)),
-        };
-        let (from, to) = places.unzip();
-        Self {
-            partition,
-            status: status.to_owned(),
-            from,
-            to,
-            records: places.map_or(0, |(from, to)| from.0 - to.0),
-            why,
-        }
+impl RewindOutcome {
+    /// The partition stays at this offset.
+    #[must_use]
+    pub fn unchanged(at: Offset) -> Self {
+        let (from, to) = (at, at);
+        Self::Unchanged { from, to }
+    }
+
+    /// The owner of the partition failed to rewind it, for this reason.
+    pub fn failed(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Failed { why }
+    }
+
+    /// The owner of the partition could not be asked, for this reason.
+    pub fn elsewhere(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Elsewhere { why }
     }
 }
 
@@ -138,41 +158,40 @@ impl From<Rewound> for Told {
 mod tests {
     use super::*;
 
-    fn told(json: &str) -> Option<Fate> {
-        let told: Told = serde_json::from_str(json).expect(json);
-        told.believed(Offset(7))
+    fn rewound(from: i64, to: i64) -> RewindOutcome {
+        let (from, to) = (Offset(from), Offset(to));
+        RewindOutcome::Rewound { from, to }
     }
 
     #[test]
     fn what_an_instance_writes_is_believed() {
-        for fate in [
-            Fate::Rewound(Offset(9), Offset(7)),
-            Fate::Unchanged(Offset(7)),
-            Fate::Unchanged(Offset(3)),
-            Fate::Elsewhere("gone".to_owned()),
-            Fate::Failed("busy".to_owned()),
+        for outcome in [
+            rewound(9, 7),
+            RewindOutcome::unchanged(Offset(7)),
+            RewindOutcome::unchanged(Offset(3)),
+            RewindOutcome::elsewhere("gone"),
+            RewindOutcome::failed("busy"),
         ] {
-            let partition = Partition(1);
-            let told = Told::from(Rewound {
-                partition,
-                fate: fate.clone(),
-            });
-            assert_eq!(told.believed(Offset(7)), Some(fate));
+            let report = PartitionReport::new(Partition(1), outcome.clone());
+            let json = serde_json::to_string(&report).expect("JSON");
+            let read: PartitionReport = serde_json::from_str(&json).expect(&json);
+            assert_eq!(read, report);
+            assert_eq!(read.verified(Offset(7)), Some(outcome));
         }
     }
 
     #[test]
     fn what_none_would_write_is_not() {
         for rest in [
-            // To somewhere else, forward, or without a place.
+            // To another offset, forward, or without offsets.
             r#""status":"rewound","from":9,"to":0"#,
             r#""status":"rewound","from":7,"to":7"#,
             r#""status":"rewound","from":3,"to":7"#,
             r#""status":"rewound""#,
-            // It was to go back, and stands after that.
+            // After the target, although it was to go back to that.
             r#""status":"unchanged","from":9,"to":9"#,
             r#""status":"unchanged","from":7,"to":6"#,
-            // Nothing is rehearsed there.
+            // A peer is never asked for a dry run.
             r#""status":"would_be_rewound","from":9,"to":7"#,
             r#""status":"failed""#,
             r#""status":"failed","from":9,"to":7,"why":"x""#,
@@ -180,17 +199,16 @@ mod tests {
             r#""status":"lost","why":"x""#,
         ] {
             let json = format!(r#"{{"partition":1,"records":0,{rest}}}"#);
-            assert_eq!(told(&json), None, "{json}");
+            let read: Option<PartitionReport> = serde_json::from_str(&json).ok();
+            let verified = read.and_then(|report| report.verified(Offset(7)));
+            assert_eq!(verified, None, "{json}");
         }
     }
 
     #[test]
     fn numbers_that_another_made_up_do_not_overflow() {
-        let huge = |partition| Rewound {
-            partition: Partition(partition),
-            fate: Fate::Rewound(Offset(i64::MAX), Offset(0)),
-        };
-        let answer = Answer::new(false, vec![huge(0), huge(1)]);
-        assert_eq!((answer.records, answer.partial), (i64::MAX, false));
+        let huge = |partition| PartitionReport::new(Partition(partition), rewound(i64::MAX, 0));
+        let report = ReplayReport::new(false, vec![huge(0), huge(1)]);
+        assert_eq!((report.records, report.partial), (i64::MAX, false));
     }
 }

@@ -1,51 +1,53 @@
-//! Where a replay begins, as people write it.
+//! The start of a replay, as users write it.
 
 use std::str::FromStr;
 
 use crate::{
     event::{Offset, Timestamp},
-    kafka::Progress,
+    kafka::GroupPosition,
 };
 
-/// Where a replay begins; as text `earliest`, an offset, or a time as RFC 3339.
+/// Where a replay starts. As text: `earliest`, an offset, or a time in RFC 3339 format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At the oldest record that the broker has.
+pub enum ReplayStart {
+    /// The oldest record that the broker has.
     Earliest,
-    /// At this offset.
+    /// This offset.
     Offset(Offset),
-    /// At the first record that is not older.
+    /// The first record with this timestamp or a later one.
     Time(Timestamp),
 }
 
-/// A text that is none.
+/// The text is not the start of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not earliest, an offset such as 42, or a time such as 2026-01-31T12:00:00Z")]
-pub struct NotAStart(String);
+pub struct InvalidReplayStart(String);
 
-impl Start {
-    /// The offset that it means in a partition: never before what the broker has, nor after where the group stands.
-    pub(super) fn in_partition(self, progress: &Progress) -> Offset {
-        let asked = match self {
-            Self::Earliest => progress.oldest,
+impl ReplayStart {
+    /// Returns the offset of the start in a partition: at least the oldest that the broker has, and at most the position of
+    /// the group, so that a replay never skips a record.
+    pub(super) fn in_partition(self, position: &GroupPosition) -> Offset {
+        let requested = match self {
+            Self::Earliest => position.oldest,
             Self::Offset(offset) => offset,
-            Self::Time(_) => progress.at_time.unwrap_or(progress.next),
+            Self::Time(_) => position.at_time.unwrap_or(position.next),
         };
-        asked.max(progress.oldest).min(progress.next)
+        requested.max(position.oldest).min(position.next)
     }
 }
 
-impl FromStr for Start {
-    type Err = NotAStart;
+impl FromStr for ReplayStart {
+    type Err = InvalidReplayStart;
 
-    fn from_str(text: &str) -> Result<Self, NotAStart> {
+    fn from_str(text: &str) -> Result<Self, InvalidReplayStart> {
+        // `parse` alone would accept a sign.
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let start = match text {
             "earliest" => Some(Self::Earliest),
             _ if is_number => text.parse().ok().map(|it| Self::Offset(Offset(it))),
             _ => Timestamp::read_rfc3339(text).map(Self::Time),
         };
-        start.ok_or_else(|| NotAStart(text.to_owned()))
+        start.ok_or_else(|| InvalidReplayStart(text.to_owned()))
     }
 }
 
@@ -58,11 +60,11 @@ mod tests {
     fn a_start_is_read_and_anything_else_refused() {
         let time = Timestamp(1_700_000_000_000);
         for (text, expected) in [
-            ("earliest", Some(Start::Earliest)),
-            ("0", Some(Start::Offset(Offset(0)))),
-            ("42", Some(Start::Offset(Offset(42)))),
-            ("2023-11-14T22:13:20Z", Some(Start::Time(time))),
-            ("2023-11-14T23:13:20+01:00", Some(Start::Time(time))),
+            ("earliest", Some(ReplayStart::Earliest)),
+            ("0", Some(ReplayStart::Offset(Offset(0)))),
+            ("42", Some(ReplayStart::Offset(Offset(42)))),
+            ("2023-11-14T22:13:20Z", Some(ReplayStart::Time(time))),
+            ("2023-11-14T23:13:20+01:00", Some(ReplayStart::Time(time))),
             ("", None),
             ("latest", None),
             ("-1", None),
@@ -77,18 +79,18 @@ mod tests {
 
     #[test]
     fn it_never_passes_over_what_was_not_handled() {
-        let progress = Progress {
+        let position = GroupPosition {
             partition: Partition(0),
             oldest: Offset(10),
             next: Offset(20),
             at_time: None,
         };
-        let to = |start: Start| start.in_partition(&progress).0;
-        assert_eq!(to(Start::Earliest), 10);
+        let to = |start: ReplayStart| start.in_partition(&position).0;
+        assert_eq!(to(ReplayStart::Earliest), 10);
         assert_eq!(
-            [5, 15, 25].map(|it| to(Start::Offset(Offset(it)))),
+            [5, 15, 25].map(|it| to(ReplayStart::Offset(Offset(it)))),
             [10, 15, 20]
         );
-        assert_eq!(to(Start::Time(Timestamp(0))), 20);
+        assert_eq!(to(ReplayStart::Time(Timestamp(0))), 20);
     }
 }

@@ -14,7 +14,7 @@ use super::{
     is_read, plain,
     which::{Which, page},
 };
-use crate::dead_letters::Shown;
+use crate::dead_letters::LetterView;
 
 /// List dead letters, by their places in the topic: in each partition the oldest first
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ impl List {
             let written = match self.json {
                 true => lines(&letters),
                 false => {
-                    let shown: Result<Vec<Shown>, _> = serde_json::from_str(&text);
+                    let shown: Result<Vec<LetterView>, _> = serde_json::from_str(&text);
                     table(&shown.with_context(|| client.foreign())?, listed == 0)
                 }
             };
@@ -98,7 +98,7 @@ fn lines(letters: &[&RawValue]) -> io::Result<()> {
         .try_for_each(|letter| writeln!(out, "{letter}"))
 }
 
-fn table(letters: &[Shown], with_titles: bool) -> io::Result<()> {
+fn table(letters: &[LetterView], with_titles: bool) -> io::Result<()> {
     let titles = with_titles.then(|| TITLES.map(str::to_owned));
     let rows: Vec<_> = titles
         .into_iter()
@@ -121,7 +121,7 @@ fn table(letters: &[Shown], with_titles: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn row(letter: &Shown) -> [String; TITLES.len()] {
+fn row(letter: &LetterView) -> [String; TITLES.len()] {
     let at = letter.position.to_string();
     let redriven = letter.redriven.to_string();
     let dash = || "-".to_owned();

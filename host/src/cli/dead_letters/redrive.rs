@@ -15,7 +15,7 @@ use super::{
     is_read, plain,
     which::{Which, page},
 };
-use crate::dead_letters::{Answer, Status, Told};
+use crate::dead_letters::{LetterReport, RedriveOutcome, RedriveReport};
 
 /// Send dead letters through again: their records go back to the partitions that they are from
 ///
@@ -72,7 +72,8 @@ impl Redrive {
         let mut is_heard = true;
         loop {
             let query = page(&base, left, after.as_deref());
-            let answer: Answer<Box<RawValue>> = client.post("/dead-letters/redrive", &query)?;
+            let answer: RedriveReport<Box<RawValue>> =
+                client.post("/dead-letters/redrive", &query)?;
             counts.redriven += answer.redriven;
             counts.skipped += answer.skipped;
             counts.failed += answer.failed;
@@ -104,17 +105,20 @@ impl Redrive {
                 writeln!(out, "{letter}")?;
                 continue;
             }
-            let Told { letter, status } = serde_json::from_str::<Told<Problem>>(letter.get())?;
-            match status {
-                Status::Redriven { to } => writeln!(out, "{letter} redriven to {to}")?,
-                Status::WouldBeRedriven { to_partition } => {
+            let LetterReport { letter, outcome } =
+                serde_json::from_str::<LetterReport<Problem>>(letter.get())?;
+            match outcome {
+                RedriveOutcome::Redriven { to } => writeln!(out, "{letter} redriven to {to}")?,
+                RedriveOutcome::WouldBeRedriven { to_partition } => {
                     writeln!(
                         out,
                         "{letter} would be redriven to partition {to_partition}"
                     )?;
                 }
-                Status::Skipped { why } => writeln!(out, "{letter} skipped: {}", plain(&why))?,
-                Status::Failed { problem } => {
+                RedriveOutcome::Skipped { why } => {
+                    writeln!(out, "{letter} skipped: {}", plain(&why))?
+                }
+                RedriveOutcome::Failed { problem } => {
                     writeln!(out, "{letter} failed: {}", problem.detail)?;
                 }
             }

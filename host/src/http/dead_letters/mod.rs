@@ -1,6 +1,5 @@
-//! `/dead-letters`: what is there, and sending it through again.
+//! `GET /dead-letters` lists dead letters; `POST /dead-letters/redrive` produces their records again.
 
-mod answer;
 mod selection;
 
 use axum::{
@@ -12,12 +11,9 @@ use axum::{
     routing::{get, post},
 };
 
-use self::{
-    answer::answer,
-    selection::{Asked, Purpose},
-};
+use self::selection::{Purpose, Selection};
 use super::{origin::refuse_other_sites, problem::Problem};
-use crate::dead_letters::{DeadLetters, Shown};
+use crate::dead_letters::{DeadLetters, LetterView};
 
 pub(super) fn routes(dead_letters: DeadLetters) -> Router {
     Router::new()
@@ -32,17 +28,19 @@ async fn list(
     State(dead_letters): State<DeadLetters>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(query.as_deref(), Purpose::List)?;
-    let page = dead_letters.page(asked.choice).await?;
+    let selection = Selection::parse(query.as_deref(), Purpose::List)?;
+    let page = dead_letters.page(selection.query).await?;
     let each = page.positions.iter().zip(page.records.iter());
     let letters: Vec<_> = each
-        .map(|(&position, record)| Shown::new(position, record))
+        .map(|(&position, record)| LetterView::new(position, record))
         .collect();
     let next = page.next.to_string();
     let mut headers = HeaderMap::new();
-    let ascii = |text: &str| HeaderValue::from_str(text).expect("digits and percent-encoding");
+    let ascii = |text: &str| {
+        HeaderValue::from_str(text).expect("digits and percent-encoded text are valid in headers")
+    };
     if page.more {
-        let query = asked.parameters.with("after", &next);
+        let query = selection.parameters.with("after", &next);
         let link = format!("</dead-letters?{query}>; rel=\"next\"");
         headers.insert(header::LINK, ascii(&link));
     }
@@ -55,24 +53,28 @@ async fn redrive(
     State(dead_letters): State<DeadLetters>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(query.as_deref(), Purpose::Redrive)?;
-    let dry_run = asked.parameters.switch("dry_run")?;
-    // What has begun is finished, whether or not the client is still there.
-    let redriven = tokio::spawn(async move { dead_letters.redrive(asked.choice, dry_run).await });
-    let redriven = redriven.await;
-    let (accounts, page) =
-        redriven.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let answer = answer(dry_run, accounts, &page);
+    let selection = Selection::parse(query.as_deref(), Purpose::Redrive)?;
+    let dry_run = selection.parameters.switch("dry_run")?;
+    // In a task of its own, so that it is completed even if the client disconnects.
+    let redrive = tokio::spawn(async move { dead_letters.redrive(selection.query, dry_run).await });
+    let report = redrive
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let report = report.map_problems(|error| {
+        let problem = Problem::from(error);
+        problem.log();
+        problem
+    });
     tracing::info!(
         dry_run,
-        redriven = answer.redriven,
-        skipped = answer.skipped,
-        failed = answer.failed,
-        "dead letters sent through again"
+        redriven = report.redriven,
+        skipped = report.skipped,
+        failed = report.failed,
+        "redrove dead letters"
     );
-    let status = match answer.failed {
+    let status = match report.failed {
         0 => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Ok((status, Json(answer)).into_response())
+    Ok((status, Json(report)).into_response())
 }

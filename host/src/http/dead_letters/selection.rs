@@ -1,19 +1,19 @@
-//! Which letters a request means.
+//! The selection of dead letters in the query of a request.
 
 use super::super::{
     problem::Problem,
     query::{Parameters, refused},
 };
 use crate::{
-    dead_letters::{Choice, Cursor, Filter, Positions, Which},
+    dead_letters::{LetterCursor, LetterFilter, LetterQuery, LetterSelection, RecordPositions},
     event::{Offset, Partition},
 };
 
-/// Letters of one page, unless the request says otherwise, and the most that it may say.
+/// Default and maximum number of letters that a request lists. A redrive has the maximum as its default.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
-/// What describes letters.
+/// Parameters that filter letters.
 const FILTERS: [&str; 9] = [
     "handler",
     "class",
@@ -26,22 +26,22 @@ const FILTERS: [&str; 9] = [
     "id",
 ];
 
-/// What the letters are wanted for.
+/// What the letters are selected for. A redrive of all letters has to be requested explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     List,
     Redrive,
 }
 
-/// A request that was understood.
+/// The parsed query of a request.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub choice: Choice,
-    pub parameters: Parameters,
+pub(super) struct Selection {
+    pub(super) query: LetterQuery,
+    pub(super) parameters: Parameters,
 }
 
-impl Asked {
-    pub(super) fn read(query: Option<&str>, purpose: Purpose) -> Result<Self, Problem> {
+impl Selection {
+    pub(super) fn parse(query: Option<&str>, purpose: Purpose) -> Result<Self, Problem> {
         let (more, limit) = match purpose {
             Purpose::List => (
                 &["positions", "limit", "after", "before"][..],
@@ -55,34 +55,41 @@ impl Asked {
         let known = [&FILTERS[..], more].concat();
         let parameters = Parameters::parse(query, &known)?;
         let given = |name: &&str| parameters.get(name).is_some();
-        let described = FILTERS.iter().find(|name| given(name)).copied();
+        let filter_name = FILTERS.iter().find(|name| given(name)).copied();
         let all = parameters.switch("all")?;
-        let which = match parameters.get("positions").map(str::parse::<Positions>) {
+        let selection = match parameters
+            .get("positions")
+            .map(str::parse::<RecordPositions>)
+        {
             Some(positions) => {
-                if let Some(other) = described.or(all.then_some("all")) {
-                    return Err(refused(format!("{other} does not go with positions")));
+                if let Some(other) = filter_name.or(all.then_some("all")) {
+                    return Err(refused(format!(
+                        "{other} cannot be combined with positions"
+                    )));
                 }
-                Which::At(positions.map_err(|fault| refused(format!("positions: {fault}")))?)
+                LetterSelection::At(
+                    positions.map_err(|error| refused(format!("positions: {error}")))?,
+                )
             }
-            None if purpose == Purpose::Redrive && !all && described.is_none() => {
+            None if purpose == Purpose::Redrive && !all && filter_name.is_none() => {
                 return Err(refused(format!(
-                    "missing: say which letters, by {} or positions; all=true (--all) is all of them",
+                    "missing: select letters by positions or by {}; all=true (--all) selects all of them",
                     FILTERS.join(", ")
                 )));
             }
-            None => Which::Matching(filter(&parameters)?),
+            None => LetterSelection::Matching(filter(&parameters)?),
         };
-        let choice = Choice {
-            which,
+        let query = LetterQuery {
+            selection,
             after: cursor(&parameters, "after")?.unwrap_or_default(),
             before: cursor(&parameters, "before")?,
-            limit: bounded(&parameters)?.unwrap_or(limit),
+            limit: page_limit(&parameters)?.unwrap_or(limit),
         };
-        Ok(Self { choice, parameters })
+        Ok(Self { query, parameters })
     }
 }
 
-fn bounded(parameters: &Parameters) -> Result<Option<usize>, Problem> {
+fn page_limit(parameters: &Parameters) -> Result<Option<usize>, Problem> {
     let what = format!("a number from 1 to {MAX_LIMIT}");
     let limit = parameters.parsed::<usize>("limit", &what)?;
     match limit {
@@ -93,12 +100,12 @@ fn bounded(parameters: &Parameters) -> Result<Option<usize>, Problem> {
     }
 }
 
-fn cursor(parameters: &Parameters, name: &str) -> Result<Option<Cursor>, Problem> {
+fn cursor(parameters: &Parameters, name: &str) -> Result<Option<LetterCursor>, Problem> {
     let cursor = parameters.get(name).map(str::parse).transpose();
-    cursor.map_err(|fault| refused(format!("{name}: {fault}")))
+    cursor.map_err(|error| refused(format!("{name}: {error}")))
 }
 
-fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
+fn filter(parameters: &Parameters) -> Result<LetterFilter, Problem> {
     let text = |name| parameters.get(name).map(str::to_owned);
     let offset = |name| {
         parameters
@@ -106,7 +113,7 @@ fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
             .map(|it| it.map(Offset))
     };
     let partition = parameters.parsed("partition", "the number of a partition")?;
-    Ok(Filter {
+    Ok(LetterFilter {
         handler: text("handler"),
         class: text("class"),
         topic: text("topic"),
@@ -153,7 +160,7 @@ mod tests {
             ("all=yes", false, false),
         ] {
             for (purpose, is_taken) in [(Purpose::List, lists), (Purpose::Redrive, redrives)] {
-                let read = Asked::read(Some(query), purpose);
+                let read = Selection::parse(Some(query), purpose);
                 assert_eq!(read.is_ok(), is_taken, "{query} {purpose:?}: {read:?}");
             }
         }

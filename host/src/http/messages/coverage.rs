@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use super::page::ascii;
 use crate::{
     event::Partitions,
-    peers::{COVERED, Division, Missing},
+    peers::{COVERED, MissingPartitions, Ownership},
 };
 
 /// How many partitions the topic has.
@@ -23,20 +23,20 @@ const LONGEST_REASON: usize = 300;
 pub(super) struct Coverage {
     all: Option<Partitions>,
     covered: Partitions,
-    missing: Vec<Missing>,
+    missing: Vec<MissingPartitions>,
 }
 
 impl Coverage {
     /// That of an answer for which no peer was asked yet.
-    pub(super) fn own(division: &Division) -> Self {
+    pub(super) fn own(ownership: &Ownership) -> Self {
         let mut coverage = Self {
-            all: division.all.clone(),
-            covered: division.ours.clone(),
-            missing: division.missing.clone(),
+            all: ownership.all.clone(),
+            covered: ownership.ours.clone(),
+            missing: ownership.missing.clone(),
         };
-        if !division.restoring.is_empty() {
+        if !ownership.restoring.is_empty() {
             let reason = "the view of them is being restored here; /readyz waits for it";
-            coverage.miss(division.restoring.clone(), reason.to_owned());
+            coverage.miss(ownership.restoring.clone(), reason.to_owned());
         }
         coverage
     }
@@ -49,7 +49,7 @@ impl Coverage {
     /// These are not, or no longer.
     pub(super) fn miss(&mut self, partitions: Partitions, reason: String) {
         self.covered = self.covered.without(&partitions);
-        self.missing.push(Missing { partitions, reason });
+        self.missing.push(MissingPartitions { partitions, reason });
     }
 
     /// Those that are known not to be covered.
@@ -76,7 +76,7 @@ impl Coverage {
             return;
         }
         headers.insert(MISSING, ascii(&self.names()));
-        for Missing { partitions, reason } in &self.missing {
+        for MissingPartitions { partitions, reason } in &self.missing {
             let reason = match partitions.is_empty() {
                 true => reason.clone(),
                 false => format!("{partitions}: {reason}"),
@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn a_partial_answer_names_what_is_missing_and_why() {
-        let mut coverage = Coverage::own(&Division {
+        let mut coverage = Coverage::own(&Ownership {
             all: Some(partitions("0-7")),
             ours: partitions("0-1"),
-            missing: vec![Missing {
+            missing: vec![MissingPartitions {
                 partitions: partitions("7"),
                 reason: "\"é\" is\n in the group".to_owned(),
             }],
-            ..Division::default()
+            ..Ownership::default()
         });
         coverage.cover(&partitions("2-5"));
         coverage.miss(partitions("4-6"), "x".repeat(1_000));
@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn a_whole_answer_says_so_and_one_of_an_unknown_group_too() {
-        let whole = Coverage::own(&Division {
+        let whole = Coverage::own(&Ownership {
             all: Some(partitions("0-3")),
             ours: partitions("0-3"),
-            ..Division::default()
+            ..Ownership::default()
         });
         let expected = [("x-partitions", "4"), ("x-partitions-covered", "0-3")];
         assert_eq!(
@@ -158,12 +158,12 @@ mod tests {
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(whole.remark(), "");
-        let unknown = Coverage::own(&Division {
-            missing: vec![Missing {
+        let unknown = Coverage::own(&Ownership {
+            missing: vec![MissingPartitions {
                 partitions: Partitions::default(),
                 reason: "no broker".to_owned(),
             }],
-            ..Division::default()
+            ..Ownership::default()
         });
         let expected = [
             ("x-missing-reason", "no broker"),

@@ -16,7 +16,7 @@ use super::{coverage::Coverage, listing::Listing, rows::OwnRows};
 use crate::{
     event::Partitions,
     http::Views,
-    peers::{self, Division, Fault, PATIENCE, Peer, PeerUrl, Row, Rows},
+    peers::{self, Ownership, Peer, PeerError, PeerRow, PeerRows, PeerUrl, RowStream, TIMEOUT},
     store::{Cursor, Order, Position, Within},
 };
 
@@ -45,17 +45,17 @@ struct Source {
     /// None for this instance.
     url: Option<PeerUrl>,
     partitions: Partitions,
-    rows: Rows,
+    rows: RowStream,
     /// The next row; None at the end.
-    head: Option<Row>,
+    head: Option<PeerRow>,
 }
 
-/// Asks every peer of the division at the same time, and merges.
-pub(super) async fn gather(views: &Views, listing: &Listing, division: &Division) -> Gathered {
-    let own = listing.filter_within(Within::Except(division.elsewhere.clone()));
-    let asked = division.peers.iter().map(|peer| async move {
+/// Asks every peer at the same time, and merges.
+pub(super) async fn gather(views: &Views, listing: &Listing, ownership: &Ownership) -> Gathered {
+    let own = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
+    let asked = ownership.peers.iter().map(|peer| async move {
         let query = listing.of_peer(&peer.partitions);
-        (peer, views.peers.ask(&peer.url, &query).await)
+        (peer, views.peers.fetch_rows(&peer.url, &query).await)
     });
     let own = OwnRows::find(&views.store, listing, own);
     let (own, answers) = join(own, join_all(asked)).await;
@@ -65,10 +65,10 @@ pub(super) async fn gather(views: &Views, listing: &Listing, division: &Division
         total: own.total,
         end: own.start.clone(),
         more: false,
-        coverage: Coverage::own(division),
+        coverage: Coverage::own(ownership),
     };
     let pieces = own.pieces(views.store.clone(), listing.limit.saturating_add(1));
-    let mut sources = vec![Source::own(peers::rows(pieces), division)];
+    let mut sources = vec![Source::own(peers::rows(pieces), ownership)];
     for (peer, answer) in answers {
         match answer {
             Ok(answer) => sources.push(gathered.begin(peer, answer)),
@@ -81,7 +81,7 @@ pub(super) async fn gather(views: &Views, listing: &Listing, division: &Division
 
 impl Gathered {
     /// Takes what a peer says of its rows.
-    fn begin(&mut self, Peer { url, partitions }: &Peer, answer: peers::Answer) -> Source {
+    fn begin(&mut self, Peer { url, partitions }: &Peer, answer: PeerRows) -> Source {
         let covered = answer.covered.common(partitions);
         self.coverage.cover(&covered);
         let left = partitions.without(&covered);
@@ -130,7 +130,7 @@ impl Gathered {
         }
     }
 
-    fn take(&mut self, row: Row, order: Order) {
+    fn take(&mut self, row: PeerRow, order: Order) {
         let Position { offset, n } = row.position;
         let next = match order {
             Order::Asc => n.saturating_add(1),
@@ -141,7 +141,7 @@ impl Gathered {
     }
 
     /// A source that has more, or nothing; what failed is missing from here on.
-    fn keep(&mut self, source: Result<Source, (Source, Fault)>) -> Option<Source> {
+    fn keep(&mut self, source: Result<Source, (Source, PeerError)>) -> Option<Source> {
         match source {
             Ok(source) => source.head.is_some().then_some(source),
             Err((
@@ -158,7 +158,7 @@ impl Gathered {
         }
     }
 
-    fn miss(&mut self, url: &PeerUrl, partitions: Partitions, fault: &Fault) {
+    fn miss(&mut self, url: &PeerUrl, partitions: Partitions, fault: &PeerError) {
         tracing::debug!(%url, %partitions, %fault, "a peer does not answer for its part");
         self.coverage.miss(partitions, format!("{url} {fault}"));
     }
@@ -166,27 +166,28 @@ impl Gathered {
 
 impl Source {
     fn own(
-        rows: impl Stream<Item = io::Result<Row>> + Send + 'static,
-        division: &Division,
+        rows: impl Stream<Item = io::Result<PeerRow>> + Send + 'static,
+        ownership: &Ownership,
     ) -> Self {
         Self {
             url: None,
-            partitions: division.ours.clone(),
+            partitions: ownership.ours.clone(),
             rows: Box::pin(rows),
             head: None,
         }
     }
 
     /// Goes to the next row.
-    async fn advance(mut self, deadline: Instant) -> Result<Self, (Self, Fault)> {
-        let by = deadline.min(Instant::now() + PATIENCE);
+    async fn advance(mut self, deadline: Instant) -> Result<Self, (Self, PeerError)> {
+        let by = deadline.min(Instant::now() + TIMEOUT);
         let row = timeout_at(by, self.rows.next()).await;
-        let of_others = |row: &Row| self.url.is_some() && !self.partitions.contains(row.partition);
+        let of_others =
+            |row: &PeerRow| self.url.is_some() && !self.partitions.contains(row.partition);
         let fault = match row {
-            Err(_) => Fault::Slow(PATIENCE),
-            Ok(Some(Err(error))) => Fault::Foreign(error.to_string()),
+            Err(_) => PeerError::Timeout(TIMEOUT),
+            Ok(Some(Err(error))) => PeerError::Unexpected(error.to_string()),
             Ok(Some(Ok(row))) if of_others(&row) => {
-                Fault::Foreign(format!("a row of partition {}", row.partition))
+                PeerError::Unexpected(format!("a row of partition {}", row.partition))
             }
             Ok(row) => {
                 self.head = row.and_then(Result::ok);
@@ -223,8 +224,8 @@ mod tests {
     }
 
     /// A row that is its own name.
-    fn row(partition: i32, offset: i64, time: i64) -> Row {
-        Row {
+    fn row(partition: i32, offset: i64, time: i64) -> PeerRow {
+        PeerRow {
             time: Timestamp(time),
             partition: Partition(partition),
             position: Position::before(Offset(offset)),
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    fn source(of: &str, rows: Vec<io::Result<Row>>) -> Source {
+    fn source(of: &str, rows: Vec<io::Result<PeerRow>>) -> Source {
         Source {
             url: Some(format!("http://peer-{of}:80").parse().expect("a URL")),
             partitions: partitions(of),
@@ -244,17 +245,17 @@ mod tests {
     async fn merged(sources: Vec<Source>, query: &str) -> Gathered {
         let parameters = Parameters::parse(Some(query), &Listing::KNOWN).expect("valid");
         let listing = Listing::read(&parameters).expect("valid");
-        let division = Division {
+        let ownership = Ownership {
             all: Some(partitions("0-3")),
             ours: partitions("0-3"),
-            ..Division::default()
+            ..Ownership::default()
         };
         let mut gathered = Gathered {
             values: Vec::new(),
             total: 0,
             end: Cursor::default(),
             more: false,
-            coverage: Coverage::own(&division),
+            coverage: Coverage::own(&ownership),
         };
         gathered.merge(sources, &listing).await;
         gathered
@@ -317,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_never_ends_is_bounded() {
         let empty = (0..).map(|offset| {
-            Ok(Row {
+            Ok(PeerRow {
                 value: Bytes::new(),
                 ..row(0, offset, 1)
             })

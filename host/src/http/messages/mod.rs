@@ -29,7 +29,7 @@ use super::{
     query::Parameters,
 };
 use crate::{
-    peers::Division,
+    peers::Ownership,
     store::{Filter, Order, Progress, Quota, Row, Scan, Store, Within},
 };
 
@@ -43,11 +43,11 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let parameters = Parameters::parse(query.as_deref(), &Listing::KNOWN)?;
     let listing = Listing::read(&parameters)?;
-    let division = views.peers.division().await;
-    let page = if division.peers.is_empty() {
-        own_page(views.store, &listing, &division).await
+    let ownership = views.peers.ownership().await;
+    let page = if ownership.peers.is_empty() {
+        own_page(views.store, &listing, &ownership).await
     } else {
-        gathered_page(&views, &listing, &division).await
+        gathered_page(&views, &listing, &ownership).await
     };
     Ok(page.answer(&parameters, &listing))
 }
@@ -59,14 +59,14 @@ pub(super) async fn newest(
 ) -> Result<Response, Problem> {
     let unreadable = |rejection: PathRejection| Problem::new(NOT_FOUND, rejection.body_text());
     let Path(id) = id.map_err(unreadable)?;
-    let division = views.peers.division().await;
+    let ownership = views.peers.ownership().await;
     let listing = Listing::newest(id.clone());
-    let (value, coverage) = if division.peers.is_empty() {
-        let filter = listing.filter_within(Within::Except(division.elsewhere.clone()));
+    let (value, coverage) = if ownership.peers.is_empty() {
+        let filter = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
         let value = views.store.latest(filter).map(Bytes::from);
-        (value, Coverage::own(&division))
+        (value, Coverage::own(&ownership))
     } else {
-        let mut gathered = gather(&views, &listing, &division).await;
+        let mut gathered = gather(&views, &listing, &ownership).await;
         (gathered.values.pop(), gathered.coverage)
     };
     let mut response = match value {
@@ -84,8 +84,8 @@ pub(super) async fn newest(
 }
 
 /// What this instance has.
-async fn own_page(store: Store, listing: &Listing, division: &Division) -> Page {
-    let filter = listing.filter_within(Within::Except(division.elsewhere.clone()));
+async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Page {
+    let filter = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
     let total = count(&store, &filter).await;
     let mut scan = listing.scan(filter);
 
@@ -113,13 +113,13 @@ async fn own_page(store: Store, listing: &Listing, division: &Division) -> Page 
         total,
         end,
         more: progress == Progress::Enough,
-        coverage: Coverage::own(division),
+        coverage: Coverage::own(ownership),
     }
 }
 
 /// What this instance and its peers have.
-async fn gathered_page(views: &Views, listing: &Listing, division: &Division) -> Page {
-    let gathered = gather(views, listing, division).await;
+async fn gathered_page(views: &Views, listing: &Listing, ownership: &Ownership) -> Page {
+    let gathered = gather(views, listing, ownership).await;
     let mut piece = Piece::first();
     for value in &gathered.values {
         piece.push(value);

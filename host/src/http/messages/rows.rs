@@ -18,7 +18,7 @@ use crate::{
         problem::Problem,
         query::{Parameters, refused},
     },
-    peers::{COVERED, MEDIA_TYPE, Row, START, TOTAL_COUNT},
+    peers::{COVERED, MEDIA_TYPE, PeerRow, START, TOTAL_COUNT},
     store::{Cursor, Filter, Progress, Quota, Scan, Store, Within},
 };
 
@@ -80,7 +80,7 @@ impl OwnRows {
             let (mut scan, values) = left?;
             let (mut piece, bytes) = (Vec::new(), PIECE);
             let mut quota = Quota { values, bytes };
-            let take = |row: crate::store::Row<'_>| Row::write(&row, &mut piece);
+            let take = |row: crate::store::Row<'_>| PeerRow::write(&row, &mut piece);
             let progress = scan_on(&mut scan, &store, &mut quota, take).await;
             let goes_on = progress == Progress::Enough && quota.values > 0;
             let left = goes_on.then_some((scan, quota.values));

@@ -1,124 +1,142 @@
-//! A replay of the whole group: each instance is told to rewind its own part, and what they say is put together.
+//! A replay of the whole group: every instance rewinds the partitions that it owns, and their reports are combined.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::{join, join_all};
+use serde_json::Value;
 
 use super::Group;
 use crate::{
-    peers::{Command, Division, Fault, Peer, PeerUrl},
-    replay::{Error, Fate, MEDIA_TYPE, Rewound, Targets, Told},
+    peers::{Ownership, Peer, PeerCommand, PeerError, PeerUrl},
+    replay::{Error, MEDIA_TYPE, PartitionReport, RewindOutcome, RewindTargets},
 };
 
-/// How long a peer may take: what is under way there is waited for, ten seconds at most, and then it is committed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of a rewind on a peer. The peer waits up to ten seconds for batches in flight, and then commits.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A reason is cut off there: a part of it was written by others.
-const LONGEST_REASON: usize = 300;
+/// Maximum length of a reason, in characters. Part of the text may come from a peer.
+const MAX_REASON: usize = 300;
 
 impl Group {
-    /// Rewinds each partition where it is, everywhere at the same time; what became of each, by number ascending.
+    /// Rewinds every partition on the instance that owns it, on all instances at the same time. Returns one report per
+    /// partition, in ascending order of partitions.
     ///
     /// # Errors
-    /// [`Error::Busy`]; nothing was rewound then.
-    pub(super) async fn rewind(&self, targets: Targets) -> Result<Vec<Rewound>, Error> {
-        let division = self.peers.division().await;
-        // What is no peer's is ours, or our own pipeline knows that it is not.
-        let (mut ours, mut theirs) = (targets, Vec::new());
-        for Peer { url, partitions } in &division.peers {
-            let part = ours.extract_if(.., |partition, _| partitions.contains(*partition));
-            let part: Targets = part.collect();
+    /// [`Error::Busy`], and nothing was rewound.
+    pub(super) async fn rewind(
+        &self,
+        targets: RewindTargets,
+    ) -> Result<Vec<PartitionReport>, Error> {
+        let ownership = self.peers.ownership().await;
+        // Partitions without a known owner are treated as our own: the pipeline knows which ones it really owns.
+        let (mut own, mut requests) = (targets, Vec::new());
+        for Peer { url, partitions } in &ownership.peers {
+            let part = own.extract_if(.., |partition, _| partitions.contains(*partition));
+            let part: RewindTargets = part.collect();
             if !part.is_empty() {
-                theirs.push(self.rewind_at(url, part));
+                requests.push(self.rewind_on_peer(url, part));
             }
         }
-        let ours = self.replays.rewind(ours)?;
-        let (ours, theirs) = join(ours, join_all(theirs)).await;
-        let ours = ours.into_iter().map(|one| explained(one, &division));
-        let mut all: Vec<_> = ours.chain(theirs.into_iter().flatten()).collect();
+        let own = self.replayer.rewind(own)?;
+        let (own, others) = join(own, join_all(requests)).await;
+        let own = own.into_iter().map(|one| with_owner(one, &ownership));
+        let mut all: Vec<_> = own.chain(others.into_iter().flatten()).collect();
         all.sort_by_key(|one| one.partition);
         Ok(all)
     }
 
-    /// Has a peer rewind its part; something is said of each partition of it, and of no other.
-    async fn rewind_at(&self, url: &PeerUrl, part: Targets) -> Vec<Rewound> {
-        let body = serde_json::to_vec(&part).expect("numbers are JSON");
-        let command = Command {
+    /// Has a peer rewind these partitions. Returns exactly one report for each of them.
+    async fn rewind_on_peer(&self, url: &PeerUrl, targets: RewindTargets) -> Vec<PartitionReport> {
+        let body = serde_json::to_vec(&targets).expect("a map of numbers is valid JSON");
+        let command = PeerCommand {
             path: "/peers/replay",
             media_type: MEDIA_TYPE,
             body: body.into(),
-            patience: PATIENCE,
+            timeout: TIMEOUT,
         };
-        let said = self.peers.tell(url, command).await;
-        let said = said.and_then(|report| {
-            serde_json::from_slice(&report)
-                .map_err(|error| Fault::Foreign(format!("no JSON of a replay: {error}")))
+        let response = self.peers.send_command(url, command).await;
+        let reports = response.and_then(|body| {
+            serde_json::from_slice(&body)
+                .map_err(|error| PeerError::Unexpected(format!("malformed replay report: {error}")))
         });
-        if let Err(fault) = &said {
-            tracing::warn!(%url, %fault, "a peer does not say what it rewound");
+        if let Err(error) = &reports {
+            tracing::warn!(%url, %error, "a peer did not report its part of a replay");
         }
-        gathered(url, part, said)
+        checked_reports(url, targets, reports)
     }
 }
 
-/// What is to be told of a peer's part, after what it said.
-fn gathered(url: &PeerUrl, part: Targets, said: Result<Vec<Told>, Fault>) -> Vec<Rewound> {
-    let said = match said {
-        Ok(said) => said,
-        Err(fault) => return Rewound::all(part.into_keys(), &left_undone(url, &fault)),
+/// Returns one report for each target, from the reports that a peer sent.
+fn checked_reports(
+    url: &PeerUrl,
+    targets: RewindTargets,
+    reports: Result<Vec<Value>, PeerError>,
+) -> Vec<PartitionReport> {
+    let reports = match reports {
+        Ok(reports) => reports,
+        Err(error) => return PartitionReport::for_each(targets.into_keys(), &failed(url, &error)),
     };
-    let said = said.into_iter().map(|told| (told.partition, told));
-    let mut said: BTreeMap<_, _> = said.collect();
-    let each = part.into_iter().map(|(partition, to)| {
-        let told = said.remove(&partition);
-        let fate = match told.and_then(|told| told.believed(to)) {
-            Some(Fate::Elsewhere(_)) => {
-                let why = "had it a moment ago, and does not have it now: the group is sharing out anew; try again";
-                Fate::Elsewhere(format!("{url} {why}"))
+    // One malformed report does not spoil the others.
+    let reports = reports
+        .into_iter()
+        .filter_map(|report| serde_json::from_value(report).ok());
+    let mut by_partition: BTreeMap<_, _> = reports
+        .map(|report: PartitionReport| (report.partition, report))
+        .collect();
+    let checked = targets.into_iter().map(|(partition, to)| {
+        let report = by_partition.remove(&partition);
+        let outcome = match report.and_then(|report| report.verified(to)) {
+            Some(RewindOutcome::Elsewhere { .. }) => RewindOutcome::elsewhere(format!(
+                "{url} owned it a moment ago but no longer does: the group is rebalancing; try again"
+            )),
+            Some(RewindOutcome::Failed { why }) => {
+                RewindOutcome::failed(printable(&format!("{url}: {why}")))
             }
-            Some(Fate::Failed(why)) => Fate::Failed(plain(&format!("{url}: {why}"))),
-            Some(fate) => fate,
+            Some(outcome) => outcome,
             None => {
-                let what = format!("it does not say what became of partition {partition}");
-                left_undone(url, &Fault::Foreign(what))
+                let error = format!("no valid report about partition {partition}");
+                failed(url, &PeerError::Unexpected(error))
             }
         };
-        Rewound { partition, fate }
+        PartitionReport::new(partition, outcome)
     });
-    each.collect()
+    checked.collect()
 }
 
-/// Of a partition whose owner did not do it, or did not say so.
-fn left_undone(url: &PeerUrl, fault: &Fault) -> Fate {
-    let why = plain(&format!("{url} has it, and {fault}"));
-    match fault {
-        Fault::Unreachable(_) => Fate::Elsewhere(why),
-        Fault::Foreign(_) => Fate::Failed(why),
-        Fault::Slow(_) | Fault::Broken(_) => {
-            Fate::Failed(format!("{why}; it may be rewound there all the same"))
+/// Returns the outcome for a partition whose owner did not rewind it, or did not confirm that it did.
+fn failed(url: &PeerUrl, error: &PeerError) -> RewindOutcome {
+    let why = printable(&format!("{url} owns it and {error}"));
+    match error {
+        PeerError::Unreachable(_) => RewindOutcome::elsewhere(why),
+        PeerError::Unexpected(_) => RewindOutcome::failed(why),
+        PeerError::Timeout(_) | PeerError::Interrupted(_) => {
+            RewindOutcome::failed(format!("{why}; it may have been rewound nevertheless"))
         }
     }
 }
 
-/// Where this instance does not have it, says who does, as far as that is known.
-fn explained(rewound: Rewound, division: &Division) -> Rewound {
-    let Rewound { partition, fate } = rewound;
-    let missing = division.missing.iter();
-    let mut reasons = missing.filter(|missing| {
-        // Without any it is about all that are not ours.
-        missing.partitions.is_empty() || missing.partitions.contains(partition)
-    });
-    let fate = match (fate, reasons.next()) {
-        (Fate::Elsewhere(_), Some(missing)) => Fate::Elsewhere(plain(&missing.reason)),
-        (fate, _) => fate,
+/// Names the owner of a partition that this instance does not own, as far as it is known.
+fn with_owner(report: PartitionReport, ownership: &Ownership) -> PartitionReport {
+    let RewindOutcome::Elsewhere { .. } = report.outcome else {
+        return report;
     };
-    Rewound { partition, fate }
+    let missing = ownership.missing.iter().find(|missing| {
+        // An entry without partitions applies to all that this instance does not own.
+        missing.partitions.is_empty() || missing.partitions.contains(report.partition)
+    });
+    match missing {
+        None => report,
+        Some(missing) => PartitionReport {
+            outcome: RewindOutcome::elsewhere(printable(&missing.reason)),
+            ..report
+        },
+    }
 }
 
-/// A text that others had a part in, as it may be shown in a terminal.
-fn plain(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().take(LONGEST_REASON).map(plain).collect()
+/// Shortens a text that a peer contributed to, and makes it safe to print on a terminal.
+fn printable(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().take(MAX_REASON).map(printable).collect()
 }
 
 #[cfg(test)]
@@ -126,47 +144,58 @@ mod tests {
     use super::*;
     use crate::{
         event::{Offset, Partition, Partitions},
-        peers::Missing,
+        peers::MissingPartitions,
     };
 
-    fn part() -> Targets {
-        [(Partition(1), Offset(7)), (Partition(4), Offset(0))].into()
+    /// The outcomes of partitions 1 and 4, which were to be rewound to offsets 7 and 0.
+    fn outcomes(response: Result<&str, PeerError>) -> [RewindOutcome; 2] {
+        let url = "http://b:1".parse().expect("a URL");
+        let reports = response.map(|json| serde_json::from_str(json).expect(json));
+        let targets = [(Partition(1), Offset(7)), (Partition(4), Offset(0))].into();
+        let [first, second] = <[_; 2]>::try_from(checked_reports(&url, targets, reports))
+            .expect("one report per partition");
+        assert_eq!(
+            [first.partition, second.partition],
+            [Partition(1), Partition(4)]
+        );
+        [first.outcome, second.outcome]
     }
 
-    /// What is told of the part of partitions 1 and 4, a text for each.
-    fn told(said: Result<&str, Fault>) -> Vec<String> {
-        let url = "http://b:1".parse().expect("a URL");
-        let said = said.map(|json| serde_json::from_str(json).expect(json));
-        let each = gathered(&url, part(), said).into_iter();
-        each.map(|one| format!("{} {:?}", one.partition, one.fate))
-            .collect()
+    fn rewound(from: i64, to: i64) -> RewindOutcome {
+        let (from, to) = (Offset(from), Offset(to));
+        RewindOutcome::Rewound { from, to }
     }
 
     #[test]
     fn a_peer_is_believed_of_its_part_alone() {
-        let said = r#"[
+        let reports = r#"[
             {"partition":4,"status":"failed","records":0,"why":"at\u001b[31m work"},
             {"partition":0,"status":"rewound","from":9,"to":0,"records":9},
             {"partition":1,"status":"rewound","from":9,"to":7,"records":2000}
         ]"#;
-        assert_eq!(
-            told(Ok(said)),
-            [
-                "1 Rewound(Offset(9), Offset(7))",
-                r#"4 Failed("http://b:1: at?[31m work")"#,
-            ]
-        );
+        let expected = [
+            rewound(9, 7),
+            RewindOutcome::failed("http://b:1: at?[31m work"),
+        ];
+        assert_eq!(outcomes(Ok(reports)), expected);
+        let report = PartitionReport::new(Partition(1), rewound(9, 7));
+        assert_eq!(report.records, 2, "the peer's own number is ignored");
     }
 
     #[test]
     fn what_it_does_not_say_or_says_otherwise_has_failed() {
-        let said = r#"[{"partition":1,"status":"rewound","from":9,"to":0,"records":9}]"#;
-        for (line, partition) in told(Ok(said)).iter().zip([1, 4]) {
-            let named = format!("what became of partition {partition}");
-            assert!(line.starts_with(&format!("{partition} Failed(")), "{line}");
+        let reports = r#"[
+            {"partition":1,"status":"rewound","from":9,"to":0,"records":9},
+            {"partition":4,"status":"invented"}
+        ]"#;
+        for (outcome, partition) in outcomes(Ok(reports)).into_iter().zip([1, 4]) {
+            let RewindOutcome::Failed { why } = outcome else {
+                panic!("{outcome:?}");
+            };
+            let expected = format!("no valid report about partition {partition}");
             assert!(
-                line.contains("http://b:1 has it") && line.contains(&named),
-                "{line}"
+                why.contains("http://b:1 owns it") && why.contains(&expected),
+                "{why}"
             );
         }
     }
@@ -175,75 +204,60 @@ mod tests {
     fn one_that_lost_it_cannot_be_reached_or_does_not_say_is_named() {
         let lost = r#"[{"partition":1,"status":"elsewhere","records":0,"why":"not mine"},
                        {"partition":4,"status":"unchanged","from":0,"to":0,"records":0}]"#;
-        let lost = told(Ok(lost));
+        let [lost, unchanged] = outcomes(Ok(lost));
         assert!(
-            lost[0].starts_with(r#"1 Elsewhere("http://b:1 had it"#),
+            matches!(&lost, RewindOutcome::Elsewhere { why } if why.starts_with("http://b:1 owned it")),
             "{lost:?}"
         );
-        assert_eq!(lost[1], "4 Unchanged(Offset(0))");
-        let maybe = "it may be rewound there all the same";
-        for (fault, fate, says, unsure) in [
-            (
-                Fault::Unreachable("refused".to_owned()),
-                "Elsewhere",
-                "cannot be reached: refused",
-                false,
-            ),
-            (
-                Fault::Foreign("status 404".to_owned()),
-                "Failed",
-                "status 404",
-                false,
-            ),
-            (
-                Fault::Slow(PATIENCE),
-                "Failed",
-                "does not answer within 20s",
-                true,
-            ),
-            (
-                Fault::Broken("reset".to_owned()),
-                "Failed",
-                "breaks off: reset",
-                true,
-            ),
-        ] {
-            for line in told(Err(fault)) {
-                assert!(
-                    line.contains(&format!("{fate}(\"http://b:1 has it, and ")),
-                    "{line}"
-                );
-                assert!(
-                    line.contains(says) && line.contains(maybe) == unsure,
-                    "{line}"
-                );
+        assert_eq!(unchanged, RewindOutcome::unchanged(Offset(0)));
+        let unreachable = || PeerError::Unreachable("refused".to_owned());
+        for outcome in outcomes(Err(unreachable())) {
+            let why = format!("http://b:1 owns it and {}", unreachable());
+            assert_eq!(outcome, RewindOutcome::elsewhere(why));
+        }
+        let maybe = "; it may have been rewound nevertheless";
+        for (error, note) in [
+            (|| PeerError::Unexpected("status 404".to_owned()), ""),
+            (|| PeerError::Timeout(TIMEOUT), maybe),
+            (|| PeerError::Interrupted("reset".to_owned()), maybe),
+        ] as [(fn() -> PeerError, &str); 3]
+        {
+            for outcome in outcomes(Err(error())) {
+                let why = format!("http://b:1 owns it and {}{note}", error());
+                assert_eq!(outcome, RewindOutcome::failed(why));
             }
         }
     }
 
     #[test]
     fn what_nobody_can_be_told_to_do_says_who_has_it() {
-        let fate_of = |fate: Fate, missing: &[(&str, &str)]| {
-            let missing = missing.iter().map(|(partitions, reason)| Missing {
-                partitions: partitions.parse().expect("partitions"),
-                reason: (*reason).to_owned(),
-            });
-            let division = Division {
+        let outcome_of = |outcome: RewindOutcome, missing: &[(&str, &str)]| {
+            let missing = missing
+                .iter()
+                .map(|(partitions, reason)| MissingPartitions {
+                    partitions: partitions.parse().expect("partitions"),
+                    reason: (*reason).to_owned(),
+                });
+            let ownership = Ownership {
                 ours: Partitions::below(1),
                 missing: missing.collect(),
-                ..Division::default()
+                ..Ownership::default()
             };
-            let partition = Partition(3);
-            explained(Rewound { partition, fate }, &division).fate
+            with_owner(PartitionReport::new(Partition(3), outcome), &ownership).outcome
         };
-        let elsewhere = |why: &str| Fate::Elsewhere(why.to_owned());
+        let elsewhere = RewindOutcome::elsewhere;
         let missing = [("2", "nobody"), ("3-4", "a \u{7}stranger")];
-        assert_eq!(fate_of(elsewhere("?"), &missing), elsewhere("a ?stranger"));
-        assert_eq!(fate_of(elsewhere("mine"), &missing[..1]), elsewhere("mine"));
+        assert_eq!(
+            outcome_of(elsewhere("?"), &missing),
+            elsewhere("a ?stranger")
+        );
+        assert_eq!(
+            outcome_of(elsewhere("mine"), &missing[..1]),
+            elsewhere("mine")
+        );
         let unknown = [("-", "no broker")];
-        assert_eq!(fate_of(elsewhere("?"), &unknown), elsewhere("no broker"));
-        // It is ours by now.
-        let rewound = Fate::Rewound(Offset(9), Offset(0));
-        assert_eq!(fate_of(rewound.clone(), &missing), rewound);
+        assert_eq!(outcome_of(elsewhere("?"), &unknown), elsewhere("no broker"));
+        // This instance owns it by now.
+        assert_eq!(outcome_of(rewound(9, 0), &missing), rewound(9, 0));
     }
 }

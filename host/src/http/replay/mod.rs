@@ -1,4 +1,4 @@
-//! `POST /replay`: handling again what was handled, in the whole group; and `POST /peers/replay`, its part here.
+//! `POST /replay` rewinds the whole group; `POST /peers/replay` rewinds the partitions of this instance.
 
 mod group;
 mod peer;
@@ -20,22 +20,22 @@ use super::{
 use crate::{
     event::Partition,
     peers::Peers,
-    replay::{Answer, Error, Replays, Start},
+    replay::{Error, ReplayReport, ReplayStart, Replayer},
 };
 
-/// What rewinds, here and elsewhere.
+/// This instance and its peers, which rewind the partitions that they own.
 #[derive(Clone)]
 struct Group {
-    replays: Replays,
+    replayer: Replayer,
     peers: Peers,
 }
 
-pub(super) fn routes(replays: Replays, peers: Peers) -> Router {
+pub(super) fn routes(replayer: Replayer, peers: Peers) -> Router {
     Router::new()
         .route("/replay", post(replay))
         .route("/peers/replay", post(peer::replay))
         .layer(middleware::from_fn(refuse_other_sites))
-        .with_state(Group { replays, peers })
+        .with_state(Group { replayer, peers })
 }
 
 /// See [`super`].
@@ -44,24 +44,26 @@ async fn replay(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::parse(query.as_deref(), &["from", "partition", "dry_run"])?;
-    let start = parameters.get("from").map(str::parse::<Start>);
+    let start = parameters.get("from").map(str::parse::<ReplayStart>);
     let start = start.ok_or_else(|| {
-        refused("from is missing: earliest, an offset, or a time as RFC 3339".to_owned())
+        refused(
+            "from is missing; give earliest, an offset, or a time in RFC 3339 format".to_owned(),
+        )
     })?;
-    let start = start.map_err(|fault| refused(format!("from: {fault}")))?;
+    let start = start.map_err(|error| refused(format!("from: {error}")))?;
     let partition = parameters.parsed("partition", "the number of a partition")?;
     let dry_run = parameters.switch("dry_run")?;
-    let plan = group.replays.plan(start, partition.map(Partition)).await?;
-    let rewound = match dry_run {
-        true => plan.rehearsed(),
+    let plan = group.replayer.plan(start, partition.map(Partition)).await?;
+    let reports = match dry_run {
+        true => plan.dry_run(),
         false => group.rewind(plan.targets()).await?,
     };
-    let answer = Answer::new(dry_run, rewound);
-    let status = match answer.partial {
+    let report = ReplayReport::new(dry_run, reports);
+    let status = match report.partial {
         false => StatusCode::OK,
         true => StatusCode::CONFLICT,
     };
-    Ok((status, Json(answer)).into_response())
+    Ok((status, Json(report)).into_response())
 }
 
 impl From<Error> for Problem {

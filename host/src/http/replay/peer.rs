@@ -1,4 +1,4 @@
-//! `POST /peers/replay`: what another instance was asked for, as far as it is about this one.
+//! `POST /peers/replay`: another instance asks this one to rewind the partitions that it owns.
 
 use axum::{
     Json,
@@ -14,14 +14,14 @@ use crate::{
         body::accept,
         problem::{self, Problem},
     },
-    replay::{Fate, MEDIA_TYPE, Rewound, Targets, Told},
+    replay::{MEDIA_TYPE, PartitionReport, RewindOutcome, RewindTargets},
 };
 
-/// See [`crate::http`]. Nobody else is told, so that no replay goes round.
+/// See [`crate::http`]. The request is never forwarded, so that a replay cannot circulate among the instances.
 pub(super) async fn replay(
-    State(Group { replays, .. }): State<Group>,
+    State(Group { replayer, .. }): State<Group>,
     headers: HeaderMap,
-    targets: Result<Json<Targets>, JsonRejection>,
+    targets: Result<Json<RewindTargets>, JsonRejection>,
 ) -> Result<Response, Problem> {
     accept(&headers, &[MEDIA_TYPE])?;
     let Json(targets) = targets.map_err(unreadable)?;
@@ -30,14 +30,15 @@ pub(super) async fn replay(
         return Err(Problem::new(problem::UNREADABLE_BODY, detail));
     }
     let partitions: Vec<_> = targets.keys().copied().collect();
-    let rewound = match replays.rewind(targets) {
-        Ok(rewound) => rewound.await,
-        // Whoever asks is to say so of each, as of any other that stays where it stands.
-        Err(busy) => Rewound::all(partitions, &Fate::Failed(busy.to_string())),
+    let reports = match replayer.rewind(targets) {
+        Ok(reports) => reports.await,
+        // The peer expects a report about each partition, as for any other failure.
+        Err(busy) => {
+            PartitionReport::for_each(partitions, &RewindOutcome::failed(busy.to_string()))
+        }
     };
-    let told: Vec<_> = rewound.into_iter().map(Told::from).collect();
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
-    Ok(([(header::CONTENT_TYPE, media_type)], Json(told)).into_response())
+    Ok(([(header::CONTENT_TYPE, media_type)], Json(reports)).into_response())
 }
 
 fn unreadable(rejection: JsonRejection) -> Problem {

@@ -69,7 +69,7 @@ fn one_that_does_not_answer_in_time_is_named_and_not_waited_for() {
     let newest_first = get(&group.daemons[0], "/messages?order=desc");
     slow.signal("CONT");
     partial.assert_partial();
-    let reason = format!("{} does not answer within 2s", slow.url(""));
+    let reason = format!("{} did not respond within 2s", slow.url(""));
     assert!(partial.reasons().contains(&reason), "{}", partial.reasons());
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!((1..140).contains(&partial.total()));

@@ -50,11 +50,11 @@ fn a_member_that_is_no_daemon_is_named_with_what_it_has(broker: Broker) {
         // Ends the thread too if what follows fails.
         let _over = Over(&gone);
         for daemon in &group.daemons {
-            let named = "\"http://user:secret@127.0.0.1:1\" is in the group and gives no URL";
+            let named = "the group member \"http://user:secret@127.0.0.1:1\" does not advertise a URL";
             let answer = eventually("the stranger to be named", || {
                 let answer = get(daemon, "/messages");
                 let missing = answer.header("x-partitions-missing")?;
-                let all_said = format!("{missing}: {named} to be asked at") == answer.reasons();
+                let all_said = format!("{missing}: {named}") == answer.reasons();
                 all_said.then_some(answer)
             });
             answer.assert_partial();
@@ -84,7 +84,7 @@ fn in_a_group_of_kip_848_each_answers_for_its_own_part_and_says_so() {
     for daemon in &group.daemons {
         eventually("a part each", || {
             let answer = get(daemon, "/messages");
-            let nobody = "nobody that the group tells of has them now";
+            let nobody = "no member of the group currently owns these partitions";
             (answer.reasons().contains(nobody)).then(|| answer.assert_partial())
         });
     }

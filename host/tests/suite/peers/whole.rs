@@ -91,7 +91,7 @@ fn one_that_listens_on_every_address_is_asked_at_the_url_that_it_advertises() {
     let hidden = hidden.start();
     eventually("what has no URL to be named", || {
         let answer = get(&group.daemons[0], "/messages");
-        let named = "\"eventos\" is in the group and gives no URL to be asked at";
+        let named = "the group member \"eventos\" does not advertise a URL";
         answer
             .reasons()
             .contains(named)

@@ -56,7 +56,7 @@ fn after_a_kill_the_rest_is_rewound_and_the_killed_one_named(broker: Broker) {
     let (status, answer) = ask(&group.daemons[0], "/replay?from=8");
     assert_eq!(status, 409, "{answer}");
     assert_eq!(answer["partial"], true);
-    let reason = format!("{url} has it, and cannot be reached: ");
+    let reason = format!("{url} owns it and cannot be reached: ");
     let lost = left(&answer);
     assert!((1..=2).contains(&lost.len()), "{answer}");
     for (status, why) in &lost {
@@ -107,7 +107,7 @@ fn one_that_does_not_answer_in_time_is_named_and_nothing_is_lost() {
     slow.signal("CONT");
     assert_eq!(status, 409, "{answer}");
     let reason = format!(
-        "{} has it, and does not answer within 20s; it may be rewound there all the same",
+        "{} owns it and did not respond within 20s; it may have been rewound nevertheless",
         slow.url("")
     );
     assert_eq!(left(&answer), [("failed", reason.as_str()); 2]);
@@ -135,7 +135,7 @@ fn a_stranger_in_the_group_is_named_with_kafka() {
 fn a_stranger_in_the_group_is_named(broker: Broker) {
     let group = Group::filled(broker, 1, &[], 40);
     let stranger = "http://user:secret@127.0.0.1:1";
-    let named = format!("{stranger:?} is in the group and gives no URL to be asked at");
+    let named = format!("the group member {stranger:?} does not advertise a URL");
     with_a_member(&group, stranger, || {
         eventually("the stranger to be named", || {
             let (status, answer) = ask(&group.daemons[0], "/replay?from=4000");
@@ -153,7 +153,7 @@ fn in_a_group_of_kip_848_each_rewinds_its_own_part_and_says_so() {
     let group = Group::starting(Broker::Kafka, 2, &protocol);
     fill(&group.setup, &group.daemons[0], 0..40);
     group.wait_for_committed();
-    let reason = ("elsewhere", "nobody that the group tells of has them now");
+    let reason = ("elsewhere", "no member of the group currently owns these partitions");
     for daemon in &group.daemons {
         let answer = eventually("a part each", || {
             let (status, answer) = ask(daemon, "/replay?from=8");
@@ -175,7 +175,7 @@ fn a_member_of_another_version_is_named() {
     let (requests, gone) = (Mutex::default(), AtomicBool::new(false));
     let url = format!("http://{address}");
     let named = format!(
-        "{url} has it, and answers otherwise than an instance of this version: status 404 Not Found"
+        "{url} owns it and sent an unexpected response; it may run another version or another program: status 404 Not Found"
     );
     thread::scope(|scope| {
         scope.spawn(|| refuse_all(&listener, &requests, &gone));

@@ -223,7 +223,7 @@ async fn connect(
 ) -> Result<Option<Output>> {
     kafka::wait_for_broker(cluster).await?;
     // Not ready for a broker that the producer has yet to find again.
-    state.producer.tell_connected();
+    state.producer.report_connection();
     let mut topics = vec![
         config.kafka.topic.as_str(),
         config.delivery.dead_letter_topic.as_str(),

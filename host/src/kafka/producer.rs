@@ -1,9 +1,9 @@
-//! Producing, with the broker's acknowledgement as the answer.
+//! Producing records. The result of each is the acknowledgement of the broker.
 
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering::Relaxed},
     },
     task::{self, Poll},
@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext, Statistics,
     config::RDKafkaLogLevel,
@@ -22,56 +24,60 @@ use rdkafka::{
 use super::{Cluster, Error, client::log, permissions::Permission};
 use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
 
-/// Idempotent, so that a retried request is not stored twice; all in-sync replicas acknowledge.
-/// The partitioner is that of Kafka's own clients, so that a key lands where theirs put it.
-pub(super) const OURS: &[(&str, &str)] = &[
+/// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the partitioner
+/// of Kafka's own clients, so that a key gets the same partition from all of them.
+pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("partitioner", "murmur2_random"),
     ("message.timeout.ms", "15000"),
-    // The broker and the topic say how large a record may be.
+    // The broker and the topic limit the size of a record.
     ("message.max.bytes", "1000000000"),
     ("linger.ms", "1"),
     ("statistics.interval.ms", "1000"),
 ];
 
-/// For so long, records without a key go to one partition: they then fill few, large batches
-/// (what librdkafka calls sticky partitioning, with its default of 10 ms).
+/// Time during which all records without a key go to the same partition, so that they fill few large batches. librdkafka
+/// calls this sticky partitioning, with the same default.
 const STICKY_MS: i64 = 10;
+
+/// Minimum age at which a client that has failed is replaced.
+const MIN_CLIENT_AGE: Duration = Duration::from_secs(5);
 
 /// Produces to any topic. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Producer {
-    client: Arc<Renewable>,
+    client: Arc<RenewableClient>,
     topic: Arc<str>,
-    /// 0 until it is known.
+    /// Number of partitions of the topic of Eventos, or 0 until it is known.
     partitions: Arc<AtomicI32>,
-    /// The stamp of the last record.
+    /// Timestamp of the last record.
     clock: Arc<AtomicI64>,
     connection: Arc<Connection>,
 }
 
 impl Producer {
-    /// A producer whose [`Producer::enqueue`] goes to `config.topic`. It connects when it can;
-    /// `connected` is told when the last broker is lost, and when one is back.
+    /// Makes a producer whose [`Producer::enqueue`] produces to the topic of Eventos. It connects in the background.
+    /// `on_connection` is called with `false` when the connection to the last broker is lost, and with `true` when one is
+    /// back.
     ///
     /// # Errors
     /// [`Error::Properties`].
     pub fn new(
         cluster: &Cluster,
-        connected: impl Fn(bool) + Send + 'static,
+        on_connection: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
-        Self::with(&cluster.properties(OURS), cluster, connected)
+        Self::with(&cluster.properties(DEFAULTS), cluster, on_connection)
     }
 
-    /// A producer that gives no record up: what the broker does not acknowledge stays on its way, and what was enqueued
-    /// after it stays behind it, however long the broker is gone.
+    /// Makes a producer that retries a record until the broker acknowledges it, however long that takes. Later records
+    /// stay behind it.
     ///
     /// # Errors
     /// [`Error::Properties`].
     pub fn patient(cluster: &Cluster) -> Result<Self, Error> {
-        let mut properties = cluster.properties(OURS);
-        // 0 is for ever. It wins over the user's own, which is for those who wait for an answer.
+        let mut properties = cluster.properties(DEFAULTS);
+        // 0 disables the timeout. This overrides [kafka.properties], where the timeout is set for HTTP requests.
         properties.set("message.timeout.ms", "0");
         Self::with(&properties, cluster, |_| {})
     }
@@ -79,17 +85,17 @@ impl Producer {
     pub(super) fn with(
         properties: &ClientConfig,
         cluster: &Cluster,
-        connected: impl Fn(bool) + Send + 'static,
+        on_connection: impl Fn(bool) + Send + 'static,
     ) -> Result<Self, Error> {
-        let connection = Arc::new(Connection::new(connected));
+        let connection = Arc::new(Connection::new(on_connection));
         let topic: Arc<str> = cluster.config().topic.as_str().into();
         let partitions = Arc::default();
-        let context = Context {
+        let context = ProducerContext {
             connection: Arc::clone(&connection),
             topic: Arc::clone(&topic),
             partitions: Arc::clone(&partitions),
         };
-        let client = Renewable::new(properties, context).map_err(Error::Properties)?;
+        let client = RenewableClient::new(properties, context).map_err(Error::Properties)?;
         Ok(Self {
             client: Arc::new(client),
             topic,
@@ -99,57 +105,56 @@ impl Producer {
         })
     }
 
-    /// The topic of Eventos.
+    /// Returns the topic of Eventos.
     #[must_use]
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
     }
 
-    /// Says how many partitions the topic of Eventos has. Until then librdkafka chooses those of
-    /// records without a key.
+    /// Sets the number of partitions of the topic of Eventos. Until then, librdkafka chooses the partitions of records
+    /// without a key.
     pub fn set_partitions(&self, partitions: i32) {
         self.partitions.store(partitions, Relaxed);
     }
 
-    /// Tells `connected`, as [`Producer::new`] got it, how it is now: another client has reached a
-    /// broker, and this one has too unless it said that it lost the last one.
-    pub fn tell_connected(&self) {
-        self.connection.tell();
+    /// Calls `on_connection` of [`Producer::new`] with the current state. It is called when another client has reached a
+    /// broker: this one counts as connected, too, unless it has reported the loss of its last broker.
+    pub fn report_connection(&self) {
+        self.connection.report();
     }
 
-    /// Puts a record for the topic of Eventos on its way.
+    /// Enqueues a record for the topic of Eventos.
     ///
-    /// Records without a key that one caller enqueues keep their order when they are read back
-    /// by timestamp, even across partitions: the clock that stamps them never goes back, and all
-    /// records of one stamp go to one partition, which keeps the order of the calls.
+    /// Records without a key that one caller enqueues keep their order when they are read back by timestamp, even
+    /// across partitions: their timestamps never decrease, and all records with the same timestamp go to the same partition, which
+    /// keeps the order of the calls.
     ///
     /// # Errors
-    /// [`ProduceError`] at once, if it could not even be queued.
+    /// [`ProduceError`], if the record cannot be enqueued.
     pub fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Delivery, ProduceError> {
         if self.connection.is_down() {
             let reason = "no broker is connected".to_owned();
             return Err(ProduceError::Unavailable(reason));
         }
         let now = Timestamp::now().0;
-        let stamp = self.clock.fetch_max(now, Relaxed).max(now);
+        let timestamp = self.clock.fetch_max(now, Relaxed).max(now);
         let mut record = FutureRecord::to(&self.topic);
         record.key = key;
         record.payload = Some(value);
-        record.timestamp = Some(stamp);
+        record.timestamp = Some(timestamp);
         let partitions = self.partitions.load(Relaxed);
         if key.is_none() && partitions > 0 {
-            let turn = stamp / STICKY_MS % i64::from(partitions);
+            let turn = timestamp / STICKY_MS % i64::from(partitions);
             record.partition = i32::try_from(turn).ok();
         }
         self.send(record)
     }
 
-    /// Puts a record for any topic on its way, with more headers after its own. Its key chooses the
-    /// partition unless one is given. Records of one partition keep the order of the calls. Without a timestamp it
-    /// gets that of the call.
+    /// Enqueues a record for any topic, with `more` headers after its own. Its key chooses the partition if `partition` is
+    /// `None`. Records of one partition keep the order of the calls. A record without a timestamp gets the current time.
     ///
     /// # Errors
-    /// [`ProduceError`] at once, if it could not even be queued.
+    /// [`ProduceError`], if the record cannot be enqueued.
     pub fn enqueue_to<'h>(
         &self,
         topic: &str,
@@ -157,129 +162,130 @@ impl Producer {
         record: &RecordRef<'h>,
         more: impl IntoIterator<Item = Header<'h>>,
     ) -> Result<Delivery, ProduceError> {
-        let mut made = made(topic, record, more);
-        made.partition = partition.map(|partition| partition.0);
-        self.send(made)
+        let mut record = to_kafka(topic, record, more);
+        record.partition = partition.map(|partition| partition.0);
+        self.send(record)
     }
 
-    /// Puts a record for this partition of the topic of Eventos on its way, as it is.
+    /// Enqueues a record for this partition of the topic of Eventos.
     ///
     /// # Errors
-    /// [`ProduceError`] at once, if it could not even be queued.
+    /// [`ProduceError`], if the record cannot be enqueued.
     pub fn enqueue_into(
         &self,
         partition: Partition,
         record: &RecordRef<'_>,
     ) -> Result<Delivery, ProduceError> {
-        self.send(made(&self.topic, record, []).partition(partition.0))
+        self.send(to_kafka(&self.topic, record, []).partition(partition.0))
     }
 
-    /// Waits until nothing is on its way any more, at most so long.
-    pub fn flush(&self, at_most: Duration) {
-        if let Err(error) = self.inner().flush(at_most) {
-            tracing::warn!(%error, "records are left that the broker did not acknowledge");
+    /// Waits until all enqueued records have been acknowledged or have failed, but no longer than `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        if let Err(error) = self.client().flush(timeout) {
+            tracing::warn!(%error, "some records were not acknowledged before the shutdown");
         }
     }
 
-    pub(super) fn inner(&self) -> FutureProducer<Context> {
-        self.client.client()
+    pub(super) fn client(&self) -> Arc<FutureProducer<ProducerContext>> {
+        self.client.current.load_full()
     }
 
     fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivery, ProduceError> {
-        match self.inner().send_result(record) {
-            Ok(answer) => Ok(Delivery::new(answer, &self.client)),
-            Err((error, _)) => Err(ProduceError::of(&self.client, error)),
+        match self.client.current.load().send_result(record) {
+            Ok(acknowledgement) => Ok(Delivery {
+                acknowledgement,
+                client: Arc::clone(&self.client),
+            }),
+            Err((error, _)) => Err(ProduceError::new(&self.client, error)),
         }
     }
 }
 
-fn made<'r, 'h>(
+/// Converts a record, with `more` headers after its own.
+fn to_kafka<'r, 'h: 'r>(
     topic: &'r str,
     record: &RecordRef<'r>,
     more: impl IntoIterator<Item = Header<'h>>,
 ) -> FutureRecord<'r, [u8], [u8]> {
-    let mut made = FutureRecord::to(topic);
-    made.key = record.key;
-    made.payload = record.value;
-    made.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
-    let add = |all: OwnedHeaders, Header { name, value }: Header<'_>| {
-        all.insert(KafkaHeader { key: name, value })
-    };
-    let own = record.headers.clone().fold(OwnedHeaders::new(), add);
-    made.headers = Some(more.into_iter().fold(own, add));
-    made
+    let mut converted = FutureRecord::to(topic);
+    converted.key = record.key;
+    converted.payload = record.value;
+    converted.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
+    let more = more.into_iter().map(|header| -> Header<'r> { header });
+    let headers = record.headers.clone().chain(more);
+    // Most records have no headers, and an empty list would be allocated, too.
+    converted.headers = headers.fold(None, |all: Option<OwnedHeaders>, Header { name, value }| {
+        let all = all.unwrap_or_default();
+        Some(all.insert(KafkaHeader { key: name, value }))
+    });
+    converted
 }
 
-/// A record on its way; await it for the broker's acknowledgement.
+/// A record that is being produced. The future returns when the broker has acknowledged it.
 pub struct Delivery {
-    answer: DeliveryFuture,
-    client: Arc<Renewable>,
-}
-
-impl Delivery {
-    fn new(answer: DeliveryFuture, client: &Arc<Renewable>) -> Self {
-        let client = Arc::clone(client);
-        Self { answer, client }
-    }
+    acknowledgement: DeliveryFuture,
+    client: Arc<RenewableClient>,
 }
 
 impl Future for Delivery {
     type Output = Result<Delivered, ProduceError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answer)
-            .poll(context)
-            .map(|answer| match answer {
-                Ok(Ok(delivery)) => Ok(Delivered {
-                    partition: Partition(delivery.partition),
-                    offset: Offset(delivery.offset),
-                }),
-                Ok(Err((error, _))) => Err(ProduceError::of(&self.client, error)),
-                Err(_) => Err(ProduceError::Unavailable("it is shutting down".to_owned())),
-            })
+        let acknowledgement = Pin::new(&mut self.acknowledgement).poll(context);
+        acknowledgement.map(|result| match result {
+            Ok(Ok(delivery)) => Ok(Delivered {
+                partition: Partition(delivery.partition),
+                offset: Offset(delivery.offset),
+            }),
+            Ok(Err((error, _))) => Err(ProduceError::new(&self.client, error)),
+            Err(_) => {
+                let reason = "the producer was closed".to_owned();
+                Err(ProduceError::Unavailable(reason))
+            }
+        })
     }
 }
 
-/// Where a record was put, once the broker acknowledged it.
+/// The position of a record that was produced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The partition that it is in.
+    /// Partition of the record.
     pub partition: Partition,
-    /// Its offset there.
+    /// Offset of the record in its partition.
     pub offset: Offset,
 }
 
-/// Why a record was not, or may not have been, produced.
+/// Why a record was not produced, or may not have been.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProduceError {
-    /// The queue to the broker is full; later there may be room.
+    /// The queue of records to produce is full. There may be room later.
     #[error("the queue of records to produce is full")]
     QueueFull,
-    /// The broker, or the client's own setting, takes no record of this size.
-    #[error("the record is larger than the broker takes")]
+    /// The record exceeds the limit of the broker, of the topic, or of a property of the client.
+    #[error("the record is larger than the broker accepts")]
     TooLarge,
-    /// The broker cannot be reached, or did not acknowledge in time.
-    #[error("the broker does not acknowledge: {0}")]
+    /// The broker cannot be reached, or did not acknowledge the record in time.
+    #[error("the broker did not acknowledge the record: {0}")]
     Unavailable(String),
-    /// The broker does not permit to write to the topic.
+    /// The user of this daemon may not write to the topic.
     #[error("the broker does not permit this daemon to write to the topic")]
     NotPermitted,
-    /// The broker does not permit to write to any topic, so not to the one of dead letters either.
+    /// The user of this daemon may not write to any topic, so a dead letter cannot be produced either.
     #[error("the broker does not permit this daemon to write to any topic")]
     NothingIsPermitted,
-    /// The broker refused it for good.
-    #[error("the broker refused the record: {0}")]
+    /// The broker rejected the record, and would reject it again.
+    #[error("the broker rejected the record: {0}")]
     Refused(String),
 }
 
 impl ProduceError {
-    /// Whether to produce the same record again is of no use.
+    /// Returns whether producing the same record again would fail again.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         matches!(self, Self::TooLarge | Self::NotPermitted | Self::Refused(_))
     }
 
-    /// What is to be granted, if that is what a record to this topic lacks.
+    /// Returns the permission to grant if a record for this topic failed for lack of it.
     #[must_use]
     pub fn permission(&self, topic: &str) -> Option<Permission> {
         match self {
@@ -289,11 +295,11 @@ impl ProduceError {
         }
     }
 
-    /// What happened to its client says more than what that says of the record.
-    fn of(client: &Renewable, error: KafkaError) -> Self {
-        match client.given_up() {
+    /// Converts the error of a record. If the client itself has failed, its error explains more than that of the record.
+    fn new(client: &RenewableClient, error: KafkaError) -> Self {
+        match client.fatal_error() {
             Some((RDKafkaErrorCode::ClusterAuthorizationFailed, _)) => Self::NothingIsPermitted,
-            Some((_, why)) => Self::Unavailable(why),
+            Some((_, reason)) => Self::Unavailable(reason),
             None => error.into(),
         }
     }
@@ -314,119 +320,98 @@ impl From<KafkaError> for ProduceError {
     }
 }
 
-/// How long a client is left in its place at least.
-const LASTS: Duration = Duration::from_secs(5);
-
-/// A producer's client, and another in its place once librdkafka has given it up for good: as when the broker permits it
-/// nothing, or has forgotten what it knew of it.
-struct Renewable {
+/// The client of a producer. A client with a fatal error is replaced, for example if the broker permitted nothing, or has lost the
+/// state of the idempotent producer.
+struct RenewableClient {
     properties: ClientConfig,
-    context: Context,
-    // A std mutex, held for a look or a change.
-    current: Mutex<Current>,
+    context: ProducerContext,
+    current: ArcSwap<FutureProducer<ProducerContext>>,
+    /// When the last attempt to make a client started. Held while it is replaced.
+    since: Mutex<Instant>,
 }
 
-struct Current {
-    client: FutureProducer<Context>,
-    since: Instant,
-}
-
-impl Renewable {
-    fn new(properties: &ClientConfig, context: Context) -> KafkaResult<Self> {
-        let current = Current {
-            client: properties.create_with_context(context.clone())?,
-            since: Instant::now(),
-        };
+impl RenewableClient {
+    fn new(properties: &ClientConfig, context: ProducerContext) -> KafkaResult<Self> {
+        let client = properties.create_with_context(context.clone())?;
         Ok(Self {
             properties: properties.clone(),
             context,
-            current: Mutex::new(current),
+            current: ArcSwap::from_pointee(client),
+            since: Mutex::new(Instant::now()),
         })
     }
 
-    fn client(&self) -> FutureProducer<Context> {
-        self.lock().client.clone()
-    }
-
-    /// Why the client was given up for good, if it was; another takes its place then. Not that of a transactional one: who
-    /// runs the transactions has to know.
-    fn given_up(&self) -> Option<(RDKafkaErrorCode, String)> {
-        let mut current = self.lock();
-        let why = current.client.client().fatal_error()?;
+    /// Returns the fatal error of the client, if it has one, and replaces it. A transactional client is not replaced, because whoever
+    /// runs its transactions has to start over.
+    fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        let error = self.current.load().client().fatal_error()?;
         let is_transactional = self.properties.get("transactional.id").is_some();
-        if !is_transactional && current.since.elapsed() >= LASTS {
-            current.since = Instant::now();
+        if !is_transactional
+            && let Some(mut since) = self.since.try_lock()
+            && since.elapsed() >= MIN_CLIENT_AGE
+        {
+            *since = Instant::now();
             match self.properties.create_with_context(self.context.clone()) {
                 Ok(client) => {
-                    let gone = std::mem::replace(&mut current.client, client);
-                    // It waits for its own thread to end, and nobody is to wait for that.
-                    thread::spawn(move || drop(gone));
+                    let old = self.current.swap(Arc::new(client));
+                    // Dropping a client waits for its thread, which must not delay the caller.
+                    thread::spawn(move || drop(old));
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "no producer in place of one that cannot go on")
-                }
+                Err(error) => tracing::warn!(%error, "cannot replace a failed producer"),
             }
         }
-        Some(why)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        Some(error)
     }
 }
 
 /// Whether any broker is connected.
 struct Connection {
-    down: AtomicBool,
-    // Held while it is told, so that what it is told last is how it is.
-    tell: Mutex<Box<dyn Fn(bool) + Send>>,
+    is_down: AtomicBool,
+    /// Held during a call, so that the last call has the current state.
+    on_change: Mutex<Box<dyn Fn(bool) + Send>>,
 }
 
 impl Connection {
-    fn new(tell: impl Fn(bool) + Send + 'static) -> Self {
+    fn new(on_change: impl Fn(bool) + Send + 'static) -> Self {
         Self {
-            down: AtomicBool::new(false),
-            tell: Mutex::new(Box::new(tell)),
+            is_down: AtomicBool::new(false),
+            on_change: Mutex::new(Box::new(on_change)),
         }
     }
 
     fn is_down(&self) -> bool {
-        self.down.load(Relaxed)
+        self.is_down.load(Relaxed)
     }
 
-    fn set_down(&self, down: bool) {
-        let tell = self.lock();
-        if self.down.swap(down, Relaxed) != down {
-            tell(!down);
+    fn set_down(&self, is_down: bool) {
+        let on_change = self.on_change.lock();
+        if self.is_down.swap(is_down, Relaxed) != is_down {
+            on_change(!is_down);
         }
     }
 
-    fn tell(&self) {
-        let tell = self.lock();
-        tell(!self.down.load(Relaxed));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Box<dyn Fn(bool) + Send>> {
-        self.tell.lock().unwrap_or_else(PoisonError::into_inner)
+    fn report(&self) {
+        let on_change = self.on_change.lock();
+        on_change(!self.is_down());
     }
 }
 
-/// Hears of the connection: librdkafka says when the last broker is lost, and its statistics show
-/// when one is back (it tries for one every second), and how many partitions the topic has by now.
+/// The context of a producer. librdkafka reports the loss of the last broker as an error. Its statistics show when a broker is back,
+/// to which it reconnects every second, and the current number of partitions of the topic.
 #[derive(Clone)]
-pub(super) struct Context {
+pub(super) struct ProducerContext {
     connection: Arc<Connection>,
     topic: Arc<str>,
     partitions: Arc<AtomicI32>,
 }
 
-impl ClientContext for Context {
+impl ClientContext for ProducerContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "producer");
+        tracing::debug!(%error, reason, "producer error");
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.connection.set_down(true);
         }
@@ -443,7 +428,7 @@ impl ClientContext for Context {
         if let Some(topic) = statistics.topics.get(&*self.topic) {
             let all = topic.partitions.values();
             let known = all.filter(|one| one.partition >= 0 && !one.unknown).count();
-            // Partitions are only ever added. That there are none says that nothing is known yet.
+            // Partitions are only ever added, and none at all means that they are not known yet.
             let known = i32::try_from(known).unwrap_or(i32::MAX);
             self.partitions.fetch_max(known, Relaxed);
         }

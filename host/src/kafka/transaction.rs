@@ -1,5 +1,5 @@
-//! Producing in transactions: records, and the offset of what they came of, count together or not at all. The protocol
-//! is that of KIP-98; that a member of a group which has lost a partition can commit nothing of it any more, KIP-447's.
+//! Producing in transactions: records, and the offsets of the records that they were made from, are committed together or
+//! not at all (KIP-98). A group member that has lost a partition cannot commit offsets of it any more (KIP-447).
 
 use std::time::Duration;
 
@@ -10,51 +10,51 @@ use rdkafka::{
     producer::Producer as _,
 };
 
-use super::{Cluster, Error, Producer, permissions::Permission, producer::OURS};
+use super::{Cluster, Error, Producer, permissions::Permission, producer::DEFAULTS};
 
-/// How long a transaction may take before the broker aborts it: as long as those who read only what is committed may
-/// have to wait after a kill. Kafka Streams has the same (KIP-447); librdkafka's default is a minute.
-const TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "10000");
+/// Time after which the broker aborts a transaction. After a crash, readers of committed records may have to wait that long.
+/// Kafka Streams uses the same value (KIP-447); librdkafka's default is a minute.
+const TRANSACTION_TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "10000");
 
-/// A transaction follows the one before at once, and Kafka refuses it while it still writes the markers of that, for a few
-/// milliseconds: with librdkafka's default of 100 ms each that only commits offsets takes 106 ms, with 5 it takes 11 (Kafka
-/// 4.3.1, two cores). Asked again and again it doubles, up to `retry.backoff.max.ms` (1 s).
-const BACKOFF: (&str, &str) = ("retry.backoff.ms", "5");
+/// Backoff of a transaction that Kafka rejects because it still writes the markers of the previous one, which takes a few
+/// milliseconds. A transaction that only commits offsets takes 106 ms with librdkafka's default of 100 ms, and 11 ms with 5 ms
+/// (Kafka 4.3.1, two cores). The backoff doubles up to `retry.backoff.max.ms` (1 s).
+const RETRY_BACKOFF: (&str, &str) = ("retry.backoff.ms", "5");
 
-/// How long one call waits, before whoever waits is asked whether to go on.
-const STEP: Duration = Duration::from_secs(2);
+/// How long one call waits before the caller is asked whether to go on.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A producer of records that count once their transaction is committed. One transaction after the other: whoever
-/// wants several at a time has several of these. Its calls block.
+/// A transactional producer. It runs one transaction at a time; several at a time require several producers. Its calls
+/// block.
 pub struct Transactional {
     producer: Producer,
 }
 
-/// Who this consumer is in its group at a moment. Once the group has shared out its partitions anew, the coordinator
-/// refuses what is committed in its name.
+/// The identity of a consumer in the current generation of its group. The coordinator rejects offsets that are committed with
+/// the identity of an earlier generation.
 pub struct Identity(pub(super) ConsumerGroupMetadata);
 
-/// Where the group stands once a transaction is committed.
+/// The offsets that a transaction commits.
 pub struct Positions(pub(super) TopicPartitionList);
 
-/// Why a transaction has not come to its end.
+/// Why a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError {
-    /// Nothing of it counts; [`Transactional::abort`] ends it, and another may begin.
-    #[error("the transaction has to be aborted: {0}")]
+    /// The transaction must be aborted with [`Transactional::abort`], after which another may begin.
+    #[error("the transaction must be aborted: {0}")]
     Abort(KafkaError),
-    /// This producer can do nothing more: another has its transactional id, its transaction took too long, or the broker
-    /// refuses it. Whether what it was about to commit is committed is not known.
-    #[error("the transactional producer cannot go on: {0}")]
+    /// The producer cannot be used any more: another one has its transactional id, its transaction took too long, or the broker
+    /// denies a permission. It is not known whether a transaction that was being committed is committed.
+    #[error("the transactional producer failed: {0}")]
     Fenced(KafkaError),
-    /// The broker does not answer, and nobody wants to wait any more.
-    #[error("the broker does not answer about the transaction")]
+    /// The broker did not respond until the caller stopped waiting.
+    #[error("the broker does not respond to the transactional producer")]
     GivenUp,
 }
 
 impl TransactionError {
-    /// What is to be granted, if that is what it lacks: to have this transactional id, to be in this group, or what the
-    /// transaction did with a topic.
+    /// Returns the permission to grant if its lack is the cause: to use this transactional id, to join this group, or that
+    /// which `with_topic` returns for what the transaction did with a topic.
     #[must_use]
     pub fn permission(
         &self,
@@ -79,57 +79,60 @@ impl TransactionError {
     }
 }
 
-/// Asked now and then while the broker does not answer.
+/// Called regularly while the broker does not respond. Returns whether to go on waiting.
 pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
 impl Transactional {
-    /// A producer with this transactional id: of those that have it only the newest may do anything.
+    /// Makes a producer with this transactional id. It fences all earlier producers with the same id.
     ///
     /// # Errors
     /// [`Error::Properties`].
     pub fn new(cluster: &Cluster, id: &str) -> Result<Self, Error> {
-        let ours = [OURS, &[TIMEOUT, BACKOFF]].concat();
+        let ours = [DEFAULTS, &[TRANSACTION_TIMEOUT, RETRY_BACKOFF]].concat();
         let mut properties = cluster.properties(&ours);
-        // The time of the transaction bounds that of its records.
+        // The timeout of the transaction applies to its records, too.
         properties.remove("message.timeout.ms");
         properties.set("transactional.id", id);
         let producer = Producer::with(&properties, cluster, |_| {})?;
         Ok(Self { producer })
     }
 
-    /// For the records of the transaction.
+    /// Returns the producer for the records of the transaction.
     #[must_use]
     pub fn producer(&self) -> &Producer {
         &self.producer
     }
 
-    /// Takes the transactional id, and has the broker abort what is left open under it. Once, before all else.
+    /// Registers the transactional id, and aborts a transaction that an earlier producer left open. Must be called once, before
+    /// all else.
     ///
     /// # Errors
     /// [`TransactionError`].
     pub fn init(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
-        persist(go_on, || self.producer.inner().init_transactions(STEP))
+        persist(go_on, || {
+            self.producer.client().init_transactions(CALL_TIMEOUT)
+        })
     }
 
-    /// Begins a transaction; the broker learns of it with the first record, or the offsets.
+    /// Begins a transaction. The broker is notified with the first record or the offsets.
     ///
     /// # Errors
     /// [`TransactionError`].
     pub fn begin(&self) -> Result<(), TransactionError> {
-        Ok(self.producer.inner().begin_transaction()?)
+        Ok(self.producer.client().begin_transaction()?)
     }
 
-    /// Why the transaction that was begun has to be aborted, if it has: its records were not even sent then, and do not
-    /// tell.
+    /// Returns why the current transaction must be aborted, if it must. Its records were not sent in that case, and their own
+    /// errors do not name the cause.
     #[must_use]
     pub fn failure(&self) -> Option<TransactionError> {
-        // A second one cannot be begun, and the error is that of the first, if it has one.
-        let error = TransactionError::from(self.producer.inner().begin_transaction().err()?);
+        // Beginning a second transaction fails, with the error of the first one if that has failed.
+        let error = TransactionError::from(self.producer.client().begin_transaction().err()?);
         matches!(error, TransactionError::Abort(_)).then_some(error)
     }
 
-    /// Adds where the group stands. Between taking the [`Identity`] and this call, whoever calls makes sure that the
-    /// partitions are still its own: a later rebalance then refuses it.
+    /// Adds offsets to the transaction. Between taking the [`Identity`] and this call, the caller must check that it still owns the
+    /// partitions. After a later rebalance, the coordinator rejects the identity.
     ///
     /// # Errors
     /// [`TransactionError`].
@@ -139,35 +142,39 @@ impl Transactional {
         positions: &Positions,
         go_on: GoOn<'_>,
     ) -> Result<(), TransactionError> {
-        let inner = self.producer.inner();
+        let inner = self.producer.client();
         persist(go_on, || {
-            inner.send_offsets_to_transaction(&positions.0, &identity.0, STEP)
+            inner.send_offsets_to_transaction(&positions.0, &identity.0, CALL_TIMEOUT)
         })
     }
 
-    /// Commits all of it, what was produced since it began and where the group stands.
+    /// Commits the records and offsets of the transaction.
     ///
     /// # Errors
     /// [`TransactionError`].
     pub fn commit(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
-        persist(go_on, || self.producer.inner().commit_transaction(STEP))
+        persist(go_on, || {
+            self.producer.client().commit_transaction(CALL_TIMEOUT)
+        })
     }
 
-    /// Ends a transaction of which nothing counts.
+    /// Aborts the transaction.
     ///
     /// # Errors
     /// [`TransactionError`].
     pub fn abort(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
-        persist(go_on, || self.producer.inner().abort_transaction(STEP))
+        persist(go_on, || {
+            self.producer.client().abort_transaction(CALL_TIMEOUT)
+        })
     }
 }
 
-/// librdkafka resumes a call that did not end in its time when it is made again.
+/// Repeats a call until it completes. librdkafka resumes a call that has timed out when it is repeated.
 fn persist(go_on: GoOn<'_>, call: impl Fn() -> KafkaResult<()>) -> Result<(), TransactionError> {
     loop {
         match call() {
             Err(KafkaError::Transaction(error)) if error.is_retriable() => {
-                tracing::debug!(%error, "waiting for the broker to answer about a transaction");
+                tracing::debug!(%error, "the broker has not responded to a transactional request; waiting");
                 if !go_on() {
                     return Err(TransactionError::GivenUp);
                 }
@@ -181,7 +188,7 @@ impl From<KafkaError> for TransactionError {
     fn from(error: KafkaError) -> Self {
         match &error {
             KafkaError::Transaction(cause) if cause.txn_requires_abort() => Self::Abort(error),
-            // What is called in a wrong state is mended by a new producer, too.
+            // A call in the wrong state also requires a new producer.
             _ => Self::Fenced(error),
         }
     }

@@ -1,116 +1,143 @@
-//! Before the daemon starts: waiting for the broker, and making the topics that are missing.
+//! Preparations at startup: waiting for the broker, and creating missing topics.
 
 use std::{sync::Arc, time::Duration};
 
+use backon::{ConstantBuilder, Retryable as _};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer as _},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     metadata::MetadataTopic,
     types::RDKafkaRespErr,
 };
 use tokio::time::sleep;
 
 use super::{
-    Cluster, Error, blocking,
+    Cluster, Config, Error, blocking,
     client::{Logged, Watched},
     permissions::{Permission, Refusals},
 };
 
-/// How long one request for metadata may take.
-const REQUEST: Duration = Duration::from_secs(5);
+/// Timeout of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many events of a client are looked at: more than one try to connect can bring about.
-const EVENTS: u32 = 100;
+/// Maximum number of client events that are processed at a time. One attempt to connect causes far fewer.
+const MAX_EVENTS: u32 = 100;
 
-/// How often a new topic's metadata is looked up, and how long between.
+/// How often the metadata of a new topic is requested, and the pause between two requests.
 const LOOKUPS: u32 = 100;
 const LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until a broker answers, `connect_retries` times with `connect_retry_delay` between.
+/// Waits until a broker responds. After the first attempt, `connect_retries` more are made, `connect_retry_delay` apart.
 ///
 /// # Errors
-/// [`Error::NoBroker`] after the last try, [`Error::Properties`] at once.
+/// [`Error::NoBroker`] or [`Error::NotLetIn`] after the last attempt, [`Error::Properties`] at once.
 pub async fn wait_for_broker(cluster: &Cluster) -> Result<(), Error> {
     let (config, servers) = (cluster.config(), cluster.servers());
     let client = probe(cluster)?;
     let tries = config.connect_retries.saturating_add(1);
-    for attempt in 1.. {
-        let asked = Arc::clone(&client);
-        let answer = blocking(move || {
-            let answer = asked.fetch_metadata(None, REQUEST);
-            answer.map_err(|source| (source, shut_out(&asked)))
-        });
-        let Err((source, shut_out)) = answer.await else {
-            return Ok(());
-        };
-        if attempt >= tries {
-            let servers = servers.to_owned();
-            return Err(match shut_out {
-                Some(why) => Error::NotLetIn { servers, why },
-                None => Error::NoBroker {
+    let mut attempt = 0;
+    let connect = || connect(Arc::clone(&client));
+    let connected = connect
+        .retry(schedule(config))
+        .sleep(sleep)
+        .notify(|(error, refusal), _| {
+            attempt += 1;
+            match refusal {
+                Some(reason) => tracing::warn!(
                     servers,
+                    attempt,
                     tries,
-                    source,
-                },
-            });
-        }
-        match shut_out {
-            Some(why) => {
-                tracing::warn!(why, servers, attempt, tries, "not let in, trying again");
+                    reason,
+                    "the broker rejected the connection; trying again"
+                ),
+                None => tracing::warn!(
+                    %error,
+                    servers,
+                    attempt,
+                    tries,
+                    "no broker responds yet; trying again"
+                ),
             }
-            None => {
-                tracing::warn!(error = %source, servers, attempt, tries, "no broker yet, trying again");
-            }
+        })
+        .await;
+    connected.map_err(|(source, refusal)| {
+        let servers = servers.to_owned();
+        match refusal {
+            Some(why) => Error::NotLetIn { servers, why },
+            None => Error::NoBroker {
+                servers,
+                tries,
+                source,
+            },
         }
-        sleep(config.connect_retry_delay.unsigned_abs()).await;
-    }
-    unreachable!("the loop ends by returning")
+    })
 }
 
-/// Whether a broker refused to let this client in since this was asked last, and why.
-fn shut_out(client: &Probe) -> Option<String> {
-    // The client tells its context what happened to its connections when it is polled; it consumes nothing.
-    for _ in 0..EVENTS {
+/// Requests metadata once. An error comes with the reason why a broker rejected the connection, if one did.
+async fn connect(client: Probe) -> Result<(), (KafkaError, Option<String>)> {
+    blocking(move || match client.fetch_metadata(None, REQUEST_TIMEOUT) {
+        Ok(_) => Ok(()),
+        Err(error) => Err((error, take_refusal(&client))),
+    })
+    .await
+}
+
+/// Returns why a broker rejected the connection since the last call, if one did.
+fn take_refusal(client: &BaseConsumer<Watched>) -> Option<String> {
+    // Polling passes the events of its connections to the context of the client. It is subscribed to nothing.
+    for _ in 0..MAX_EVENTS {
         client.poll(Duration::ZERO);
     }
-    client.context().shut_out()
+    client.context().take_refusal()
 }
 
-/// Creates the topics that are missing, with as many partitions and replicas as the broker gives by
-/// default, and answers how many partitions each has. What is not permitted is tried `connect_retries` times, with
-/// `connect_retry_delay` between.
+/// The schedule by which `[kafka]` has requests to the broker repeated.
+fn schedule(config: &Config) -> ConstantBuilder {
+    ConstantBuilder::new()
+        .with_delay(config.connect_retry_delay.unsigned_abs())
+        .with_max_times(config.connect_retries as usize)
+}
+
+/// Creates the topics that are missing, with the broker's default number of partitions and replicas, and returns the number
+/// of partitions of each topic. A lack of permission is retried `connect_retries` times, `connect_retry_delay` apart.
 ///
 /// # Errors
-/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker refuses one for another reason, [`Error::NoTopic`] if
-/// one does not appear.
+/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker rejects a topic for another reason, or [`Error::NoTopic`]
+/// if one does not appear.
 pub async fn ensure_topics(
     cluster: &Cluster,
     topics: &[&str],
     refusals: &Refusals,
 ) -> Result<Vec<i32>, Error> {
-    let config = cluster.config();
     let client = probe(cluster)?;
-    let mut lacking = None;
-    for retries_left in (0..=config.connect_retries).rev() {
-        let tried = try_to_ensure(&client, cluster, topics).await;
-        let still = match &tried {
-            Err(Error::NotPermitted(permission)) => Some(permission.clone()),
-            _ => None,
-        };
-        if let Some(permission) = lacking.filter(|before| still.as_ref() != Some(before)) {
-            refusals.granted(&permission);
-        }
-        lacking = still;
-        match tried {
-            Err(Error::NotPermitted(permission)) if retries_left > 0 => {
-                refusals.refused(permission, "nothing is consumed until then");
-                sleep(config.connect_retry_delay.unsigned_abs()).await;
+    let mut lacking: Option<Permission> = None;
+    let ensure = || try_to_ensure(&client, cluster, topics);
+    let counts = ensure
+        .retry(schedule(cluster.config()))
+        .sleep(sleep)
+        .when(|error| {
+            let Error::NotPermitted(permission) = error else {
+                return false;
+            };
+            match lacking.replace(permission.clone()) {
+                Some(previous) if previous != *permission => refusals.granted(&previous),
+                _ => {}
             }
-            ended => return ended,
-        }
+            true
+        })
+        .notify(|error, _| {
+            if let Error::NotPermitted(permission) = error {
+                refusals.refused(permission.clone(), "nothing is consumed until then");
+            }
+        })
+        .await;
+    if let Some(permission) = lacking
+        && !matches!(counts, Err(Error::NotPermitted(_)))
+    {
+        refusals.granted(&permission);
     }
-    unreachable!("the loop ends by returning")
+    counts
 }
 
 async fn try_to_ensure(
@@ -120,7 +147,7 @@ async fn try_to_ensure(
 ) -> Result<Vec<i32>, Error> {
     let mut missing = Vec::new();
     for &topic in topics {
-        if partitions(client, topic).await? == 0 {
+        if partition_count(client, topic).await? == 0 {
             missing.push(topic);
         }
     }
@@ -145,12 +172,12 @@ async fn create(cluster: &Cluster, names: &[&str]) -> Result<(), Error> {
         .iter()
         .map(|name| NewTopic::new(name, -1, TopicReplication::Fixed(-1)))
         .collect();
-    let options = AdminOptions::new().operation_timeout(Some(REQUEST));
-    let answers = admin.create_topics(&new, &options).await;
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let created = admin.create_topics(&new, &options).await;
     let what = "create a topic";
-    for answer in answers.map_err(|source| Error::Request { what, source })? {
-        match answer {
-            Ok(topic) => tracing::info!(topic, "topic created"),
+    for topic in created.map_err(|source| Error::Request { what, source })? {
+        match topic {
+            Ok(topic) => tracing::info!(topic, "created a topic"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => {
                 return Err(Error::NotPermitted(Permission::Create(topic)));
@@ -163,7 +190,7 @@ async fn create(cluster: &Cluster, names: &[&str]) -> Result<(), Error> {
 
 async fn wait_for_topic(client: &Probe, name: &str) -> Result<i32, Error> {
     for _ in 0..LOOKUPS {
-        match partitions(client, name).await? {
+        match partition_count(client, name).await? {
             0 => sleep(LOOKUP_PAUSE).await,
             count => return Ok(count),
         }
@@ -171,10 +198,10 @@ async fn wait_for_topic(client: &Probe, name: &str) -> Result<i32, Error> {
     Err(Error::NoTopic(name.to_owned()))
 }
 
-/// The number of partitions of a topic, 0 if there is no such topic (yet).
-async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
-    let (client, asked) = (Arc::clone(client), name.to_owned());
-    let metadata = blocking(move || client.fetch_metadata(Some(&asked), REQUEST))
+/// Returns the number of partitions of a topic: 0 if the topic does not exist, or one of its partitions has no leader yet.
+async fn partition_count(client: &Probe, name: &str) -> Result<i32, Error> {
+    let (client, topic) = (Arc::clone(client), name.to_owned());
+    let metadata = blocking(move || client.fetch_metadata(Some(&topic), REQUEST_TIMEOUT))
         .await
         .map_err(|source| Error::Request {
             what: "describe a topic",
@@ -192,7 +219,7 @@ async fn partitions(client: &Probe, name: &str) -> Result<i32, Error> {
     Ok(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
-/// A client that only asks for metadata, and does not create the topics that it asks about.
+/// A client that only requests metadata, and does not create the topics that it asks about.
 type Probe = Arc<BaseConsumer<Watched>>;
 
 fn probe(cluster: &Cluster) -> Result<Probe, Error> {

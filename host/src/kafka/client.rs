@@ -1,7 +1,8 @@
-//! What every client shares: the properties that it starts from, its log lines and its errors.
+//! What all clients share: the cluster that they connect to, the errors that they return, and the lines that they log.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -11,13 +12,13 @@ use rdkafka::{
 
 use super::{Config, permissions::Permission};
 
-/// What can go wrong with the broker, outside of producing a single record.
+/// Failures of requests to the broker, except for producing a record.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// librdkafka refuses the properties.
-    #[error("the properties in [kafka.properties] do not make a client")]
+    /// librdkafka rejects the properties.
+    #[error("cannot make a Kafka client with the properties in [kafka.properties]")]
     Properties(#[source] KafkaError),
-    /// No broker answered, however often it was tried.
+    /// No broker responded to any attempt.
     #[error(
         "no Kafka broker answers at {servers} after {tries} tries; start it, or set \
          kafka.bootstrap_servers (\"{embedded}\" needs no Kafka)",
@@ -26,65 +27,65 @@ pub enum Error {
     NoBroker {
         /// The bootstrap servers.
         servers: String,
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
-        /// What the last try said.
+        /// The error of the last attempt.
         #[source]
         source: KafkaError,
     },
-    /// A broker answered, and does not let us in.
+    /// A broker rejected the connection.
     #[error(
-        "the broker at {servers} does not let this daemon in: {why}; set \"sasl.username\", \"sasl.password\" and \
-         what else it wants in [kafka.properties]"
+        "the broker at {servers} rejected the connection: {why}; set \"security.protocol\", \"sasl.username\", \
+         \"sasl.password\" and whatever else it requires in [kafka.properties]"
     )]
     NotLetIn {
         /// The bootstrap servers.
         servers: String,
-        /// What it said.
+        /// The reason that the broker gave.
         why: String,
     },
-    /// The user that the daemon logs in as lacks a permission.
-    #[error("the broker refuses this daemon's user a permission; grant it {0}")]
+    /// The user of this daemon lacks a permission.
+    #[error("the broker denies a permission to the user of this daemon; grant it {0}")]
     NotPermitted(Permission),
-    /// A topic is missing and cannot be made.
-    #[error("the topic {topic} cannot be created: {code}; create it by hand, or permit it")]
+    /// A topic is missing and the broker rejects its creation.
+    #[error("cannot create the topic {topic}: {code}; create it by hand, or allow this daemon to")]
     CreateTopic {
-        /// Its name.
+        /// Name of the topic.
         topic: String,
-        /// The broker's answer.
+        /// The error code of the broker.
         code: RDKafkaErrorCode,
     },
-    /// A topic was asked for and did not show.
-    #[error("the topic {0} does not show in the broker's metadata")]
+    /// A topic was created but did not appear.
+    #[error("the topic {0} did not appear in the metadata of the broker after it was created")]
     NoTopic(String),
     /// A request failed.
-    #[error("the broker refuses to {what}")]
+    #[error("cannot {what}")]
     Request {
-        /// What was asked.
+        /// The action that failed, as a verb and its object.
         what: &'static str,
-        /// Its answer.
+        /// The error of the request.
         #[source]
         source: KafkaError,
     },
-    /// The broker knows no group in which it assigns the partitions itself (KIP-848).
+    /// The broker does not support the group protocol of KIP-848, in which it assigns the partitions itself.
     #[error(
-        "the broker does not assign partitions itself; leave \"group.protocol\" out of [kafka.properties], or take Apache \
+        "the broker does not support \"group.protocol\" = \"consumer\"; remove it from [kafka.properties], or use Apache \
          Kafka 4"
     )]
     NoAssignor,
-    /// librdkafka gave the client up.
-    #[error("the Kafka client cannot go on: {0}")]
+    /// librdkafka has reported a fatal error, after which the client cannot be used.
+    #[error("the Kafka client failed: {0}")]
     Fatal(KafkaError),
 }
 
 impl Error {
-    /// Whether the broker refuses it for lack of a permission.
+    /// Returns whether the cause is the lack of a permission.
     #[must_use]
     pub fn is_lack_of_permission(&self) -> bool {
         self.permission("", "").is_some()
     }
 
-    /// What is to be granted, if that is what it lacks: to read this topic, or to be in this group.
+    /// Returns the permission to grant if its lack is the cause. `topic` and `group` are those that the request was about.
     #[must_use]
     pub fn permission(&self, topic: &str, group: &str) -> Option<Permission> {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
@@ -151,7 +152,7 @@ impl Cluster {
     }
 }
 
-/// The context of a client that only needs its log lines in our log.
+/// The context of a client that only forwards its log lines.
 #[derive(Clone, Copy)]
 pub(super) struct Logged;
 
@@ -167,18 +168,14 @@ impl ClientContext for Logged {
 
 impl ConsumerContext for Logged {}
 
-/// The context of a client that asks whether there is a broker: it remembers why it was not let in.
+/// The context of a client that also remembers why a broker rejected its connection.
 #[derive(Default)]
 pub(super) struct Watched(Mutex<Option<String>>);
 
 impl Watched {
-    /// Why it was not let in since this was asked last, if it was not.
-    pub(super) fn shut_out(&self) -> Option<String> {
-        self.lock().take()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns why a broker rejected a connection since the last call, if one did.
+    pub(super) fn take_refusal(&self) -> Option<String> {
+        self.0.lock().take()
     }
 }
 
@@ -191,23 +188,23 @@ impl ClientContext for Watched {
         use RDKafkaErrorCode::{Authentication, SSL, SaslAuthenticationFailed};
         tracing::debug!(%error, reason, "kafka client");
         if let Some(Authentication | SaslAuthenticationFailed | SSL) = error.rdkafka_error_code() {
-            *self.lock() = Some(reason.to_owned());
+            *self.0.lock() = Some(reason.to_owned());
         }
     }
 }
 
 impl ConsumerContext for Watched {}
 
-/// How librdkafka ends what it says of a property that only consumers have.
-const NOT_ITS_OWN: &str = "will be ignored by this producer instance";
+/// The end of librdkafka's warning about a property that only consumers have.
+const CONSUMER_PROPERTY: &str = "will be ignored by this producer instance";
 
-/// librdkafka's levels are syslog's. What it calls an error is mostly a lost connection that it
-/// will mend itself, so nothing is louder than a warning here.
+/// Forwards a line of librdkafka's log, whose levels are those of syslog. Its errors are mostly lost connections, which it
+/// restores itself, so they are logged as warnings.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel as Level;
     match level {
-        // Whoever has the client tells what is given up; each client gets the properties of all kinds of clients.
-        _ if matches!(facility, "FATAL" | "TXNERR") || message.ends_with(NOT_ITS_OWN) => {
+        // A fatal error is reported by the owner of the client. The properties of consumers are passed to producers, too.
+        _ if matches!(facility, "FATAL" | "TXNERR") || message.ends_with(CONSUMER_PROPERTY) => {
             tracing::debug!(target: "eventos::librdkafka", facility, "{message}");
         }
         Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {

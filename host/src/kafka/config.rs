@@ -1,54 +1,54 @@
-//! The `[kafka]` table.
+//! The `[kafka]` table of the configuration.
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// Where the Eventos are, and how to reach them.
+/// The `[kafka]` table: the topic of Eventos, and how to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `embedded` for the broker inside, else `host:port,…`.
+    /// `embedded` for the built-in broker, or `host:port`; several are separated by commas.
     pub bootstrap_servers: String,
-    /// The topic that is consumed and that `/send` produces to; created when missing.
+    /// The topic of Eventos, which is consumed and to which `/send` produces. It is created if it is missing.
     pub topic: String,
     /// The consumer group.
     pub group_id: String,
-    /// Where a group without a committed offset begins.
+    /// Where a group without a committed offset starts.
     pub auto_offset_reset: AutoOffsetReset,
-    /// How often a broker that does not answer at start is tried again.
+    /// Number of times that the connection is retried at startup.
     pub connect_retries: u32,
-    /// The pause between two such tries.
+    /// Pause between two such attempts.
     #[serde(serialize_with = "jiff::fmt::serde::duration::friendly::compact::required")]
     pub connect_retry_delay: SignedDuration,
-    /// librdkafka properties, verbatim; they win over what this program sets itself.
+    /// Properties of librdkafka. They override those that this program sets itself.
     pub properties: BTreeMap<String, String>,
 }
 
-/// Where a group without a committed offset begins.
+/// Where a group without a committed offset starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutoOffsetReset {
-    /// At the oldest record that the broker has.
+    /// The oldest record that the broker has.
     #[default]
     Earliest,
-    /// At what is produced from now on.
+    /// The first record that is produced after the start.
     Latest,
 }
 
 impl Config {
-    /// What `bootstrap_servers` says for the broker inside.
+    /// The value of `bootstrap_servers` that selects the built-in broker.
     pub const EMBEDDED: &str = "embedded";
 
-    /// Whether the broker inside is to be used.
+    /// Returns whether the built-in broker is selected.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.bootstrap_servers == Self::EMBEDDED
     }
 
-    /// What is wrong with the values: a key in this table, and what would be right. librdkafka judges the
-    /// properties.
+    /// Checks the values. Returns the key in this table and the message of each problem. The properties are checked by
+    /// librdkafka.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
@@ -56,7 +56,7 @@ impl Config {
         if !self.is_embedded() && !self.bootstrap_servers.split(',').all(is_server) {
             add(
                 "bootstrap_servers",
-                "expected \"embedded\" or host:port, more of them after commas",
+                "expected \"embedded\" or host:port; several are separated by commas",
             );
         }
         if self.group_id.is_empty() {
@@ -68,10 +68,11 @@ impl Config {
         for (name, value) in &self.properties {
             if let Some(why) = reserved(name)
                 .map(str::to_owned)
-                .or_else(|| refused(name, value))
+                .or_else(|| rejected(name, value))
             {
+                // A string is quoted in TOML as it is in JSON.
                 add(
-                    &format!("properties.{}", toml_edit::Key::new(name).display_repr()),
+                    &format!("properties.{}", serde_json::Value::from(name.as_str())),
                     &why,
                 );
             }
@@ -94,7 +95,7 @@ impl Default for Config {
     }
 }
 
-/// `host:port`, perhaps with a listener's protocol before it, as librdkafka takes it.
+/// Returns whether librdkafka accepts this as a server: `host:port`, optionally with the protocol of a listener before it.
 fn is_server(server: &str) -> bool {
     let server = server.trim();
     let address = server
@@ -106,14 +107,14 @@ fn is_server(server: &str) -> bool {
     })
 }
 
-/// Why a property is not the user's to set: it has a key of its own here, or delivery rests on it.
+/// Returns why a property cannot be set: it has a key of its own, or a delivery guarantee depends on it.
 fn reserved(property: &str) -> Option<&'static str> {
     match property {
         "bootstrap.servers" | "metadata.broker.list" => Some("set kafka.bootstrap_servers instead"),
         "group.id" => Some("set kafka.group_id instead"),
         "auto.offset.reset" => Some("set kafka.auto_offset_reset instead"),
         "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" => {
-            Some("cannot be set: offsets are committed after the effects of their records")
+            Some("cannot be set: an offset is committed after the effects of its record")
         }
         "acks" | "request.required.acks" => {
             Some("cannot be set: every record is acknowledged by all replicas")
@@ -121,19 +122,19 @@ fn reserved(property: &str) -> Option<&'static str> {
         "enable.idempotence" | "transactional.id" => {
             Some("cannot be set: delivery.guarantee decides how records are produced")
         }
-        "isolation.level" => Some("cannot be set: only what is committed is consumed"),
-        "enable.partition.eof" => Some("cannot be set: the end of a partition is no event here"),
+        "isolation.level" => Some("cannot be set: only committed records are consumed"),
+        "enable.partition.eof" => Some("cannot be set: restoring the store relies on it"),
         _ => None,
     }
 }
 
-/// Why librdkafka refuses a property. It repeats values of numbers and choices only, never a password.
-fn refused(name: &str, value: &str) -> Option<String> {
+/// Returns why librdkafka rejects a property. Its message quotes the value of a number or an enumeration, never a password.
+fn rejected(name: &str, value: &str) -> Option<String> {
     let mut client = rdkafka::ClientConfig::new();
     match client.set(name, value).create_native_config() {
         Ok(_) => None,
         Err(rdkafka::error::KafkaError::ClientConfig(_, why, _, _)) => {
-            Some(format!("librdkafka refuses it: {why}"))
+            Some(format!("librdkafka rejects it: {why}"))
         }
         Err(error) => Some(error.to_string()),
     }

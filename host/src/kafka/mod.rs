@@ -1,5 +1,7 @@
-//! Kafka: the only module that names rdkafka. It consumes, reads, produces, in transactions too, creates topics and asks who is
-//! in the group, and knows nothing of handlers, the store or HTTP.
+//! The clients of a Kafka cluster, and the only module that names rdkafka: a consumer in a group, a reader of whole topics,
+//! producers with and without transactions, and requests about topics and the group.
+//!
+//! It knows nothing of handlers, the store or HTTP.
 
 mod admin;
 mod client;
@@ -25,7 +27,7 @@ pub use reader::Reader;
 pub use rebalance::{Beginning, Notice, Stretch};
 pub use transaction::{GoOn, Identity, Positions, TransactionError, Transactional};
 
-/// Runs a blocking call on a thread of the runtime that may block, and passes a panic on.
+/// Runs a blocking call on a thread of the runtime that may block. A panic is passed on.
 pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(call).await {
         Ok(value) => value,

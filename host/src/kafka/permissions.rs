@@ -1,61 +1,63 @@
-//! What the broker refuses for lack of a permission, as long as it does: the log is told once, and `/readyz` and the
-//! metrics show it.
+//! Permissions that the broker currently denies. They are logged, and shown by `/readyz` and the metrics.
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-/// For so long after the last refusal it counts: who goes on asking, asks more often; who has ceased to, as a client that
-/// was told not to send, would never hear that it is permitted now.
-const COUNTS_FOR: Duration = Duration::from_secs(30);
+use parking_lot::Mutex;
 
-/// How often the log is told of what goes on being refused.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Time for which a denial is current. A request that is repeated is denied more often than that. One that is not repeated, such as
+/// sending over HTTP, would never be seen to be permitted again.
+const CURRENT_FOR: Duration = Duration::from_secs(30);
 
-/// What an administrator of the broker can grant to the user that the daemon logs in as.
+/// Interval at which a continuing denial is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A permission that an administrator of the broker can grant to the user of this daemon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
-    /// To describe this topic.
+    /// Describe this topic.
     Describe(String),
-    /// To create this topic.
+    /// Create this topic.
     Create(String),
-    /// To consume this topic, and to commit where the group stands in it.
+    /// Consume this topic, and commit offsets of it.
     Read(String),
-    /// To produce to this topic.
+    /// Produce to this topic.
     Write(String),
-    /// To produce to several topics in one transaction, of which one or more is refused. Their names, with commas between.
+    /// Produce to several topics in one transaction. Names of the topics, separated by commas. The broker does not say which of them
+    /// it denies.
     WriteAny(String),
-    /// To produce, to whichever topic.
+    /// Produce to any topic at all.
     Produce,
-    /// To be a member of this group, and to commit its offsets.
+    /// Join this group, and commit its offsets.
     Join(String),
-    /// To produce in transactions under this transactional id.
+    /// Produce in transactions with this transactional id.
     Transact(String),
 }
 
-/// What is refused now. Cheap to clone; all clones are one.
+/// The permissions that the broker denies. Cheap to clone; all clones share one set.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals {
-    /// Whether there is anything in `refused`.
+    /// Whether `refused` has an entry.
     any: Arc<AtomicBool>,
-    // A std mutex: held for a look or a change, never across an await.
+    /// Never held across an await.
     refused: Arc<Mutex<BTreeMap<Permission, Times>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Times {
-    last: Instant,
-    told: Instant,
+    refused: Instant,
+    logged: Instant,
 }
 
 impl Permission {
-    /// Operation, kind of resource and its name, as Kafka's ACLs have them.
+    /// Returns the operation, the resource type and the resource name of the ACL that grants this permission.
     #[must_use]
     pub fn as_acl(&self) -> (&'static str, &'static str, &str) {
         match self {
@@ -85,72 +87,71 @@ impl fmt::Display for Permission {
 }
 
 impl Refusals {
-    /// The broker has refused this just now; `and_so` says what becomes of it.
-    pub fn refused(&self, permission: Permission, and_so: &str) {
+    /// Records that the broker has just denied this permission. The log says what to grant, and the consequence until then.
+    pub fn refused(&self, permission: Permission, consequence: &str) {
         let now = Instant::now();
-        let is_to_be_told = {
-            let mut refused = self.lock();
+        let must_log = {
+            let mut refused = self.refused.lock();
             self.any.store(true, Relaxed);
             match refused
                 .get_mut(&permission)
-                .filter(|times| times.count(now))
+                .filter(|times| times.is_current(now))
             {
                 Some(times) => {
-                    times.last = now;
-                    let again = now.duration_since(times.told) >= TOLD_EVERY;
-                    if again {
-                        times.told = now;
+                    times.refused = now;
+                    let is_due = now.duration_since(times.logged) >= LOG_INTERVAL;
+                    if is_due {
+                        times.logged = now;
                     }
-                    again
+                    is_due
                 }
                 None => {
-                    let (last, told) = (now, now);
-                    refused.insert(permission.clone(), Times { last, told });
+                    let times = Times {
+                        refused: now,
+                        logged: now,
+                    };
+                    refused.insert(permission.clone(), times);
                     true
                 }
             }
         };
-        if is_to_be_told {
+        if must_log {
             tracing::error!(
-                "the broker refuses this daemon's user a permission; grant it {permission}; {and_so}"
+                "the broker denies a permission to the user of this daemon; grant it {permission}; {consequence}"
             );
         }
     }
 
-    /// The broker has just done what takes this permission.
+    /// Records that the broker has just permitted this.
     pub fn granted(&self, permission: &Permission) {
-        let mut refused = self.lock();
+        let mut refused = self.refused.lock();
         if refused.remove(permission).is_some() {
             self.any.store(!refused.is_empty(), Relaxed);
             drop(refused);
-            tracing::info!("the broker permits it now: {permission}");
+            tracing::info!(%permission, "the broker grants a permission that it denied before");
         }
     }
 
-    /// Whether anything was refused that has not been granted since; at no cost, for those who may have something to
-    /// tell [`Refusals::granted`].
+    /// Returns whether any permission was denied and not granted since. It takes no lock, so that callers can cheaply skip
+    /// [`Refusals::granted`].
     #[must_use]
     pub fn are_there_any(&self) -> bool {
         self.any.load(Relaxed)
     }
 
-    /// All that is refused now.
+    /// Returns the permissions that are currently denied.
     #[must_use]
     pub fn now(&self) -> Vec<Permission> {
         let now = Instant::now();
-        let refused = self.lock();
-        let counting = refused.iter().filter(|(_, times)| times.count(now));
-        counting.map(|(permission, _)| permission.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Permission, Times>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        let refused = self.refused.lock();
+        let current = refused.iter().filter(|(_, times)| times.is_current(now));
+        current.map(|(permission, _)| permission.clone()).collect()
     }
 }
 
 impl Times {
-    fn count(self, now: Instant) -> bool {
-        now.duration_since(self.last) < COUNTS_FOR
+    fn is_current(self, now: Instant) -> bool {
+        now.duration_since(self.refused) < CURRENT_FOR
     }
 }
 
@@ -177,10 +178,12 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_any_more_does_not_count_for_long() {
         let now = Instant::now();
-        let (last, told) = (now, now);
-        let times = Times { last, told };
-        assert!(times.count(now + COUNTS_FOR / 2));
-        assert!(!times.count(now + COUNTS_FOR));
+        let times = Times {
+            refused: now,
+            logged: now,
+        };
+        assert!(times.is_current(now + CURRENT_FOR / 2));
+        assert!(!times.is_current(now + CURRENT_FOR));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reading a topic once, from anywhere to where it ends now, as no member of any group.
+//! Reading a topic once, up to its current end, without joining a group.
 
 use std::{
     collections::VecDeque,
@@ -15,8 +15,8 @@ use rdkafka::{
 use super::{Cluster, Consumed, Error, client::Logged, permissions::Permission};
 use crate::event::{Offset, Partition};
 
-/// What is read is passed on at once, so little is fetched ahead.
-const OURS: &[(&str, &str)] = &[
+/// Properties of a reader. Its records are processed as they arrive, so it fetches little ahead.
+const DEFAULTS: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "earliest"),
@@ -26,56 +26,54 @@ const OURS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// How long one request, or the next record, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of one request, and of the next record.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads stretches of a topic one after the other. Its calls block: they are for a thread that may.
+/// Reads ranges of the partitions of a topic, one after the other. Its calls block.
 pub struct Reader {
     inner: BaseConsumer<Logged>,
     topic: String,
-    stretches: VecDeque<Stretch>,
+    ranges: VecDeque<ReadRange>,
 }
 
-struct Stretch {
+struct ReadRange {
     partition: Partition,
     left: Range<i64>,
     is_assigned: bool,
 }
 
 impl Reader {
-    /// Looks up what each partition holds now, and asks for each, by number ascending, what of that to read. What is
-    /// chosen beyond it is left out. A topic that is not there holds nothing.
+    /// Looks up the available offsets of each partition, and calls `choose` for the ranges to read, in ascending order of
+    /// partitions. Ranges are cut to the available offsets. A missing topic is read as an empty one.
     ///
     /// # Errors
-    /// [`Error::Properties`], or [`Error::Request`] if no broker answers.
+    /// [`Error::Properties`] or [`Error::Request`].
     pub fn open<R: IntoIterator<Item = Range<Offset>>>(
         cluster: &Cluster,
         topic: &str,
         mut choose: impl FnMut(Partition, Range<Offset>) -> R,
     ) -> Result<Self, Error> {
         let inner: BaseConsumer<Logged> = cluster
-            .properties(OURS)
-            // librdkafka assigns nothing to a client without a group; this one never joins it.
+            .properties(DEFAULTS)
+            // librdkafka assigns no partitions to a client without a group, but this client does not join it.
             .set("group.id", &cluster.config().group_id)
             .create_with_context(Logged)
             .map_err(Error::Properties)?;
-        let what = "describe the topic that is to be read";
+        let what = "describe the topic to read";
         let failed = |source| Error::Request { what, source };
-        let metadata = inner
-            .fetch_metadata(Some(topic), PATIENCE)
-            .map_err(failed)?;
+        let metadata = inner.fetch_metadata(Some(topic), TIMEOUT).map_err(failed)?;
         let described = metadata.topics().iter().flat_map(|it| it.partitions());
         let mut partitions: Vec<_> = described.map(|it| Partition(it.id())).collect();
         partitions.sort_unstable();
-        let mut stretches = VecDeque::new();
+        let mut ranges = VecDeque::new();
         for partition in partitions {
             let (low, high) = inner
-                .fetch_watermarks(topic, partition.0, PATIENCE)
+                .fetch_watermarks(topic, partition.0, TIMEOUT)
                 .map_err(failed)?;
             let chosen = choose(partition, Offset(low)..Offset(high)).into_iter();
             let left = chosen.map(|of| of.start.0.max(low)..of.end.0.min(high));
             let left = left.filter(|of| !of.is_empty());
-            stretches.extend(left.map(|left| Stretch {
+            ranges.extend(left.map(|left| ReadRange {
                 partition,
                 left,
                 is_assigned: false,
@@ -84,61 +82,61 @@ impl Reader {
         Ok(Self {
             inner,
             topic: topic.to_owned(),
-            stretches,
+            ranges,
         })
     }
 
-    /// The next record; none at the end. What belongs to a transaction that is open or was aborted is not there.
+    /// Returns the next record, or `None` at the end. Records of open and aborted transactions are left out.
     ///
     /// # Errors
-    /// [`Error::Request`], if the broker does not give it.
+    /// [`Error::NotPermitted`] or [`Error::Request`].
     pub fn read(&mut self) -> Result<Option<Consumed<'_>>, Error> {
-        let deadline = Instant::now() + PATIENCE;
-        while let Some(stretch) = self.stretches.front_mut() {
-            if stretch.left.is_empty() {
-                self.stretches.pop_front();
+        let deadline = Instant::now() + TIMEOUT;
+        while let Some(range) = self.ranges.front_mut() {
+            if range.left.is_empty() {
+                self.ranges.pop_front();
                 continue;
             }
-            if !stretch.is_assigned {
-                assign(&self.inner, &self.topic, stretch)?;
+            if !range.is_assigned {
+                assign(&self.inner, &self.topic, range)?;
             }
             let wait = deadline.saturating_duration_since(Instant::now());
             match self.inner.poll(wait) {
-                None => return Err(unread(KafkaError::NoMessageReceived)),
-                Some(Ok(message)) if message.offset() < stretch.left.end => {
-                    stretch.left.start = message.offset() + 1;
+                None => return Err(read_error(KafkaError::NoMessageReceived)),
+                Some(Ok(message)) if message.offset() < range.left.end => {
+                    range.left.start = message.offset() + 1;
                     return Ok(Some(Consumed::from(message)));
                 }
-                // Beyond what was there when it was opened.
+                // The record was added after the reader was opened, or the partition has ended.
                 Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.stretches.pop_front();
+                    self.ranges.pop_front();
                 }
                 Some(Err(error)) if not_permitted_to_read(&error) => {
                     let permission = Permission::Read(self.topic.clone());
                     return Err(Error::NotPermitted(permission));
                 }
-                Some(Err(error)) if wait.is_zero() => return Err(unread(error)),
-                Some(Err(error)) => tracing::debug!(%error, "reading is interrupted"),
+                Some(Err(error)) if wait.is_zero() => return Err(read_error(error)),
+                Some(Err(error)) => tracing::debug!(%error, "cannot fetch records; trying again"),
             }
         }
         Ok(None)
     }
 
-    /// Whether there may be more.
+    /// Returns whether there may be further records.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        let mut stretches = self.stretches.iter();
-        stretches.any(|stretch| !stretch.left.is_empty())
+        let mut ranges = self.ranges.iter();
+        ranges.any(|range| !range.left.is_empty())
     }
 }
 
-fn assign(inner: &BaseConsumer<Logged>, topic: &str, stretch: &mut Stretch) -> Result<(), Error> {
+fn assign(inner: &BaseConsumer<Logged>, topic: &str, range: &mut ReadRange) -> Result<(), Error> {
     let mut list = TopicPartitionList::with_capacity(1);
-    let offset = rdkafka::Offset::Offset(stretch.left.start);
-    list.add_partition_offset(topic, stretch.partition.0, offset)
+    let offset = rdkafka::Offset::Offset(range.left.start);
+    list.add_partition_offset(topic, range.partition.0, offset)
         .and_then(|()| inner.assign(&list))
         .map_err(unread)?;
-    stretch.is_assigned = true;
+    range.is_assigned = true;
     Ok(())
 }
 
@@ -146,7 +144,7 @@ fn not_permitted_to_read(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
-fn unread(source: KafkaError) -> Error {
+fn read_error(source: KafkaError) -> Error {
     let what = "read a topic";
     Error::Request { what, source }
 }

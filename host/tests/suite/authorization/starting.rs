@@ -26,7 +26,7 @@ fn after_the_last_try_it_gives_up_and_says_what_to_grant() {
     let (status, log) = guarded.setup.spawn().wait();
     assert_eq!(status.code(), Some(1), "{log}");
     let error = format!(
-        "error: the broker refuses this daemon's user a permission; grant it Describe on the topic {}",
+        "error: the broker denies a permission to the user of this daemon; grant it Describe on the topic {}",
         guarded.setup.topic()
     );
     assert!(log.contains(&error), "{log}");

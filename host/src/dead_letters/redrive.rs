@@ -1,5 +1,5 @@
-//! Redriving dead letters: their records are produced again to the partitions that they came from, with their original key,
-//! value, headers and timestamp, and with further headers that hold the history of their failures.
+//! Redriving dead letters: their records are produced again to the partitions that they came from, with their original
+//! key, value, headers and timestamp, and with further headers that hold the history of their failures.
 //!
 //! The report of a redrive is written by the daemon and read by the command line.
 
@@ -138,8 +138,8 @@ enum Plan {
     Skip(String),
 }
 
-/// Redrives the letters of a page with this producer, in the order of the records that they came from, and waits for the
-/// acknowledgements. A record that has several letters on the page is produced once. A dry run produces nothing.
+/// Redrives the letters of a page with this producer, in the order of the records that they came from, and waits for
+/// the acknowledgements. A record that has several letters on the page is produced once. A dry run produces nothing.
 ///
 /// Returns one report per letter, and one per position of `query` without a letter, in the order of positions.
 pub(super) async fn redrive(
@@ -185,8 +185,8 @@ pub(super) async fn redrive(
     reports
 }
 
-/// Decides what to do with each letter of a page, by its index. Those to produce are in the order of the records that they
-/// came from.
+/// Decides what to do with each letter of a page, by its index. Those to produce are in the order of the records that
+/// they came from.
 fn plans(topic: &str, page: &LetterPage) -> Vec<(usize, Plan)> {
     let mut plans = Vec::with_capacity(page.positions.len());
     let mut sources: BTreeMap<(Partition, Offset), usize> = BTreeMap::new();
@@ -209,8 +209,8 @@ fn plans(topic: &str, page: &LetterPage) -> Vec<(usize, Plan)> {
     plans
 }
 
-/// Returns the partition and offset of the record that a letter came from, or the reason why it cannot be produced again
-/// to `topic`.
+/// Returns the partition and offset of the record that a letter came from, or the reason why it cannot be produced
+/// again to `topic`.
 fn source(topic: &str, letter: RecordRef<'_>) -> Result<(Partition, Offset), String> {
     const NOT_A_LETTER: &str = "not a dead letter: it does not say which record it is from";
     let failure = Letter::read(letter.headers).failure.ok_or(NOT_A_LETTER)?;

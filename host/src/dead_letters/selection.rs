@@ -58,7 +58,8 @@ pub struct LetterFilter {
 }
 
 impl LetterFilter {
-    /// Returns whether a letter has all the properties. A letter without a known failure has none of those of a failure.
+    /// Returns whether a letter has all the properties. A letter without a known failure has none of those of a
+    /// failure.
     pub(super) fn matches(
         &self,
         failure: Option<&Failure>,

@@ -28,7 +28,8 @@ const MAX_EVENTS: u32 = 100;
 const LOOKUPS: u32 = 100;
 const LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until a broker responds. After the first attempt, `connect_retries` more are made, `connect_retry_delay` apart.
+/// Waits until a broker responds. After the first attempt, `connect_retries` more are made, `connect_retry_delay`
+/// apart.
 ///
 /// # Errors
 /// [`Error::NoBroker`] or [`Error::NotLetIn`] after the last attempt, [`Error::Properties`] at once.
@@ -99,12 +100,13 @@ fn schedule(config: &Config) -> ConstantBuilder {
         .with_max_times(config.connect_retries as usize)
 }
 
-/// Creates the topics that are missing, with the broker's default number of partitions and replicas, and returns the number
-/// of partitions of each topic. A lack of permission is retried `connect_retries` times, `connect_retry_delay` apart.
+/// Creates the topics that are missing, with the broker's default number of partitions and replicas, and returns the
+/// number of partitions of each topic. A lack of permission is retried `connect_retries` times, `connect_retry_delay`
+/// apart.
 ///
 /// # Errors
-/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker rejects a topic for another reason, or [`Error::NoTopic`]
-/// if one does not appear.
+/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker rejects a topic for another reason, or
+/// [`Error::NoTopic`] if one does not appear.
 pub async fn ensure_topics(
     cluster: &Cluster,
     topics: &[&str],
@@ -198,7 +200,8 @@ async fn wait_for_topic(client: &Probe, name: &str) -> Result<i32, Error> {
     Err(Error::NoTopic(name.to_owned()))
 }
 
-/// Returns the number of partitions of a topic: 0 if the topic does not exist, or one of its partitions has no leader yet.
+/// Returns the number of partitions of a topic: 0 if the topic does not exist, or one of its partitions has no leader
+/// yet.
 async fn partition_count(client: &Probe, name: &str) -> Result<i32, Error> {
     let (client, topic) = (Arc::clone(client), name.to_owned());
     let metadata = blocking(move || client.fetch_metadata(Some(&topic), REQUEST_TIMEOUT))

@@ -85,7 +85,8 @@ impl Error {
         self.permission("", "").is_some()
     }
 
-    /// Returns the permission to grant if its lack is the cause. `topic` and `group` are those that the request was about.
+    /// Returns the permission to grant if its lack is the cause. `topic` and `group` are those that the request was
+    /// about.
     #[must_use]
     pub fn permission(&self, topic: &str, group: &str) -> Option<Permission> {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
@@ -109,8 +110,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster of the `[kafka]` table and its bootstrap servers. These are passed separately because the address
-    /// of the built-in broker is known only once it listens.
+    /// Makes a cluster of the `[kafka]` table and its bootstrap servers. These are passed separately because the
+    /// address of the built-in broker is known only once it listens.
     #[must_use]
     pub fn new(config: Config, servers: &str) -> Self {
         Self {
@@ -198,12 +199,13 @@ impl ConsumerContext for Watched {}
 /// The end of librdkafka's warning about a property that only consumers have.
 const CONSUMER_PROPERTY: &str = "will be ignored by this producer instance";
 
-/// Forwards a line of librdkafka's log, whose levels are those of syslog. Its errors are mostly lost connections, which it
-/// restores itself, so they are logged as warnings.
+/// Forwards a line of librdkafka's log, whose levels are those of syslog. Its errors are mostly lost connections, which
+/// it restores itself, so they are logged as warnings.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel as Level;
     match level {
-        // A fatal error is reported by the owner of the client. The properties of consumers are passed to producers, too.
+        // A fatal error is reported by the owner of the client. The properties of consumers are passed to producers,
+        // too.
         _ if matches!(facility, "FATAL" | "TXNERR") || message.ends_with(CONSUMER_PROPERTY) => {
             tracing::debug!(target: "eventos::librdkafka", facility, "{message}");
         }

@@ -95,7 +95,8 @@ impl Default for Config {
     }
 }
 
-/// Returns whether librdkafka accepts this as a server: `host:port`, optionally with the protocol of a listener before it.
+/// Returns whether librdkafka accepts this as a server: `host:port`, optionally with the protocol of a listener before
+/// it.
 fn is_server(server: &str) -> bool {
     let server = server.trim();
     let address = server
@@ -128,7 +129,8 @@ fn reserved(property: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns why librdkafka rejects a property. Its message quotes the value of a number or an enumeration, never a password.
+/// Returns why librdkafka rejects a property. Its message quotes the value of a number or an enumeration, never a
+/// password.
 fn rejected(name: &str, value: &str) -> Option<String> {
     let mut client = rdkafka::ClientConfig::new();
     match client.set(name, value).create_native_config() {

@@ -1,4 +1,5 @@
-//! The consumer group as its coordinator knows it: its members with their partitions, and its position in each partition.
+//! The consumer group as its coordinator knows it: its members with their partitions, and its position in each
+//! partition.
 
 use std::{sync::Arc, time::Duration};
 
@@ -118,8 +119,8 @@ pub struct GroupPosition {
     pub at_time: Option<Offset>,
 }
 
-/// Returns the position of the group in every partition of the topic, in ascending order of partitions, together with the
-/// offset of the first record at or after `at`, if that is given.
+/// Returns the position of the group in every partition of the topic, in ascending order of partitions, together with
+/// the offset of the first record at or after `at`, if that is given.
 ///
 /// # Errors
 /// [`Error::Properties`] or [`Error::Request`].
@@ -184,8 +185,8 @@ fn positions_blocking(
     each.collect()
 }
 
-/// Returns the offset of a partition in a list, if it has one. A response about several partitions may carry an error for
-/// a single one, which must not be mistaken for a partition without an offset.
+/// Returns the offset of a partition in a list, if it has one. A response about several partitions may carry an error
+/// for a single one, which must not be mistaken for a partition without an offset.
 pub(super) fn offset_in(
     list: &TopicPartitionList,
     topic: &str,
@@ -206,12 +207,12 @@ pub(super) fn offset_in(
 #[error("the assignment is cut off or malformed")]
 struct MalformedAssignment;
 
-/// Decodes the partitions of `topic` from the assignment of a member, as the leader of the group wrote it. A member without
-/// partitions may have no bytes.
+/// Decodes the partitions of `topic` from the assignment of a member, as the leader of the group wrote it. A member
+/// without partitions may have no bytes.
 ///
-/// The format is Kafka's `ConsumerProtocolAssignment`, of which versions 0 to 3 are equal: version (int16), an array (int32
-/// count) of topics (int16 length, UTF-8), each with an array of partitions (int32), then user data. Newer versions append
-/// fields.
+/// The format is Kafka's `ConsumerProtocolAssignment`, of which versions 0 to 3 are equal: version (int16), an array
+/// (int32 count) of topics (int16 length, UTF-8), each with an array of partitions (int32), then user data. Newer
+/// versions append fields.
 fn assigned_partitions(topic: &str, mut bytes: &[u8]) -> Result<Partitions, MalformedAssignment> {
     let mut partitions = Partitions::default();
     if bytes.is_empty() {

@@ -1,5 +1,5 @@
-//! The clients of a Kafka cluster, and the only module that names rdkafka: a consumer in a group, a reader of whole topics,
-//! producers with and without transactions, and requests about topics and the group.
+//! The clients of a Kafka cluster, and the only module that names rdkafka: a consumer in a group, a reader of whole
+//! topics, producers with and without transactions, and requests about topics and the group.
 //!
 //! It knows nothing of handlers, the store or HTTP.
 

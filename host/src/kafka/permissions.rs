@@ -12,8 +12,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Time for which a denial is current. A request that is repeated is denied more often than that. One that is not repeated, such as
-/// sending over HTTP, would never be seen to be permitted again.
+/// Time for which a denial is current. A request that is repeated is denied more often than that. One that is not
+/// repeated, such as sending over HTTP, would never be seen to be permitted again.
 const CURRENT_FOR: Duration = Duration::from_secs(30);
 
 /// Interval at which a continuing denial is logged.
@@ -30,8 +30,8 @@ pub enum Permission {
     Read(String),
     /// Produce to this topic.
     Write(String),
-    /// Produce to several topics in one transaction. Names of the topics, separated by commas. The broker does not say which of them
-    /// it denies.
+    /// Produce to several topics in one transaction. Names of the topics, separated by commas. The broker does not say
+    /// which of them it denies.
     WriteAny(String),
     /// Produce to any topic at all.
     Produce,
@@ -87,7 +87,8 @@ impl fmt::Display for Permission {
 }
 
 impl Refusals {
-    /// Records that the broker has just denied this permission. The log says what to grant, and the consequence until then.
+    /// Records that the broker has just denied this permission. The log says what to grant, and the consequence until
+    /// then.
     pub fn refused(&self, permission: Permission, consequence: &str) {
         let now = Instant::now();
         let must_log = {
@@ -132,8 +133,8 @@ impl Refusals {
         }
     }
 
-    /// Returns whether any permission was denied and not granted since. It takes no lock, so that callers can cheaply skip
-    /// [`Refusals::granted`].
+    /// Returns whether any permission was denied and not granted since. It takes no lock, so that callers can cheaply
+    /// skip [`Refusals::granted`].
     #[must_use]
     pub fn are_there_any(&self) -> bool {
         self.any.load(Relaxed)

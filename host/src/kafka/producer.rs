@@ -24,8 +24,8 @@ use rdkafka::{
 use super::{Cluster, Error, client::log, permissions::Permission};
 use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
 
-/// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the partitioner
-/// of Kafka's own clients, so that a key gets the same partition from all of them.
+/// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the
+/// partitioner of Kafka's own clients, so that a key gets the same partition from all of them.
 pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
@@ -37,8 +37,8 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "1000"),
 ];
 
-/// Time during which all records without a key go to the same partition, so that they fill few large batches. librdkafka
-/// calls this sticky partitioning, with the same default.
+/// Time during which all records without a key go to the same partition, so that they fill few large batches.
+/// librdkafka calls this sticky partitioning, with the same default.
 const STICKY_MS: i64 = 10;
 
 /// Minimum age at which a client that has failed is replaced.
@@ -58,8 +58,8 @@ pub struct Producer {
 
 impl Producer {
     /// Makes a producer whose [`Producer::enqueue`] produces to the topic of Eventos. It connects in the background.
-    /// `on_connection` is called with `false` when the connection to the last broker is lost, and with `true` when one is
-    /// back.
+    /// `on_connection` is called with `false` when the connection to the last broker is lost, and with `true` when one
+    /// is back.
     ///
     /// # Errors
     /// [`Error::Properties`].
@@ -117,8 +117,8 @@ impl Producer {
         self.partitions.store(partitions, Relaxed);
     }
 
-    /// Calls `on_connection` of [`Producer::new`] with the current state. It is called when another client has reached a
-    /// broker: this one counts as connected, too, unless it has reported the loss of its last broker.
+    /// Calls `on_connection` of [`Producer::new`] with the current state. It is called when another client has reached
+    /// a broker: this one counts as connected, too, unless it has reported the loss of its last broker.
     pub fn report_connection(&self) {
         self.connection.report();
     }
@@ -126,8 +126,8 @@ impl Producer {
     /// Enqueues a record for the topic of Eventos.
     ///
     /// Records without a key that one caller enqueues keep their order when they are read back by timestamp, even
-    /// across partitions: their timestamps never decrease, and all records with the same timestamp go to the same partition, which
-    /// keeps the order of the calls.
+    /// across partitions: their timestamps never decrease, and all records with the same timestamp go to the same
+    /// partition, which keeps the order of the calls.
     ///
     /// # Errors
     /// [`ProduceError`], if the record cannot be enqueued.
@@ -150,8 +150,9 @@ impl Producer {
         self.send(record)
     }
 
-    /// Enqueues a record for any topic, with `more` headers after its own. Its key chooses the partition if `partition` is
-    /// `None`. Records of one partition keep the order of the calls. A record without a timestamp gets the current time.
+    /// Enqueues a record for any topic, with `more` headers after its own. Its key chooses the partition if `partition`
+    /// is `None`. Records of one partition keep the order of the calls. A record without a timestamp gets the current
+    /// time.
     ///
     /// # Errors
     /// [`ProduceError`], if the record cannot be enqueued.
@@ -295,7 +296,8 @@ impl ProduceError {
         }
     }
 
-    /// Converts the error of a record. If the client itself has failed, its error explains more than that of the record.
+    /// Converts the error of a record. If the client itself has failed, its error explains more than that of the
+    /// record.
     fn new(client: &RenewableClient, error: KafkaError) -> Self {
         match client.fatal_error() {
             Some((RDKafkaErrorCode::ClusterAuthorizationFailed, _)) => Self::NothingIsPermitted,
@@ -320,8 +322,8 @@ impl From<KafkaError> for ProduceError {
     }
 }
 
-/// The client of a producer. A client with a fatal error is replaced, for example if the broker permitted nothing, or has lost the
-/// state of the idempotent producer.
+/// The client of a producer. A client with a fatal error is replaced, for example if the broker permitted nothing, or
+/// has lost the state of the idempotent producer.
 struct RenewableClient {
     properties: ClientConfig,
     context: ProducerContext,
@@ -341,8 +343,8 @@ impl RenewableClient {
         })
     }
 
-    /// Returns the fatal error of the client, if it has one, and replaces it. A transactional client is not replaced, because whoever
-    /// runs its transactions has to start over.
+    /// Returns the fatal error of the client, if it has one, and replaces it. A transactional client is not replaced,
+    /// because whoever runs its transactions has to start over.
     fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         let error = self.current.load().client().fatal_error()?;
         let is_transactional = self.properties.get("transactional.id").is_some();
@@ -396,8 +398,8 @@ impl Connection {
     }
 }
 
-/// The context of a producer. librdkafka reports the loss of the last broker as an error. Its statistics show when a broker is back,
-/// to which it reconnects every second, and the current number of partitions of the topic.
+/// The context of a producer. librdkafka reports the loss of the last broker as an error. Its statistics show when a
+/// broker is back, to which it reconnects every second, and the current number of partitions of the topic.
 #[derive(Clone)]
 pub(super) struct ProducerContext {
     connection: Arc<Connection>,

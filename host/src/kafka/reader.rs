@@ -43,8 +43,8 @@ struct ReadRange {
 }
 
 impl Reader {
-    /// Looks up the available offsets of each partition, and calls `choose` for the ranges to read, in ascending order of
-    /// partitions. Ranges are cut to the available offsets. A missing topic is read as an empty one.
+    /// Looks up the available offsets of each partition, and calls `choose` for the ranges to read, in ascending order
+    /// of partitions. Ranges are cut to the available offsets. A missing topic is read as an empty one.
     ///
     /// # Errors
     /// [`Error::Properties`] or [`Error::Request`].

@@ -1,5 +1,5 @@
-//! Producing in transactions: records, and the offsets of the records that they were made from, are committed together or
-//! not at all (KIP-98). A group member that has lost a partition cannot commit offsets of it any more (KIP-447).
+//! Producing in transactions: records, and the offsets of the records that they were made from, are committed together
+//! or not at all (KIP-98). A group member that has lost a partition cannot commit offsets of it any more (KIP-447).
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use rdkafka::{
 
 use super::{Cluster, Error, Producer, permissions::Permission, producer::DEFAULTS};
 
-/// Time after which the broker aborts a transaction. After a crash, readers of committed records may have to wait that long.
-/// Kafka Streams uses the same value (KIP-447); librdkafka's default is a minute.
+/// Time after which the broker aborts a transaction. After a crash, readers of committed records may have to wait that
+/// long. Kafka Streams uses the same value (KIP-447); librdkafka's default is a minute.
 const TRANSACTION_TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "10000");
 
-/// Backoff of a transaction that Kafka rejects because it still writes the markers of the previous one, which takes a few
-/// milliseconds. A transaction that only commits offsets takes 106 ms with librdkafka's default of 100 ms, and 11 ms with 5 ms
-/// (Kafka 4.3.1, two cores). The backoff doubles up to `retry.backoff.max.ms` (1 s).
+/// Backoff of a transaction that Kafka rejects because it still writes the markers of the previous one, which takes a
+/// few milliseconds. A transaction that only commits offsets takes 106 ms with librdkafka's default of 100 ms, and 11
+/// ms with 5 ms (Kafka 4.3.1, two cores). The backoff doubles up to `retry.backoff.max.ms` (1 s).
 const RETRY_BACKOFF: (&str, &str) = ("retry.backoff.ms", "5");
 
 /// How long one call waits before the caller is asked whether to go on.
@@ -30,8 +30,8 @@ pub struct Transactional {
     producer: Producer,
 }
 
-/// The identity of a consumer in the current generation of its group. The coordinator rejects offsets that are committed with
-/// the identity of an earlier generation.
+/// The identity of a consumer in the current generation of its group. The coordinator rejects offsets that are
+/// committed with the identity of an earlier generation.
 pub struct Identity(pub(super) ConsumerGroupMetadata);
 
 /// The offsets that a transaction commits.
@@ -43,8 +43,8 @@ pub enum TransactionError {
     /// The transaction must be aborted with [`Transactional::abort`], after which another may begin.
     #[error("the transaction must be aborted: {0}")]
     Abort(KafkaError),
-    /// The producer cannot be used any more: another one has its transactional id, its transaction took too long, or the broker
-    /// denies a permission. It is not known whether a transaction that was being committed is committed.
+    /// The producer cannot be used any more: another one has its transactional id, its transaction took too long, or
+    /// the broker denies a permission. It is not known whether a transaction that was being committed is committed.
     #[error("the transactional producer failed: {0}")]
     Fenced(KafkaError),
     /// The broker did not respond until the caller stopped waiting.
@@ -53,8 +53,8 @@ pub enum TransactionError {
 }
 
 impl TransactionError {
-    /// Returns the permission to grant if its lack is the cause: to use this transactional id, to join this group, or that
-    /// which `with_topic` returns for what the transaction did with a topic.
+    /// Returns the permission to grant if its lack is the cause: to use this transactional id, to join this group, or
+    /// that which `with_topic` returns for what the transaction did with a topic.
     #[must_use]
     pub fn permission(
         &self,
@@ -103,8 +103,8 @@ impl Transactional {
         &self.producer
     }
 
-    /// Registers the transactional id, and aborts a transaction that an earlier producer left open. Must be called once, before
-    /// all else.
+    /// Registers the transactional id, and aborts a transaction that an earlier producer left open. Must be called
+    /// once, before all else.
     ///
     /// # Errors
     /// [`TransactionError`].
@@ -122,8 +122,8 @@ impl Transactional {
         Ok(self.producer.client().begin_transaction()?)
     }
 
-    /// Returns why the current transaction must be aborted, if it must. Its records were not sent in that case, and their own
-    /// errors do not name the cause.
+    /// Returns why the current transaction must be aborted, if it must. Its records were not sent in that case, and
+    /// their own errors do not name the cause.
     #[must_use]
     pub fn failure(&self) -> Option<TransactionError> {
         // Beginning a second transaction fails, with the error of the first one if that has failed.
@@ -131,8 +131,8 @@ impl Transactional {
         matches!(error, TransactionError::Abort(_)).then_some(error)
     }
 
-    /// Adds offsets to the transaction. Between taking the [`Identity`] and this call, the caller must check that it still owns the
-    /// partitions. After a later rebalance, the coordinator rejects the identity.
+    /// Adds offsets to the transaction. Between taking the [`Identity`] and this call, the caller must check that it
+    /// still owns the partitions. After a later rebalance, the coordinator rejects the identity.
     ///
     /// # Errors
     /// [`TransactionError`].

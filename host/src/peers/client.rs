@@ -43,7 +43,8 @@ pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// The header with the cursor at which the rows of a response start.
 pub const START: HeaderName = HeaderName::from_static("x-start-cursor");
 
-/// Why the response of a peer, or the rest of it, is missing. The text follows the URL of the peer, and is shown to clients.
+/// Why the response of a peer, or the rest of it, is missing. The text follows the URL of the peer, and is shown to
+/// clients.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The peer took longer than this.
@@ -185,7 +186,8 @@ fn connection_error(error: legacy::Error) -> PeerError {
     }
 }
 
-/// Returns the innermost cause of an error, such as "connection refused", without the layers of the HTTP client around it.
+/// Returns the innermost cause of an error, such as "connection refused", without the layers of the HTTP client around
+/// it.
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().unwrap_or(error).to_string()

@@ -1,4 +1,5 @@
-//! Looks up who owns which partitions: the group is described when its assignment may have changed, and the result is cached.
+//! Looks up who owns which partitions: the group is described when its assignment may have changed, and the result is
+//! cached.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -14,8 +15,8 @@ use crate::{
     telemetry::in_one_line,
 };
 
-/// How long a description of the group is cached while the group has other members. An instance that owns all partitions
-/// keeps it until the next rebalance: no partition can move without one.
+/// How long a description of the group is cached while the group has other members. An instance that owns all
+/// partitions keeps it until the next rebalance: no partition can move without one.
 const CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// Pause after a request that the broker did not answer.
@@ -98,8 +99,8 @@ impl Shared {
         is_valid.then(|| Arc::clone(&cached.ownership))
     }
 
-    /// Derives the owners from the answer of the broker. Without one, the previous description is the best guess: a peer
-    /// responds only for the partitions that it really owns.
+    /// Derives the owners from the answer of the broker. Without one, the previous description is the best guess: a
+    /// peer responds only for the partitions that it really owns.
     fn update(&self, changes: u64, answer: Result<GroupDescription, String>) -> Arc<Ownership> {
         let ours = self.assigned.partitions();
         let restoring = self.assigned.restoring();

@@ -1,8 +1,8 @@
 //! The other instances of the group: which partitions they own, what they have stored, and commands to them.
 //!
-//! Instances discover each other through the group. Each has its URL as its client id, which the group's coordinator shows to
-//! everyone. Any program may join the group, so a client id is trusted only as the address of an HTTP server: [`PeerUrl`].
-//! This module knows nothing of handlers; [`crate::http`] merges the stored Eventos of several instances.
+//! Instances discover each other through the group. Each has its URL as its client id, which the group's coordinator
+//! shows to everyone. Any program may join the group, so a client id is trusted only as the address of an HTTP server:
+//! [`PeerUrl`]. This module knows nothing of handlers; [`crate::http`] merges the stored Eventos of several instances.
 
 mod client;
 mod directory;
@@ -32,7 +32,8 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Returns the peers of an instance that owns what is `assigned`, and that others reach at `own_url` if that is set.
+    /// Returns the peers of an instance that owns what is `assigned`, and that others reach at `own_url` if that is
+    /// set.
     #[must_use]
     pub fn new(assigned: Assigned, own_url: Option<PeerUrl>) -> Self {
         Self {
@@ -42,7 +43,8 @@ impl Peers {
         }
     }
 
-    /// Sets the client that describes the group, once the broker is there. Until then, only the partitions of this instance are known.
+    /// Sets the client that describes the group, once the broker is there. Until then, only the partitions of this
+    /// instance are known.
     pub fn connect(&self, group: GroupClient) {
         self.directory.connect(group);
     }
@@ -53,7 +55,8 @@ impl Peers {
         &self.assigned
     }
 
-    /// Returns the owners of the partitions. The broker is asked only if they may have changed, for at most two seconds.
+    /// Returns the owners of the partitions. The broker is asked only if they may have changed, for at most two
+    /// seconds.
     pub async fn ownership(&self) -> Arc<Ownership> {
         self.directory.ownership().await
     }

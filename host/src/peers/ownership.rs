@@ -54,10 +54,11 @@ impl Ownership {
         }
     }
 
-    /// Derives the ownership from a description of the group. `ours` has precedence over the description, which may be older.
+    /// Derives the ownership from a description of the group. `ours` has precedence over the description, which may be
+    /// older.
     ///
-    /// If the group could not be described again since, `stale` is the reason. A member that is not an instance may then have lost
-    /// its partitions since, so they do not count as `elsewhere`.
+    /// If the group could not be described again since, `stale` is the reason. A member that is not an instance may
+    /// then have lost its partitions since, so they do not count as `elsewhere`.
     pub(super) fn new(
         ours: Partitions,
         own_url: Option<&PeerUrl>,

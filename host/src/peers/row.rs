@@ -1,7 +1,7 @@
 //! The binary format in which instances exchange stored Eventos, named [`MEDIA_TYPE`].
 //!
-//! The body is a sequence of rows in the requested order. A row has the length of the rest (u32), the order time (i64), the
-//! partition (i32), the offset (i64), `n` (u32), and the bytes of the Evento. Numbers are big-endian.
+//! The body is a sequence of rows in the requested order. A row has the length of the rest (u32), the order time (i64),
+//! the partition (i32), the offset (i64), `n` (u32), and the bytes of the Evento. Numbers are big-endian.
 
 use std::{cmp::Ordering, io};
 

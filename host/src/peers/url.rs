@@ -4,8 +4,8 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use hyper::Uri;
 
-/// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the group, which
-/// any program in the group may choose, so it must not be able to name more than a server.
+/// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the
+/// group, which any program in the group may choose, so it must not be able to name more than a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(Uri);
 

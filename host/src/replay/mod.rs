@@ -1,8 +1,8 @@
 //! Replay: the group is rewound, so that records are processed again.
 //!
-//! A [`ReplayPlan`] is made from what the broker knows of the group. Each partition is then rewound by the pipeline that
-//! owns it, between two batches. [`crate::http`] forwards the rewind of other partitions to the instances that own them; this module
-//! knows nothing of HTTP.
+//! A [`ReplayPlan`] is made from what the broker knows of the group. Each partition is then rewound by the pipeline
+//! that owns it, between two batches. [`crate::http`] forwards the rewind of other partitions to the instances that own
+//! them; this module knows nothing of HTTP.
 
 mod plan;
 mod report;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Offset, Partition};
 
-/// The media type of a request from one instance to another, [`RewindTargets`](super::RewindTargets), and of its response,
-/// an array of [`PartitionReport`]. A change of the format requires a new name.
+/// The media type of a request from one instance to another, [`RewindTargets`](super::RewindTargets), and of its
+/// response, an array of [`PartitionReport`]. A change of the format requires a new name.
 pub const MEDIA_TYPE: &str = "application/vnd.eventos.replay-1+json";
 
 /// The result of a replay.
@@ -112,8 +112,8 @@ impl PartitionReport {
         partitions.into_iter().map(one).collect()
     }
 
-    /// Returns the outcome that a peer reports for a partition which it was asked to rewind to `target`, or `None` if no
-    /// correct peer reports that.
+    /// Returns the outcome that a peer reports for a partition which it was asked to rewind to `target`, or `None` if
+    /// no correct peer reports that.
     #[must_use]
     pub fn verified(self, target: Offset) -> Option<RewindOutcome> {
         let is_possible = match self.outcome {

@@ -24,8 +24,8 @@ pub enum ReplayStart {
 pub struct InvalidReplayStart(String);
 
 impl ReplayStart {
-    /// Returns the offset of the start in a partition: at least the oldest that the broker has, and at most the position of
-    /// the group, so that a replay never skips a record.
+    /// Returns the offset of the start in a partition: at least the oldest that the broker has, and at most the
+    /// position of the group, so that a replay never skips a record.
     pub(super) fn in_partition(self, position: &GroupPosition) -> Offset {
         let requested = match self {
             Self::Earliest => position.oldest,

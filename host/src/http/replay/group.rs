@@ -216,12 +216,12 @@ mod tests {
             assert_eq!(outcome, RewindOutcome::elsewhere(why));
         }
         let maybe = "; it may have been rewound nevertheless";
-        for (error, note) in [
+        let cases: [(fn() -> PeerError, &str); 3] = [
             (|| PeerError::Unexpected("status 404".to_owned()), ""),
             (|| PeerError::Timeout(TIMEOUT), maybe),
             (|| PeerError::Interrupted("reset".to_owned()), maybe),
-        ] as [(fn() -> PeerError, &str); 3]
-        {
+        ];
+        for (error, note) in cases {
             for outcome in outcomes(Err(error())) {
                 let why = format!("http://b:1 owns it and {}{note}", error());
                 assert_eq!(outcome, RewindOutcome::failed(why));

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     dead_letters::DeadLetters,
     http,
-    kafka::{self, Cluster, Producer, Refusals, Roster},
+    kafka::{self, Cluster, GroupClient, Producer, Refusals},
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},

@@ -135,7 +135,7 @@ fn assign(inner: &BaseConsumer<Logged>, topic: &str, range: &mut ReadRange) -> R
     let offset = rdkafka::Offset::Offset(range.left.start);
     list.add_partition_offset(topic, range.partition.0, offset)
         .and_then(|()| inner.assign(&list))
-        .map_err(unread)?;
+        .map_err(read_error)?;
     range.is_assigned = true;
     Ok(())
 }

@@ -158,11 +158,12 @@ impl Transactor {
         let each = batches.iter().map(|batch| batch.position.partition);
         let partitions = Vec::from_iter(BTreeSet::from_iter(each));
         let Transactions {
-            kafka,
+            cluster,
             refusals,
             stop,
             ..
         } = &self.transactions;
+        let kafka = cluster.config();
         loop {
             match group.consumer.committed(&partitions) {
                 Ok(committed) => {

@@ -203,7 +203,7 @@ impl Producer {
 }
 
 /// Converts a record, with `more` headers after its own.
-fn to_kafka<'r, 'h: 'r>(
+fn to_kafka<'r, 'h>(
     topic: &'r str,
     record: &RecordRef<'r>,
     more: impl IntoIterator<Item = Header<'h>>,
@@ -212,13 +212,13 @@ fn to_kafka<'r, 'h: 'r>(
     converted.key = record.key;
     converted.payload = record.value;
     converted.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
-    let more = more.into_iter().map(|header| -> Header<'r> { header });
-    let headers = record.headers.clone().chain(more);
     // Most records have no headers, and an empty list would be allocated, too.
-    converted.headers = headers.fold(None, |all: Option<OwnedHeaders>, Header { name, value }| {
+    let add = |all: Option<OwnedHeaders>, Header { name, value }: Header<'_>| {
         let all = all.unwrap_or_default();
         Some(all.insert(KafkaHeader { key: name, value }))
-    });
+    };
+    let own = record.headers.clone().fold(None, add);
+    converted.headers = more.into_iter().fold(own, add);
     converted
 }
 

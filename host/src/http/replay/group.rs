@@ -210,21 +210,20 @@ mod tests {
             "{lost:?}"
         );
         assert_eq!(unchanged, RewindOutcome::unchanged(Offset(0)));
-        let unreachable = || PeerError::Unreachable("refused".to_owned());
-        for outcome in outcomes(Err(unreachable())) {
-            let why = format!("http://b:1 owns it and {}", unreachable());
-            assert_eq!(outcome, RewindOutcome::elsewhere(why));
+        let unreachable = PeerError::Unreachable("refused".to_owned());
+        let why = format!("http://b:1 owns it and {unreachable}");
+        for outcome in outcomes(Err(unreachable)) {
+            assert_eq!(outcome, RewindOutcome::elsewhere(&*why));
         }
         let maybe = "; it may have been rewound nevertheless";
-        let cases: [(fn() -> PeerError, &str); 3] = [
-            (|| PeerError::Unexpected("status 404".to_owned()), ""),
-            (|| PeerError::Timeout(TIMEOUT), maybe),
-            (|| PeerError::Interrupted("reset".to_owned()), maybe),
-        ];
-        for (error, note) in cases {
-            for outcome in outcomes(Err(error())) {
-                let why = format!("http://b:1 owns it and {}{note}", error());
-                assert_eq!(outcome, RewindOutcome::failed(why));
+        for (error, note) in [
+            (PeerError::Unexpected("status 404".to_owned()), ""),
+            (PeerError::Timeout(TIMEOUT), maybe),
+            (PeerError::Interrupted("reset".to_owned()), maybe),
+        ] {
+            let why = format!("http://b:1 owns it and {error}{note}");
+            for outcome in outcomes(Err(error)) {
+                assert_eq!(outcome, RewindOutcome::failed(&*why));
             }
         }
     }

@@ -50,7 +50,8 @@ fn a_member_that_is_no_daemon_is_named_with_what_it_has(broker: Broker) {
         // Ends the thread too if what follows fails.
         let _over = Over(&gone);
         for daemon in &group.daemons {
-            let named = "the group member \"http://user:secret@127.0.0.1:1\" does not advertise a URL";
+            let named =
+                "the group member \"http://user:secret@127.0.0.1:1\" does not advertise a URL";
             let answer = eventually("the stranger to be named", || {
                 let answer = get(daemon, "/messages");
                 let missing = answer.header("x-partitions-missing")?;

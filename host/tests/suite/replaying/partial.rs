@@ -153,7 +153,10 @@ fn in_a_group_of_kip_848_each_rewinds_its_own_part_and_says_so() {
     let group = Group::starting(Broker::Kafka, 2, &protocol);
     fill(&group.setup, &group.daemons[0], 0..40);
     group.wait_for_committed();
-    let reason = ("elsewhere", "no member of the group currently owns these partitions");
+    let reason = (
+        "elsewhere",
+        "no member of the group currently owns these partitions",
+    );
     for daemon in &group.daemons {
         let answer = eventually("a part each", || {
             let (status, answer) = ask(daemon, "/replay?from=8");

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Registry,
-    seat::{Seat, Version},
+    slot::{Seat, Version},
 };
 use crate::{
     plugin::{HandlerFile, LoadError, discover, is_file_name},

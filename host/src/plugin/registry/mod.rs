@@ -4,7 +4,7 @@
 //! What runs is never displaced by what does not: a file that cannot be loaded is told of, and nothing else changes.
 
 mod change;
-mod seat;
+mod slot;
 mod watch;
 
 use std::{
@@ -20,10 +20,10 @@ use std::{
 
 use tokio::sync::watch as published;
 
-use self::seat::Seat;
+use self::slot::Seat;
 pub use self::{
     change::{ChangeError, Put},
-    seat::{State, Status},
+    slot::{State, Status},
 };
 use super::{
     Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, LoadError, discover,

@@ -13,7 +13,7 @@ use std::{
 
 use eventos::{
     assigned::Assigned,
-    event::{Answer, Batch, Outcomes},
+    event::{Batch, HandlerOutput, Outcomes},
     kafka::{self, Cluster, Refusals},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
@@ -200,10 +200,10 @@ fn consumed(metrics: &Metrics) -> u64 {
     lines.sum()
 }
 
-fn store_all(batch: &Batch) -> Answer {
-    Answer {
+fn store_all(batch: &Batch) -> HandlerOutput {
+    HandlerOutput {
         stored: (0..batch.len()).map(|i| i as u32).collect(),
         outcomes: Outcomes::all_passing(batch.len()),
-        ..Answer::default()
+        ..HandlerOutput::default()
     }
 }

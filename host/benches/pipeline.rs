@@ -14,7 +14,7 @@ use std::{
 
 use eventos::{
     assigned::Assigned,
-    event::{Answer, Batch, Outcomes},
+    event::{Batch, HandlerOutput, Outcomes},
     kafka::{self, Cluster, Refusals},
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
@@ -187,12 +187,12 @@ fn component() -> Handler {
 }
 
 /// What plugins/store does: every Evento is stored and passes, tombstones only pass.
-fn store_all(batch: &Batch) -> Answer {
+fn store_all(batch: &Batch) -> HandlerOutput {
     let evento = |&i: &usize| batch.record(i).value.is_some();
     let stored = (0..batch.len()).filter(evento).map(|i| i as u32);
-    Answer {
+    HandlerOutput {
         stored: stored.collect(),
         outcomes: Outcomes::all_passing(batch.len()),
-        ..Answer::default()
+        ..HandlerOutput::default()
     }
 }

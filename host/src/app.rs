@@ -45,7 +45,7 @@ impl App {
     /// With what failed, and what to do about it.
     pub async fn bind(config: Config) -> Result<Self> {
         let metrics = Metrics::new();
-        let engine = Engine::new(Cache::of(&config.handlers))?;
+        let engine = Engine::new(Cache::from_config(&config.handlers))?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
         let handlers = Registry::open(engine, dir, own, metrics.clone())?;
         let address = config.http.listen;

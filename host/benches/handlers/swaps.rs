@@ -145,7 +145,7 @@ impl Running {
             cache,
             ..plugin::Config::default()
         };
-        let engine = Engine::new(Cache::of(&handlers)).expect("an engine");
+        let engine = Engine::new(Cache::from_config(&handlers)).expect("an engine");
         let registry = Registry::open(engine, handlers, BTreeMap::new(), metrics.clone());
         let registry = registry.expect("the handlers load");
         let producer = Producer::new(&cluster, |_| {}).expect("a producer");

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Examined, Problem},
+    config::{Config, ConfigReport, Problem},
     plugin::{self, Cache, Engine, Handler, HandlerFile},
     telemetry::in_one_line,
     telemetry::metrics::Metrics,
@@ -87,8 +87,8 @@ impl Check {
 }
 
 impl Findings {
-    fn new(examined: Examined, named: Vec<PathBuf>) -> Self {
-        let Examined {
+    fn new(examined: ConfigReport, named: Vec<PathBuf>) -> Self {
+        let ConfigReport {
             config,
             problems,
             places,

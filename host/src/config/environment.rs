@@ -1,7 +1,7 @@
-//! `EVENTOS__…` variables as a source of settings; the rules are in the documentation of the module above.
+//! `EVENTOS__…` variables as a source of settings; the documentation of the parent module has the rules.
 //!
 //! The `config` crate's own source lowercases every name, splits property names at their dots and forgets which
-//! variable a value came from, so this is another one for the same builder.
+//! variable a value came from. So this is another source for the same builder.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
@@ -15,7 +15,7 @@ use super::{
 
 const PREFIX: &str = "EVENTOS__";
 
-/// The variables that set something, by the key that they set.
+/// The variables that set something, by their key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Variables(BTreeMap<Key, Variable>);
 
@@ -26,7 +26,7 @@ struct Variable {
 }
 
 impl Variables {
-    /// Picks those with the prefix. `file` tells how the file spells names that are the user's own.
+    /// Selects the variables with the prefix. `file` shows how the file spells names that the user chose.
     pub(super) fn new(
         all: impl IntoIterator<Item = (OsString, OsString)>,
         file: &Value,
@@ -59,22 +59,22 @@ impl Variables {
         None
     }
 
-    /// The name of the variable that set `key`, or a table or list around it.
+    /// Returns the name of the variable that set `key`, or a table or list that contains it.
     pub(super) fn around(&self, key: &Key) -> Option<&str> {
         let found = self.0.iter().find(|(set, _)| set.contains(key));
         found.map(|(_, variable)| variable.name.as_str())
     }
 
-    /// The name of a variable that set something in the table `key`.
+    /// Returns the name of a variable that set something in the table `key`.
     pub(super) fn within(&self, key: &Key) -> Option<&str> {
         let found = self.0.iter().find(|(set, _)| key.contains(set));
         found.map(|(_, variable)| variable.name.as_str())
     }
 
-    /// What the text for `key` may mean where no text is asked for, in the order in which to try.
+    /// Returns what a variable's text may mean where a string is not accepted, in reverse order of preference.
     pub(super) fn readings(&self) -> BTreeMap<Key, Vec<Value>> {
         let readings = |(key, variable): (&Key, &Variable)| {
-            // Taken from the end.
+            // They are popped from the end.
             let mut readings = vec![list(&variable.text)];
             readings.extend(scalar(&variable.text));
             (key.clone(), readings)
@@ -106,7 +106,7 @@ impl Source for Variables {
                     .or_insert_with(|| Setting::new(Some(name), value));
                 match &mut value.kind {
                     ValueKind::Table(inner) => table = inner,
-                    // The last segment; no variable sets what another sets a part of.
+                    // The last segment: no variable sets a part of what another one sets.
                     _ => break,
                 }
             }
@@ -142,7 +142,7 @@ fn key(path: &str, file: &Value) -> Key {
     Key(spelled.collect())
 }
 
-/// How `table` spells `name`: the same, or else with other case and dashes.
+/// Returns how `table` spells `name`: exactly, or else with other case and dashes.
 fn spelling(name: &str, table: &serde_json::Map<String, Value>) -> Option<String> {
     let plain = |name: &str| name.replace('-', "_").to_lowercase();
     let same = || table.keys().find(|key| *key == name);
@@ -150,7 +150,7 @@ fn spelling(name: &str, table: &serde_json::Map<String, Value>) -> Option<String
     same().or_else(alike).cloned()
 }
 
-/// A number, truth value or list in TOML's notation.
+/// Parses a number, boolean or list in TOML's notation.
 fn scalar(text: &str) -> Option<Value> {
     fn json(value: &toml_edit::Value) -> Option<Value> {
         use toml_edit::Value as Toml;
@@ -166,7 +166,7 @@ fn scalar(text: &str) -> Option<Value> {
     json(&text.trim().parse().ok()?)
 }
 
-/// `a,b` as a list of texts.
+/// Parses `a,b` as a list of texts.
 fn list(text: &str) -> Value {
     let items = text.split(',').map(str::trim);
     items.filter(|item| !item.is_empty()).collect()

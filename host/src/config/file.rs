@@ -1,4 +1,4 @@
-//! The configuration file: its text, and on which line of it a key stands.
+//! The configuration file: its text, and the line of each key.
 
 use std::{io, path::Path};
 
@@ -9,7 +9,7 @@ use super::{
     key::{Key, Segment},
 };
 
-/// A file that is valid TOML. The default is one that is empty and has no name.
+/// A file that is valid TOML. The default is an empty file without a name.
 #[derive(Debug, Default)]
 pub(super) struct File {
     name: String,
@@ -18,7 +18,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads `path`; without one, [`Config::DEFAULT_FILE`] if it exists.
+    /// Reads `path` or, without one, [`Config::DEFAULT_FILE`] if it exists.
     pub(super) fn find(path: Option<&Path>) -> Result<Self, Problem> {
         let (path, required) = match path {
             Some(path) => (path, true),
@@ -34,7 +34,7 @@ impl File {
         }
     }
 
-    /// Takes `text` for the content of a file of this name.
+    /// Parses `text` as the content of a file of this name.
     pub(super) fn parse(name: String, text: String) -> Result<Self, Problem> {
         match Document::parse(text.clone()) {
             Ok(document) => Ok(Self {
@@ -46,15 +46,15 @@ impl File {
         }
     }
 
-    /// The text, for the `config` crate to read.
+    /// Returns the text, for the `config` crate to parse.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The file's name and the line of `key`, if it is in the file.
+    /// Returns the file's name and the line of `key`, if the file contains it.
     pub(super) fn place(&self, key: &Key) -> Option<(String, usize)> {
         let root = self.document.as_ref()?.as_table();
-        // A property's name may be written as one quoted key or, by its dots, as a path.
+        // A property name may be written as one quoted key or, because of its dots, as a path.
         let dotted = || {
             let names = key.names().into_iter().flat_map(|name| name.split('.'));
             position(root, &Key::from_iter(names).0)
@@ -64,7 +64,7 @@ impl File {
     }
 }
 
-/// The byte at which the last of `path` starts.
+/// Returns the byte at which the last key of `path` starts.
 fn position(table: &dyn TableLike, path: &[Segment]) -> Option<usize> {
     let (Segment::Name(name), rest) = path.split_first()? else {
         return None;
@@ -78,13 +78,13 @@ fn position(table: &dyn TableLike, path: &[Segment]) -> Option<usize> {
     }
 }
 
-/// Where an item is; for a table that is only implied, where the first thing in it is.
+/// Returns the range of an item; of an implied table, the range of its first item.
 fn start(item: &Item) -> Option<std::ops::Range<usize>> {
     let first = || start(item.as_table_like()?.iter().next()?.1);
     item.span().or_else(first)
 }
 
-/// Counts from 1.
+/// Returns the line of a byte position, counted from 1.
 fn line(text: &str, position: usize) -> usize {
     1 + text
         .bytes()

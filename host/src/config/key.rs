@@ -4,21 +4,21 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A path from the root; displays as TOML writes it: `kafka.properties."security.protocol"`, `produce[1]`.
+/// A path from the root. It is displayed as in TOML: `kafka.properties."security.protocol"`, `produce[1]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(pub(super) Vec<Segment>);
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
-    /// Into a table.
+    /// A key of a table.
     Name(String),
-    /// Into a list.
+    /// An index of a list.
     Index(usize),
 }
 
 impl Key {
-    /// Reads what a module calls its key, for example `properties."group.id"` or `produce`.
+    /// Parses a key as modules name it, for example `properties."group.id"` or `produce`.
     pub(super) fn parse(key: &str) -> Self {
         match toml_edit::Key::parse(key) {
             Ok(names) => names.iter().map(toml_edit::Key::get).collect(),
@@ -26,30 +26,30 @@ impl Key {
         }
     }
 
-    /// `self`, then `rest`.
+    /// Returns `self` followed by `rest`.
     pub(super) fn join(&self, rest: &Self) -> Self {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
-    /// Element `index` of the list that this is the key of.
+    /// Returns the key of element `index` of the list at this key.
     pub(super) fn index(&self, index: usize) -> Self {
         let mut key = self.clone();
         key.0.push(Segment::Index(index));
         key
     }
 
-    /// The key of the table or list that this is in; none for the root.
+    /// Returns the key of the table or list that contains this one, or `None` for the root.
     pub(super) fn parent(&self) -> Option<Self> {
         let (_, parent) = self.0.split_last()?;
         Some(Self(parent.to_vec()))
     }
 
-    /// Whether `self` is `other` or a table or list around it.
+    /// Returns whether `self` is `other`, or a table or list that contains it.
     pub(super) fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// The names on the way; an index is none.
+    /// Returns the names on the path, without indices.
     pub(super) fn names(&self) -> Vec<&str> {
         let names = self.0.iter().filter_map(|segment| match segment {
             Segment::Name(name) => Some(name.as_str()),
@@ -58,7 +58,7 @@ impl Key {
         names.collect()
     }
 
-    /// The value at this key.
+    /// Returns the value at this key.
     pub(super) fn get<'a>(&self, tree: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(tree, |at, segment| match segment {
             Segment::Name(name) => at.get(name),
@@ -66,7 +66,7 @@ impl Key {
         })
     }
 
-    /// The value at this key.
+    /// Returns the value at this key.
     pub(super) fn get_mut<'a>(&self, tree: &'a mut Value) -> Option<&'a mut Value> {
         self.0.iter().try_fold(tree, |at, segment| match segment {
             Segment::Name(name) => at.get_mut(name),
@@ -74,7 +74,7 @@ impl Key {
         })
     }
 
-    /// Takes the value out; for an element of a list, the list. False if nothing is there.
+    /// Removes the value; for an element of a list, the whole list. Returns whether there was one.
     pub(super) fn remove(&self, tree: &mut Value) -> bool {
         let Some((last, parent)) = self.0.split_last() else {
             return false;
@@ -96,7 +96,7 @@ impl<'a> FromIterator<&'a str> for Key {
 }
 
 impl From<&serde_path_to_error::Path> for Key {
-    /// The part of the path that leads through tables and lists.
+    /// Takes the part of the path that leads through tables and lists.
     fn from(path: &serde_path_to_error::Path) -> Self {
         use serde_path_to_error::Segment as At;
         let segment = |at: &At| match at {

@@ -1,4 +1,4 @@
-//! The keys that exist, as the defaults have them, and which of them is nearest to one that does not.
+//! The keys that exist, taken from the defaults, and the nearest one to a key that does not exist.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{
     key::{Key, Segment},
 };
 
-/// Stands for the name of a handler.
+/// Placeholder for the name of a handler.
 const NAME: &str = "NAME";
 
 /// Every key that exists.
@@ -30,7 +30,7 @@ impl Default for Known {
             tables: Vec::new(),
             values: Vec::new(),
         };
-        // A setting that cannot be shown as a value would have to be a map without string keys.
+        // Only a map without string keys could not be represented as a value, and there is none.
         let tree = serde_json::to_value(every).unwrap_or_default();
         known.add(&Key::default(), &tree);
         known
@@ -48,13 +48,13 @@ impl Known {
         }
     }
 
-    /// The keys of values, with `NAME` for the name of a handler.
+    /// Returns the keys of values, with `NAME` in place of a handler's name.
     #[cfg(test)]
     pub(super) fn values(&self) -> &[Key] {
         &self.values
     }
 
-    /// Whether `key` may be set.
+    /// Returns whether `key` may be set.
     pub(super) fn has(&self, key: &Key) -> bool {
         if matches!(
             key.names()[..],
@@ -66,11 +66,11 @@ impl Known {
         self.tables.contains(&pattern) || self.values.contains(&pattern)
     }
 
-    /// What may have been meant by a key that does not exist: the one that is most like it, of tables for a table;
-    /// if none is like it, what its table has.
+    /// Returns a suggestion for a key that does not exist: the most similar key, or the most similar table for a
+    /// table; if nothing is similar, the keys of its table.
     pub(super) fn instead(&self, key: &Key, is_table: bool) -> String {
         let candidates = if is_table { &self.tables } else { &self.values };
-        // `handlers.store` as a table is meant as `handler.store`; a value there names no handler.
+        // `handlers.store` as a table is meant to be `handler.store`; a value there does not name a handler.
         let names = key.names();
         let handler = names.get(1).filter(|_| is_table || names.len() > 2);
         let named = candidates.iter().filter_map(|known| match handler {
@@ -109,7 +109,7 @@ impl Known {
     }
 }
 
-/// `handler.store.memory` as `handler.NAME.memory`.
+/// Returns `handler.NAME.memory` for `handler.store.memory`.
 fn pattern(key: &Key) -> Key {
     match &key.names()[..] {
         ["handler", _, rest @ ..] => ["handler", NAME].iter().chain(rest).copied().collect(),
@@ -131,12 +131,12 @@ fn with_name(pattern: &Key, handler: &str) -> Key {
         .collect()
 }
 
-/// How alike two keys are, by the last name and by the whole.
+/// Returns how similar two keys are, by the last name and by the whole path.
 fn likeness(a: &Key, b: &Key) -> f64 {
     alike(last(a), last(b)) + alike(&a.to_string(), &b.to_string())
 }
 
-/// 0 for nothing in common, 1 for the same.
+/// Returns 0 for nothing in common, 1 for equality.
 fn alike(a: &str, b: &str) -> f64 {
     strsim::normalized_damerau_levenshtein(a, b)
 }

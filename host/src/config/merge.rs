@@ -1,4 +1,4 @@
-//! File and environment as one tree, and the tree as a [`Config`], with every fault on the way.
+//! Merges file and environment into one tree, and reads the tree as a [`Config`], collecting every fault.
 
 use config::{ConfigError, FileFormat, Map, Source, Value as Setting};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::{
     Config, Problem, environment::Variables, file::File, key::Key, known::Known, properties,
 };
 
-/// The settings as they were written, and where.
+/// The settings as they were written, and their places.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     file: File,
@@ -17,7 +17,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Puts the environment over the file.
+    /// Overlays the environment on the file.
     pub(super) fn new(
         file: File,
         variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
@@ -53,7 +53,7 @@ impl Sources {
         Ok(problems)
     }
 
-    /// Reads the tree. What is wrong is taken out of it, reported, and has its default in the answer.
+    /// Deserializes the tree. Invalid values are reported, and replaced by their defaults in the result.
     pub(super) fn read(&self, problems: &mut Vec<Problem>) -> Config {
         let mut tree = self.tree.clone();
         let mut readings = self.variables.readings();
@@ -63,7 +63,7 @@ impl Sources {
                 Err(error) => error,
             };
             let key = Key::from(error.path());
-            // Text in a variable may stand for a number or a list.
+            // The text of a variable may stand for a number or a list.
             let reading = readings
                 .iter_mut()
                 .find(|(set, _)| set.contains(&key))
@@ -83,7 +83,7 @@ impl Sources {
         }
     }
 
-    /// A problem with a value.
+    /// Returns the problem of an invalid value.
     pub(super) fn invalid(&self, key: &Key, why: &str) -> Problem {
         let secret = matches!(
             key.names()[..],
@@ -102,12 +102,12 @@ impl Sources {
         self.at(key, format!("unknown key {key}; {instead}"))
     }
 
-    /// Whether anyone set `key`.
+    /// Returns whether the file or the environment sets `key`.
     pub(super) fn sets(&self, key: &Key) -> bool {
         key.get(&self.tree).is_some()
     }
 
-    /// A problem at the place where `key` is set.
+    /// Returns a problem at the place where `key` is set.
     pub(super) fn at(&self, key: &Key, message: String) -> Problem {
         if let Some(variable) = self.variables.around(key) {
             return Problem::new(variable, key.to_string(), message);
@@ -145,8 +145,8 @@ impl Source for Tree {
     }
 }
 
-/// What serde and the types have to say, in the words of someone who writes TOML. A message that is not known
-/// here stays as it is.
+/// Translates messages of serde and of the types into the terms of someone who writes TOML. Unknown messages stay as
+/// they are.
 fn explain(message: &str) -> String {
     let expected = message
         .rsplit_once(", expected ")

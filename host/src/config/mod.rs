@@ -1,4 +1,4 @@
-//! The configuration: each module's own `Config` under one roof, read from file and environment.
+//! The configuration: composes each module's own `Config`, and reads it from file and environment.
 //!
 //! Precedence: a command's flag, then the environment, then the file, then the default.
 //!
@@ -8,14 +8,14 @@
 //! each dot. Case does not matter; a name that the file spells with capitals or dashes (`[handler.My-Route]`) is
 //! found as `EVENTOS__HANDLER__MY_ROUTE__…`.
 //!
-//! A value is text, and stays text where text is asked for (`EVENTOS__KAFKA__GROUP_ID=42` is the group `"42"`).
-//! Where a number, a truth value or a list is asked for it is read as TOML writes one. A list may also be written
-//! without brackets and quotes: `EVENTOS__HANDLER__ROUTE__PRODUCE=orders,payments`. An empty value is an empty
-//! text or list, not an absent one.
+//! A value is text, and stays text where a string is expected (`EVENTOS__KAFKA__GROUP_ID=42` is the group `"42"`).
+//! Where a number, a boolean or a list is expected, it is parsed as TOML. A list may also be written without brackets
+//! and quotes: `EVENTOS__HANDLER__ROUTE__PRODUCE=orders,payments`. An empty value is an empty string or list, not an
+//! absent one.
 //!
-//! librdkafka's property names hold dots, which few shells allow in a variable. Both
-//! `EVENTOS__KAFKA__PROPERTIES__SASL__PASSWORD=…` and, where a container runtime sets it,
-//! `EVENTOS__KAFKA__PROPERTIES__sasl.password=…` set `sasl.password`; a single underscore stays one.
+//! librdkafka's property names contain dots, which few shells allow in a variable. Both
+//! `EVENTOS__KAFKA__PROPERTIES__SASL__PASSWORD=…` and, if a container runtime sets it,
+//! `EVENTOS__KAFKA__PROPERTIES__sasl.password=…` set `sasl.password`; a single underscore stays an underscore.
 
 mod environment;
 mod file;
@@ -39,52 +39,52 @@ pub use problem::{Problem, Problems};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the Eventos are.
+    /// The Kafka cluster and the topic.
     pub kafka: kafka::Config,
-    /// The broker inside.
+    /// The built-in broker.
     pub embedded: eventos_broker::Config,
-    /// What holds for every handler.
+    /// Location and default settings of handlers.
     pub handlers: plugin::Config,
-    /// What holds for one handler, by its name.
+    /// Settings of single handlers, by name.
     pub handler: BTreeMap<String, plugin::HandlerConfig>,
-    /// What is promised of each record.
+    /// The delivery guarantee and the dead-letter topic.
     pub delivery: pipeline::Config,
-    /// Where that goes which leaves the chain of handlers.
+    /// The destination of records that leave the handler chain.
     pub output: pipeline::OutputConfig,
-    /// How much is kept for queries.
+    /// Bounds of the store.
     pub store: store::Config,
-    /// Where HTTP listens.
+    /// Address and limits of the HTTP server.
     pub http: http::Config,
-    /// What the program says of itself.
+    /// Logging.
     pub telemetry: telemetry::Config,
 }
 
-/// A configuration as far as it could be read: what is wrong has its default in `config`.
+/// A configuration as far as it could be read: invalid values have their defaults in `config`.
 #[derive(Debug)]
-pub struct Examined {
-    /// Valid only if there are no problems.
+pub struct ConfigReport {
+    /// Usable only if `problems` is empty.
     pub config: Config,
     /// Everything that is wrong, in the order of the file.
     pub problems: Vec<Problem>,
-    /// Where each key was set, for warnings.
-    pub places: Places,
+    /// The place where each key was set, for warnings.
+    pub places: KeyPlaces,
 }
 
-/// Knows where a key was set.
+/// Finds the place where a key was set.
 #[derive(Debug, Default)]
-pub struct Places(merge::Sources);
+pub struct KeyPlaces(merge::Sources);
 
 impl Config {
-    /// Read when no file is named, if it exists; relative to the working directory.
+    /// The file that is read if none is named and it exists; relative to the working directory.
     pub const DEFAULT_FILE: &str = "config/eventos.toml";
 
     /// Reads `file` and the environment of this process.
     ///
     /// # Errors
-    /// Every [`Problem`] at once: a file that is named and cannot be read, a syntax error, unknown keys, wrong
-    /// types, values out of their range.
+    /// Returns every [`Problem`] at once: a named file that cannot be read, a syntax error, unknown keys, wrong
+    /// types, and values out of range.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
-        let Examined {
+        let ConfigReport {
             config, problems, ..
         } = Self::examine(file, std::env::vars_os());
         if problems.is_empty() {
@@ -94,12 +94,12 @@ impl Config {
         }
     }
 
-    /// Like [`Config::load`] with these variables as the environment, and a configuration to go on with in any case.
+    /// Works like [`Config::load`] with `variables` as the environment, but always returns a configuration.
     #[must_use]
     pub fn examine(
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Examined {
+    ) -> ConfigReport {
         let mut problems = Vec::new();
         let file = File::find(file).unwrap_or_else(|problem| {
             problems.push(problem);
@@ -109,7 +109,7 @@ impl Config {
         problems.extend(found);
         let config = sources.read(&mut problems);
         for (key, why) in rules::broken(&config, &sources) {
-            // A value that could not be read was reported, and its default stands in for it.
+            // If a value could not be read, that was reported already, and `config` has its default.
             if !problems
                 .iter()
                 .any(|problem| problem.key == key.to_string())
@@ -118,8 +118,8 @@ impl Config {
             }
         }
         problems.sort();
-        let places = Places(sources);
-        Examined {
+        let places = KeyPlaces(sources);
+        ConfigReport {
             config,
             problems,
             places,
@@ -127,8 +127,8 @@ impl Config {
     }
 }
 
-impl Places {
-    /// A remark on the table `[handler.NAME]`.
+impl KeyPlaces {
+    /// Returns a remark about the table `[handler.NAME]`.
     #[must_use]
     pub fn on_handler(&self, name: &str, message: String) -> Problem {
         let key = key::Key::from_iter(["handler", name]);

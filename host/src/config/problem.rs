@@ -1,29 +1,29 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with their places.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong. Sorts in the order of the file, then of the environment.
+/// One problem. Problems are sorted in the order of the file, followed by the environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// `config/eventos.toml:12`, the name of a variable, or `default`.
     pub place: String,
-    /// The key as TOML writes it, such as `kafka.group_id`; empty if the problem is the file itself.
+    /// The key in TOML's notation, such as `kafka.group_id`; empty if the problem concerns the file itself.
     pub key: String,
-    /// What is wrong and what would be right; names the key and, unless it may be a secret, the value.
+    /// What is wrong and what was expected; names the key and, unless it may be a secret, the value.
     pub message: String,
-    /// Sorts problems: those of the file by line, then the others.
+    /// Sort key: the line in the file, or the maximum for other places.
     #[serde(skip)]
     pub(super) line: usize,
 }
 
-/// Everything that is wrong with a configuration; never empty.
+/// Every problem of a configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problem {
-    /// A problem without a line.
+    /// Returns a problem without a line.
     #[must_use]
     pub fn new(place: impl Into<String>, key: impl Into<String>, message: String) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl fmt::Display for Problem {
 }
 
 impl fmt::Display for Problems {
-    /// One line each; a syntax error takes more, to show the place.
+    /// Writes one line per problem; a syntax error takes more, to show its place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, problem) in self.0.iter().enumerate() {
             if i > 0 {

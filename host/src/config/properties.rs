@@ -1,9 +1,9 @@
-//! `[kafka.properties]`: names with dots, and values of any scalar type, become text by name.
+//! `[kafka.properties]`: turns names with dots, and scalar values of any type, into text by name.
 
 use config::{Map, Value, ValueKind};
 
-/// Rewrites the table in `tree`: `security.protocol = "SSL"`, to TOML a table in a table, is the property
-/// `security.protocol`, and a number or truth value becomes its text. Tells which names were given twice.
+/// Rewrites the table in `tree`: `security.protocol = "SSL"`, which TOML reads as a nested table, becomes the
+/// property `security.protocol`; numbers and booleans become text. Returns the names that were given twice.
 pub(super) fn flatten(tree: &mut Map<String, Value>) -> Vec<String> {
     let (mut flat, mut twice) = (Map::new(), Vec::new());
     if let Some(properties) = table(tree, "kafka").and_then(|kafka| table(kafka, "properties")) {

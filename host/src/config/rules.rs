@@ -1,10 +1,10 @@
-//! What types cannot say: the rules of each table, and those that span tables.
+//! Rules that types cannot express: those of each table, and those that span tables.
 
 use std::net::SocketAddr;
 
 use super::{Config, key::Key, merge::Sources};
 
-/// Every rule that `config` breaks: the key, and what would be right.
+/// Returns every rule that `config` breaks: the key, and what was expected.
 pub(super) fn broken(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
     let mut broken = Vec::new();
     let tables = [
@@ -64,16 +64,16 @@ fn topics(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
             broken.push((key, format!("expected another topic than {other}: {why}")));
         }
     };
-    let why = "dead letters would come back in";
+    let why = "dead letters would be consumed again";
     apart(consumed == letters, dead.clone(), topic.clone(), why);
-    let why = "what leaves the chain would come back in";
+    let why = "records that leave the chain would be consumed again";
     apart(left == Some(consumed), output.clone(), topic, why);
-    let why = "what leaves the chain is no dead letter";
+    let why = "records that leave the chain are not dead letters";
     apart(left == Some(letters), output, dead, why);
     broken
 }
 
-/// Kafka's rule for the name of a topic (`org.apache.kafka.common.internals.Topic`).
+/// Checks Kafka's rule for topic names (`org.apache.kafka.common.internals.Topic`).
 fn topic_fault(topic: &str) -> Option<&'static str> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match topic {

@@ -1,4 +1,4 @@
-//! Through [`Config::examine`], with files and variables of their own.
+//! Tests of [`Config::examine`] with their own files and variables.
 
 mod refused;
 
@@ -9,10 +9,10 @@ use jiff::SignedDuration;
 use super::{known::Known, *};
 use crate::{kafka::AutoOffsetReset, plugin::OnError};
 
-/// The file that the project carries.
+/// The project's own configuration file.
 const OWN_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/eventos.toml");
 
-fn examine(text: &str, variables: &[(&str, &str)]) -> Examined {
+fn examine(text: &str, variables: &[(&str, &str)]) -> ConfigReport {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(text.as_bytes()).expect("room");
     let pairs = variables
@@ -32,7 +32,7 @@ fn good(text: &str, variables: &[(&str, &str)]) -> Config {
     examined.config
 }
 
-fn problems(examined: &Examined) -> Vec<String> {
+fn problems(examined: &ConfigReport) -> Vec<String> {
     examined.problems.iter().map(ToString::to_string).collect()
 }
 

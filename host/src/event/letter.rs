@@ -1,40 +1,39 @@
-//! A dead letter taken apart: what its record had for headers, why it died, and how it fared before if it was sent
-//! through again.
+//! A dead letter in parts: the headers of its record, why it failed, and how it failed before if it was redriven.
 //!
-//! A letter's own headers follow those of its record, and the history of a record that was sent through again follows
-//! those that it had at first; so by their place they are told from headers of the same names that a producer set.
+//! The headers that a letter adds follow those of its record, and the history of a redriven record follows its
+//! original headers. Their place distinguishes them from headers of the same names that a producer set.
 
 use std::collections::BTreeMap;
 
 use super::{Failure, Header, failure::FIRST};
 
-/// The header that begins a record's history: how often it was sent through again.
+/// The header that begins the history of a record: how often it was redriven.
 const REDRIVEN: &str = "eventos.redriven";
 
-/// `eventos.history.N.FIELD`: how it failed the Nth time, from 1.
+/// The prefix of `eventos.history.N.FIELD`, which describes the Nth failure, counted from 1.
 const HISTORY: &str = "eventos.history.";
 
-/// A history keeps so many failures: the first, and the latest of the others.
+/// Maximum number of failures in a history: the first one, and the latest of the others.
 const MAX_HISTORY: usize = 5;
 
-/// A text in a history is cut at so many bytes, so that the record hardly grows; the letter that it is from has more.
+/// Maximum bytes of a text in a history, so that the record hardly grows; its dead letter has the full text.
 const MAX_TEXT: usize = 1 << 10;
 
-/// A dead letter, its headers taken apart.
+/// A dead letter with its headers in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter<'a> {
-    /// The headers that the record had when it was first produced, in their order.
+    /// The headers that the record had when it was first produced, in order.
     pub original: Vec<Header<'a>>,
-    /// How often it was sent through again.
+    /// How often the record was redriven.
     pub redriven: u32,
-    /// How it failed before, by which time that was; not all of many.
+    /// Earlier failures by their number, counted from 1; a long history is not complete.
     pub history: BTreeMap<u32, Failure>,
-    /// Why it is here; none if it is no dead letter.
+    /// Why the record failed; `None` if the record is not a dead letter.
     pub failure: Option<Failure>,
 }
 
 impl<'a> Letter<'a> {
-    /// Takes the headers of a record of the dead-letter topic apart.
+    /// Splits the headers of a record of the dead-letter topic.
     #[must_use]
     pub fn read(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
         let mut original: Vec<_> = headers.into_iter().collect();
@@ -57,7 +56,7 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// The history that its record has once it is sent through again, as headers to put after the original ones.
+    /// Returns the history that the record has after it is redriven again, as headers to append to the original ones.
     #[must_use]
     pub fn history_headers(&self) -> Vec<(String, String)> {
         let now = self.redriven.saturating_add(1);
@@ -77,7 +76,7 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// The count and the failures; none if these headers are no history.
+/// Returns the count and the failures, or `None` if these headers are not a history.
 fn read_history(headers: &[Header<'_>]) -> Option<(u32, BTreeMap<u32, Failure>)> {
     let (count, entries) = headers.split_first()?;
     let count = text(count)?.parse().ok()?;
@@ -124,7 +123,7 @@ mod tests {
         }
     }
 
-    /// What the pipeline makes of a record that fails.
+    /// Adds the headers that the pipeline adds to a record that fails.
     fn die(record: &Owned, failure: &Failure) -> Owned {
         let added = failure.headers(8 << 10).into_iter();
         let added = added.map(|(name, text)| (name.to_owned(), Some(text.into_bytes())));
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_the_record_had_and_what_the_letter_added_are_told_apart_by_their_place() {
-        // Each of these names means something, further on.
+        // Each of these names has a meaning further behind.
         let tricks = [FIRST, REDRIVEN, "eventos.history.1.topic", "a", "a"];
         let mut record: Owned = tricks
             .map(|name| (name.to_owned(), Some(b"7".to_vec())))

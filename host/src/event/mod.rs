@@ -1,5 +1,5 @@
-//! What everything else speaks of: Eventos, the Kafka records that carry them, and what handlers
-//! answer. Pure data: it knows no broker, no engine and no socket, and nothing here does I/O.
+//! The data that all other modules share: Eventos, the Kafka records that carry them, and what handlers return. It
+//! knows nothing about brokers, engines and sockets, and does no I/O.
 
 mod batch;
 mod columns;
@@ -17,7 +17,7 @@ pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
 pub use failure::Failure;
 pub use letter::Letter;
-pub use outcome::{Answer, Emission, Outcome, Outcomes, OutcomesFault, Verdict};
+pub use outcome::{Emission, HandlerOutput, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use partitions::{NotPartitions, Partitions};
 pub use raw::{RawBatch, Unreadable};
 pub use record::{Header, Offset, Partition, Timestamp};

@@ -1,34 +1,34 @@
-//! What a handler answers: an outcome for each record, and the effects that it staged.
+//! What a handler returns: an outcome for each record, and the effects that it staged.
 
 use super::{ColumnFault, RecordRef, Records, Texts};
 
-/// What became of one record.
+/// What a handler decided about one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on unchanged.
+    /// The record continues unchanged.
     Pass,
-    /// It goes no further.
+    /// The record goes no further.
     Drop,
-    /// Other records go on in its place.
+    /// Other records continue in its place.
     Replace,
-    /// A transient failure: it is handed in again.
+    /// A transient failure: the record is handled again.
     Retry,
-    /// It is dead-lettered.
+    /// The record becomes a dead letter.
     Reject,
 }
 
-/// An [`Outcome`] with what belongs to it.
+/// An [`Outcome`] with its data.
 #[derive(Clone, Debug)]
 pub enum Verdict<'a> {
-    /// It goes on unchanged.
+    /// The record continues unchanged.
     Pass,
-    /// It goes no further.
+    /// The record goes no further.
     Drop,
-    /// These records go on in its place.
+    /// These records continue in its place.
     Replace(Vec<RecordRef<'a>>),
     /// The reason of a transient failure.
     Retry(&'a str),
-    /// The reason why it is dead-lettered.
+    /// The reason why the record becomes a dead letter.
     Reject(&'a str),
 }
 
@@ -44,16 +44,16 @@ pub struct Outcomes {
 /// Records that a handler emitted to one topic.
 #[derive(Clone, Debug)]
 pub struct Emission {
-    /// Where to.
+    /// The topic to produce to.
     pub topic: String,
-    /// For each record the index, in the batch, of the one that caused it.
+    /// For each record, the index in the batch of the record that caused it.
     pub sources: Vec<u32>,
-    /// What.
+    /// The emitted records.
     pub records: Records,
 }
 
 impl Emission {
-    /// Bytes in memory.
+    /// Returns the memory in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let own = size_of::<Self>() + self.topic.len();
@@ -61,14 +61,14 @@ impl Emission {
     }
 }
 
-/// All that one call of a handler comes to. Nothing of it has happened yet.
+/// Everything that one call of a handler returned and staged. None of the effects has happened yet.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// One a record.
+pub struct HandlerOutput {
+    /// One outcome per record.
     pub outcomes: Outcomes,
-    /// Indices of records to store, in the order of the calls.
+    /// Indices of the records to store, in the order of the calls.
     pub stored: Vec<u32>,
-    /// What to produce, in the order of the calls.
+    /// Records to produce, in the order of the calls.
     pub emitted: Vec<Emission>,
 }
 
@@ -82,13 +82,13 @@ impl Outcome {
         Self::Reject,
     ];
 
-    /// Reads the number that stands for it in the WIT.
+    /// Returns the outcome that a number in the WIT stands for.
     #[must_use]
     pub fn from_kind(kind: u8) -> Option<Self> {
         Self::ALL.get(usize::from(kind)).copied()
     }
 
-    /// As it is called in metrics and logs.
+    /// Returns the name of the outcome in metrics and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -101,24 +101,24 @@ impl Outcome {
     }
 }
 
-/// Why outcomes do not answer a batch.
+/// A fault in the outcomes that a handler returned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutcomesFault {
-    /// A column is not consistent.
+    /// A column is inconsistent.
     #[error(transparent)]
     Column(#[from] ColumnFault),
-    /// A number that stands for no outcome.
-    #[error("outcome {entry} is {kind}, which stands for none (0 to 4 do)")]
+    /// A number that does not stand for an outcome.
+    #[error("outcome {entry} is {kind}; expected 0 to 4")]
     Kind {
-        /// The index of the record.
+        /// Index of the record.
         entry: usize,
-        /// What was there.
+        /// The number that the handler returned.
         kind: u8,
     },
 }
 
 impl Outcomes {
-    /// Bytes in memory.
+    /// Returns the memory in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let Self {
@@ -131,7 +131,7 @@ impl Outcomes {
         kinds.len() + reasons + size_of_val(&replacement_ends[..]) + replacements.footprint()
     }
 
-    /// Lets `n` records pass.
+    /// Returns outcomes that let `n` records pass.
     #[must_use]
     pub fn all_passing(n: usize) -> Self {
         Self {
@@ -140,19 +140,19 @@ impl Outcomes {
         }
     }
 
-    /// Whether every record passed: the common case, in which the batch goes on as it is.
+    /// Returns whether every record passed, so that the batch can continue as it is.
     #[must_use]
     pub fn all_pass(&self) -> bool {
         self.kinds.iter().all(|&kind| kind == 0)
     }
 
-    /// The outcome of each record, once checked.
+    /// Returns the outcome of each record. The outcomes must have been checked.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Outcome> {
         let read = |&kind: &u8| Outcome::from_kind(kind).expect("checked");
         self.kinds.iter().map(read)
     }
 
-    /// The verdict on each record, once checked.
+    /// Returns the verdict on each record. The outcomes must have been checked.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
         let (mut reason, mut replaced, mut replacement) = (0, 0, 0);
         self.iter().map(move |outcome| {
@@ -178,10 +178,10 @@ impl Outcomes {
         })
     }
 
-    /// Checks that these answer a batch of `n` records, so that the rest of the host may index without fear.
+    /// Checks that there is a valid outcome for each of `n` records, so that later code can index without panicking.
     ///
     /// # Errors
-    /// The first fault found.
+    /// Returns the first fault found.
     pub fn check(&self, n: usize) -> Result<(), OutcomesFault> {
         if self.kinds.len() != n {
             let column = "kinds";

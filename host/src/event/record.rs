@@ -1,48 +1,48 @@
-//! The numbers and names of Kafka, as types, so that a partition is never taken for an offset.
+//! Kafka's numbers and names as types, so that a partition is never mistaken for an offset.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The number of a partition within its topic, 0 and up.
+/// The number of a partition within its topic, from 0 up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Partition(pub i32);
 
-/// A position in a partition: the number of a record in it, 0 and up.
+/// A position in a partition: the number of a record in it, from 0 up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Offset(pub i64);
 
 impl Offset {
-    /// The position after this one. A committed offset is this: the next one to read.
+    /// Returns the position after this one. A committed offset is the next one to read.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }
 
-/// Milliseconds since 1970-01-01 UTC; -1 where a record has none.
+/// Milliseconds since 1970-01-01 UTC, or -1 if a record has no timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// What Kafka calls `NO_TIMESTAMP`.
+    /// Kafka's `NO_TIMESTAMP`.
     pub const NONE: Self = Self(-1);
 
-    /// Reads RFC 3339, or milliseconds since 1970.
+    /// Parses RFC 3339, or milliseconds since 1970.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let since_1970 = text.parse::<i64>().ok().map(Self);
         since_1970.or_else(|| Self::read_rfc3339(text))
     }
 
-    /// Reads RFC 3339.
+    /// Parses RFC 3339.
     #[must_use]
     pub fn read_rfc3339(text: &str) -> Option<Self> {
         let at = text.parse::<jiff::Timestamp>().ok()?;
         Some(Self(at.as_millisecond()))
     }
 
-    /// The wall clock, in whole milliseconds.
+    /// Returns the current time, in whole milliseconds.
     #[must_use]
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())

@@ -1,24 +1,25 @@
-//! Where a view of a partition begins: what is committed along with an offset, so that whoever has the partition next
-//! can show what was shown before.
+//! Where the view of a partition begins. It is committed along with an offset, so that the next owner of the
+//! partition can show the same view.
 
 use std::{fmt, str::FromStr};
 
 use super::{Offset, Timestamp};
 
-/// The beginning of what the store holds of a partition.
+/// The start of what the store holds of a partition.
 ///
-/// As text: `view=OFFSET@TIME`, the metadata of a committed offset.
+/// As text, in the metadata of a committed offset: `view=OFFSET@TIME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewStart {
-    /// The offset of the oldest stored Evento; the committed offset where there is none.
+    /// The offset of the oldest stored Evento, or the committed offset if there is none.
     pub offset: Offset,
-    /// Its place in time: no Evento from there on is put before it. [`Timestamp::NONE`] where nothing was stored yet.
+    /// The order time of that Evento, before which no later one is placed; [`Timestamp::NONE`] if nothing was stored
+    /// yet.
     pub time: Timestamp,
 }
 
-/// A text that some other client committed.
+/// The metadata of an offset that another client committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not tell where a view begins")]
+#[error("{0:?} is not the start of a view such as view=42@1716400000000")]
 pub struct NotAViewStart(String);
 
 impl fmt::Display for ViewStart {

@@ -15,7 +15,7 @@ use super::{
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
 };
 use crate::{
-    plugin::{ChangeError, Put, Registry, Status},
+    plugin::{ChangeError, HandlerStatus, PutReport, Registry},
     telemetry::in_one_line,
 };
 
@@ -51,7 +51,7 @@ async fn put(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let changed = registry.clone();
-    let Put { name, is_new } = change(move || changed.put(&name, &body)).await?;
+    let PutReport { name, is_new } = change(move || changed.put(&name, &body)).await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -85,7 +85,7 @@ async fn act(
     Ok(Json(find(&registry, &name)?).into_response())
 }
 
-fn find(registry: &Registry, name: &str) -> Result<Status, Problem> {
+fn find(registry: &Registry, name: &str) -> Result<HandlerStatus, Problem> {
     let found = registry
         .list()
         .into_iter()

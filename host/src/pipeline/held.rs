@@ -37,9 +37,9 @@ impl Worker {
 
     fn let_go(&self, partition: Partition, by: &Handler) {
         self.flight.hold(partition, false);
-        by.stops().go_on(partition);
-        if by.stops().all().is_empty() {
-            self.metrics.handler(by.name()).in_state("running");
+        by.halted().resume(partition);
+        if by.halted().all().is_empty() {
+            self.metrics.handler(by.name()).set_state("running");
         }
     }
 }

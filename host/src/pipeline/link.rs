@@ -11,7 +11,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    event::{Answer, Batch, Outcome, Outcomes, Partition},
+    event::{Batch, HandlerOutput, Outcome, Outcomes, Partition},
     plugin::{Failure, FailureKind, Handler, Instance, LoadFault},
     telemetry::metrics::HandlerMetrics,
 };
@@ -30,7 +30,7 @@ pub(super) struct Link {
 
 /// What came of a piece of a batch. Pieces follow one another in the order of their records.
 enum Piece {
-    Answered(Arc<Batch>, Box<Answer>),
+    Answered(Arc<Batch>, Box<HandlerOutput>),
     /// One record, which the handler fails on even alone.
     Failed(Arc<Batch>, Failure),
 }
@@ -94,7 +94,7 @@ impl Link {
         }
     }
 
-    fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
         let began = Instant::now();
         let called = self.take_instance().and_then(|mut instance| {
             let answer = instance.call(batch)?;

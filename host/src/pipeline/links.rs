@@ -7,20 +7,20 @@ use super::{
     link::Link,
     stop::{Stop, Stopped},
 };
-use crate::{plugin::Chains, telemetry::metrics::Metrics};
+use crate::{plugin::ChainReceiver, telemetry::metrics::Metrics};
 
 /// How soon a worker goes on after a handler was resumed.
 const PAUSED: Duration = Duration::from_millis(10);
 
 pub(super) struct Links {
     links: Vec<Link>,
-    chains: Chains,
+    chains: ChainReceiver,
     metrics: Metrics,
     stop: Stop,
 }
 
 impl Links {
-    pub(super) fn new(mut chains: Chains, metrics: Metrics, stop: Stop) -> Self {
+    pub(super) fn new(mut chains: ChainReceiver, metrics: Metrics, stop: Stop) -> Self {
         chains.mark_changed();
         Self {
             links: Vec::new(),

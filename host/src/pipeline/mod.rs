@@ -60,7 +60,7 @@ use self::{
 use crate::{
     assigned::Assigned,
     kafka::{self, Cluster, Commits, Consumer, Notice, Producer, Refusals, Terms},
-    plugin::Chains,
+    plugin::ChainReceiver,
     readiness::Readiness,
     replay::RewindCommands,
     store::Store,
@@ -78,7 +78,7 @@ pub struct Pipeline<'a> {
     /// Where that goes which leaves the chain.
     pub output: Option<Output>,
     /// The handlers, as they are and as they change.
-    pub chains: Chains,
+    pub chains: ChainReceiver,
     /// What tells this instance from all others that the broker ever has: its transactional ids begin with it.
     pub instance: &'a str,
     /// For what handlers store.

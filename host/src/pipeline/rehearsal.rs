@@ -19,7 +19,7 @@ use crate::{
     },
     plugin::Handler,
     telemetry::{
-        capture::{Captured, Line},
+        capture::{HandlerLine, LogCapture},
         metrics::Metrics,
     },
 };
@@ -29,8 +29,8 @@ pub struct Rehearsal {
     link: Link,
     open: RawBatch,
     next: Offset,
-    lines: Captured,
-    remarks: Vec<Line>,
+    lines: LogCapture,
+    remarks: Vec<HandlerLine>,
     /// Keeps the time of the pauses before retries.
     _runtime: Runtime,
 }
@@ -55,7 +55,7 @@ pub struct Account {
     /// What was emitted on its behalf, with the topic.
     pub emitted: Vec<(String, Records)>,
     /// What was logged about it, of calls that answered or that it was alone in.
-    pub log: Vec<Line>,
+    pub log: Vec<HandlerLine>,
     /// Why it would go to the dead letters, if so.
     pub problem: Option<Problem>,
 }
@@ -84,11 +84,11 @@ pub struct Problem {
 
 impl Rehearsal {
     /// With an instance to come of this handler, whose records appear to be of `topic`. What it logs is looked for in
-    /// `lines`: see [`Captured::during`].
+    /// `lines`: see [`LogCapture::during`].
     ///
     /// # Errors
     /// If no thread can be started.
-    pub fn new(handler: Arc<Handler>, topic: &str, lines: Captured) -> io::Result<Self> {
+    pub fn new(handler: Arc<Handler>, topic: &str, lines: LogCapture) -> io::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_time().build()?;
         // Nothing stops a rehearsal but its end.
@@ -154,7 +154,7 @@ impl Rehearsal {
     }
 
     /// What the handler logged or printed since the last time that is about no record.
-    pub fn take_remarks(&mut self) -> Vec<Line> {
+    pub fn take_remarks(&mut self) -> Vec<HandlerLine> {
         std::mem::take(&mut self.remarks)
     }
 }
@@ -231,7 +231,7 @@ impl Accounts {
     }
 
     /// Answers the lines that are about no record.
-    fn lines(&mut self, lines: Vec<Line>) -> Vec<Line> {
+    fn lines(&mut self, lines: Vec<HandlerLine>) -> Vec<HandlerLine> {
         let (about, remarks) = lines.into_iter().partition(|line| line.offset.is_some());
         for line in Vec::into_iter(about) {
             if let Some(offset) = line.offset {

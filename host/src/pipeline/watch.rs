@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Batch, Offset, Outcome, Verdict},
-    telemetry::capture::Captured,
+    telemetry::capture::LogCapture,
 };
 
 /// What came of handing a record in once.
@@ -16,13 +16,13 @@ pub(super) enum Fate {
 /// Notes of what a link does.
 #[derive(Default)]
 pub(super) struct Watch {
-    lines: Captured,
+    lines: LogCapture,
     /// One a record and attempt, in their order.
     fates: Vec<(Offset, Fate)>,
 }
 
 impl Watch {
-    pub(super) fn new(lines: Captured) -> Self {
+    pub(super) fn new(lines: LogCapture) -> Self {
         let fates = Vec::new();
         Self { lines, fates }
     }

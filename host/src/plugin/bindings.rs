@@ -1,5 +1,5 @@
-//! What wasmtime makes of `wit/`, and the way between its types and ours: borrowed on the way in,
-//! so that a batch is copied once, into the guest; moved on the way out.
+//! Bindings that wasmtime generates from `wit/`, and the conversions between its types and ours. Arguments are
+//! borrowed, so that a batch is copied only once, into the guest; results are moved.
 
 #![allow(
     missing_docs,

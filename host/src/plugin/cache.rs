@@ -1,7 +1,7 @@
-//! Compiled handlers on the disk, so that a start compiles nothing that it compiled before.
+//! The on-disk cache of compiled handlers, so that a warm start compiles nothing.
 //!
-//! By hand rather than with wasmtime's feature `cache`: that one runs what it reads after a decompression
-//! that notices no flipped bit.
+//! This replaces wasmtime's feature `cache`, which runs what it reads after a decompression that does not detect a
+//! flipped bit.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -18,17 +18,17 @@ use wasmtime::component::Component;
 
 use super::{Config, LoadFault};
 
-/// What names a file here; others in the folder are left alone.
+/// File extension of cache entries; other files in the folder are left alone.
 const EXTENSION: &str = "compiled";
 
-/// The digest in front of the code.
+/// Length in bytes of the digest that precedes the code.
 const DIGEST: usize = 32;
 
-/// A folder of compiled handlers. Each file is named by the digest of the handler, and by the engine's version and
-/// settings; it begins with the digest of the rest.
+/// A folder of compiled handlers. A file is named after the digest of the handler and a hash of the engine's version
+/// and settings; it begins with the digest of the code that follows.
 ///
-/// What is read is run, so whoever may write into the folder is trusted as the daemon itself is: the folder is made
-/// for its user alone. What is damaged, or of another engine, is compiled again.
+/// Cached code is executed, so whoever can write to the folder must be trusted like the daemon itself: the folder is
+/// created with access for its user only. A damaged file, or one of another engine, is compiled again.
 #[derive(Clone, Debug)]
 pub struct Cache {
     dir: PathBuf,
@@ -36,22 +36,23 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The one that the configuration asks for; none if it names no folder.
+    /// Returns the cache that the configuration asks for, or `None` if it names no folder.
     #[must_use]
-    pub fn of(config: &Config) -> Option<Self> {
+    pub fn from_config(config: &Config) -> Option<Self> {
         let dir = config.cache.clone();
         let max_bytes = config.cache_max_bytes.as_u64();
         (!dir.as_os_str().is_empty()).then_some(Self { dir, max_bytes })
     }
 
-    /// That one, if a daemon has made it: who only looks at a handler leaves no folder behind.
+    /// Returns the cache only if its folder exists already, so that a command which merely inspects a handler leaves
+    /// no folder behind.
     #[must_use]
     pub fn existing(config: &Config) -> Option<Self> {
-        Self::of(config).filter(|cache| cache.dir.is_dir())
+        Self::from_config(config).filter(|cache| cache.dir.is_dir())
     }
 
-    /// Takes the component from here, or else has it made and keeps it. A folder that cannot be used costs a line
-    /// in the log, never the handler.
+    /// Returns the cached component, or compiles it and adds it to the cache. If the folder cannot be used, a warning
+    /// is logged and the handler still loads.
     pub(super) fn component(
         &self,
         engine: &wasmtime::Engine,
@@ -66,7 +67,7 @@ impl Cache {
         let code = component.serialize().map_err(LoadFault::Compile)?;
         if let Err(error) = self.write(&path, &code) {
             let dir = self.dir.display();
-            tracing::warn!(%error, %dir, "compiled handlers cannot be kept; see handlers.cache");
+            tracing::warn!(%error, %dir, "cannot write to the cache of compiled handlers; check handlers.cache");
         }
         Ok(component)
     }
@@ -79,12 +80,12 @@ impl Cache {
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         file.write_all(&Sha256::digest(code))?;
         file.write_all(code)?;
-        // As a whole or not at all; what a power cut leaves of it fails by its digest.
+        // The rename makes the file appear whole or not at all; the digest detects what a power cut damages.
         file.persist(path)?;
         self.evict()
     }
 
-    /// Removes those unused for longest until the rest fits; the newest stays in any case.
+    /// Removes the least recently used files until the rest fits; the newest always stays.
     fn evict(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
@@ -112,12 +113,12 @@ impl Cache {
 fn name(engine: &wasmtime::Engine, digest: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    // Of ours too, for a core module is wrapped before it is compiled.
+    // Our own version counts too, because a core module is wrapped before it is compiled.
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{digest}-{:016x}.{EXTENSION}", hasher.finish())
 }
 
-/// None for what is not there, and for what had better be compiled again.
+/// Returns `None` without a usable entry, so that the handler has to be compiled.
 fn read(engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
     let bytes = fs::read(path).ok()?;
     let (digest, code) = bytes.split_at_checked(DIGEST)?;
@@ -125,14 +126,14 @@ fn read(engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
         tracing::warn!(path = %path.display(), "a compiled handler is damaged; compiling it again");
         return None;
     }
-    // Used now, so not the first to go. If that cannot be noted it goes earlier, and is compiled again.
+    // Mark it as recently used. If that fails, it is evicted earlier and compiled again.
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
-    // SAFETY: these are the bytes that `serialize` made, as the digest shows, in a folder that only this user can
-    // write; that they are of this version and these settings wasmtime checks itself.
+    // SAFETY: the digest shows that these are the bytes which `serialize` produced, in a folder that only this user
+    // can write to; wasmtime itself checks that they match its version and settings.
     match unsafe { Component::deserialize(engine, code) } {
         Ok(component) => Some(component),
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "a compiled handler does not fit; compiling it again");
+            tracing::warn!(%error, path = %path.display(), "a compiled handler is not usable; compiling it again");
             None
         }
     }
@@ -144,19 +145,19 @@ mod tests {
 
     use super::*;
 
-    struct Kept {
+    struct TestCache {
         dir: tempfile::TempDir,
         engine: wasmtime::Engine,
     }
 
-    impl Kept {
+    impl TestCache {
         fn new() -> Self {
             let dir = tempfile::tempdir().expect("a folder");
             let engine = wasmtime::Engine::default();
             Self { dir, engine }
         }
 
-        /// Whether it had to be compiled.
+        /// Returns whether the handler had to be compiled.
         fn compiles(&self, digest: &str, max_bytes: ByteSize) -> bool {
             let config = Config {
                 cache: self.dir.path().join("cache"),
@@ -169,7 +170,7 @@ mod tests {
                 let text = wat::parse_str("(component)").expect("a component");
                 Component::from_binary(&self.engine, &text).map_err(LoadFault::Compile)
             };
-            let cache = Cache::of(&config).expect("it has a folder");
+            let cache = Cache::from_config(&config).expect("it has a folder");
             cache
                 .component(&self.engine, digest, compile)
                 .expect("a component");
@@ -184,67 +185,67 @@ mod tests {
 
     #[test]
     fn what_was_compiled_is_not_compiled_again() {
-        let kept = Kept::new();
-        assert!(kept.compiles("a", ByteSize::gib(1)));
-        assert!(!kept.compiles("a", ByteSize::gib(1)));
-        assert!(kept.compiles("b", ByteSize::gib(1)));
-        assert_eq!(kept.files().len(), 2);
+        let cache = TestCache::new();
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        assert!(!cache.compiles("a", ByteSize::gib(1)));
+        assert!(cache.compiles("b", ByteSize::gib(1)));
+        assert_eq!(cache.files().len(), 2);
     }
 
     #[test]
     fn what_is_damaged_anywhere_or_cut_is_compiled_again() {
-        let kept = Kept::new();
-        assert!(kept.compiles("a", ByteSize::gib(1)));
-        let path = kept.files().remove(0);
+        let cache = TestCache::new();
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        let path = cache.files().remove(0);
         let whole = fs::read(&path).expect("read");
         for at in [0, DIGEST, whole.len() / 2, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&path, &damaged).expect("written");
-            assert!(kept.compiles("a", ByteSize::gib(1)), "{at}");
+            assert!(cache.compiles("a", ByteSize::gib(1)), "{at}");
             assert_eq!(fs::read(&path).expect("read"), whole);
         }
         for len in [0, DIGEST - 1, DIGEST, whole.len() - 1] {
             fs::write(&path, &whole[..len]).expect("written");
-            assert!(kept.compiles("a", ByteSize::gib(1)), "{len}");
+            assert!(cache.compiles("a", ByteSize::gib(1)), "{len}");
         }
     }
 
     #[test]
     fn what_is_whole_and_no_code_of_this_engine_is_compiled_again() {
-        let kept = Kept::new();
-        assert!(kept.compiles("a", ByteSize::gib(1)));
-        let path = kept.files().remove(0);
+        let cache = TestCache::new();
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        let path = cache.files().remove(0);
         let foreign = b"of another engine";
         let bytes = [&Sha256::digest(foreign)[..], foreign].concat();
         fs::write(&path, bytes).expect("written");
-        assert!(kept.compiles("a", ByteSize::gib(1)));
+        assert!(cache.compiles("a", ByteSize::gib(1)));
     }
 
     #[test]
     fn the_longest_unused_go_first() {
-        let kept = Kept::new();
-        assert!(kept.compiles("a", ByteSize::gib(1)));
+        let cache = TestCache::new();
+        assert!(cache.compiles("a", ByteSize::gib(1)));
         let (path, hour) = (
-            kept.files().remove(0),
+            cache.files().remove(0),
             std::time::Duration::from_secs(3_600),
         );
         let old = File::open(&path).expect("opened");
         old.set_modified(SystemTime::now() - hour)
             .expect("dated back");
         let len = path.metadata().expect("there").len();
-        assert!(kept.compiles("b", ByteSize::b(2 * len)));
-        assert!(kept.compiles("c", ByteSize::b(2 * len)));
-        assert!(!kept.compiles("b", ByteSize::b(2 * len)));
-        assert!(kept.compiles("a", ByteSize::b(1)));
-        assert_eq!(kept.files().len(), 1);
+        assert!(cache.compiles("b", ByteSize::b(2 * len)));
+        assert!(cache.compiles("c", ByteSize::b(2 * len)));
+        assert!(!cache.compiles("b", ByteSize::b(2 * len)));
+        assert!(cache.compiles("a", ByteSize::b(1)));
+        assert_eq!(cache.files().len(), 1);
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_costs_no_handler() {
-        let kept = Kept::new();
-        fs::write(kept.dir.path().join("cache"), "a file").expect("written");
-        assert!(kept.compiles("a", ByteSize::gib(1)));
-        assert!(kept.compiles("a", ByteSize::gib(1)));
+        let cache = TestCache::new();
+        fs::write(cache.dir.path().join("cache"), "a file").expect("written");
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        assert!(cache.compiles("a", ByteSize::gib(1)));
     }
 }

@@ -6,58 +6,58 @@ use bytesize::ByteSize;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// Where handlers are, and what holds for each unless its own table says otherwise.
+/// The location of the handlers, and the settings of every handler that does not override them in its own table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Every `*.wasm` directly inside is a handler; they run in file-name order.
+    /// The drop-in folder: every `*.wasm` directly inside is a handler. They run in file-name order.
     pub dir: PathBuf,
-    /// Where compiled handlers are kept, so that the next start compiles nothing; empty keeps none.
+    /// The folder of compiled handlers, so that the next start compiles nothing; empty disables the cache.
     pub cache: PathBuf,
-    /// Bytes on the disk for them, at most; those unused for longest go first.
+    /// Maximum size of that folder; the least recently used files are removed first.
     pub cache_max_bytes: ByteSize,
-    /// For every handler.
+    /// Settings of every handler.
     pub defaults: Settings,
 }
 
-/// What a handler may use, and what becomes of what it fails on.
+/// Limits of a handler, and the treatment of the records that it fails on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Linear memory of one instance, at most.
+    /// Maximum linear memory of one instance.
     pub memory: ByteSize,
-    /// CPU time of one call, at most; more than 0.
+    /// Maximum CPU time of one call; more than 0.
     #[serde(serialize_with = "jiff::fmt::serde::duration::friendly::compact::required")]
     pub timeout: SignedDuration,
-    /// Bytes that one call may answer, and store and emit, at most.
+    /// Maximum number of bytes that one call may return, store and emit together.
     pub output: ByteSize,
-    /// Stack of one call, at most.
+    /// Maximum stack of one call.
     pub stack: ByteSize,
-    /// What becomes of a record that a handler fails on, or has asked to retry too often.
+    /// What happens to a record that the handler fails on, or has asked to retry too often.
     pub on_error: OnError,
-    /// How often a record is handed in again after the outcome `retry` and, with
-    /// [`OnError::Retry`], after a failure.
+    /// How often a record is passed to the handler again after the outcome `retry` and, with [`OnError::Retry`],
+    /// after a failure.
     pub retries: u32,
-    /// A partition stops after more failures in a row than these; 0 lets it go on for ever.
+    /// The number of consecutive failures after which a partition is halted; 0 never halts one.
     pub max_failures: u32,
 }
 
-/// What becomes of a record that a handler cannot handle.
+/// What happens to a record that a handler cannot handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
-    /// It goes to the dead-letter topic, the others go on.
+    /// Sends the record to the dead-letter topic; the others continue.
     #[default]
     DeadLetter,
-    /// It is handed in again, as often as `retries` says; then it goes to the dead-letter topic.
+    /// Passes the record to the handler again, up to `retries` times, then sends it to the dead-letter topic.
     Retry,
-    /// It is left out, with a line in the log.
+    /// Skips the record, with a line in the log.
     Skip,
-    /// Its partition stops before it, until the handler is replaced or resumed.
+    /// Halts the partition before the record, until the handler is replaced or resumed.
     Stop,
 }
 
-/// `[handler.NAME]`: one handler's own table. What is not set here comes from `[handlers.defaults]`.
+/// The `[handler.NAME]` table of one handler. Keys that are missing come from `[handlers.defaults]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HandlerConfig {
@@ -76,29 +76,29 @@ pub struct HandlerConfig {
     pub retries: Option<u32>,
     /// Overrides [`Settings::max_failures`].
     pub max_failures: Option<u32>,
-    /// Handed to the handler: strings as they are, other values as JSON text.
+    /// Passed to the handler: strings as they are, other values as JSON text.
     pub config: BTreeMap<String, serde_json::Value>,
-    /// Topics that it may emit to.
+    /// Topics that the handler may emit to.
     pub produce: Vec<String>,
 }
 
-/// The least and the most that a size may be, and how to say so.
+/// The smallest and the largest permitted size, and the text that says so.
 struct Bounds(u64, u64, &'static str);
 
-/// Of [`Settings::memory`]: one page of WebAssembly, and all that a 32-bit memory can address.
+/// Bounds of [`Settings::memory`]: one page of WebAssembly, and all that a 32-bit memory can address.
 const MEMORY: Bounds = Bounds(64 << 10, 4 << 30, "expected \"64KiB\" to \"4GiB\"");
 
-/// Of [`Settings::output`].
+/// Bounds of [`Settings::output`].
 const OUTPUT: Bounds = Bounds(1 << 10, 1 << 30, "expected \"1KiB\" to \"1GiB\"");
 
-/// Of [`Settings::stack`]: the threads that call handlers have 2 MiB, and need some themselves.
+/// Bounds of [`Settings::stack`]: the threads that call handlers have 2 MiB, and need some of it themselves.
 const STACK: Bounds = Bounds(32 << 10, 1 << 20, "expected \"32KiB\" to \"1MiB\"");
 
-/// Of [`Config::cache_max_bytes`]; a handler in Python takes some 60 MB.
+/// Bounds of [`Config::cache_max_bytes`]; a handler in Python takes some 60 MB.
 const CACHE: Bounds = Bounds(1 << 20, u64::MAX, "expected \"1MiB\" or more");
 
 impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the invalid values: each key, relative to this table, with what was expected.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let own = HandlerConfig {
@@ -121,7 +121,7 @@ impl Config {
 }
 
 impl HandlerConfig {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the invalid values: each key, relative to this table, with what was expected.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let timeout = self.timeout.filter(|timeout| !timeout.is_positive());
@@ -167,7 +167,7 @@ impl Default for Settings {
 }
 
 impl HandlerConfig {
-    /// The settings that hold for this handler.
+    /// Returns the settings of this handler, with `defaults` for what its table does not set.
     #[must_use]
     pub fn settings(&self, defaults: &Settings) -> Settings {
         Settings {

@@ -1,29 +1,25 @@
-//! The engine that compiles and runs every handler, and the clock that stops those that run on.
+//! The engine that compiles and runs every handler, and the clock that interrupts calls which exceed their time.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
+use parking_lot::Mutex;
 use wasmtime::component::{HasSelf, Linker};
 
 use super::{Cache, Settings, bindings, host::Host, messaging};
 
-/// How fine the limit on a call's time is.
+/// Resolution of the time limit of a call.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Compiles handlers and runs them. Cheap to clone; make one a process.
+/// Compiles handlers and runs them. Cheap to clone; create one per process.
 #[derive(Clone)]
 pub struct Engine {
-    /// By the stack that a call may use, in bytes: wasmtime sets that an engine, and an engine
-    /// costs little beside what it compiles.
+    /// One runtime per stack limit, in bytes: wasmtime sets the limit on the engine, and an engine is small beside
+    /// the code that it compiles.
     by_stack: Arc<Mutex<HashMap<usize, Runtime>>>,
     cache: Option<Cache>,
 }
 
-/// What runs handlers whose calls may use a stack of one size.
+/// Runs handlers that share one stack limit.
 #[derive(Clone)]
 pub(super) struct Runtime {
     pub engine: wasmtime::Engine,
@@ -36,24 +32,24 @@ pub(super) struct Runtime {
 pub struct EngineError(#[from] wasmtime::Error);
 
 impl Engine {
-    /// Starts the engine and its clock; it keeps what it compiles in `cache`.
+    /// Starts the engine and its clock; compiled code is kept in `cache`.
     ///
     /// # Errors
-    /// [`EngineError`], on a machine that wasmtime does not support.
+    /// Returns [`EngineError`] on a machine that wasmtime does not support.
     pub fn new(cache: Option<Cache>) -> Result<Self, EngineError> {
         let engine = Self {
             by_stack: Arc::default(),
             cache,
         };
-        // That of most handlers, so that it is known at once where none can run.
+        // Create the runtime of the default stack limit now, so that an unsupported machine is noticed at start.
         engine.with_stack(Settings::default().stack.as_u64())?;
         Ok(engine)
     }
 
-    /// What runs handlers whose calls may use so many bytes of stack.
+    /// Returns the runtime whose calls may use `bytes` of stack.
     pub(super) fn with_stack(&self, bytes: u64) -> wasmtime::Result<Runtime> {
         let bytes = usize::try_from(bytes)?;
-        let mut runtimes = self.by_stack.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runtimes = self.by_stack.lock();
         if let Some(runtime) = runtimes.get(&bytes) {
             return Ok(runtime.clone());
         }
@@ -81,7 +77,7 @@ impl Runtime {
     }
 }
 
-/// Ticks as long as there is an engine to tick for: it holds a weak one, and so ends by itself.
+/// Advances the epoch while the engine exists: the thread holds a weak reference and ends by itself.
 fn start_clock(engine: &wasmtime::Engine) {
     let weak = engine.weak();
     let tick = move || {
@@ -95,7 +91,7 @@ fn start_clock(engine: &wasmtime::Engine) {
     clock.spawn(tick).expect("a thread can be started at start");
 }
 
-/// How many ticks fit into a time, and one more, since the first may be due at once.
+/// Returns how many ticks cover `time`, plus one because the first may be due at once.
 pub(super) fn ticks(time: Duration) -> u64 {
     let whole = time.as_nanos().div_ceil(TICK.as_nanos());
     u64::try_from(whole).map_or(u64::MAX, |whole| whole.saturating_add(1))

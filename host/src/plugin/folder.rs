@@ -1,45 +1,45 @@
-//! The drop-in folder: which files in it are handlers, what they are called, and their order.
+//! The drop-in folder: which files in it are handlers, their names and their order.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// A handler's file, not yet read.
+/// A handler's file that has not been read yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HandlerFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its name without a leading "NN-" and ".wasm".
+    /// The file name without a leading "NN-" and ".wasm".
     pub name: String,
 }
 
-/// Why a folder does not give a chain of handlers.
+/// The reason why a folder does not yield a chain of handlers.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be listed.
-    #[error("the handlers' folder {} cannot be read; make it, or set handlers.dir", dir.display())]
+    /// The folder cannot be listed.
+    #[error("cannot read the handlers' folder {}; create it, or set handlers.dir", dir.display())]
     Read {
         /// The folder.
         dir: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Two files would share one name, and so one configuration.
+    /// Two files have the same handler name, and so would share one configuration.
     #[error("{} and {} are both the handler {name}; rename one", first.display(), second.display())]
     SameName {
-        /// The name.
+        /// The handler name.
         name: String,
-        /// One file.
+        /// The first file.
         first: PathBuf,
-        /// The other.
+        /// The second file.
         second: PathBuf,
     },
 }
 
 impl HandlerFile {
-    /// The handler in the file at `path`.
+    /// Returns the handler in the file at `path`.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -60,18 +60,18 @@ impl HandlerFile {
     }
 }
 
-/// Whether a handler may be called so where the name becomes a file's: up to 100 ASCII letters, digits, '-' and '_'.
+/// Returns whether `name` may become a file name: up to 100 ASCII letters, digits, '-' and '_'.
 #[must_use]
 pub fn is_file_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=100).contains(&name.len()) && name.bytes().all(letter)
 }
 
-/// Every `*.wasm` directly inside `dir`, by file name. Hidden files are left alone: editors and
-/// copying tools write those before they rename.
+/// Returns every `*.wasm` directly inside `dir`, sorted by file name. Hidden files are ignored: editors and copying
+/// tools write those before they rename them.
 ///
 /// # Errors
-/// [`FolderError`].
+/// Returns [`FolderError`] if the folder cannot be listed or two files have the same handler name.
 pub fn discover(dir: &Path) -> Result<Vec<HandlerFile>, FolderError> {
     let read = |source| FolderError::Read {
         dir: dir.to_owned(),

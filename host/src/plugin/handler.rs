@@ -1,129 +1,124 @@
-//! A handler: its file compiled and linked once, from which instances are made.
+//! A handler: its file, compiled and linked once, from which instances are created.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
-    num::NonZeroU32,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, fs, io, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use bytesize::ByteSize;
+use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Failure, HandlerConfig, HandlerFile, Instance, OnError, Settings, Stops, host::Limits,
-    wasi, world::Pre, wrap,
+    Engine, Failure, HaltedPartitions, HandlerConfig, HandlerFile, Instance, OnError, Settings,
+    host::Limits, wasi, world::Pre, wrap,
 };
 use crate::{
-    event::{Answer, Batch},
+    event::{Batch, HandlerOutput},
     telemetry::metrics::HandlerMetrics,
 };
 
-/// A handler that was compiled and has shown that it starts. Cheap to share, for every worker
-/// makes its own [`Instance`] of it.
+/// A handler that compiled and started successfully. It is shared by the workers, each of which creates its own
+/// [`Instance`].
 pub struct Handler {
     name: String,
     digest: String,
-    treatment: Treatment,
+    failure_policy: FailurePolicy,
     code: Code,
-    /// Instances that nobody uses yet.
+    /// Instances that are ready for use.
     spares: Mutex<Vec<Instance>>,
-    /// The partitions that it has stopped.
-    stops: Stops,
+    /// The partitions that this handler has halted.
+    halted: HaltedPartitions,
 }
 
-/// What becomes of the records that a handler fails on.
+/// What happens to the records that a handler fails on.
 #[derive(Clone, Copy, Debug)]
-pub struct Treatment {
+pub struct FailurePolicy {
     /// See [`Settings::on_error`].
     pub on_error: OnError,
     /// See [`Settings::retries`].
     pub retries: u32,
-    /// See [`Settings::max_failures`]; none is for ever.
+    /// See [`Settings::max_failures`]; `None` never halts a partition.
     pub max_failures: Option<NonZeroU32>,
 }
 
-/// What runs.
+/// The code of a handler.
 enum Code {
     Component(Pre, Arc<Limits>),
-    Native(fn(&Batch) -> Answer),
+    Native(fn(&Batch) -> HandlerOutput),
 }
 
-/// Why a file does not become a handler.
+/// The reason why a file cannot be loaded as a handler.
 #[derive(Debug, thiserror::Error)]
-#[error("the handler {} cannot be loaded", path.display())]
+#[error("cannot load the handler {}", path.display())]
 pub struct LoadError {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The underlying fault.
     #[source]
     pub reason: LoadFault,
 }
 
-/// What is wrong with a handler's file.
+/// A fault in a handler's file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFault {
-    /// It cannot be read.
-    #[error("it cannot be read")]
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
     Read(#[from] io::Error),
-    /// It is not WebAssembly at all.
+    /// The file is not WebAssembly.
     #[error("it is not WebAssembly")]
     NotWasm,
-    /// It is a core module, of which no component can be made: it is no handler.
+    /// A core module that does not export what a handler exports.
     #[error(
         "it is a core WebAssembly module that exports no `handle`; does it call the macro that exports one?"
     )]
     NoWorld,
-    /// It is a core module that calls WASI's first version.
+    /// A core module that imports functions of WASI preview 1.
     #[error(
         "it is a core WebAssembly module for WASI preview 1; build it for wasm32-unknown-unknown or wasm32-wasip2"
     )]
     Preview1,
-    /// It is a core module, and damaged.
-    #[error("it is a core WebAssembly module that cannot be read")]
+    /// A core module that cannot be parsed.
+    #[error("it is a core WebAssembly module that cannot be parsed")]
     Damaged(#[from] wasmparser::BinaryReaderError),
-    /// It is a core module that lacks what its world asks for, or imports more than that offers.
+    /// A core module that lacks exports of its world, or imports more than the world offers.
     #[error("it is a core WebAssembly module that does not fit the world {world}")]
     Wrap {
-        /// The world.
+        /// The world that its exports belong to.
         world: &'static str,
-        /// Why not.
-        #[source]
-        reason: anyhow::Error,
-    },
-    /// It is no component that the engine can compile.
-    #[error("it is not a WebAssembly component that this engine takes")]
-    Compile(#[source] wasmtime::Error),
-    /// It asks for what no handler may have: these imports.
-    #[error(
-        "it imports what no handler has: {0}; there are the store, emit, config and log, clocks and random numbers"
-    )]
-    Imports(String),
-    /// It asks for what the host does not offer, or lacks what it must export.
-    #[error("it does not fit the world {world}")]
-    World {
-        /// The world.
-        world: &'static str,
-        /// Why not.
+        /// The encoder's error.
         #[source]
         reason: wasmtime::Error,
     },
-    /// It trapped, or broke a limit, before its first batch.
+    /// A component that the engine cannot compile.
+    #[error("it is not a WebAssembly component that this engine supports")]
+    Compile(#[source] wasmtime::Error),
+    /// A component with imports that no handler may have.
+    #[error(
+        "it imports interfaces that handlers cannot use: {0}; available are store, emit, config, log, clocks and random numbers"
+    )]
+    Imports(String),
+    /// A component that imports what the host does not offer, or lacks an export of its world.
+    #[error("it does not fit the world {world}")]
+    World {
+        /// The world that its exports belong to.
+        world: &'static str,
+        /// The linker's error.
+        #[source]
+        reason: wasmtime::Error,
+    },
+    /// The handler trapped, or exceeded a limit, before its first batch.
     #[error("it does not start: {0}")]
     Start(Failure),
-    /// Its own `init` answered with an error, most often about its configuration.
-    #[error("its init refuses to start: {0}")]
+    /// The handler's own `init` returned an error, most often about its configuration.
+    #[error("its init function failed: {0}")]
     Init(String),
 }
 
 impl Handler {
-    /// Reads and compiles a handler, links it, and starts one instance to see that it does.
+    /// Reads, compiles and links a handler, and starts one instance to verify that it starts.
     ///
     /// # Errors
-    /// [`LoadError`], with the file and what is wrong.
+    /// Returns [`LoadError`] with the file and its fault.
     pub fn load(
         engine: &Engine,
         file: &HandlerFile,
@@ -147,10 +142,9 @@ impl Handler {
         })
     }
 
-    /// A function of this program in the place of a component, with neither sandbox nor limits:
-    /// what a component is measured against.
+    /// Wraps a function of this program as a handler without sandbox or limits, as a baseline for measurements.
     #[must_use]
-    pub fn native(name: &str, handle: fn(&Batch) -> Answer) -> Self {
+    pub fn native(name: &str, handle: fn(&Batch) -> HandlerOutput) -> Self {
         let digest = "native".to_owned();
         Self::of(name, digest, &Settings::default(), Code::Native(handle))
     }
@@ -159,35 +153,35 @@ impl Handler {
         Self {
             name: name.to_owned(),
             digest,
-            treatment: Treatment {
+            failure_policy: FailurePolicy {
                 on_error: settings.on_error,
                 retries: settings.retries,
                 max_failures: NonZeroU32::new(settings.max_failures),
             },
             code,
             spares: Mutex::default(),
-            stops: Stops::default(),
+            halted: HaltedPartitions::default(),
         }
     }
 
-    /// Sees to it that so many instances are ready, so that those who call the handler first need not start them.
+    /// Starts instances until `instances` of them are ready, so that the first callers need not wait for one.
     ///
     /// # Errors
-    /// [`LoadFault::Start`] or [`LoadFault::Init`].
+    /// Returns [`LoadFault::Start`] or [`LoadFault::Init`] if an instance does not start.
     pub fn prepare(&self, instances: usize) -> Result<(), LoadFault> {
-        while self.spares().len() < instances {
+        while self.spares.lock().len() < instances {
             let instance = self.start()?;
-            self.spares().push(instance);
+            self.spares.lock().push(instance);
         }
         Ok(())
     }
 
-    /// An instance with nothing of what others have in memory: one that is ready, or a new one.
+    /// Returns an instance that shares no memory with others: one that is ready, or a new one.
     ///
     /// # Errors
-    /// [`LoadFault::Start`] or [`LoadFault::Init`].
+    /// Returns [`LoadFault::Start`] or [`LoadFault::Init`] if a new instance does not start.
     pub fn instance(&self) -> Result<Instance, LoadFault> {
-        let ready = self.spares().pop();
+        let ready = self.spares.lock().pop();
         ready.map_or_else(|| self.start(), Ok)
     }
 
@@ -198,33 +192,28 @@ impl Handler {
         }
     }
 
-    fn spares(&self) -> MutexGuard<'_, Vec<Instance>> {
-        // Each change to it is one push or pop, so after a panic it is still whole.
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The file's name without a leading "NN-" and ".wasm".
+    /// Returns the file name without a leading "NN-" and ".wasm".
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// SHA-256 of the file, in hexadecimal.
+    /// Returns the SHA-256 of the file, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What becomes of the records that it fails on.
+    /// Returns what happens to the records that this handler fails on.
     #[must_use]
-    pub fn treatment(&self) -> Treatment {
-        self.treatment
+    pub fn failure_policy(&self) -> FailurePolicy {
+        self.failure_policy
     }
 
-    /// The partitions that it has stopped, and why.
+    /// Returns the partitions that this handler has halted, with the reasons.
     #[must_use]
-    pub fn stops(&self) -> &Stops {
-        &self.stops
+    pub fn halted(&self) -> &HaltedPartitions {
+        &self.halted
     }
 }
 

@@ -1,67 +1,71 @@
-//! What a handler can reach: the imports of its world. Effects are staged for the call in hand
-//! and taken only when it returns; log lines are written at once.
+//! The imports of a handler's world. Effects are staged during a call and count only when it returns; log lines are
+//! written at once.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use wasmtime::{ResourceLimiter, Result, bail, ensure};
 
-use super::bindings::eventos::handler::{
-    config, emit, log, store,
-    types::{self, RecordsResult},
+use super::{
+    bindings::eventos::handler::{
+        config, emit, log, store,
+        types::{self, RecordsResult},
+    },
+    messaging::GuestResources,
+    timer::Timer,
+    wasi::Stdio,
 };
-use super::{messaging::Held, timer::Timer, wasi::Stdio};
 use crate::{
     event::{Batch, Emission, Records, flag},
     telemetry::metrics::HandlerMetrics,
 };
 
-/// What one handler may use and do; the same for all of its instances.
+/// Limits and permissions of one handler, shared by all of its instances.
 pub(super) struct Limits {
     pub handler: String,
-    /// Bytes of linear memory.
+    /// Maximum linear memory, in bytes.
     pub memory: usize,
-    /// CPU time of a call.
+    /// Maximum CPU time of a call.
     pub timeout: Duration,
-    /// Bytes that one call may answer, and stage.
+    /// Maximum number of bytes that one call may return and stage.
     pub output: usize,
-    /// Bytes of stack.
+    /// Maximum stack, in bytes.
     pub stack: u64,
     pub metrics: HandlerMetrics,
     pub config: BTreeMap<String, String>,
     pub produce: Vec<String>,
 }
 
-/// The host's side of one instance.
+/// The host's state for one instance.
 pub struct Host {
     limits: Arc<Limits>,
-    /// Bytes of linear memory.
+    /// Linear memory in use, in bytes.
     memory: usize,
     timer: Timer,
     stdio: Stdio,
-    /// What a guest of `wasi:messaging` holds.
-    pub(super) held: Held,
-    /// The index of the record that such a guest handles now.
+    /// Resources that a guest of `wasi:messaging` holds.
+    pub(super) held: GuestResources,
+    /// Index of the record that such a guest is handling.
     pub(super) in_hand: usize,
     call: Call,
 }
 
-/// What belongs to the call in hand, and goes with it.
+/// State of the current call.
 #[derive(Default)]
 struct Call {
-    /// None while `init` runs.
+    /// `None` while `init` runs.
     batch: Option<Arc<Batch>>,
-    staged: Staged,
+    staged: StagedEffects,
     staged_bytes: usize,
     refused_memory: Option<usize>,
     refused_output: Option<usize>,
     last_error: Option<String>,
-    /// The last line on stderr: a runtime without the SDK tells there why it gives up.
+    /// The last line on stderr: a runtime without the SDK reports there why it aborts.
     last_on_stderr: Option<String>,
 }
 
 /// The effects of a call that has not returned yet.
 #[derive(Default)]
-pub(super) struct Staged {
+pub(super) struct StagedEffects {
     pub stored: Vec<u32>,
     pub emitted: Vec<Emission>,
 }
@@ -73,7 +77,7 @@ impl Host {
             limits,
             memory: 0,
             stdio: Stdio::default(),
-            held: Held::default(),
+            held: GuestResources::default(),
             in_hand: 0,
             call: Call::default(),
         }
@@ -91,7 +95,7 @@ impl Host {
         &self.timer
     }
 
-    /// Forgets the call before, and what it staged. Time runs from now on.
+    /// Discards the state of the previous call, and starts the timer of this one.
     pub(super) fn begin(&mut self, batch: &Arc<Batch>) {
         self.timer = Timer::new(self.limits.timeout);
         self.call = Call {
@@ -101,32 +105,32 @@ impl Host {
     }
 
     /// Takes the effects of the call that has just returned.
-    pub(super) fn finish(&mut self) -> Staged {
+    pub(super) fn finish(&mut self) -> StagedEffects {
         std::mem::take(&mut self.call).staged
     }
 
-    /// Bytes of what this call staged so far.
+    /// Returns the number of bytes that this call has staged so far.
     pub(super) fn staged_bytes(&self) -> usize {
         self.call.staged_bytes
     }
 
-    /// The bytes that were asked for when memory was refused during this call.
+    /// Returns the number of bytes that the guest wanted when this call was refused memory.
     pub(super) fn refused_memory(&self) -> Option<usize> {
         self.call.refused_memory
     }
 
-    /// The bytes that would have been staged when that was refused during this call.
+    /// Returns the number of bytes that would have been staged when this call exceeded its output limit.
     pub(super) fn refused_output(&self) -> Option<usize> {
         self.call.refused_output
     }
 
-    /// The last line that the guest logged as an error during this call or, without one, wrote to stderr.
+    /// Returns the last line that the guest logged as an error during this call, or else its last line on stderr.
     pub(super) fn last_error(&self) -> Option<&str> {
         let (logged, written) = (&self.call.last_error, &self.call.last_on_stderr);
         logged.as_deref().or(written.as_deref())
     }
 
-    /// What is written to stdout and stderr: each line becomes one of the log.
+    /// Logs each complete line that the guest wrote to stdout or stderr.
     pub(super) fn print(&mut self, is_stderr: bool, bytes: &[u8]) {
         let partition = self.call.batch.as_deref().map(|batch| batch.partition.0);
         for message in self.stdio.take(is_stderr, bytes) {
@@ -145,7 +149,7 @@ impl Host {
         batch.ok_or_else(|| wasmtime::format_err!("there is no batch yet while init runs"))
     }
 
-    /// Staged effects live in the host, so they are counted there too.
+    /// Counts `bytes` of staged effects, which occupy memory of the host, against the output limit.
     pub(super) fn stage(&mut self, bytes: usize) -> Result<()> {
         let (staged, limit) = (self.call.staged_bytes + bytes, self.limits.output);
         if staged > limit {
@@ -156,7 +160,7 @@ impl Host {
         Ok(())
     }
 
-    /// Whether the handler may emit to this topic; if not, what to do.
+    /// Returns an error that says what to do if the handler may not emit to `topic`.
     pub(super) fn permit(&self, topic: &str) -> Result<(), String> {
         let Limits {
             handler, produce, ..
@@ -175,8 +179,11 @@ impl Host {
         Ok(())
     }
 
-    /// Does what may make the guest hold more, and then holds it to its memory.
-    pub(super) fn hold<T>(&mut self, more: impl FnOnce(&mut Held) -> Result<T>) -> Result<T> {
+    /// Runs `more`, which may add to what the guest holds, and then checks the memory limit.
+    pub(super) fn hold<T>(
+        &mut self,
+        more: impl FnOnce(&mut GuestResources) -> Result<T>,
+    ) -> Result<T> {
         let done = more(&mut self.held)?;
         let (held, limit) = (self.held.bytes(), self.limits.memory);
         if held > limit {
@@ -205,7 +212,7 @@ impl store::Host for Host {
                 "store.append: record {record} is a tombstone and has nothing to store"
             );
         }
-        // The first call is nearly always the only one: its list is taken as it is.
+        // Nearly always this is the only call, so its list is taken as it is.
         match &mut self.call.staged.stored {
             stored if stored.is_empty() => *stored = records,
             stored => stored.extend(records),
@@ -285,7 +292,7 @@ impl log::Host for Host {
 
 impl ResourceLimiter for Host {
     fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        // A component may have several memories: together they are held to the limit.
+        // A component may have several memories; the limit applies to their sum.
         let together = self.memory.saturating_add(desired.saturating_sub(now));
         let fits = together <= self.limits.memory;
         match fits {
@@ -296,7 +303,7 @@ impl ResourceLimiter for Host {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        // A table's entry is a pointer of the host's; they count like linear memory.
+        // An entry of a table is a pointer of the host, and counts like linear memory.
         let fits = desired.saturating_mul(size_of::<usize>()) <= self.limits.memory;
         if !fits {
             self.call.refused_memory = Some(desired.saturating_mul(size_of::<usize>()));

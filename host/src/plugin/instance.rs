@@ -1,4 +1,4 @@
-//! An instance: a handler's memory, one batch at a time. After a failure it is spent.
+//! An instance: a handler's memory, which handles one batch at a time and is discarded after a failure.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use super::{
     world::{Exports, Pre},
 };
 use crate::{
-    event::{Answer, Batch},
+    event::{Batch, HandlerOutput},
     telemetry::metrics::HandlerMetrics,
 };
 
-/// One running handler.
+/// A running handler.
 pub struct Instance(Running);
 
-// One a worker and handler, never in bulk: what the smaller variant wastes does not matter.
+// There is one per worker and handler, never many, so the size of the smaller variant does not matter.
 #[allow(clippy::large_enum_variant)]
 enum Running {
     Component(Component),
-    Native(fn(&Batch) -> Answer),
+    Native(fn(&Batch) -> HandlerOutput),
 }
 
 struct Component {
     store: Store<Host>,
     exports: Exports,
-    /// Bytes of linear memory that the metrics count for it.
+    /// Bytes of linear memory that the metrics currently count for this instance.
     counted: usize,
 }
 
@@ -37,7 +37,7 @@ impl Instance {
         let mut store = Store::new(pre.engine(), Host::new(limits));
         store.limiter(|host| host);
         store.set_hostcall_fuel(output);
-        store.epoch_deadline_callback(|context| context.data().timer().look());
+        store.epoch_deadline_callback(|context| context.data().timer().check());
         store.set_epoch_deadline(store.data().timer().ticks());
         match pre.start(&mut store) {
             Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
@@ -46,15 +46,15 @@ impl Instance {
         }
     }
 
-    pub(super) fn native(handle: fn(&Batch) -> Answer) -> Self {
+    pub(super) fn native(handle: fn(&Batch) -> HandlerOutput) -> Self {
         Self(Running::Native(handle))
     }
 
-    /// Hands a batch in. Nothing of the answer has happened yet.
+    /// Passes a batch to the handler. None of the effects that it returns has happened yet.
     ///
     /// # Errors
-    /// [`Failure`]; the instance must not be called again then.
-    pub fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
+    /// Returns [`Failure`] if the call failed; the instance must not be called again.
+    pub fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
         match &mut self.0 {
             Running::Component(component) => component.call(batch),
             Running::Native(handle) => Ok(handle(batch)),
@@ -74,7 +74,7 @@ impl Component {
         component
     }
 
-    fn call(&mut self, batch: &Arc<Batch>) -> Result<Answer, Failure> {
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
         let host = self.store.data_mut();
         host.begin(batch);
         let ticks = host.timer().ticks();
@@ -91,14 +91,14 @@ impl Component {
             return Err(Failure::of_output(bytes, host.limits()));
         }
         let staged = host.finish();
-        Ok(Answer {
+        Ok(HandlerOutput {
             outcomes,
             stored: staged.stored,
             emitted: staged.emitted,
         })
     }
 
-    /// Makes the metrics count the memory that it has now.
+    /// Updates the memory metric to what the instance uses now.
     fn count(&mut self) {
         let now = self.store.data().memory();
         if now != self.counted {

@@ -1,5 +1,8 @@
-//! Handlers: the only module that names wasmtime. It compiles them, holds them to their limits,
-//! and turns a batch into an answer; which of them run, `registry` keeps. What becomes of the answer is the pipeline's business.
+//! Handlers: this module compiles them, enforces their limits and passes batches to them. `registry` decides which of
+//! them run. The pipeline decides what happens with what they return.
+//!
+//! The contract with handlers is the WIT package in `wit/`. [`Handler::load`] turns a file into a handler,
+//! [`Instance::call`] passes it a batch, and [`Registry`] watches the drop-in folder and publishes the [`Chain`].
 
 mod bindings;
 mod cache;
@@ -7,12 +10,12 @@ mod config;
 mod engine;
 mod failure;
 mod folder;
+mod halted_partitions;
 mod handler;
 mod host;
 mod instance;
 mod messaging;
 mod registry;
-mod stopped_partitions;
 mod timer;
 mod wasi;
 mod world;
@@ -23,7 +26,9 @@ pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};
 pub use folder::{FolderError, HandlerFile, discover, is_file_name};
-pub use handler::{Handler, LoadError, LoadFault, Treatment};
+pub use halted_partitions::HaltedPartitions;
+pub use handler::{FailurePolicy, Handler, LoadError, LoadFault};
 pub use instance::Instance;
-pub use registry::{Chain, Chains, ChangeError, OpenError, Put, Registry, State, Status};
-pub use stopped_partitions::Stops;
+pub use registry::{
+    Chain, ChainReceiver, ChangeError, HandlerState, HandlerStatus, OpenError, PutReport, Registry,
+};

@@ -1,5 +1,5 @@
-//! The time of a call. The engine's clock ticks in real time; what is held against a handler is the
-//! time that its thread had a core for, so that a busy machine makes no handler guilty.
+//! The time limit of a call. The engine's clock ticks in real time, but a handler is charged only the CPU time of its
+//! thread, so that a busy machine does not make handlers fail.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use wasmtime::{Result, Trap, UpdateDeadline};
 
 use super::engine::ticks;
 
-/// CPU time that a call may take, and when it began. A call stays on one thread.
+/// CPU time that a call may take, and the time at its start. A call stays on one thread.
 pub(super) struct Timer {
     limit: Duration,
     began: Duration,
 }
 
 impl Timer {
-    /// Begins now.
+    /// Starts the timer.
     pub(super) fn new(limit: Duration) -> Self {
         let began = cpu_time();
         Self { limit, began }
     }
 
-    /// The ticks after which to look at it for the first time.
+    /// Returns the number of ticks after which to check the time for the first time.
     pub(super) fn ticks(&self) -> u64 {
         ticks(self.limit)
     }
 
-    /// Called when those ticks are over: interrupts the call, or lets it go on for as long as it has left.
-    pub(super) fn look(&self) -> Result<UpdateDeadline> {
+    /// Checks the time when those ticks have passed: interrupts the call, or lets it use the time that is left.
+    pub(super) fn check(&self) -> Result<UpdateDeadline> {
         let used = cpu_time().saturating_sub(self.began);
         match self.limit.checked_sub(used) {
             Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left))),
@@ -36,10 +36,10 @@ impl Timer {
     }
 }
 
-/// Of this thread, so far.
+/// Returns the CPU time that this thread has used so far.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    // The kernel counts up from 0, so neither part is ever negative.
+    // The kernel counts up from 0, so neither part is negative.
     Duration::new(
         time.tv_sec.unsigned_abs(),
         time.tv_nsec.unsigned_abs() as u32,
@@ -54,12 +54,12 @@ mod tests {
     fn only_time_on_a_core_is_held_against_a_call() {
         let timer = Timer::new(Duration::from_millis(20));
         std::thread::sleep(Duration::from_millis(40));
-        assert!(timer.look().is_ok());
+        assert!(timer.check().is_ok());
         let began = cpu_time();
         while cpu_time() - began < Duration::from_millis(21) {
             std::hint::spin_loop();
         }
-        let stopped = timer.look().err().expect("its time is over");
+        let stopped = timer.check().err().expect("its time is over");
         assert_eq!(stopped.downcast_ref::<Trap>(), Some(&Trap::Interrupt));
     }
 }

@@ -1,4 +1,4 @@
-//! The two worlds that a component may be for: ours, and that of `wasi:messaging`.
+//! The two worlds that a component may implement: our own, and that of `wasi:messaging`.
 
 use wasmtime::{
     Result, Store,
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::event::{Batch, Outcomes};
 
-/// Ours, for messages to people.
+/// Name of our own world, for error messages.
 pub(super) const WORLD: &str = "eventos:handler/handler@1.0.0 (see wit/)";
 
-/// A component of either world, linked.
+/// A linked component of either world.
 pub(super) enum Pre {
     Handler(HandlerPre<Host>),
     Messaging(MessagingRequestReplyPre<Host>),
@@ -29,10 +29,10 @@ pub(super) enum Exports {
 }
 
 impl Pre {
-    /// Links a component of the world that its exports tell.
+    /// Links a component as the world that its exports identify.
     ///
     /// # Errors
-    /// [`LoadFault::World`].
+    /// Returns [`LoadFault::World`] if the component does not fit that world.
     pub(super) fn link(linker: &Linker<Host>, component: &Component) -> Result<Self, LoadFault> {
         let is_messaging = component
             .get_export_index(None, messaging::EXPORT)
@@ -55,7 +55,7 @@ impl Pre {
         }
     }
 
-    /// Makes an instance, and calls its `init` if its world has one; answers with what that refuses.
+    /// Creates an instance and calls its `init`, if its world has one. The inner error is what `init` returned.
     pub(super) fn start(&self, store: &mut Store<Host>) -> Result<Result<Exports, String>> {
         match self {
             Self::Handler(pre) => {
@@ -72,7 +72,7 @@ impl Pre {
 }
 
 impl Exports {
-    /// Hands a batch in; the answer is not checked yet.
+    /// Passes a batch to the handler and returns its outcomes, which are not checked yet.
     pub(super) fn handle(&self, store: &mut Store<Host>, batch: &Batch) -> Result<Outcomes> {
         match self {
             Self::Handler(handler) => {

@@ -1,9 +1,8 @@
-//! A core module, as cargo or clang leaves it, becomes a component: this writes around it what
-//! `wasm-tools component new` would.
+//! Makes a component of a core module as cargo or clang produces it, like `wasm-tools component new`.
 //!
-//! What wit-bindgen generates carries a description of its world into the module, in custom sections
-//! `component-type`. They are not read, for what reads them is made for what compilers write: a damaged one can send it
-//! into a recursion without end. The world is told by what the module exports, and its description is ours.
+//! wit-bindgen embeds a description of the world into the module, in custom sections `component-type`. These sections
+//! are ignored, because their parser trusts its input: a damaged section can make it recurse without end. The exports
+//! of the module identify its world, and our own copy of the WIT describes it.
 
 use std::{borrow::Cow, panic};
 
@@ -13,18 +12,18 @@ use wit_parser::{Resolve, SourceMap};
 
 use super::{LoadFault, messaging, world};
 
-/// The module that functions of WASI's first version are imported from.
+/// The module from which functions of WASI preview 1 are imported.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
-/// A world that modules may be for.
+/// A world that a module may implement.
 struct World {
-    /// For messages to people.
+    /// Name of the world, for error messages.
     title: &'static str,
-    /// In its package.
+    /// Name of the world in its package.
     name: &'static str,
-    /// What a module exports that is for it.
+    /// The export that identifies a module of this world.
     export: &'static str,
-    /// Its package, file by file.
+    /// The files of the WIT package, with their text.
     wit: &'static [(&'static str, &'static str)],
 }
 
@@ -47,13 +46,14 @@ const WORLDS: [World; 2] = [
     },
 ];
 
-/// What is to be compiled of a handler's file: itself if it is a component, else the one made of it.
+/// Returns the component to compile for a handler's file: the file itself if it is a component, else one made of the
+/// core module.
 ///
-/// Told by the first eight bytes: the magic number, then version 1 of a module, or else a component's version and
-/// layer. A parser would stumble over what is neither.
+/// The first eight bytes decide: the magic number, followed by version 1 of a module, or else by a component's
+/// version and layer. The parser would stumble over anything else.
 ///
 /// # Errors
-/// [`LoadFault`], if there is nothing that could be compiled.
+/// Returns [`LoadFault`] if there is nothing that could be compiled.
 pub(super) fn component(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadFault> {
     match file.strip_prefix(b"\0asm") {
         None => Err(LoadFault::NotWasm),
@@ -70,21 +70,21 @@ fn wrap(file: &[u8]) -> Result<Vec<u8>, LoadFault> {
     let Some(world) = module.world else {
         return Err(LoadFault::NoWorld);
     };
-    // A file that was dropped in must not end the thread that looks at it, whatever assertion it breaks.
+    // Dropping a file into the folder must not end the thread that inspects it, whatever assertion the file breaks.
     let encoded = panic::catch_unwind(|| world.encode(module.bytes));
-    let encoded = encoded.unwrap_or_else(|_| Err(anyhow::format_err!("it is damaged")));
+    let encoded = encoded.unwrap_or_else(|_| Err(wasmtime::format_err!("the module is damaged")));
     encoded.map_err(|reason| LoadFault::Wrap {
         world: world.title,
         reason,
     })
 }
 
-/// A module that has been looked through.
+/// A core module and what its sections say.
 struct Module {
-    /// All of it but what describes its world.
+    /// All sections except those that describe its world.
     bytes: Vec<u8>,
     world: Option<&'static World>,
-    /// It imports from WASI's first version, which has no interfaces that a component could import.
+    /// Whether it imports WASI preview 1, which has no interfaces that a component could import.
     is_preview_1: bool,
 }
 
@@ -117,11 +117,12 @@ impl Module {
             let Some((_, content)) = payload.as_section() else {
                 continue;
             };
-            // Sections follow one another: from the end of the one before, this one's kind, length and content.
+            // Sections follow one another: from the end of the previous one come kind, length and content of this
+            // one.
             let start = std::mem::replace(&mut end, content.end as usize);
             let describes_world = |name: &str| name.starts_with("component-type");
             if !matches!(&payload, Payload::CustomSection(it) if describes_world(it.name())) {
-                // One that is cut off is the next thing that the parser says.
+                // If it is cut off, the parser reports that next.
                 module
                     .bytes
                     .extend(file.get(start..end).unwrap_or_default());
@@ -132,7 +133,9 @@ impl Module {
 }
 
 impl World {
-    fn encode(&self, mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    fn encode(&self, mut module: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        // These crates return errors of `anyhow`.
+        let error = wasmtime::Error::from_anyhow;
         let mut files = SourceMap::new();
         for (name, text) in self.wit {
             files.push_str(name, *text);
@@ -140,9 +143,13 @@ impl World {
         let mut resolve = Resolve::default();
         let parsed = files.parse().map_err(|(_, error)| error)?;
         let package = resolve.push_group(parsed)?;
-        let world = resolve.select_world(&[package], Some(self.name))?;
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
-        ComponentEncoder::default().module(&module)?.encode()
+        let world = resolve.select_world(&[package], Some(self.name));
+        let world = world.map_err(error)?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .map_err(error)?;
+        let mut encoder = ComponentEncoder::default();
+        let encoder = encoder.module(&module).map_err(error)?;
+        encoder.encode().map_err(error)
     }
 }
 
@@ -150,7 +157,7 @@ impl World {
 mod tests {
     use super::*;
 
-    /// The least that the world asks for.
+    /// The smallest module that implements the world.
     const HANDLER: &str = r#"
         (memory (export "memory") 1)
         (func (export "init") (result i32) i32.const 0)
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_module_that_exports_a_handler_becomes_a_component_of_its_world() {
-        // What describes the world is passed over, so it may as well be nonsense.
+        // The description of the world is ignored, so it may as well be nonsense.
         let described = format!(r#"{HANDLER} (@custom "component-type:mine" "nonsense")"#);
         for module in [module(HANDLER), module(&described)] {
             let wrapped = component(&module).expect("wrapped").into_owned();
@@ -211,7 +218,7 @@ mod tests {
         assert!(foreign.starts_with("wasi:messaging/"), "{foreign}");
     }
 
-    /// As a disk or somebody hostile would.
+    /// As a faulty disk or an attacker would damage it.
     #[test]
     fn a_damaged_module_is_refused_or_wrapped_and_nothing_worse() {
         let whole = module(HANDLER);
@@ -222,8 +229,8 @@ mod tests {
             for bit in 0..8 {
                 let mut damaged = whole.clone();
                 damaged[place] ^= 1 << bit;
-                let told = component(&damaged).map(Cow::into_owned);
-                assert!(told.is_err() || told.is_ok_and(|made| made.starts_with(b"\0asm\x0d")));
+                let result = component(&damaged).map(Cow::into_owned);
+                assert!(result.is_err() || result.is_ok_and(|made| made.starts_with(b"\0asm\x0d")));
             }
         }
     }

@@ -3,20 +3,21 @@
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// How much the store keeps. Past either bound the oldest Eventos go first.
+/// Bounds of the store. Beyond either of them the oldest Eventos are evicted first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Eventos, at most; more than 0.
+    /// Maximum number of Eventos; more than 0.
     pub max_events: u64,
-    /// Memory for them, at most; more than 0.
+    /// Maximum memory of the stored Eventos; more than 0.
     pub max_bytes: ByteSize,
-    /// Whether it is rebuilt from the topic after a restart and when partitions come; else it starts empty.
+    /// Whether the store is rebuilt from the topic after a restart and when partitions are assigned; otherwise it
+    /// starts empty.
     pub restore: bool,
 }
 
 impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the invalid values: each key, relative to this table, with what was expected.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let keys = [

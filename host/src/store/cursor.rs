@@ -1,24 +1,24 @@
-//! How far one has read: a position in every partition.
+//! How far a reader has come: a position in every partition.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::event::{Offset, Partition};
 
-/// A place between two stored Eventos of one partition: before those that are at or above it.
+/// A place between two stored Eventos of one partition, in front of those that are at or above it.
 ///
-/// Several Eventos of one offset (replacements keep the offset of their source) are told apart by `n`.
+/// `n` distinguishes Eventos with the same offset, since replacements keep the offset of their source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The offset of the next Evento, or any that lies between it and the one before.
+    /// The offset of the next Evento, or any offset between it and the one before.
     pub offset: Offset,
-    /// How many stored Eventos of that very offset lie before.
+    /// The number of stored Eventos with this offset that lie before the position.
     pub n: u32,
 }
 
-/// A position in every partition; in one that it does not name, the very beginning.
+/// A position in every partition. In a partition that it does not name, it stands at the very beginning.
 ///
-/// As text: `partition:offset` or `partition:offset.n`, joined by commas, partitions ascending;
-/// `-` where no partition is named. It does not depend on the process that made it.
+/// As text: `partition:offset` or `partition:offset.n`, joined by commas, with partitions in ascending order; `-` if
+/// no partition is named. It does not depend on the process that created it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     positions: BTreeMap<Partition, Position>,
@@ -30,19 +30,19 @@ pub struct Cursor {
 pub struct NotACursor(String);
 
 impl Position {
-    /// Before everything: Kafka's offsets begin at 0.
+    /// In front of everything: Kafka's offsets begin at 0.
     pub const START: Self = Self {
         offset: Offset(0),
         n: 0,
     };
 
-    /// After everything.
+    /// Behind everything.
     pub const END: Self = Self {
         offset: Offset(i64::MAX),
         n: u32::MAX,
     };
 
-    /// Before the first Evento with this offset.
+    /// Returns the position in front of the first Evento with this offset.
     #[must_use]
     pub fn before(offset: Offset) -> Self {
         Self { offset, n: 0 }
@@ -50,20 +50,20 @@ impl Position {
 }
 
 impl Cursor {
-    /// The position in a partition.
+    /// Returns the position in a partition.
     #[must_use]
     pub fn get(&self, partition: Partition) -> Position {
         let named = self.positions.get(&partition);
         named.copied().unwrap_or(Position::START)
     }
 
-    /// Whether it names a partition.
+    /// Returns whether the cursor names a partition.
     #[must_use]
     pub fn names(&self, partition: Partition) -> bool {
         self.positions.contains_key(&partition)
     }
 
-    /// The partitions that it names, ascending.
+    /// Returns the partitions that the cursor names, in ascending order, with their positions.
     pub fn iter(&self) -> impl Iterator<Item = (Partition, Position)> {
         self.positions
             .iter()
@@ -119,7 +119,7 @@ fn parse_part(part: &str) -> Option<(Partition, Position)> {
     Some((partition, Position { offset, n }))
 }
 
-/// A number without a sign: `+1` is no way to write one here.
+/// Parses a number without a sign: `+1` is not accepted.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()

@@ -1,4 +1,4 @@
-//! The partitions, each read for itself, as one.
+//! Merges the partitions, each with a reader of its own, into one order.
 
 use std::collections::{BinaryHeap, binary_heap::PeekMut};
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::event::{self, Offset, Timestamp};
 
-/// To take a value costs about as much as to look at this many.
+/// Taking a value costs about as much as examining this many Eventos.
 const LOOKS_A_VALUE: usize = 32;
 
-/// Takes from the reader whose next match comes first, until something runs out.
+/// Repeatedly takes from the reader whose next match comes first, until a quota or the readers are exhausted.
 pub(super) fn merge(
     readers: &mut [Reader<'_>],
     matcher: Matcher<'_>,
@@ -31,7 +31,7 @@ pub(super) fn merge(
     }
     while let Some(mut top) = heap.peek_mut() {
         if quota.is_spent() {
-            // The next match is not searched for: it may be far.
+            // The next match is not searched for, because it may be far away.
             return if readers.iter().any(|reader| reader.from < reader.to) {
                 Progress::Enough
             } else {
@@ -58,7 +58,7 @@ pub(super) fn merge(
     Progress::End
 }
 
-/// What is still to be read of one partition: upwards from the front, downwards from the back.
+/// The unread part of one partition: read upwards from the front, downwards from the back.
 pub(super) struct Reader<'s> {
     pub(super) number: event::Partition,
     pub(super) partition: &'s Partition,
@@ -67,7 +67,7 @@ pub(super) struct Reader<'s> {
     pub(super) to: At,
 }
 
-/// A stored Evento and its place in the order, which is (time, partition, position).
+/// A stored Evento with its place in the order, which is (time, partition, position).
 #[derive(Clone, Copy)]
 pub struct Row<'s> {
     partition: event::Partition,
@@ -76,25 +76,25 @@ pub struct Row<'s> {
 }
 
 impl<'s> Row<'s> {
-    /// The Evento, as it came.
+    /// Returns the Evento as it was received.
     #[must_use]
     pub fn value(&self) -> &'s [u8] {
         self.segment.value(self.entry)
     }
 
-    /// Its order time.
+    /// Returns its order time.
     #[must_use]
     pub fn time(&self) -> Timestamp {
         Timestamp(self.segment.time(self.entry))
     }
 
-    /// Where it came from.
+    /// Returns its partition.
     #[must_use]
     pub fn partition(&self) -> event::Partition {
         self.partition
     }
 
-    /// Where it is in its partition.
+    /// Returns its position in the partition.
     #[must_use]
     pub fn position(&self) -> Position {
         Position {
@@ -104,7 +104,7 @@ impl<'s> Row<'s> {
     }
 }
 
-/// Where the next match comes in the order; the largest is next.
+/// The rank of the next match in the order; the largest is next.
 type Rank = (i64, i32);
 
 enum Seek {
@@ -114,7 +114,7 @@ enum Seek {
 }
 
 impl<'s> Reader<'s> {
-    /// Goes to the next match, if it is not there already.
+    /// Advances to the next match, unless the reader is there already.
     fn seek(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Seek {
         while self.from < self.to {
             if *looks == 0 {
@@ -131,7 +131,7 @@ impl<'s> Reader<'s> {
         Seek::End
     }
 
-    /// Looks through the rest of the front segment.
+    /// Searches the rest of the front segment.
     fn seek_up(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Option<At> {
         let At { segment, entry } = self.from;
         let within = &self.partition.segments[segment];
@@ -153,7 +153,7 @@ impl<'s> Reader<'s> {
         found.map(|_| self.from)
     }
 
-    /// Looks through the rest of the back segment.
+    /// Searches the rest of the back segment.
     fn seek_down(&mut self, matcher: Matcher<'_>, looks: &mut usize) -> Option<At> {
         let At {
             segment,
@@ -177,7 +177,7 @@ impl<'s> Reader<'s> {
         found.map(|entry| At { segment, entry })
     }
 
-    /// What [`Reader::seek`] found, which is passed now.
+    /// Returns the match that [`Reader::seek`] found, and moves past it.
     fn take(&mut self) -> Row<'s> {
         let at = match self.order {
             Order::Asc => {
@@ -204,7 +204,7 @@ impl<'s> Reader<'s> {
     fn rank(&self, at: At) -> Rank {
         let time = self.partition.segments[at.segment].time(at.entry);
         match self.order {
-            // `!` turns the order of integers around.
+            // `!` reverses the order of integers.
             Order::Asc => (!time, !self.number.0),
             Order::Desc => (time, self.number.0),
         }

@@ -1,11 +1,11 @@
-//! The in-memory view of what handlers stored: append in batches, read in one order.
+//! The in-memory view of what handlers stored: appended in batches, read in one order.
 //!
-//! The order does not depend on arrival, so it is the same after a restart and on any instance.
-//! Each partition keeps its Eventos ascending by offset, and by `n` where several have one offset. An
-//! Evento's *order time* is the largest timestamp up to it in its partition. The whole is the merge of
-//! the partitions by (order time, partition, offset, n).
+//! The order does not depend on arrival, so it is the same after a restart and on any instance. Each partition keeps
+//! its Eventos in ascending order of offset, and of `n` where several have the same offset. The *order time* of an
+//! Evento is the largest timestamp up to it in its partition. The view is the merge of the partitions by (order time,
+//! partition, offset, n).
 //!
-//! It knows no broker, no handler and no socket.
+//! This module knows nothing about brokers, handlers or sockets.
 
 mod config;
 mod cursor;
@@ -18,26 +18,27 @@ mod state;
 mod tests;
 mod tipos;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub use config::Config;
 pub use cursor::{Cursor, NotACursor, Position};
 pub use merge::Row;
-pub use read::{Filter, Order, Progress, Quota, Scan, Within};
+pub use read::{Filter, Order, PartitionFilter, Progress, Quota, Scan};
 use state::State;
 
 use crate::event::{Batch, Offset, Partition, ViewStart};
 
-/// The store. Cheap to clone; all clones are one store.
+/// The store. Clones share one view.
 #[derive(Clone)]
 pub struct Store {
-    // A std mutex, not tokio's: it is held for microseconds, only ever for work in memory, and
-    // never across an await.
+    // Not tokio's mutex: it is held for microseconds, only for work in memory, and never across an await.
     state: Arc<Mutex<State>>,
 }
 
 impl Store {
-    /// An empty store with these bounds.
+    /// Creates an empty store with these bounds.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -45,64 +46,64 @@ impl Store {
         }
     }
 
-    /// Appends, for each batch, the records with these indices (in any order, also more than
-    /// once); all at once for whoever reads. The batches are of one partition: what the
-    /// handlers of one step of the pipeline stored.
+    /// Appends the records with the given indices of each batch; an index may occur in any order and more than once.
+    /// Readers see all of them at once. The batches belong to one partition: what the handlers stored in one step of
+    /// the pipeline.
     ///
-    /// The view of a partition ends where the handlers have got to: what it held from the first
-    /// offset of these batches on is a redelivery, or of a topic that was deleted since, and goes first.
-    /// So batches are given even if nothing of them is to be stored.
+    /// The view of a partition ends where the handlers have got to. What it held from the first offset of these
+    /// batches on was either redelivered or belongs to a topic that was deleted since, and is removed first. So
+    /// batches are passed in even if none of their records is stored.
     ///
     /// # Panics
-    /// If an index is out of range, names a tombstone, or if the batches are of several partitions.
+    /// Panics if an index is out of range or names a tombstone, or if the batches belong to several partitions.
     pub fn append(&self, appends: &[(&Batch, &[u32])]) {
         state::check(appends);
         self.lock().append(appends);
     }
 
-    /// Takes out of the view of a partition what it holds from this offset on: it is to be handled again.
+    /// Removes what the view of a partition holds from offset `to` on, because it is going to be handled again.
     pub fn rewind(&self, partition: Partition, to: Offset) {
         self.lock().truncate(partition, to.0);
     }
 
-    /// Takes a partition out of the view: another instance has it now. A cursor keeps its place in it, for when it comes
-    /// back.
+    /// Removes a partition from the view, because another instance owns it now. Cursors keep their place in it, in
+    /// case it comes back.
     pub fn remove(&self, partition: Partition) {
         self.lock().remove(partition);
     }
 
-    /// Begins to rebuild a partition, which is empty then: what is appended from now on is what was there before, from
-    /// `start` on. Until [`Store::restored`] a cursor does not lose its place to what is not there yet.
+    /// Empties a partition and begins to rebuild it: what is appended next was there before, from `start` on. Until
+    /// [`Store::restored`], cursors do not lose their place to Eventos that are not there yet.
     pub fn restore(&self, partition: Partition, start: ViewStart) {
         self.lock().restore(partition, start);
     }
 
-    /// Says that a partition is rebuilt.
+    /// Marks a partition as rebuilt.
     pub fn restored(&self, partition: Partition) {
         self.lock().restored(partition);
     }
 
-    /// Where the view of a partition begins, of which everything before `next` was handled: what
-    /// [`Store::restore`] needs to build the same again.
+    /// Returns where the view of a partition begins if everything before `next` was handled: what [`Store::restore`]
+    /// needs to build the same view again.
     #[must_use]
     pub fn view_start(&self, partition: Partition, next: Offset) -> ViewStart {
         self.lock().view_start(partition, next)
     }
 
-    /// The number of Eventos.
+    /// Returns the number of Eventos.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.lock().events()
     }
 
-    /// Bytes of memory, unused capacity included, roughly.
+    /// Returns the approximate memory in bytes, including unused capacity.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.lock().bytes() as u64
     }
 
-    /// How many Eventos match, where that is known without looking through them: not by id, and by tipo only in
-    /// all of the partitions.
+    /// Returns how many Eventos match, if that is known without a search: never by id, and by tipo only across all
+    /// partitions.
     #[must_use]
     pub fn count(&self, filter: &Filter) -> Option<u64> {
         let state = self.lock();
@@ -120,7 +121,7 @@ impl Store {
         }
     }
 
-    /// The value of the last Evento in the order that matches.
+    /// Returns the value of the last matching Evento in the order.
     #[must_use]
     pub fn latest(&self, filter: Filter) -> Option<Vec<u8>> {
         let mut scan = Scan::new(filter, Order::Desc, None);
@@ -131,7 +132,6 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        let state = self.state.lock();
-        state.expect("what is done under the lock was checked before, and does not panic")
+        self.state.lock()
     }
 }

@@ -9,38 +9,38 @@ use super::{
 };
 use crate::event::{Offset, Timestamp, ViewStart};
 
-/// How large a segment becomes. The oldest Eventos are freed by whole segments.
+/// The maximum size of a segment. The memory of evicted Eventos is freed by whole segments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) events: usize,
     pub(super) bytes: usize,
 }
 
-/// An index into a partition: a segment of it, and an entry of that. Normally `entry` is below
-/// the segment's length; the end of the partition is entry 0 of the segment past the last.
+/// An index into a partition: a segment and an entry of it. `entry` is below the segment's length, except at the end
+/// of the partition, which is entry 0 of the segment after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     pub(super) segment: usize,
     pub(super) entry: usize,
 }
 
-/// Eventos ascending by offset.
+/// Eventos in ascending order of offset.
 #[derive(Default)]
 pub(super) struct Partition {
-    /// None is empty.
+    /// No segment is empty.
     pub(super) segments: VecDeque<Segment>,
-    /// How many entries of the first segment are gone already.
+    /// The number of entries of the first segment that have been evicted.
     head: usize,
-    /// Offset and order time of the last that was ever appended and not taken back.
+    /// Offset and order time of the last entry that was appended and not truncated.
     last: Option<(i64, i64)>,
-    /// Offset and order time of the last that went because it was the oldest.
+    /// Offset and order time of the last entry that was evicted.
     evicted: Option<(i64, i64)>,
-    /// It is being rebuilt: what a cursor has passed may not be there yet.
+    /// Whether it is being rebuilt, so that Eventos which a cursor has passed may be missing.
     pub(super) restoring: bool,
 }
 
 impl Partition {
-    /// An empty one that is being rebuilt from `start` on.
+    /// Creates an empty partition that is being rebuilt from `start` on.
     pub(super) fn restoring(start: ViewStart) -> Self {
         let before = (start.time != Timestamp::NONE).then_some((start.offset.0 - 1, start.time.0));
         Self {
@@ -51,7 +51,7 @@ impl Partition {
         }
     }
 
-    /// Where it begins, if everything before `next` was handled.
+    /// Returns where the view begins if everything before `next` was handled.
     pub(super) fn view_start(&self, next: Offset) -> ViewStart {
         let oldest = self.segments.front();
         let oldest = oldest.map(|first| (first.offset(self.head), first.time(self.head)));
@@ -62,7 +62,7 @@ impl Partition {
         }
     }
 
-    /// Appends one; its offset is not below the last. A new segment is made of the spare one.
+    /// Appends an entry whose offset is not below the last. A new segment reuses the spare one.
     pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape, spare: &mut Option<Segment>) {
         let time = self
             .last
@@ -78,12 +78,12 @@ impl Partition {
         self.last = Some((entry.offset, time));
     }
 
-    /// Whether anything with this offset or a later one was appended.
+    /// Returns whether an entry with this offset or a later one was appended.
     pub(super) fn reaches(&self, offset: i64) -> bool {
         self.last.is_some_and(|(last, _)| offset <= last)
     }
 
-    /// Takes back every entry from this offset on.
+    /// Removes every entry from this offset on.
     pub(super) fn truncate(&mut self, from: i64, tipos: &mut Tipos) {
         let cut = self.locate(Position::before(Offset(from)));
         for (i, segment) in self.segments.iter().enumerate().skip(cut.segment) {
@@ -101,7 +101,7 @@ impl Partition {
         self.segments.truncate(if emptied { 0 } else { keep });
         if emptied {
             self.head = 0;
-            // From before what was evicted, the view is told anew; else it goes on where it was.
+            // If the cut is before what was evicted, the view begins anew there; otherwise it continues.
             self.evicted = self.evicted.filter(|(offset, _)| *offset < from);
         }
         let tail = self.segments.back();
@@ -109,12 +109,12 @@ impl Partition {
         self.last = stored.or(self.evicted);
     }
 
-    /// The order time of the oldest entry.
+    /// Returns the order time of the oldest entry.
     pub(super) fn oldest(&self) -> Option<i64> {
         self.segments.front().map(|first| first.time(self.head))
     }
 
-    /// Lets the oldest entry go, and answers with the segment that has none left.
+    /// Evicts the oldest entry. Returns its segment if that is empty now.
     pub(super) fn evict(&mut self, tipos: &mut Tipos) -> Option<Segment> {
         let first = self.segments.front()?;
         tipos.release(first.tipos(self.head..self.head + 1)[0]);
@@ -127,7 +127,7 @@ impl Partition {
         self.segments.pop_front()
     }
 
-    /// The memory of the segments from this one on.
+    /// Returns the memory of the segments from this one on.
     pub(super) fn memory_from(&self, segment: usize) -> usize {
         self.segments
             .iter()
@@ -140,19 +140,19 @@ impl Partition {
         self.segments.iter().map(Segment::len).sum::<usize>() - self.head
     }
 
-    /// The oldest entry.
+    /// Returns the index of the oldest entry.
     pub(super) fn start(&self) -> At {
         let (segment, entry) = (0, self.head);
         At { segment, entry }
     }
 
-    /// Past the newest entry.
+    /// Returns the index after the newest entry.
     pub(super) fn end(&self) -> At {
         let (segment, entry) = (self.segments.len(), 0);
         At { segment, entry }
     }
 
-    /// The first entry that is not before this position.
+    /// Returns the index of the first entry that is not before this position.
     pub(super) fn locate(&self, position: Position) -> At {
         let offset = position.offset.0;
         let before = |segment: &Segment| segment.last_offset().is_some_and(|last| last < offset);
@@ -164,7 +164,7 @@ impl Partition {
             segment,
             entry: found.first_at(offset),
         };
-        // Only one offset's own entries are passed over, a segment at a time.
+        // Skips entries of this one offset only, a segment at a time.
         let mut skip = position.n;
         if found.offset(at.entry) == offset {
             skip = skip.saturating_sub(found.n(at.entry));
@@ -182,7 +182,7 @@ impl Partition {
         at.max(self.start())
     }
 
-    /// The position of an entry, or of the end.
+    /// Returns the position of an entry, or of the end.
     pub(super) fn position(&self, at: At) -> Position {
         match self.segments.get(at.segment) {
             Some(segment) => Position {
@@ -195,7 +195,7 @@ impl Partition {
         }
     }
 
-    /// The entry after this one, or the end.
+    /// Returns the index after this one, or the end.
     pub(super) fn next(&self, at: At) -> At {
         let (segment, entry) = (at.segment, at.entry + 1);
         if entry < self.segments[segment].len() {
@@ -208,7 +208,7 @@ impl Partition {
         }
     }
 
-    /// The same place as the end of a segment that has something before it.
+    /// Returns the same place, written as the end of the segment before if `at` is at the start of one.
     pub(super) fn upper(&self, at: At) -> At {
         match at.entry {
             0 => At {

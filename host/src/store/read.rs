@@ -1,4 +1,4 @@
-//! Reading in the order, or against it, a part at a time.
+//! Reads the store in its order or against it, one part at a time.
 
 use super::{
     Store,
@@ -10,33 +10,33 @@ use super::{
 };
 use crate::event::{self, Partitions};
 
-/// How many Eventos are looked at while the lock is held: some 50 microseconds, 150 if many are taken.
+/// How many Eventos are examined while the lock is held: about 50 microseconds, or 150 if many of them match.
 const SLICE: usize = if cfg!(test) { 7 } else { 50_000 };
 
-/// Which Eventos are asked for; the default is all of them.
+/// Selects Eventos; the default selects all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Those of this tipo.
+    /// Only Eventos of this tipo.
     pub tipo: Option<String>,
-    /// Those with this id, whether it is written as a string or as an integer.
+    /// Only Eventos with this id, whether it is written as a string or as an integer.
     pub id: Option<String>,
-    /// Those of these partitions.
-    pub within: Within,
+    /// Only Eventos of these partitions.
+    pub within: PartitionFilter,
 }
 
-/// Some of the partitions.
+/// Selects partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Within {
-    /// Whatever is stored.
+pub enum PartitionFilter {
+    /// Every stored partition.
     #[default]
     All,
-    /// These, if they are stored.
+    /// The stored ones of these partitions.
     Only(Partitions),
-    /// What is stored, but for these.
+    /// Every stored partition but these.
     Except(Partitions),
 }
 
-/// Which way to read.
+/// The direction of reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -46,28 +46,28 @@ pub enum Order {
     Desc,
 }
 
-/// What a [`Scan`] may still take; it ends at whichever comes first.
+/// What a [`Scan`] may still take; it pauses when either is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// So many Eventos.
+    /// Number of Eventos.
     pub values: usize,
-    /// Values of so many bytes together; the last one may go beyond it.
+    /// Total bytes of their values; the last value may exceed it.
     pub bytes: usize,
 }
 
-/// How a step of a [`Scan`] ended.
+/// The result of one step of a [`Scan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The quota is spent; there may be more.
+    /// The quota is used up; there may be more.
     Enough,
-    /// The lock was held for long enough. Nothing is wrong: step again.
+    /// The lock was held for long enough; call `step` again.
     Paused,
-    /// There is no more.
+    /// There is nothing more to read.
     End,
 }
 
-/// A way through the store. Between steps nothing is held: what is appended or goes meanwhile
-/// neither hides an Evento from it nor shows it one twice.
+/// A pass over the store. It holds no lock between steps; Eventos that are appended or evicted meanwhile neither hide
+/// others from it nor make it return one twice.
 #[derive(Clone, Debug)]
 pub struct Scan {
     filter: Filter,
@@ -76,7 +76,7 @@ pub struct Scan {
     until: Option<Cursor>,
 }
 
-impl Within {
+impl PartitionFilter {
     pub(super) fn admits(&self, partition: event::Partition) -> bool {
         match self {
             Self::All => true,
@@ -87,13 +87,13 @@ impl Within {
 }
 
 impl Quota {
-    /// No bound.
+    /// No limit.
     pub const UNBOUNDED: Self = Self {
         values: usize::MAX,
         bytes: usize::MAX,
     };
 
-    /// A bound on their number alone.
+    /// Limits only the number of Eventos.
     #[must_use]
     pub fn values(values: usize) -> Self {
         Self {
@@ -108,8 +108,8 @@ impl Quota {
 }
 
 impl Scan {
-    /// Reads from a cursor on: upwards what is at or above it, downwards what is below it.
-    /// Without one, from the beginning or from the end.
+    /// Starts at a cursor: upwards it reads what is at or above the cursor, downwards what is below. Without a
+    /// cursor, it starts at the beginning or the end.
     #[must_use]
     pub fn new(filter: Filter, order: Order, from: Option<Cursor>) -> Self {
         let at = match order {
@@ -124,20 +124,21 @@ impl Scan {
         }
     }
 
-    /// The same, but not beyond a cursor that another scan has come to.
+    /// Ends the scan at a cursor, such as the one that another scan has reached.
     #[must_use]
     pub fn until(self, end: Cursor) -> Self {
         let until = Some(end);
         Self { until, ..self }
     }
 
-    /// How far it has come: what to go on from.
+    /// Returns how far the scan has come; another scan can continue from there.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.at.clone().unwrap_or_default()
     }
 
-    /// Takes values, and lowers the quota by them. `take` is called under the store's lock: it copies, and no more.
+    /// Takes values and lowers the quota accordingly. `take` is called under the store's lock, so it should only
+    /// copy.
     pub fn step(
         &mut self,
         store: &Store,
@@ -157,7 +158,7 @@ impl Scan {
         let at = self.at.get_or_insert_default();
         for reader in &readers {
             let (number, mut position) = (reader.number, reader.position());
-            // Upwards, what a cursor has passed is not read again, though it is not there yet.
+            // Upwards, Eventos that the cursor has passed are not read again, even if they are not restored yet.
             if reader.partition.restoring && self.order == Order::Asc {
                 position = position.max(at.get(number));
             }
@@ -166,7 +167,7 @@ impl Scan {
         progress
     }
 
-    /// None if nothing can match.
+    /// Returns `None` if nothing can match.
     fn matcher<'a>(&'a self, state: &State) -> Option<Matcher<'a>> {
         let Filter { tipo, id, .. } = &self.filter;
         let tipo = match tipo {

@@ -1,10 +1,10 @@
-//! Consecutive Eventos of one partition, as columns.
+//! Consecutive Eventos of one partition, in columns.
 
 use std::ops::Range;
 
 use super::tipos::TipoId;
 
-/// What is kept of one Evento.
+/// The stored fields of one Evento.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) offset: i64,
@@ -15,20 +15,20 @@ pub(super) struct Entry<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// Which Eventos are asked for; the empty one is all of them.
+/// Selects Eventos; the default selects all of them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Matcher<'a> {
     pub(super) tipo: Option<TipoId>,
-    /// With its hash.
+    /// The id with its hash.
     pub(super) id: Option<(&'a [u8], u32)>,
 }
 
-/// Eventos in the order of their offsets.
+/// Eventos in ascending order of offset.
 #[derive(Default)]
 pub(super) struct Segment {
-    /// How many Eventos with the offset of the first one lie in segments before.
+    /// The number of Eventos in earlier segments that have the same offset as the first one here.
     first_n: u32,
-    /// Id and value of each, one after the other.
+    /// Id and value of each Evento, one after the other.
     bytes: Vec<u8>,
     id_ends: Vec<u32>,
     value_ends: Vec<u32>,
@@ -36,18 +36,18 @@ pub(super) struct Segment {
     tipos: Vec<TipoId>,
     offsets: Vec<i64>,
     timestamps: Vec<i64>,
-    /// The order time: the largest timestamp up to here in the whole partition.
+    /// The order times: for each entry, the largest timestamp up to it in the whole partition.
     times: Vec<i64>,
 }
 
 impl Segment {
-    /// Makes it empty, to follow so many Eventos of the offset that its first one has.
+    /// Empties the segment. `first_n` Eventos with the offset of its first one lie in earlier segments.
     pub(super) fn restart(&mut self, first_n: u32) {
         self.truncate(0);
         self.first_n = first_n;
     }
 
-    /// Room for as much as another segment came to hold, so that the columns need not grow.
+    /// Reserves as much capacity as another segment needed, so that the columns need not grow.
     pub(super) fn reserve_like(&mut self, other: &Self) {
         let (len, bytes) = (other.len(), other.byte_len());
         self.bytes.reserve(bytes + bytes / 16);
@@ -79,7 +79,7 @@ impl Segment {
         self.bytes.len()
     }
 
-    /// Bytes of memory, unused capacity included.
+    /// Returns the memory in bytes, including unused capacity.
     pub(super) fn memory(&self) -> usize {
         let words = self.id_ends.capacity()
             + self.value_ends.capacity()
@@ -89,7 +89,7 @@ impl Segment {
         size_of::<Self>() + self.bytes.capacity() + 4 * words + 8 * longs
     }
 
-    /// Gives back capacity, if it is much, that nothing will use: no more is appended.
+    /// Releases excess capacity, because nothing more will be appended.
     pub(super) fn seal(&mut self) {
         let len = self.len();
         if len + len / 8 < self.offsets.capacity() {
@@ -101,7 +101,7 @@ impl Segment {
         }
     }
 
-    /// Keeps the first `len`.
+    /// Keeps the first `len` entries.
     pub(super) fn truncate(&mut self, len: usize) {
         self.bytes.truncate(self.start(len));
         self.words()
@@ -132,12 +132,12 @@ impl Segment {
         &self.tipos[range]
     }
 
-    /// The first index whose offset is at least this one.
+    /// Returns the first index whose offset is at least `offset`.
     pub(super) fn first_at(&self, offset: i64) -> usize {
         self.offsets.partition_point(|&there| there < offset)
     }
 
-    /// How many Eventos of the same offset lie before index `i`, in the whole partition.
+    /// Returns how many Eventos of the whole partition have the offset of entry `i` and lie before it.
     pub(super) fn n(&self, i: usize) -> u32 {
         let first = self.first_at(self.offsets[i]);
         let before = u32::try_from(i - first).expect("a segment is smaller than 2^32");
@@ -148,7 +148,7 @@ impl Segment {
         }
     }
 
-    /// The first index in `range` that matches.
+    /// Returns the first index in `range` that matches.
     pub(super) fn find(&self, range: Range<usize>, matcher: Matcher<'_>) -> Option<usize> {
         let mut from = range.start;
         while from < range.end {
@@ -161,7 +161,7 @@ impl Segment {
         None
     }
 
-    /// The last index in `range` that matches.
+    /// Returns the last index in `range` that matches.
     pub(super) fn rfind(&self, range: Range<usize>, matcher: Matcher<'_>) -> Option<usize> {
         let mut to = range.end;
         while range.start < to {
@@ -174,7 +174,7 @@ impl Segment {
         None
     }
 
-    /// Searches the column that tells most: hashes of ids, else tipos. Without either, everything matches.
+    /// Searches the most selective column: hashes of ids, else tipos. Without either, everything matches.
     fn column(
         &self,
         range: Range<usize>,

@@ -1,4 +1,4 @@
-//! What is behind the lock: every partition, and the bounds.
+//! The state behind the lock: all partitions, and the bounds.
 
 use std::{
     cmp::Reverse,
@@ -22,15 +22,15 @@ pub(super) struct State {
     tipos: Tipos,
     hasher: RandomState,
     events: u64,
-    /// Memory of the segments, without the spare one.
+    /// Memory of the segments, excluding the spare one.
     bytes: usize,
-    /// The segment that was emptied last. Its memory is used again, rather than given back and asked for anew.
+    /// The segment that was emptied last. Its memory is reused for the next one.
     spare: Option<Segment>,
     max_events: u64,
     max_bytes: usize,
 }
 
-/// What [`super::Store::append`] promises to panic on, found before the lock is taken.
+/// Checks the conditions on which [`super::Store::append`] panics, before the lock is taken.
 pub(super) fn check(appends: &[(&Batch, &[u32])]) {
     for (batch, indices) in appends {
         assert_eq!(
@@ -83,20 +83,20 @@ impl State {
         self.evict();
     }
 
-    /// Lets a partition go, whole.
+    /// Removes a partition.
     pub(super) fn remove(&mut self, number: event::Partition) {
         self.truncate(number, i64::MIN);
         self.partitions.remove(&number);
     }
 
-    /// Begins to rebuild a partition.
+    /// Empties a partition and begins to rebuild it.
     pub(super) fn restore(&mut self, number: event::Partition, start: ViewStart) {
         self.remove(number);
         let partition = Partition::restoring(start);
         self.partitions.insert(number, partition);
     }
 
-    /// A partition is rebuilt.
+    /// Marks a partition as rebuilt.
     pub(super) fn restored(&mut self, number: event::Partition) {
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.restoring = false;
@@ -121,7 +121,7 @@ impl State {
         self.bytes + spare + self.tipos.memory()
     }
 
-    /// How many Eventos have this tipo.
+    /// Returns how many Eventos have this tipo.
     pub(super) fn count(&self, tipo: &str) -> u64 {
         self.tipos.count(tipo.as_bytes())
     }
@@ -153,7 +153,7 @@ impl State {
         self.bytes = self.bytes - bytes + partition.memory_from(0);
     }
 
-    /// Lets the oldest Eventos go until both bounds hold.
+    /// Evicts the oldest Eventos until both bounds hold.
     fn evict(&mut self) {
         if self.bytes() > self.max_bytes {
             self.spare = None;
@@ -189,8 +189,8 @@ impl State {
     }
 }
 
-/// Segments are small against the bounds, however many partitions share them, so that freeing
-/// one frees little at a time; and not so small that their own cost tells.
+/// Chooses the size of segments: small in relation to the bounds, however many partitions share them, so that freeing
+/// one frees little at a time; but large enough that their own overhead does not matter.
 fn shape(max_events: u64, max_bytes: usize, partitions: usize) -> Shape {
     let events = usize::try_from(max_events).unwrap_or(usize::MAX) / partitions / 16;
     let bytes = max_bytes / partitions / 16;
@@ -212,21 +212,24 @@ fn entry<'a>(batch: &'a Batch, i: usize, tipos: &mut Tipos, hasher: &RandomState
     }
 }
 
-/// Text `i` as bytes: that they are UTF-8 need not be found out again.
+/// Returns text `i` as bytes, without checking again that they are UTF-8.
 fn text(of: &Texts, i: usize) -> &[u8] {
     let start = i.checked_sub(1).map_or(0, |previous| of.ends[previous]);
     &of.bytes[start as usize..of.ends[i] as usize]
 }
 
-/// The low half of the hash: a column of these is only there to pass over other ids.
-#[allow(clippy::cast_possible_truncation)]
+/// The low half of the hash is enough to pass over other ids.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half of the hash is wanted"
+)]
 fn hash(hasher: &RandomState, id: &[u8]) -> u32 {
     hasher.hash_one(id) as u32
 }
 
-/// Calls `each` in the order of offsets, and of the appends where those are the same.
+/// Calls `each` in the order of offsets, and within one offset in the order of the appends.
 fn in_order(appends: &[(&Batch, &[u32])], mut each: impl FnMut(&Batch, usize)) {
-    // One handler that goes through its batch: no need to sort.
+    // One handler that went through its batch in order: no need to sort.
     if let [(batch, indices)] = appends
         && indices.is_sorted()
     {

@@ -1,4 +1,4 @@
-//! The store against a model that is a sorted list.
+//! Tests the store against a model that is a sorted list.
 
 mod bounds;
 mod rebuilt;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{Offset, Partition, RawBatch, Timestamp};
 
-/// An Evento as the model keeps it, in the order of the whole: order time, partition, offset, n.
+/// An Evento in the model, which is sorted by order time, partition, offset and n.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
     time: i64,
@@ -25,9 +25,9 @@ struct Kept {
 #[derive(Clone, Debug)]
 struct Append {
     partition: i32,
-    /// How far back from the last offset it begins: more than 0 is a redelivery.
+    /// How far before the last offset it begins: more than 0 is a redelivery.
     back: i64,
-    /// Gap to the next offset, timestamp, id, tipo, how often it is stored.
+    /// For each record: gap to the next offset, timestamp, id, tipo, and how often it is stored.
     records: Vec<(i64, i64, u8, u8, usize)>,
 }
 
@@ -58,12 +58,12 @@ fn filter() -> impl Strategy<Value = Filter> {
     (named("t"), named(""), within()).prop_map(|(tipo, id, within)| Filter { tipo, id, within })
 }
 
-fn within() -> impl Strategy<Value = Within> {
+fn within() -> impl Strategy<Value = PartitionFilter> {
     let some = || proptest::collection::btree_set((0..4i32).prop_map(Partition), 0..3);
     prop_oneof![
-        Just(Within::All),
-        some().prop_map(|these| Within::Only(these.into_iter().collect())),
-        some().prop_map(|these| Within::Except(these.into_iter().collect())),
+        Just(PartitionFilter::All),
+        some().prop_map(|these| PartitionFilter::Only(these.into_iter().collect())),
+        some().prop_map(|these| PartitionFilter::Except(these.into_iter().collect())),
     ]
 }
 
@@ -140,7 +140,7 @@ fn store(max_events: u64) -> Store {
     })
 }
 
-/// A page, and whether it was the last.
+/// Returns a page, and whether it was the last.
 fn page(store: &Store, scan: &mut Scan, max: usize) -> (Vec<String>, bool) {
     let (mut values, mut quota) = (Vec::new(), Quota::values(max));
     loop {
@@ -182,7 +182,7 @@ proptest! {
         prop_assert_eq!(all(&store, &filter, Order::Desc), expected);
     }
 
-    /// Pages, with appends in between, on changing instances: everything once, nothing missed.
+    /// Reads pages from changing instances, with appends in between: everything appears once.
     #[test]
     fn a_cursor_neither_misses_nor_repeats(
         appends in appends(),
@@ -206,13 +206,13 @@ proptest! {
         let rest = Scan::new(filter.clone(), Order::Asc, cursor.map(|text| text.parse().expect("its own")));
         read.extend(page(&here, &mut { rest }, usize::MAX).0);
         let mut expected = model.values(&filter);
-        // What came late with an old timestamp stands later than in the order, but it stands.
+        // What arrived late with an old timestamp stands later than its timestamp says, but keeps its place.
         read.sort();
         expected.sort();
         prop_assert_eq!(read, expected);
     }
 
-    /// Downwards, what is appended meanwhile is not part of it.
+    /// A descending scan does not include what is appended meanwhile.
     #[test]
     fn downwards_it_is_what_was_there(appends in appends(), later in appends(), filter in filter(), size in 1..9usize) {
         let (mut model, store) = (Model::default(), store(1_000));
@@ -238,7 +238,7 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 
-    /// Two instances that hear the partitions in another order show the same.
+    /// Two instances that receive the partitions in a different order show the same.
     #[test]
     fn arrival_does_not_matter(appends in appends()) {
         let (here, there) = (store(1_000), store(1_000));
@@ -257,7 +257,7 @@ proptest! {
         let (mut model, store) = (Model::default(), store(max));
         let mut live: Vec<Kept> = Vec::new();
         for append in &appends {
-            // What is gone is not forgotten by the model: it still counts for the order time.
+            // The model keeps evicted Eventos, which still count for the order time.
             let before = model.kept.clone();
             model.append(&Append { back: 0, ..append.clone() }, &store);
             live.extend(model.kept.iter().filter(|kept| !before.contains(kept)).cloned());

@@ -1,21 +1,21 @@
-//! Tipos by number, with how many stored Eventos have each.
+//! Interned tipos, with the number of stored Eventos that have each.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-/// A tipo's number. It is used again for another once no stored Evento has it.
+/// The number of a tipo. It is reused once no stored Evento has that tipo.
 pub(super) type TipoId = u32;
 
-/// What one interned tipo costs besides its text, roughly.
+/// Approximate memory of an interned tipo besides its text.
 const OVERHEAD: usize = 64;
 
 /// The tipos of stored Eventos.
 #[derive(Default)]
 pub(super) struct Tipos {
-    /// By their UTF-8.
+    /// Ids by the UTF-8 bytes of the tipo.
     ids: HashMap<Box<[u8]>, TipoId, RandomState>,
-    /// By id.
+    /// Counts by id.
     counts: Vec<Count>,
     free: Vec<TipoId>,
     memory: usize,
@@ -29,7 +29,7 @@ struct Count {
 }
 
 impl Tipos {
-    /// The number of a tipo, counted once more.
+    /// Returns the id of a tipo, and counts one more Evento with it.
     pub(super) fn acquire(&mut self, tipo: &[u8]) -> TipoId {
         let id = self.get(tipo).unwrap_or_else(|| self.intern(tipo));
         let count = &mut self.counts[id as usize];
@@ -49,24 +49,24 @@ impl Tipos {
         }
     }
 
-    /// The number of a tipo that is known.
+    /// Returns the id of a tipo, if it is interned.
     pub(super) fn get(&self, tipo: &[u8]) -> Option<TipoId> {
         self.ids.get(tipo).copied()
     }
 
-    /// How many stored Eventos have it.
+    /// Returns how many stored Eventos have this tipo.
     pub(super) fn count(&self, tipo: &[u8]) -> u64 {
         self.get(tipo)
             .map_or(0, |id| self.counts[id as usize].eventos)
     }
 
-    /// Bytes, roughly.
+    /// Returns the approximate memory in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
 
-    /// Forgets tipos that no Evento has, once they are a good part of all, so that the cost of
-    /// looking through them is spread over those that became unused.
+    /// Removes unused tipos once they take a good part of the memory, so that the cost of the search is spread over
+    /// the tipos that became unused.
     pub(super) fn sweep(&mut self) {
         if self.unused <= 4096 + self.memory / 4 {
             return;

@@ -1,10 +1,8 @@
-//! The log lines of handlers, kept rather than written: for whoever runs a handler to see what it says.
+//! Captures the log lines of handlers instead of writing them, for commands that show what a handler logs.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -16,56 +14,57 @@ use tracing_subscriber::{
 
 use crate::event::Offset;
 
-/// The target of what handlers log, and print.
+/// The target of what handlers log and print.
 const HANDLERS: &str = "eventos::handler";
 
 /// A line that a handler logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// How much it matters.
+pub struct HandlerLine {
+    /// Log level.
     pub level: Level,
-    /// The record that it is about; none for what was printed, and for what `init` said.
+    /// The record that the line is about; `None` for what was printed, and for lines of `init`.
     pub offset: Option<Offset>,
-    /// What it says.
+    /// The text of the line.
     pub message: String,
 }
 
-/// Where the lines are kept. Clones share them.
+/// The captured lines. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Captured(Arc<Mutex<Vec<Line>>>);
+pub struct LogCapture(Arc<Mutex<Vec<HandlerLine>>>);
 
-impl Captured {
-    /// Runs this with every line of a handler, at any level, kept here and nothing of this thread logged elsewhere.
+impl LogCapture {
+    /// Runs `run` and captures every log line of a handler on this thread, at any level; other log lines are
+    /// discarded.
     pub fn during<T>(&self, run: impl FnOnce() -> T) -> T {
         let subscriber = tracing_subscriber::registry().with(self.clone());
         tracing::subscriber::with_default(subscriber, run)
     }
 
-    /// The lines since the last time, in their order.
+    /// Takes the lines captured since the last call, in order.
     #[must_use]
-    pub fn take(&self) -> Vec<Line> {
+    pub fn take(&self) -> Vec<HandlerLine> {
         self.with(std::mem::take)
     }
 
-    /// Forgets the lines that are about one of these records.
+    /// Discards the lines about any of these records.
     pub fn forget(&self, records: std::ops::RangeInclusive<Offset>) {
-        let is_kept = |line: &Line| line.offset.is_none_or(|offset| !records.contains(&offset));
+        let is_kept =
+            |line: &HandlerLine| line.offset.is_none_or(|offset| !records.contains(&offset));
         self.with(|lines| lines.retain(is_kept));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Vec<Line>) -> T) -> T {
-        // A line is pushed whole or not at all.
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, change: impl FnOnce(&mut Vec<HandlerLine>) -> T) -> T {
+        change(&mut self.0.lock())
     }
 }
 
-impl<S: Subscriber> Layer<S> for Captured {
+impl<S: Subscriber> Layer<S> for LogCapture {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         if metadata.target() != HANDLERS {
             return;
         }
-        let mut line = Line {
+        let mut line = HandlerLine {
             level: *metadata.level(),
             offset: None,
             message: String::new(),
@@ -75,7 +74,7 @@ impl<S: Subscriber> Layer<S> for Captured {
     }
 }
 
-impl Visit for Line {
+impl Visit for HandlerLine {
     fn record_i64(&mut self, field: &Field, value: i64) {
         if field.name() == "offset" {
             self.offset = Some(Offset(value));
@@ -95,14 +94,14 @@ mod tests {
 
     #[test]
     fn lines_of_handlers_are_kept_and_those_of_others_are_not() {
-        let captured = Captured::default();
+        let captured = LogCapture::default();
         captured.during(|| {
             let said = "a \"quoted\" word";
             tracing::trace!(target: "eventos::handler", handler = "h", offset = Some(4_i64), "{said}");
             tracing::warn!(target: "eventos::handler", handler = "h", offset = None::<i64>, "printed");
             tracing::error!("of the daemon's own");
         });
-        let line = |level, offset: Option<i64>, message: &str| Line {
+        let line = |level, offset: Option<i64>, message: &str| HandlerLine {
             level,
             offset: offset.map(Offset),
             message: message.to_owned(),

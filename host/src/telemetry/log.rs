@@ -1,4 +1,4 @@
-//! Log lines: what is logged, how a line looks, and where it goes.
+//! Log lines: which are written, their format, and where they go.
 
 use std::{
     fmt,
@@ -6,61 +6,62 @@ use std::{
 };
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{
     EnvFilter,
     filter::ParseError,
     fmt::{format::Writer, time::FormatTime},
-    util::TryInitError,
+    util::{SubscriberInitExt, TryInitError},
 };
 
-/// Why a text is not a filter.
+/// The reason why a text is not a log filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// A part that is neither a level nor has one.
-    #[error("{0:?} is no level: expected error, warn, info, debug, trace, off, or TARGET=LEVEL")]
+    /// A part that is neither a level nor assigns one.
+    #[error(
+        "{0:?} is not a log level: expected error, warn, info, debug, trace, off, or TARGET=LEVEL"
+    )]
     NoLevel(String),
-    /// A part that is no directive.
+    /// A part that is not a directive.
     #[error("expected a filter such as \"info\" or \"warn,eventos::pipeline=debug\": {0}")]
     Syntax(#[from] ParseError),
 }
 
-/// Logs to stderr from now on, one line an event; in colour on a terminal. What the `log` crate is told goes there too.
+/// Starts logging to stderr, one line per event, in color on a terminal. Messages of the `log` crate are included.
 ///
 /// # Errors
-/// A filter that does not parse, or a process that logs already.
+/// Returns an error if the filter does not parse, or the process logs already.
 pub fn init(directives: &str) -> Result<(), InitError> {
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter(directives)?)
         .with_timer(Utc)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
-        // It would be told to the same standard error, and who reads that may be gone: a panic then.
+        // They would go to the same standard error, which may have been closed, and writing would panic.
         .log_internal_errors(false)
         .compact()
         .finish();
     Ok(logger.try_init()?)
 }
 
-/// Why logging cannot start.
+/// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The filter is none.
+    /// The filter is not valid.
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// The process logs already.
-    #[error("cannot start to log")]
+    #[error("cannot start logging")]
     Taken(#[from] TryInitError),
 }
 
-/// Reads `info`, `warn,eventos::pipeline=debug` and the like.
+/// Parses `info`, `warn,eventos::pipeline=debug` and the like.
 ///
 /// # Errors
-/// A part that is no directive. A lone word must be a level: as the name of a target, which it could be too, a
-/// mistyped level would turn nearly everything off.
+/// Returns the first part that is not a directive. A lone word must be a level: as the name of a target, which it
+/// could also be, a mistyped level would turn off nearly all logging.
 pub fn filter(directives: &str) -> Result<EnvFilter, FilterError> {
     if directives.contains(['[', '{']) {
-        // The names and fields of spans, which may hold commas and spaces, are left to the parser.
+        // Names and fields of spans may contain commas and spaces, so they are left to the parser.
         return Ok(EnvFilter::builder().parse(directives)?);
     }
     let parts: Vec<_> = directives.split(',').map(str::trim).collect();
@@ -74,7 +75,7 @@ pub fn filter(directives: &str) -> Result<EnvFilter, FilterError> {
     }
 }
 
-/// `2026-07-29T12:00:00.123Z`.
+/// Formats the time as `2026-07-29T12:00:00.123Z`.
 struct Utc;
 
 impl FormatTime for Utc {

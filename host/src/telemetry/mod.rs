@@ -1,4 +1,4 @@
-//! What the daemon says of itself: log lines and metrics.
+//! Log lines and metrics.
 
 pub mod capture;
 mod error_chain;
@@ -18,7 +18,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the invalid values: each key, relative to this table, with what was expected.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let fault = log::filter(&self.log).err();

@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     pipeline::{Account, End, Rehearsal},
     plugin::{Cache, Engine, Handler, HandlerConfig, HandlerFile, OnError},
-    telemetry::{capture::Captured, metrics::Metrics},
+    telemetry::{capture::LogCapture, metrics::Metrics},
 };
 
 /// Run a handler on Eventos of a file, without a broker
@@ -95,14 +95,14 @@ impl Test {
     /// # Errors
     /// A configuration or a handler that is not right, or an input that cannot be read.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let lines = Captured::default();
+        let lines = LogCapture::default();
         let ran = lines.during(|| self.rehearse(&lines));
         // What the handler said before it refused to start.
         lines.take().iter().for_each(remark);
         ran
     }
 
-    fn rehearse(self, lines: &Captured) -> anyhow::Result<ExitCode> {
+    fn rehearse(self, lines: &LogCapture) -> anyhow::Result<ExitCode> {
         let mut config = Config::load(self.config.as_deref())?;
         let file = HandlerFile::at(&self.handler);
         let own = config.handler.remove(&file.name).unwrap_or_default();

@@ -143,8 +143,8 @@ impl Record {
     }
 }
 
-impl From<capture::Line> for Line {
-    fn from(line: capture::Line) -> Self {
+impl From<capture::HandlerLine> for Line {
+    fn from(line: capture::HandlerLine) -> Self {
         Self {
             level: line.level.as_str().to_ascii_lowercase(),
             message: line.message,

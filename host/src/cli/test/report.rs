@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use super::output::word;
-use crate::{event::Outcome, pipeline::End, telemetry::capture::Line};
+use crate::{event::Outcome, pipeline::End, telemetry::capture::HandlerLine};
 
 /// So many failures are told one by one.
 const TOLD: usize = 10;
@@ -60,7 +60,7 @@ impl Report {
 }
 
 /// A line that belongs to no Evento.
-pub(super) fn remark(line: &Line) {
+pub(super) fn remark(line: &HandlerLine) {
     eprintln!(
         "log: {}: {}",
         line.level.as_str().to_ascii_lowercase(),

@@ -1,4 +1,4 @@
-//! What is refused, and how that is told.
+//! Tests of configurations that are refused, and of the messages about them.
 
 use super::*;
 
@@ -180,7 +180,7 @@ fn bad_values_are_refused() {
         ),
         (
             "output.topic = 'eventos'",
-            "another topic than kafka.topic: what leaves the chain would come back in",
+            "another topic than kafka.topic: records that leave the chain would be consumed again",
         ),
         (
             "output.topic = 'eventos.dead-letters'",
@@ -194,7 +194,7 @@ fn bad_values_are_refused() {
             "http.listen = '127.0.0.1:9092'",
             "another address than embedded.listen",
         ),
-        ("telemetry.log = 'infoo'", "no level"),
+        ("telemetry.log = 'infoo'", "not a log level"),
         ("telemetry.log = 'a=b=c'", "expected a filter"),
     ] {
         let found = bad(text, &[]);

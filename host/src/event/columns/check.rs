@@ -1,9 +1,8 @@
-//! Whether columns that a handler made are what they should be: after this, they can be read
-//! without fear of a panic.
+//! Validates columns that a handler returned: afterwards they can be read without panicking.
 
 use super::{Records, Texts, before};
 
-/// Why columns that a handler made are not records.
+/// A fault in columns that a handler returned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnFault {
     /// Columns that describe the same things differ in length.
@@ -11,17 +10,17 @@ pub enum ColumnFault {
     Length {
         /// The column's name in the WIT.
         column: &'static str,
-        /// What it should have had.
+        /// The length that it should have.
         expected: usize,
-        /// What it had.
+        /// The length that it has.
         found: usize,
     },
-    /// An end lies before the one before it, or past the end of what it divides.
+    /// An end lies before the previous one, or beyond what it divides.
     #[error("column {column} is out of order or out of range at entry {entry}")]
     Range {
         /// The column's name in the WIT.
         column: &'static str,
-        /// The index in it.
+        /// Index in the column.
         entry: usize,
     },
     /// A text is not UTF-8.
@@ -29,16 +28,16 @@ pub enum ColumnFault {
     Utf8 {
         /// The column's name in the WIT.
         column: &'static str,
-        /// The index in it.
+        /// Index in the column.
         entry: usize,
     },
 }
 
 impl Texts {
-    /// Checks what a handler made: `expected` texts, in order, UTF-8.
+    /// Checks that a handler returned `expected` texts, in order and in UTF-8.
     ///
     /// # Errors
-    /// The first fault found, with `column` as its place.
+    /// Returns the first fault found, with `column` as its place.
     pub fn check(&self, column: &'static str, expected: usize) -> Result<(), ColumnFault> {
         check_ends(column, &self.ends, expected, self.bytes.len())?;
         for entry in 0..expected {
@@ -50,10 +49,10 @@ impl Texts {
 }
 
 impl Records {
-    /// Checks what a handler made, so that [`Records::get`] can be trusted not to panic.
+    /// Checks what a handler returned, so that [`Records::get`] cannot panic.
     ///
     /// # Errors
-    /// The first fault found.
+    /// Returns the first fault found.
     pub fn check(&self) -> Result<(), ColumnFault> {
         let (n, headers) = (self.len(), self.header_nulls.len());
         length("key-ends", self.key_ends.len(), n)?;
@@ -92,7 +91,7 @@ fn length(column: &'static str, found: usize, expected: usize) -> Result<(), Col
     })
 }
 
-/// `ends` has `n` entries, never decreases, and its last entry is `total`.
+/// Checks that `ends` has `n` entries and never decreases, and that its last entry is `total`.
 pub(in crate::event) fn check_ends(
     column: &'static str,
     ends: &[u32],

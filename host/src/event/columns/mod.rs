@@ -1,5 +1,5 @@
-//! Records as a struct of arrays: the shape in which they cross into a handler and back
-//! (`wit/types.wit`), and in which they wait in between, so that no record is ever allocated alone.
+//! Records as a struct of arrays: the layout in which they cross into a handler and back (`wit/types.wit`), and in
+//! which they wait in between, so that no record is allocated by itself.
 
 mod check;
 mod records;
@@ -14,7 +14,8 @@ pub use self::{
     texts::Texts,
 };
 
-/// Columns hold 32-bit ends: a batch stays far below 4 GiB, since the broker's largest record does.
+/// Converts a length to the 32 bits of a column. A batch stays far below 4 GiB, because the broker's largest record
+/// does.
 pub(super) fn end<T>(of: &[T]) -> u32 {
     u32::try_from(of.len()).expect("a batch is smaller than 4 GiB")
 }

@@ -1,15 +1,15 @@
-//! Kafka records in columns, and one of them, borrowed.
+//! Kafka records in columns, and a borrowed view of one of them.
 
 use super::{before, end};
 use crate::event::{Header, Timestamp};
 
-/// The bits of [`Records`]' flags column.
+/// Bits of the flags column of [`Records`].
 pub mod flag {
     /// The key is null.
     pub const NULL_KEY: u8 = 1;
     /// The value is null: a tombstone.
     pub const NULL_VALUE: u8 = 2;
-    /// The timestamp was set by the broker, not by the producer.
+    /// The broker set the timestamp, not the producer.
     pub const LOG_APPEND_TIME: u8 = 4;
     /// The Evento's `id` is a JSON integer, not a string.
     pub const INTEGER_ID: u8 = 8;
@@ -38,9 +38,9 @@ pub struct RecordRef<'a> {
     pub value: Option<&'a [u8]>,
     /// See [`flag`].
     pub flags: u8,
-    /// When it was made, or appended.
+    /// When the record was created or appended.
     pub timestamp: Timestamp,
-    /// In order, duplicates kept.
+    /// In order, including duplicates.
     pub headers: Headers<'a>,
 }
 
@@ -54,8 +54,8 @@ pub struct Headers<'a> {
 }
 
 impl Records {
-    /// Appends a record. The bits of `flags` for null key and null value are set from `key` and
-    /// `value`; the others are taken as given.
+    /// Appends a record. The bits of `flags` for a null key and a null value are set from `key` and `value`; the
+    /// others are taken as given.
     pub fn push<'h>(
         &mut self,
         key: Option<&[u8]>,
@@ -96,7 +96,7 @@ impl Records {
         self.header_nulls.push(u8::from(header.value.is_none()));
     }
 
-    /// Appends record `i` of `other` as it is: its bytes in one piece.
+    /// Appends a copy of record `i` of `other`, with its bytes in one piece.
     pub(in crate::event) fn push_from(&mut self, other: &Self, i: usize) {
         let headers = before(&other.header_ends, i)..other.header_ends[i] as usize;
         let (from, to) = (other.start(i), other.end(i));
@@ -116,7 +116,7 @@ impl Records {
         self.header_ends.push(end(&self.header_nulls));
     }
 
-    /// Appends a record of other columns, borrowed, as it is.
+    /// Appends a copy of a record of other columns.
     pub fn push_ref(&mut self, record: RecordRef<'_>) {
         let RecordRef {
             key,
@@ -128,7 +128,7 @@ impl Records {
         self.push(key, value, headers, timestamp, flags);
     }
 
-    /// No records, with room for as many as these.
+    /// Returns empty columns with the capacity for as many records as these hold.
     #[must_use]
     pub fn empty_like(&self) -> Self {
         Self {
@@ -144,25 +144,25 @@ impl Records {
         }
     }
 
-    /// The number of records.
+    /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.value_ends.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.value_ends.is_empty()
     }
 
-    /// The bytes of keys, values and headers together.
+    /// Returns the total number of bytes of keys, values and headers.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes in memory, those of every column.
+    /// Returns the memory of all columns in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let records = size_of::<u32>() * 3 + size_of::<u8>() + size_of::<i64>();
@@ -170,10 +170,10 @@ impl Records {
         self.bytes.len() + self.len() * records + self.header_nulls.len() * headers
     }
 
-    /// Record `i`.
+    /// Returns record `i`.
     ///
     /// # Panics
-    /// If there is no record `i`.
+    /// Panics if `i` is out of range.
     #[must_use]
     pub fn get(&self, i: usize) -> RecordRef<'_> {
         let key_end = self.key_ends[i] as usize;
@@ -193,27 +193,27 @@ impl Records {
         }
     }
 
-    /// The value of record `i`; none in a tombstone.
+    /// Returns the value of record `i`, or `None` if it is a tombstone.
     ///
     /// # Panics
-    /// If there is no record `i`.
+    /// Panics if `i` is out of range.
     #[must_use]
     pub fn value(&self, i: usize) -> Option<&[u8]> {
         let range = self.key_ends[i] as usize..self.value_ends[i] as usize;
         (self.flags[i] & flag::NULL_VALUE == 0).then(|| &self.bytes[range])
     }
 
-    /// Every record, in order.
+    /// Returns every record, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
         (0..self.len()).map(|i| self.get(i))
     }
 
-    /// Where record `i` begins: where the one before it ended.
+    /// Returns where record `i` begins: at the end of the one before.
     fn start(&self, i: usize) -> usize {
         i.checked_sub(1).map_or(0, |previous| self.end(previous))
     }
 
-    /// Where record `i` ends: with the value of its last header, if it has one.
+    /// Returns where record `i` ends: after the value of its last header, if it has one.
     fn end(&self, i: usize) -> usize {
         let headers = self.header_ends[i] as usize;
         if headers > before(&self.header_ends, i) {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{Header, Timestamp};
 
-/// A record as anyone would write it down.
+/// A record with owned fields.
 #[derive(Clone, Debug, PartialEq)]
 struct Plain {
     key: Option<Vec<u8>>,
@@ -68,7 +68,7 @@ proptest! {
         prop_assert_eq!(plains(&columns), records);
     }
 
-    /// Hostile columns are refused, or can at least be read without a panic.
+    /// Hostile columns are either refused or can be read without a panic.
     #[test]
     fn what_passes_the_check_can_be_read(
         records in proptest::collection::vec(plain(), 1..4),

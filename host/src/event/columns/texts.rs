@@ -2,7 +2,7 @@
 
 use super::{before, end};
 
-/// Texts in one buffer; text `i` ends at `ends[i]` and begins where the one before it ends.
+/// Texts in one buffer; text `i` ends at `ends[i]` and begins where the previous one ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     pub(crate) bytes: Vec<u8>,
@@ -16,7 +16,7 @@ impl Texts {
         self.ends.push(end(&self.bytes));
     }
 
-    /// No texts, with room for `n` of some 16 bytes.
+    /// Returns an empty buffer with the capacity for `n` texts of about 16 bytes.
     pub(in crate::event) fn with_room(n: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(16 * n),
@@ -30,7 +30,7 @@ impl Texts {
         self.ends.push(end(&self.bytes));
     }
 
-    /// No texts, with room for as many as these.
+    /// Returns an empty buffer with the capacity for as many texts as these.
     #[must_use]
     pub fn empty_like(&self) -> Self {
         Self {
@@ -39,28 +39,28 @@ impl Texts {
         }
     }
 
-    /// The number of texts.
+    /// Returns the number of texts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Text `i`.
+    /// Returns text `i`.
     ///
     /// # Panics
-    /// If there is no text `i`.
+    /// Panics if `i` is out of range.
     #[must_use]
     pub fn get(&self, i: usize) -> &str {
         std::str::from_utf8(self.bytes(i)).expect("pushed as str, or checked")
     }
 
-    /// The bytes of text `i`.
+    /// Returns the bytes of text `i`.
     pub(in crate::event) fn bytes(&self, i: usize) -> &[u8] {
         &self.bytes[before(&self.ends, i)..self.ends[i] as usize]
     }

@@ -1,4 +1,4 @@
-//! The slow way: takes integers of any length, and names every fault.
+//! The slow path: accepts integers of any length, and reports every fault.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,5 +1,5 @@
-//! What makes a JSON text an Evento: an object with an `id` (a non-empty string or an integer)
-//! and a `tipo` (a non-empty string). Everything else in it is its own business, and is kept as it came.
+//! Recognizes Eventos: JSON objects with an `id` (a non-empty string or an integer) and a `tipo` (a non-empty
+//! string). All other members are kept as they are.
 
 mod faults;
 mod quick;
@@ -10,49 +10,49 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-/// What the host knows of an Evento: parsed once, never again by a handler.
+/// What the host knows about an Evento. It is parsed once, and never again by a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventoRef<'a> {
-    /// Which one it is.
+    /// Identifies the Evento.
     pub id: Id<'a>,
-    /// What kind it is; not empty.
+    /// The type of the Evento; not empty.
     pub tipo: Cow<'a, str>,
 }
 
 /// The `id` of an Evento.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Id<'a> {
-    /// A JSON string, escapes resolved; not empty.
+    /// A JSON string with escapes resolved; not empty.
     Text(Cow<'a, str>),
-    /// A JSON integer, in its own digits, however many.
+    /// A JSON integer with its own digits, of any length.
     Integer(Cow<'a, str>),
 }
 
-/// Why a value is not an Evento.
+/// The reason why a value is not an Evento.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEvento {
-    /// Not JSON in UTF-8; the text says what is wrong and where.
+    /// The value is not JSON in UTF-8; the text says what is wrong and where.
     #[error("malformed JSON: {0}")]
     Malformed(String),
-    /// JSON, with every fault that keeps it from being an Evento.
+    /// The value is JSON, with every fault that keeps it from being an Evento.
     #[error("not an Evento: {}", display(.0))]
     Invalid(Vec<Fault>),
 }
 
-/// One thing that is wrong with an otherwise well-formed JSON text.
+/// One fault in an otherwise well-formed JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
-    /// Where: a JSON pointer (RFC 6901), empty for the whole.
+    /// The faulty place: a JSON pointer (RFC 6901), empty for the whole text.
     pub pointer: &'static str,
-    /// What: a clause without its subject, such as "is missing".
+    /// A clause without its subject, such as "is missing".
     pub detail: String,
 }
 
 impl<'a> EventoRef<'a> {
-    /// Reads `id` and `tipo`, and checks that the rest is JSON.
+    /// Parses `id` and `tipo`, and checks that the rest is JSON.
     ///
     /// # Errors
-    /// [`NotAnEvento`], with every fault at once.
+    /// Returns [`NotAnEvento`] with every fault at once.
     pub fn parse(value: &'a [u8]) -> Result<Self, NotAnEvento> {
         let text = std::str::from_utf8(value)
             .map_err(|error| NotAnEvento::Malformed(error.to_string()))?;
@@ -64,7 +64,7 @@ impl<'a> EventoRef<'a> {
 }
 
 impl Id<'_> {
-    /// The text that identifies the Evento, whichever way it was written.
+    /// Returns the text that identifies the Evento, whether it was written as a string or as an integer.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -73,7 +73,7 @@ impl Id<'_> {
     }
 }
 
-/// A member's name, as far as it matters here.
+/// The name of a member, as far as it matters here.
 enum Name {
     Id,
     Tipo,

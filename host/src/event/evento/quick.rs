@@ -1,4 +1,4 @@
-//! The common case: an Evento, read in one pass without allocation.
+//! The fast path: parses a valid Evento in one pass, borrowing its texts.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,7 +9,7 @@ use serde::{
 
 use super::{EventoRef, Id, Name};
 
-/// None, or an error, sends the text the slow way, which decides.
+/// `None` or an error makes the caller parse the text with `faults`, which decides.
 pub(super) struct Quick<'a>(pub Option<EventoRef<'a>>);
 
 impl<'de> Deserialize<'de> for Quick<'de> {
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for IdVisitor {
         Ok(Id::Text(Cow::Owned(text.to_owned())))
     }
 
-    // JSON has one way to write an integer that fits, so these digits are those of the text.
+    // JSON has only one way to write an integer that fits, so these are the digits of the text.
     fn visit_u64<E>(self, integer: u64) -> Result<Id<'de>, E> {
         Ok(Id::Integer(Cow::Owned(integer.to_string())))
     }

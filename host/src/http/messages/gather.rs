@@ -17,7 +17,7 @@ use crate::{
     event::Partitions,
     http::Views,
     peers::{self, Ownership, Peer, PeerError, PeerRow, PeerRows, PeerUrl, RowStream, TIMEOUT},
-    store::{Cursor, Order, Position, Within},
+    store::{Cursor, Order, PartitionFilter, Position},
 };
 
 /// So many bytes are gathered for one page, and the last Evento; `Link` goes on after them.
@@ -52,7 +52,7 @@ struct Source {
 
 /// Asks every peer at the same time, and merges.
 pub(super) async fn gather(views: &Views, listing: &Listing, ownership: &Ownership) -> Gathered {
-    let own = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
+    let own = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
     let asked = ownership.peers.iter().map(|peer| async move {
         let query = listing.of_peer(&peer.partitions);
         (peer, views.peers.fetch_rows(&peer.url, &query).await)

@@ -8,7 +8,7 @@ use crate::{
         problem::{INVALID_QUERY, Problem},
         query::{Parameters, refused},
     },
-    store::{Cursor, Filter, Order, Scan, Within},
+    store::{Cursor, Filter, Order, PartitionFilter, Scan},
 };
 
 const DEFAULT_LIMIT: usize = 1000;
@@ -48,7 +48,7 @@ impl Listing {
         let filter = Filter {
             tipo: text("tipo"),
             id: text("id"),
-            within: Within::All,
+            within: PartitionFilter::All,
         };
         Ok(Self {
             filter,
@@ -72,7 +72,7 @@ impl Listing {
     }
 
     /// The same, of some of the partitions.
-    pub(super) fn filter_within(&self, within: Within) -> Filter {
+    pub(super) fn filter_within(&self, within: PartitionFilter) -> Filter {
         Filter {
             within,
             ..self.filter.clone()

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     peers::Ownership,
-    store::{Filter, Order, Progress, Quota, Row, Scan, Store, Within},
+    store::{Filter, Order, PartitionFilter, Progress, Quota, Row, Scan, Store},
 };
 
 /// A response is built and sent in pieces of about this many bytes.
@@ -62,7 +62,7 @@ pub(super) async fn newest(
     let ownership = views.peers.ownership().await;
     let listing = Listing::newest(id.clone());
     let (value, coverage) = if ownership.peers.is_empty() {
-        let filter = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
+        let filter = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
         let value = views.store.latest(filter).map(Bytes::from);
         (value, Coverage::own(&ownership))
     } else {
@@ -85,7 +85,7 @@ pub(super) async fn newest(
 
 /// What this instance has.
 async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Page {
-    let filter = listing.filter_within(Within::Except(ownership.elsewhere.clone()));
+    let filter = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
     let total = count(&store, &filter).await;
     let mut scan = listing.scan(filter);
 

@@ -19,7 +19,7 @@ use crate::{
         query::{Parameters, refused},
     },
     peers::{COVERED, MEDIA_TYPE, PeerRow, START, TOTAL_COUNT},
-    store::{Cursor, Filter, Progress, Quota, Scan, Store, Within},
+    store::{Cursor, Filter, PartitionFilter, Progress, Quota, Scan, Store},
 };
 
 /// See [`crate::http`]. Nobody else is asked for it.
@@ -36,7 +36,7 @@ pub(in crate::http) async fn rows(
     let assigned = peers.assigned();
     let shown = assigned.partitions().without(&assigned.restoring());
     let covered = asked.common(&shown);
-    let filter = listing.filter_within(Within::Only(covered.clone()));
+    let filter = listing.filter_within(PartitionFilter::Only(covered.clone()));
     let own = OwnRows::find(&store, &listing, filter).await;
 
     let mut headers = HeaderMap::new();

@@ -11,7 +11,7 @@ use crate::{
         effects::{DeadLetter, Effects, Kept},
         stop::{Halt, Undone},
     },
-    plugin::{FailureKind, OnError, Treatment},
+    plugin::{FailureKind, FailurePolicy, OnError},
 };
 
 /// The pause before a record is handed in again for the first time. It doubles each time after, and up to
@@ -84,7 +84,7 @@ impl Link {
                     return Ok(false);
                 }
             }
-            Verdict::Retry(_) if attempt <= self.handler.treatment().retries => {
+            Verdict::Retry(_) if attempt <= self.handler.failure_policy().retries => {
                 self.hand_in_again(batch, i, attempt, next, effects)?;
                 return Ok(false);
             }
@@ -108,7 +108,7 @@ impl Link {
     }
 
     fn is_retried_after_failure(&self, attempt: u32) -> bool {
-        let treatment = self.handler.treatment();
+        let treatment = self.handler.failure_policy();
         treatment.on_error == OnError::Retry && attempt <= treatment.retries
     }
 
@@ -154,8 +154,8 @@ impl Link {
         letter: DeadLetter,
         effects: &mut Effects,
     ) -> Result<(), Undone> {
-        let treatment = self.handler.treatment();
-        let Treatment {
+        let treatment = self.handler.failure_policy();
+        let FailurePolicy {
             on_error,
             max_failures,
             ..
@@ -192,8 +192,8 @@ impl Link {
             handler, %partition, reason,
             "the partition stops; replace the handler, or go on as it is: POST /handlers/{handler}/resume"
         );
-        self.handler.stops().stop(partition, reason);
-        self.metrics.in_state("stopped");
+        self.handler.halted().halt(partition, reason);
+        self.metrics.set_state("stopped");
         Undone::Halted(Halt {
             by: Arc::clone(&self.handler),
         })

@@ -1,4 +1,4 @@
-//! Messages as a guest holds them, and what they cost the host.
+//! The messages that a guest holds, and their cost in memory of the host.
 
 use wasmtime::{
     Result,
@@ -7,7 +7,8 @@ use wasmtime::{
 
 use crate::event::{Batch, Header, Records, Timestamp};
 
-/// What a Kafka record has beside headers, as metadata. They are no headers of what is sent.
+/// Attributes of a Kafka record that a message carries as metadata. They do not become headers of messages that are
+/// sent.
 const FACTS: [&str; 4] = [
     "kafka.key",
     "kafka.partition",
@@ -15,10 +16,10 @@ const FACTS: [&str; 4] = [
     "kafka.timestamp",
 ];
 
-/// The header that the content type of a record is in, as CloudEvents has it too.
+/// The header that holds the content type of a record, as in CloudEvents.
 const CONTENT_TYPE: &str = "content-type";
 
-/// What a handle costs at most in the host's and in the engine's table, beside what it stands for.
+/// Upper bound of what a handle costs in the tables of the host and of the engine, without the object behind it.
 const HANDLE: usize = 64;
 
 /// A message of `wasi:messaging`.
@@ -30,17 +31,17 @@ pub struct Message {
     pub metadata: Vec<(String, String)>,
 }
 
-/// What one guest holds of the host: messages, clients, options.
+/// The host resources that one guest holds: messages, clients, options.
 #[derive(Default)]
-pub struct Held {
+pub struct GuestResources {
     table: ResourceTable,
-    /// Of all that is in the table.
+    /// Bytes of everything in the table.
     bytes: usize,
 }
 
 impl Message {
-    /// Record `i`; none if it is a tombstone.
-    pub fn of(batch: &Batch, i: usize) -> Option<Self> {
+    /// Returns record `i` as a message, or `None` if it is a tombstone.
+    pub fn from_record(batch: &Batch, i: usize) -> Option<Self> {
         let record = batch.record(i);
         let data = record.value?.to_vec();
         let mut metadata = Vec::new();
@@ -64,7 +65,7 @@ impl Message {
         })
     }
 
-    /// As the record that is sent on behalf of one with this key.
+    /// Converts the message into the record to send on behalf of a record with this key.
     pub fn into_records(self, key: Option<&[u8]>) -> Records {
         let is_fact = |name: &str| FACTS.contains(&name) || name == CONTENT_TYPE;
         let metadata = self.metadata.iter();
@@ -91,13 +92,13 @@ impl Message {
     }
 }
 
-impl Held {
-    /// Bytes that all of it costs.
+impl GuestResources {
+    /// Returns the number of bytes that everything in the table costs.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Anything that costs no more than its handle.
+    /// Adds an object that costs no more than its handle.
     pub fn push<T: Send + 'static>(&mut self, it: T) -> Result<Resource<T>> {
         self.bytes += HANDLE;
         Ok(self.table.push(it)?)
@@ -183,20 +184,20 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        let message = Message::of(&batch(), 0).expect("no tombstone");
+        let message = Message::from_record(&batch(), 0).expect("no tombstone");
         assert_eq!(message.topic.as_deref(), Some("eventos"));
         assert_eq!(message.content_type.as_deref(), Some("application/json"));
         assert_eq!(message.data, br#"{"id":"a","tipo":"x"}"#);
         let all = "kafka.key=k kafka.partition=3 kafka.offset=10 kafka.timestamp=7 a=1 a=2";
         assert_eq!(pairs(&message), all);
-        let bare = Message::of(&batch(), 1).expect("no tombstone");
+        let bare = Message::from_record(&batch(), 1).expect("no tombstone");
         assert_eq!(pairs(&bare), "kafka.partition=3 kafka.offset=11");
-        assert!(Message::of(&batch(), 2).is_none());
+        assert!(Message::from_record(&batch(), 2).is_none());
     }
 
     #[test]
     fn a_message_that_is_sent_on_has_the_headers_that_it_came_with() {
-        let message = Message::of(&batch(), 0).expect("no tombstone");
+        let message = Message::from_record(&batch(), 0).expect("no tombstone");
         let records = message.into_records(Some(b"\xff"));
         assert_eq!(records.check(), Ok(()));
         let record = records.get(0);
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_counted_until_it_is_let_go() {
-        let mut held = Held::default();
+        let mut held = GuestResources::default();
         let client = held.push(()).expect("room");
         let message = held.push_message(Message::default()).expect("room");
         let empty = held.bytes();

@@ -1,6 +1,6 @@
-//! A foreign component, which exports the standard `wasi:messaging/incoming-handler`: it gets a message an Evento, and
-//! what it sends is emitted. The contract is `wit/messaging.wit`. A batch is still one call to the rest of the host: all
-//! of it counts, or nothing does.
+//! The adapter for components that export the standard `wasi:messaging/incoming-handler`: they get one message per
+//! Evento, and the messages that they send are emitted. The contract is `host/wit/messaging.wit`. To the rest of the
+//! host a batch is still one call: all of its effects count, or none.
 
 #![allow(
     missing_docs,
@@ -23,7 +23,7 @@ use crate::event::{Batch, Emission, Outcome, Outcomes};
 
 pub use message::Message;
 
-pub(super) use message::Held;
+pub(super) use message::GuestResources;
 
 wasmtime::component::bindgen!({
     path: "wit/messaging.wit",
@@ -35,13 +35,13 @@ wasmtime::component::bindgen!({
     },
 });
 
-/// The interface that makes a component one for messages.
+/// The export that marks a component as a handler of messages.
 pub(super) const EXPORT: &str = "wasi:messaging/incoming-handler@0.2.0-draft";
 
-/// The world, for messages to people.
+/// Name of the world, for error messages.
 pub(super) const WORLD: &str = "wasi:messaging/messaging-request-reply@0.2.0-draft (see host/wit/)";
 
-/// What it may import.
+/// The interfaces that such a component may import.
 pub(super) const IMPORTS: [&str; 3] = [
     "wasi:messaging/types@0.2.0-draft",
     "wasi:messaging/producer@0.2.0-draft",
@@ -57,11 +57,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> Result<()> {
 }
 
 impl MessagingRequestReply {
-    /// One call an Evento, in their order. Tombstones pass: a message always has data.
+    /// Calls the guest once per Evento, in order. Tombstones pass, because a message always has data.
     pub(super) fn handle(&self, store: &mut Store<Host>, batch: &Batch) -> Result<Outcomes> {
         let mut outcomes = Outcomes::default();
         for i in 0..batch.len() {
-            let Some(message) = Message::of(batch, i) else {
+            let Some(message) = Message::from_record(batch, i) else {
                 outcomes.kinds.push(Outcome::Pass as u8);
                 continue;
             };
@@ -71,7 +71,7 @@ impl MessagingRequestReply {
                 Ok(()) => Outcome::Pass,
                 Err(error) => {
                     let (outcome, reason) = verdict(error);
-                    // As what is staged: each call may bring as much as the guest's memory holds.
+                    // Counted like staged effects: each call may return as much as the guest's memory holds.
                     store.data_mut().stage(reason.len())?;
                     outcomes.reasons.push(&reason);
                     outcome
@@ -83,7 +83,7 @@ impl MessagingRequestReply {
     }
 }
 
-/// What may be over by the next attempt is tried again.
+/// Errors that may be gone at the next attempt become retries.
 fn verdict(error: Error) -> (Outcome, String) {
     match error {
         Error::Timeout => (Outcome::Retry, "timeout".to_owned()),
@@ -106,7 +106,7 @@ impl Host {
             return Ok(Err(Error::PermissionDenied(refusal)));
         }
         let batch = self.batch()?;
-        // A message has no key. That of its source keeps what belongs together in one partition.
+        // A message has no key. The key of its source record keeps related records in one partition.
         let records = message.into_records(batch.record(self.in_hand).key);
         let source = u32::try_from(self.in_hand)?;
         self.emit(Emission {
@@ -227,7 +227,7 @@ impl request_reply::Host for Host {
         reply: Resource<Message>,
     ) -> Result<Result<(), Error>> {
         self.held.take_message(reply)?;
-        let refusal = "an Evento says no topic for replies; use producer.send".to_owned();
+        let refusal = "an Evento names no topic for replies; use producer.send".to_owned();
         Ok(Err(Error::Other(refusal)))
     }
 }

@@ -1,5 +1,5 @@
-//! What changes the chain. Each change compiles first and publishes at its end; a batch that is under way keeps the chain
-//! that it began with.
+//! Operations that change the chain. Each one compiles first and publishes the new chain at its end; a batch in
+//! progress keeps the chain that it began with.
 
 use std::{
     fs, io,
@@ -11,67 +11,68 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Registry,
-    slot::{Seat, Version},
+    slot::{HandlerSlot, Version},
 };
 use crate::{
     plugin::{HandlerFile, LoadError, discover, is_file_name},
     telemetry::in_one_line,
 };
 
-/// Why a change is not made. What ran before runs on.
+/// The reason why a change was refused. What ran before keeps running.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such handler.
+    /// No handler has this name.
     #[error("there is no handler {0:?}")]
     Unknown(String),
-    /// A name that is no file's, or would be another's.
-    #[error("{0:?} is no name for a handler: use letters, digits, '-' and '_'")]
+    /// The name cannot be a file name.
+    #[error("{0:?} is not a valid handler name: use letters, digits, '-' and '_'")]
     Name(String),
-    /// Nothing ran before, or the daemon was started since.
-    #[error("{0:?} has no version before this one in this run of the daemon")]
+    /// The handler has had no other version since the daemon started.
+    #[error("the handler {0:?} has had no other version since the daemon started")]
     NoPrevious(String),
-    /// The bytes are no handler that runs here.
+    /// The file is not a handler that runs here.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The folder refused.
-    #[error("{} cannot be written", path.display())]
+    /// The drop-in folder cannot be changed.
+    #[error("cannot write {}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
 }
 
-/// What [`Registry::put`] did.
+/// The result of [`Registry::put`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// The handler's name.
+pub struct PutReport {
+    /// Name of the handler.
     pub name: String,
-    /// There was none of that name.
+    /// Whether the handler did not exist before.
     pub is_new: bool,
 }
 
 impl Registry {
-    /// Makes the chain what the folder says. What cannot be loaded is logged, and told by [`list`](Registry::list).
+    /// Makes the chain match the drop-in folder. Files that cannot be loaded are logged, and shown by
+    /// [`list`](Registry::list).
     pub fn reload(&self) {
-        let _changing = self.change();
+        let _changing = self.begin_change();
         let files = match discover(&self.0.config.dir) {
             Ok(files) => files,
             Err(error) => {
-                tracing::error!(%error, "the handlers stay as they are");
+                tracing::error!(%error, "cannot read the drop-in folder; the handlers stay as they are");
                 return;
             }
         };
         let gone: Vec<String> = {
-            let seats = self.seats();
+            let slots = self.slots();
             let known = |name: &String| files.iter().any(|file| file.name == **name);
-            seats.keys().filter(|name| !known(name)).cloned().collect()
+            slots.keys().filter(|name| !known(name)).cloned().collect()
         };
         for name in gone {
-            self.seats().remove(&name);
-            self.0.metrics.handler(&name).in_state("removed");
+            self.slots().remove(&name);
+            self.0.metrics.handler(&name).set_state("removed");
             tracing::info!(handler = name, "handler removed");
         }
         for file in &files {
@@ -81,22 +82,22 @@ impl Registry {
     }
 
     fn reload_file(&self, file: &HandlerFile) {
-        // A file that goes between the listing and the reading is told of by the next change.
+        // The file was removed after the folder was listed; the watcher reports that as the next change.
         let Ok(bytes) = fs::read(&file.path) else {
             return;
         };
         let digest = format!("{:x}", Sha256::digest(&bytes));
-        if let Some(seat) = self.seats().get_mut(&file.name) {
-            // Renamed, it may have another place in the chain.
-            seat.path.clone_from(&file.path);
-            if seat
+        if let Some(slot) = self.slots().get_mut(&file.name) {
+            // A renamed file may have another position in the chain.
+            slot.path.clone_from(&file.path);
+            if slot
                 .running()
                 .is_some_and(|running| running.digest() == digest)
             {
-                seat.refused = None;
+                slot.refused = None;
                 return;
             }
-            if seat
+            if slot
                 .refused
                 .as_ref()
                 .is_some_and(|(refused, _)| *refused == digest)
@@ -105,48 +106,49 @@ impl Registry {
             }
         }
         let loaded = self.load(file);
-        let mut seats = self.seats();
-        match (loaded, seats.get_mut(&file.name)) {
-            (Ok(handler), Some(seat)) => seat.take(Version {
+        let mut slots = self.slots();
+        match (loaded, slots.get_mut(&file.name)) {
+            (Ok(handler), Some(slot)) => slot.install(Version {
                 handler,
                 bytes: bytes.into(),
             }),
             (Ok(handler), None) => {
-                let seat = Seat::new(file.path.clone(), handler, bytes);
-                seats.insert(file.name.clone(), seat);
+                let slot = HandlerSlot::new(file.path.clone(), handler, bytes);
+                slots.insert(file.name.clone(), slot);
             }
-            (Err(error), seat) => {
+            (Err(error), slot) => {
                 let why = in_one_line(&error);
                 tracing::error!(
                     handler = file.name,
                     why,
-                    "the file is not taken; what ran before runs on"
+                    "cannot load the handler; the version before it keeps running"
                 );
-                match seat {
-                    Some(seat) => seat.refused = Some((digest, why)),
+                match slot {
+                    Some(slot) => slot.refused = Some((digest, why)),
                     None => {
-                        let seat = Seat::of_refused(file.path.clone(), digest, why);
-                        seats.insert(file.name.clone(), seat);
+                        let slot = HandlerSlot::refused(file.path.clone(), digest, why);
+                        slots.insert(file.name.clone(), slot);
                     }
                 }
             }
         }
     }
 
-    /// Puts a handler into the folder and the chain, in the place of the one of that name if there is one. Digits in front,
-    /// as in "10-filter", order the file and are no part of the handler's name.
+    /// Writes a handler to the drop-in folder and puts it into the chain, in place of the one with the same name, if
+    /// there is one. A leading "NN-", as in "10-filter", orders the files and does not belong to the handler's name.
     ///
     /// # Errors
-    /// Bytes that are no handler; a folder that refuses. Neither changes anything.
-    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<Put, ChangeError> {
-        let _changing = self.change();
+    /// Returns an error if the bytes are not a handler that runs here or the folder cannot be written. Neither
+    /// changes anything.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<PutReport, ChangeError> {
+        let _changing = self.begin_change();
         if !is_file_name(name) {
             return Err(ChangeError::Name(name.to_owned()));
         }
         let wanted = HandlerFile::at(&self.0.config.dir.join(format!("{name}.wasm")));
-        let seated = self.seats().get(&wanted.name).map(|seat| seat.path.clone());
-        let path = seated.unwrap_or(wanted.path);
-        // Hidden, so that nobody takes it for a handler before it has shown that it is one.
+        let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
+        let path = existing.unwrap_or(wanted.path);
+        // A hidden file, so that it is not taken for a handler before it has been verified.
         let hidden = self.0.config.dir.join(format!(".{name}.new"));
         let write = |source| ChangeError::Write {
             path: hidden.clone(),
@@ -168,36 +170,36 @@ impl Registry {
         fs::rename(&hidden, &path)
             .map_err(write)
             .inspect_err(|_| remove(&hidden))?;
-        let mut seats = self.seats();
-        let put = Put {
-            is_new: !seats.contains_key(&wanted.name),
+        let mut slots = self.slots();
+        let put = PutReport {
+            is_new: !slots.contains_key(&wanted.name),
             name: wanted.name.clone(),
         };
-        match seats.get_mut(&wanted.name) {
-            Some(seat)
-                if seat
+        match slots.get_mut(&wanted.name) {
+            Some(slot)
+                if slot
                     .running()
                     .is_some_and(|now| now.digest() == handler.digest()) => {}
-            Some(seat) => seat.take(Version {
+            Some(slot) => slot.install(Version {
                 handler,
                 bytes: bytes.into(),
             }),
             None => {
-                seats.insert(wanted.name, Seat::new(path, handler, bytes.to_vec()));
+                slots.insert(wanted.name, HandlerSlot::new(path, handler, bytes.to_vec()));
             }
         }
-        drop(seats);
+        drop(slots);
         self.publish();
         Ok(put)
     }
 
-    /// Takes a handler out of the chain, and its file out of the folder.
+    /// Removes a handler from the chain, and its file from the folder.
     ///
     /// # Errors
-    /// There is none of that name, or the folder refuses.
+    /// Returns an error if the handler does not exist or its file cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), ChangeError> {
-        let changing = self.change();
-        let path = self.with_seat(name, |seat| Ok(seat.path.clone()))?;
+        let changing = self.begin_change();
+        let path = self.with_slot(name, |slot| Ok(slot.path.clone()))?;
         let write = |source| ChangeError::Write {
             path: path.clone(),
             source,
@@ -208,28 +210,28 @@ impl Registry {
         Ok(())
     }
 
-    /// Lets nothing pass any more: while a handler is paused, the whole chain waits, and nothing is lost or left out.
+    /// Pauses a handler. The whole chain waits meanwhile, so that no record is lost or skipped.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Returns an error if the handler does not exist.
     pub fn pause(&self, name: &str) -> Result<(), ChangeError> {
-        let _changing = self.change();
-        self.with_seat(name, |seat| {
-            seat.paused = true;
+        let _changing = self.begin_change();
+        self.with_slot(name, |slot| {
+            slot.paused = true;
             Ok(())
         })?;
         self.publish();
         Ok(())
     }
 
-    /// Lets a paused handler go on, and has one that stopped partitions try them again.
+    /// Resumes a paused handler, and lets a handler that halted partitions try them again.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Returns an error if the handler does not exist.
     pub fn resume(&self, name: &str) -> Result<(), ChangeError> {
-        let _changing = self.change();
-        self.with_seat(name, |seat| {
-            seat.paused = false;
+        let _changing = self.begin_change();
+        self.with_slot(name, |slot| {
+            slot.paused = false;
             Ok(())
         })?;
         self.0.resumes.fetch_add(1, Ordering::Relaxed);
@@ -237,16 +239,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Brings back what ran before, in the folder too. Doing it twice brings back what runs now.
+    /// Restores the previous version, in the folder too. A second rollback restores the version that runs now.
     ///
     /// # Errors
-    /// There is none of that name, or nothing ran before; the folder refuses.
+    /// Returns an error if the handler does not exist, it has no previous version, or the folder cannot be written.
     pub fn rollback(&self, name: &str) -> Result<(), ChangeError> {
-        let _changing = self.change();
-        let (path, version) = self.with_seat(name, |seat| {
-            let previous = seat.previous.clone();
+        let _changing = self.begin_change();
+        let (path, version) = self.with_slot(name, |slot| {
+            let previous = slot.previous.clone();
             let none = || ChangeError::NoPrevious(name.to_owned());
-            Ok((seat.path.clone(), previous.ok_or_else(none)?))
+            Ok((slot.path.clone(), previous.ok_or_else(none)?))
         })?;
         let hidden = path.with_file_name(format!(".{name}.new"));
         let write = |source| ChangeError::Write {
@@ -255,26 +257,26 @@ impl Registry {
         };
         let replaced = fs::write(&hidden, &version.bytes).and_then(|()| fs::rename(&hidden, &path));
         replaced.map_err(write).inspect_err(|_| remove(&hidden))?;
-        self.with_seat(name, |seat| {
-            seat.take(version);
+        self.with_slot(name, |slot| {
+            slot.install(version);
             Ok(())
         })?;
         self.publish();
         Ok(())
     }
 
-    fn with_seat<T>(
+    fn with_slot<T>(
         &self,
         name: &str,
-        f: impl FnOnce(&mut Seat) -> Result<T, ChangeError>,
+        f: impl FnOnce(&mut HandlerSlot) -> Result<T, ChangeError>,
     ) -> Result<T, ChangeError> {
-        let mut seats = self.seats();
-        let seat = seats.get_mut(name);
-        f(seat.ok_or_else(|| ChangeError::Unknown(name.to_owned()))?)
+        let mut slots = self.slots();
+        let slot = slots.get_mut(name);
+        f(slot.ok_or_else(|| ChangeError::Unknown(name.to_owned()))?)
     }
 }
 
-/// What is left of a change that was not made; hidden, so that it does no harm where it stays.
+/// Removes the file of a failed change; it is hidden, so it does no harm if that fails.
 fn remove(hidden: &Path) {
     let _ = fs::remove_file(hidden);
 }

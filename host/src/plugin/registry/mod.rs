@@ -1,7 +1,8 @@
-//! Which handlers run, and how that changes: files come, go and are replaced, people pause and roll back. It publishes
-//! the chain; when a worker takes it up is the pipeline's business.
+//! Decides which handlers run: files are added, replaced and removed, and people pause handlers and roll them back.
+//! The registry publishes the chain; the pipeline decides when a worker begins to use it.
 //!
-//! What runs is never displaced by what does not: a file that cannot be loaded is told of, and nothing else changes.
+//! A running handler is never displaced by a file that cannot be loaded: the file is reported, and nothing else
+//! changes.
 
 mod change;
 mod slot;
@@ -12,39 +13,40 @@ use std::{
     fmt, fs, io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch as published;
 
-use self::slot::Seat;
+use self::slot::HandlerSlot;
 pub use self::{
-    change::{ChangeError, Put},
-    slot::{State, Status},
+    change::{ChangeError, PutReport},
+    slot::{HandlerState, HandlerStatus},
 };
 use super::{
     Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, LoadError, discover,
 };
 use crate::telemetry::metrics::Metrics;
 
-/// The handlers that every batch passes, in their order. A batch passes one chain and no other.
+/// The handlers that every batch passes through, in order. A batch sees exactly one chain.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
-    /// In file-name order.
+    /// The handlers in file-name order.
     pub handlers: Vec<Arc<Handler>>,
-    /// A handler among them is paused: nothing passes until it is not.
+    /// Whether one of them is paused: no batch passes until it is resumed.
     pub paused: bool,
-    /// How often somebody resumed a handler: what had stopped is tried again.
+    /// How often a handler was resumed: after each time, halted partitions are tried again.
     pub resumes: u64,
 }
 
-/// A chain as it is now, and word of every change.
-pub type Chains = published::Receiver<Arc<Chain>>;
+/// Receives the current chain and every later one.
+pub type ChainReceiver = published::Receiver<Arc<Chain>>;
 
-/// The handlers of a folder. Cheap to clone; all clones are one.
+/// The handlers of a drop-in folder. Clones share one registry.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -53,38 +55,38 @@ struct Inner {
     config: Config,
     own: BTreeMap<String, HandlerConfig>,
     metrics: Metrics,
-    /// Held for a whole change, compiling included; who only looks waits for `seats` alone.
+    /// Held during a whole change, including compilation; readers only wait for `slots`.
     changing: Mutex<()>,
-    /// By name.
-    seats: Mutex<BTreeMap<String, Seat>>,
+    /// By name of the handler.
+    slots: Mutex<BTreeMap<String, HandlerSlot>>,
     resumes: AtomicU64,
     chain: published::Sender<Arc<Chain>>,
 }
 
-/// Why the handlers of a folder cannot be loaded at the start.
+/// The reason why the handlers of a folder cannot be loaded at start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder.
+    /// The folder cannot be listed.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// One of its files.
+    /// A file cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// One of its files.
-    #[error("{} cannot be read", path.display())]
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
 }
 
 impl Chain {
-    /// These handlers, for good.
+    /// Returns a receiver of a chain that never changes.
     #[must_use]
-    pub fn fixed(handlers: Vec<Arc<Handler>>) -> Chains {
+    pub fn fixed(handlers: Vec<Arc<Handler>>) -> ChainReceiver {
         let chain = Self {
             handlers,
             ..Self::default()
@@ -94,10 +96,10 @@ impl Chain {
 }
 
 impl Registry {
-    /// Loads every handler of the folder; `own` are the tables `[handler.NAME]`.
+    /// Loads every handler of the folder. `own` holds the tables `[handler.NAME]`.
     ///
     /// # Errors
-    /// The first that cannot be loaded: at the start there is nothing that could go on instead.
+    /// Returns the first failure: at start, no older version could keep running instead.
     pub fn open(
         engine: Engine,
         config: Config,
@@ -111,7 +113,7 @@ impl Registry {
             own,
             metrics,
             changing: Mutex::default(),
-            seats: Mutex::default(),
+            slots: Mutex::default(),
             resumes: AtomicU64::default(),
             chain: published::Sender::default(),
         }));
@@ -122,27 +124,27 @@ impl Registry {
             };
             let bytes = fs::read(&file.path).map_err(read)?;
             let handler = registry.load(&file)?;
-            let seat = Seat::new(file.path.clone(), handler, bytes);
-            registry.seats().insert(file.name, seat);
+            let slot = HandlerSlot::new(file.path.clone(), handler, bytes);
+            registry.slots().insert(file.name, slot);
         }
         registry.publish();
         Ok(registry)
     }
 
-    /// The chain, now and later.
+    /// Returns a receiver of the current chain and every later one.
     #[must_use]
-    pub fn chain(&self) -> Chains {
+    pub fn chain(&self) -> ChainReceiver {
         self.0.chain.subscribe()
     }
 
-    /// What there is, in the order of the chain.
+    /// Returns the status of every handler, in the order of the chain.
     #[must_use]
-    pub fn list(&self) -> Vec<Status> {
-        let seats = self.seats();
-        let mut listed: Vec<_> = seats.iter().collect();
-        listed.sort_by_key(|(_, seat)| seat.path.clone());
-        let status = |(name, seat): (&String, &Seat)| {
-            seat.status(name, self.0.metrics.handler(name).counts())
+    pub fn list(&self) -> Vec<HandlerStatus> {
+        let slots = self.slots();
+        let mut listed: Vec<_> = slots.iter().collect();
+        listed.sort_by_key(|(_, slot)| slot.path.clone());
+        let status = |(name, slot): (&String, &HandlerSlot)| {
+            slot.status(name, self.0.metrics.handler(name).counts())
         };
         listed.into_iter().map(status).collect()
     }
@@ -152,7 +154,7 @@ impl Registry {
         let metrics = self.0.metrics.handler(&file.name);
         let defaults = &self.0.config.defaults;
         let handler = Handler::load(&self.0.engine, file, defaults, &own, metrics)?;
-        // One a worker, so that no batch waits for it.
+        // One per worker, so that no batch waits for an instance to start.
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let prepared = handler.prepare(workers);
         prepared.map_err(|reason| LoadError {
@@ -164,29 +166,29 @@ impl Registry {
         Ok(Arc::new(handler))
     }
 
-    /// Makes the chain of what is seated now, if that is another than before.
+    /// Publishes the chain of the handlers that run now, if it differs from the last one.
     fn publish(&self) {
-        let seats = self.seats();
-        let mut running: Vec<_> = seats
+        let slots = self.slots();
+        let mut running: Vec<_> = slots
             .values()
-            .filter(|seat| seat.running().is_some())
+            .filter(|slot| slot.running().is_some())
             .collect();
-        running.sort_by_key(|seat| &seat.path);
+        running.sort_by_key(|slot| &slot.path);
         let chain = Chain {
-            paused: running.iter().any(|seat| seat.paused),
+            paused: running.iter().any(|slot| slot.paused),
             resumes: self.0.resumes.load(Ordering::Relaxed),
             handlers: running
                 .iter()
-                .filter_map(|seat| seat.running())
+                .filter_map(|slot| slot.running())
                 .cloned()
                 .collect(),
         };
-        for (name, seat) in seats.iter() {
-            self.0.metrics.handler(name).in_state(seat.state().name());
+        for (name, slot) in slots.iter() {
+            self.0.metrics.handler(name).set_state(slot.state().name());
         }
         if chain.handlers.is_empty() {
             let dir = self.0.config.dir.display();
-            tracing::warn!(%dir, "no handlers: nothing will be stored; put a .wasm into the folder");
+            tracing::warn!(%dir, "there are no handlers, so nothing will be stored; put a .wasm file into the folder");
         }
         self.0.chain.send_if_modified(|published| {
             let same = published.paused == chain.paused
@@ -202,21 +204,17 @@ impl Registry {
         });
     }
 
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<String, Seat>> {
-        // Each change to it is one assignment, so after a panic it is still whole.
-        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, HandlerSlot>> {
+        self.0.slots.lock()
     }
 
-    fn change(&self) -> MutexGuard<'_, ()> {
-        self.0
-            .changing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn begin_change(&self) -> MutexGuard<'_, ()> {
+        self.0.changing.lock()
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.seats().keys()).finish()
+        f.debug_list().entries(self.slots().keys()).finish()
     }
 }

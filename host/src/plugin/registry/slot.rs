@@ -1,68 +1,69 @@
-//! One handler's place in the chain: what runs in it, what ran before, and what would not.
+//! The slot of one handler in the chain: the running version, the previous version, and a file that could not be
+//! loaded.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{plugin::Handler, telemetry::metrics::Counts};
+use crate::{plugin::Handler, telemetry::metrics::HandlerCounts};
 
-/// A handler, and the file that it was made of.
+/// A handler and the bytes of its file.
 #[derive(Clone)]
 pub(super) struct Version {
     pub handler: Arc<Handler>,
     pub bytes: Arc<[u8]>,
 }
 
-pub(super) struct Seat {
-    /// The file in the folder.
+pub(super) struct HandlerSlot {
+    /// Path of the file in the drop-in folder.
     pub path: PathBuf,
-    /// `None` for a file that never could be loaded.
+    /// `None` if no version of the file could be loaded.
     pub current: Option<Version>,
-    /// What ran before it, in this run of the daemon.
+    /// The version that ran before, if there was one since the daemon started.
     pub previous: Option<Version>,
-    /// Why the file that lies there now does not run, and its digest.
+    /// Digest of the file that lies in the folder but could not be loaded, and the reason.
     pub refused: Option<(String, String)>,
     pub paused: bool,
 }
 
-/// What a handler does now.
+/// The state of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It gets every batch.
+pub enum HandlerState {
+    /// The handler gets every batch.
     Running,
-    /// It holds every batch up.
+    /// The handler is paused and holds up every batch.
     Paused,
-    /// It has stopped a partition, or several, after failures; the others go on.
+    /// The handler halted one or more partitions after failures; the others continue.
     Stopped,
-    /// There is a file, and nothing to run.
+    /// The file could not be loaded, and no earlier version runs.
     Refused,
 }
 
 /// A handler as `GET /handlers` shows it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// The file's name without a leading "NN-" and ".wasm".
+pub struct HandlerStatus {
+    /// The file name without a leading "NN-" and ".wasm".
     pub name: String,
-    /// The file's name.
+    /// The file name.
     pub file: String,
-    /// What it does now.
-    pub state: State,
-    /// SHA-256 of what runs, in hexadecimal; none if nothing does.
+    /// The state of the handler.
+    pub state: HandlerState,
+    /// SHA-256 of the running version, in hexadecimal, if one runs.
     pub digest: Option<String>,
-    /// Of what a rollback would bring back.
+    /// Digest of the version that a rollback would restore.
     pub previous: Option<String>,
-    /// Why the file in the folder is not what runs.
+    /// The reason why the file in the folder could not be loaded.
     pub error: Option<String>,
-    /// The partitions that it has stopped, and why.
+    /// The partitions that the handler has halted, with the reasons.
     pub stopped: BTreeMap<i32, String>,
-    /// Since the daemon's start, over all versions.
+    /// Counts over all versions since the daemon started.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: HandlerCounts,
 }
 
-impl State {
-    /// As metrics and JSON have it.
+impl HandlerState {
+    /// Returns the name of the state in metrics and JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,7 +75,7 @@ impl State {
     }
 }
 
-impl Seat {
+impl HandlerSlot {
     pub(super) fn new(path: PathBuf, handler: Arc<Handler>, bytes: Vec<u8>) -> Self {
         Self {
             path,
@@ -88,7 +89,7 @@ impl Seat {
         }
     }
 
-    pub(super) fn of_refused(path: PathBuf, digest: String, why: String) -> Self {
+    pub(super) fn refused(path: PathBuf, digest: String, why: String) -> Self {
         Self {
             path,
             current: None,
@@ -102,29 +103,31 @@ impl Seat {
         self.current.as_ref().map(|version| &version.handler)
     }
 
-    /// From now on this runs.
-    pub(super) fn take(&mut self, version: Version) {
+    /// Makes `version` the running one.
+    pub(super) fn install(&mut self, version: Version) {
         self.refused = None;
         self.previous = self.current.replace(version).or(self.previous.take());
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> HandlerState {
         match (&self.current, self.paused) {
-            (None, _) => State::Refused,
-            (Some(_), true) => State::Paused,
-            (Some(version), false) if !version.handler.stops().all().is_empty() => State::Stopped,
-            (Some(_), false) => State::Running,
+            (None, _) => HandlerState::Refused,
+            (Some(_), true) => HandlerState::Paused,
+            (Some(version), false) if !version.handler.halted().all().is_empty() => {
+                HandlerState::Stopped
+            }
+            (Some(_), false) => HandlerState::Running,
         }
     }
 
-    pub(super) fn status(&self, name: &str, counts: Counts) -> Status {
+    pub(super) fn status(&self, name: &str, counts: HandlerCounts) -> HandlerStatus {
         let digest = |version: &Version| version.handler.digest().to_owned();
         let stops = |version: &Version| {
-            let stops = version.handler.stops().all().into_iter();
+            let stops = version.handler.halted().all().into_iter();
             stops.map(|(partition, why)| (partition.0, why)).collect()
         };
         let file = self.path.file_name().unwrap_or_default();
-        Status {
+        HandlerStatus {
             name: name.to_owned(),
             file: file.to_string_lossy().into_owned(),
             state: self.state(),

@@ -1,4 +1,4 @@
-//! Watching the folder, so that a file that is dropped into it is a handler a moment later.
+//! Watches the drop-in folder, so that a new file becomes a handler within a moment.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,25 +7,25 @@ use tokio::sync::Notify;
 
 use super::Registry;
 
-/// How long nothing must change before the folder is read: who copies a file writes it in pieces.
+/// How long the folder must be quiet before it is read, because files are copied piece by piece.
 const QUIET: Duration = Duration::from_millis(100);
 
 impl Registry {
-    /// Takes up what changes in the folder, until the future is dropped.
+    /// Applies changes of the folder until the future is dropped.
     ///
     /// # Errors
-    /// The folder cannot be watched at all.
+    /// Returns an error if the folder cannot be watched at all.
     pub async fn watch(&self) -> Result<(), notify::Error> {
         let changed = Arc::new(Notify::new());
         let notify = Arc::clone(&changed);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // What was only read is no change, and reading is what a change leads to.
+            // Ignore reads: every change makes us read the folder, which would otherwise trigger the next change.
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
                 notify.notify_one();
             }
         })?;
         watcher.watch(&self.0.config.dir, RecursiveMode::NonRecursive)?;
-        // What changed between the loading and the watching.
+        // Covers what changed between loading the handlers and watching the folder.
         changed.notify_one();
         loop {
             changed.notified().await;
@@ -34,10 +34,10 @@ impl Registry {
                 .is_ok()
             {}
             let registry = self.clone();
-            // Compiling takes its time, and a thread of its own.
+            // Compiling takes long, so it gets a thread of its own.
             let reloaded = tokio::task::spawn_blocking(move || registry.reload()).await;
             if let Err(error) = reloaded {
-                tracing::error!(%error, "reading the handlers' folder ended in a bug");
+                tracing::error!(%error, "reloading the drop-in folder panicked");
             }
         }
     }

@@ -1,19 +1,21 @@
-//! Streams and polling of WASI: stdin, which has ended, and stdout and stderr, whose lines go to the
-//! log. Waiting is not to be had: a handler that sleeps holds a worker that its time limit cannot
-//! interrupt.
+//! WASI streams and polling: stdin, which is always at its end, and stdout and stderr, whose lines are logged.
+//! Waiting is impossible, because a handler that sleeps would block a worker without using up its CPU time.
 
-use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, ResourceType};
-use wasmtime::{Result, StoreContextMut, ensure};
+use wasmtime::{
+    Result, StoreContextMut,
+    component::{ComponentType, LinkerInstance, Lower, Resource, ResourceType},
+    ensure,
+};
 
 use crate::plugin::host::Host;
 
-/// How much a stream takes at once, and how long a line may be; a longer one becomes several.
+/// How much a stream accepts at once, and the maximum length of a line; longer lines are split.
 const LINE: usize = 8 << 10;
 
 struct Input;
-/// Its representation says which: [`STDOUT`] or [`STDERR`].
+/// Its representation is [`STDOUT`] or [`STDERR`].
 struct Output;
-/// Its representation says whether it is [`READY`].
+/// Its representation is [`READY`] or [`LATER`].
 struct Pollable;
 struct IoError;
 
@@ -22,7 +24,7 @@ const STDERR: u32 = 2;
 const READY: u32 = 1;
 const LATER: u32 = 2;
 
-/// What was written and is no whole line yet.
+/// What was written after the last complete line of each stream.
 #[derive(Default)]
 pub(in crate::plugin) struct Stdio {
     stdout: Vec<u8>,
@@ -40,7 +42,7 @@ enum StreamError {
     Closed,
 }
 
-/// The resource of this name, which interfaces that use it export again.
+/// Returns the type of the resource with this name, which interfaces that use it export again.
 pub(super) fn resource(name: &str) -> Option<ResourceType> {
     match name {
         "input-stream" => Some(ResourceType::host::<Input>()),
@@ -51,7 +53,7 @@ pub(super) fn resource(name: &str) -> Option<ResourceType> {
     }
 }
 
-/// Defines the function; false if it is none of these.
+/// Defines the function, and returns whether it belongs to these interfaces.
 pub(super) fn define(
     to: &mut LinkerInstance<'_, Host>,
     interface: &str,
@@ -143,9 +145,10 @@ fn poll(to: &mut LinkerInstance<'_, Host>, name: &str) -> Result<bool> {
     Ok(true)
 }
 
-const SLEEPS: &str = "a handler cannot sleep: answer retry, and the Evento is handed in again";
+const SLEEPS: &str =
+    "a handler cannot sleep: return the outcome retry, and the Evento is handled again";
 
-/// Those that are asked for are later, however soon that is.
+/// A timer is never ready, however short its time, unless it is already due.
 fn timers(to: &mut LinkerInstance<'_, Host>, name: &str) -> Result<bool> {
     if !matches!(name, "subscribe-instant" | "subscribe-duration") {
         return Ok(false);
@@ -158,7 +161,7 @@ fn timers(to: &mut LinkerInstance<'_, Host>, name: &str) -> Result<bool> {
 }
 
 impl Stdio {
-    /// Takes bytes in, and answers the lines that are whole now, without their ends. Empty lines are left out.
+    /// Adds bytes, and returns the lines that are complete now, without line ends. Empty lines are omitted.
     pub(in crate::plugin) fn take(&mut self, is_stderr: bool, bytes: &[u8]) -> Vec<String> {
         let pending = if is_stderr {
             &mut self.stderr

@@ -1,29 +1,32 @@
-//! The imports that common toolchains leave in a component beside those of its world: WASI 0.2,
-//! satisfied without giving anything away. Clocks and random work, stdout and stderr become lines of
-//! the log, stdin is empty, and there are no files, sockets, arguments or environment.
+//! The WASI 0.2 imports that common toolchains leave in a component, satisfied without granting access to anything.
+//! Clocks and random numbers work, stdout and stderr become log lines, stdin is empty, and files, sockets, arguments
+//! and environment do not exist.
 //!
-//! By hand rather than with `wasmtime-wasi`, whose work is the files and sockets that handlers must
-//! not have: it would bring tokio's and cap-std's types into every call and some twenty crates to compile, for
-//! the fifteen functions here that do something. What a component names beyond those is there, so that it links, and
-//! traps when it is called. An interface of another package is refused at load.
+//! This replaces `wasmtime-wasi`, whose purpose is the files and sockets that handlers must not have. It would bring
+//! types of tokio and cap-std into every call and some twenty crates to compile, for the fifteen functions that do
+//! something here. All other functions of these packages are defined, so that components link, and trap when they are
+//! called. A component that imports any other package is refused when it is loaded.
 
 mod io;
 mod plain;
 
-use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem};
-use wasmtime::{Result, bail};
+use wasmtime::{
+    Result, bail,
+    component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem},
+};
 
 use super::{engine::Runtime, host::Host, messaging};
 
 pub(super) use io::Stdio;
 
-/// The packages of which toolchains leave interfaces in, whether or not they are used.
+/// Packages whose interfaces toolchains leave in a component, whether or not it uses them.
 const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
-/// What is never made, and so needs no representation: files, sockets, terminals.
-struct Nothing;
+/// Stands for resources that are never created: files, sockets, terminals.
+struct NeverCreated;
 
-/// A linker with what this component imports of WASI, and every import that no handler may have.
+/// Returns a linker with the WASI interfaces that this component imports, and the names of all imports that handlers
+/// may not have.
 pub(super) fn link(
     runtime: &Runtime,
     component: &Component,
@@ -47,7 +50,7 @@ pub(super) fn link(
     Ok((linker, refused))
 }
 
-/// `wasi:cli/stdout@0.2.6` is `cli/stdout`; none of another package, or of another version than 0.2.
+/// Returns `cli/stdout` for `wasi:cli/stdout@0.2.6`, and `None` for other packages and versions.
 fn interface(name: &str) -> Option<&str> {
     let (interface, version) = name.strip_prefix("wasi:")?.split_once('@')?;
     let (package, _) = interface.split_once('/')?;
@@ -62,7 +65,7 @@ fn define(
 ) -> Result<()> {
     match item {
         ComponentItem::Resource(_) => {
-            let ty = io::resource(name).unwrap_or_else(ResourceType::host::<Nothing>);
+            let ty = io::resource(name).unwrap_or_else(ResourceType::host::<NeverCreated>);
             to.resource(name, ty, |_, _| Ok(()))
         }
         ComponentItem::ComponentFunc(_) => {
@@ -76,7 +79,7 @@ fn define(
                 )
             })
         }
-        // A type has no definition: it only gives a name.
+        // A type is only a name and has no definition.
         _ => Ok(()),
     }
 }

@@ -1,21 +1,24 @@
-//! The interfaces of WASI that have no resources of their own: environment, exit, clocks, random numbers, and the
-//! folders that are open, which are none.
+//! The WASI interfaces without resources of their own: environment, exit, clocks, random numbers, and the list of
+//! preopened folders, which is empty.
 
 use std::{
     sync::LazyLock,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource};
-use wasmtime::{Result, bail, ensure};
+use wasmtime::{
+    Result, bail,
+    component::{ComponentType, LinkerInstance, Lower, Resource},
+    ensure,
+};
 
-use super::Nothing;
+use super::NeverCreated;
 use crate::plugin::host::Host;
 
-/// What the monotonic clock counts from.
+/// Origin of the monotonic clock.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The most random bytes that one call answers.
+/// Maximum number of random bytes that one call returns.
 const RANDOM_BYTES: u64 = 1 << 20;
 
 /// `record datetime` of wasi:clocks/wall-clock.
@@ -26,7 +29,7 @@ struct Datetime {
     nanoseconds: u32,
 }
 
-/// Defines the function; false if it is none of these.
+/// Defines the function, and returns whether it belongs to these interfaces.
 pub(super) fn define(
     to: &mut LinkerInstance<'_, Host>,
     interface: &str,
@@ -42,16 +45,16 @@ pub(super) fn define(
         ("cli/environment", "initial-cwd") => to.func_wrap(name, |_, (): ()| Ok((None::<String>,))),
         ("cli/exit", "exit") => to.func_wrap(name, |_, (status,): (Result<(), ()>,)| {
             let status = if status.is_ok() { "success" } else { "failure" };
-            bail!("it exits with {status}; a handler answers instead");
-            #[allow(unreachable_code, reason = "the type of what it would answer")]
+            bail!("it exits with {status}; a handler has to return outcomes instead");
+            #[allow(unreachable_code, reason = "the closure needs its result type")]
             Ok(())
         }),
         (
             "cli/terminal-stdin" | "cli/terminal-stdout" | "cli/terminal-stderr",
             "get-terminal-stdin" | "get-terminal-stdout" | "get-terminal-stderr",
-        ) => to.func_wrap(name, |_, (): ()| Ok((None::<Resource<Nothing>>,))),
+        ) => to.func_wrap(name, |_, (): ()| Ok((None::<Resource<NeverCreated>>,))),
         ("filesystem/preopens", "get-directories") => to.func_wrap(name, |_, (): ()| {
-            Ok((Vec::<(Resource<Nothing>, String)>::new(),))
+            Ok((Vec::<(Resource<NeverCreated>, String)>::new(),))
         }),
         ("clocks/wall-clock", "now") => to.func_wrap(name, |_, (): ()| Ok((wall_clock(),))),
         ("clocks/wall-clock", "resolution") => to.func_wrap(name, |_, (): ()| {
@@ -81,7 +84,7 @@ pub(super) fn define(
 }
 
 fn wall_clock() -> Datetime {
-    // A machine whose clock is before 1970 has other troubles.
+    // A clock before 1970 counts as 1970.
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -92,16 +95,16 @@ fn wall_clock() -> Datetime {
 }
 
 fn random() -> Result<u64> {
-    getrandom::u64().map_err(|error| wasmtime::format_err!("no random number: {error}"))
+    getrandom::u64().map_err(|error| wasmtime::format_err!("cannot get a random number: {error}"))
 }
 
 fn random_bytes(len: u64) -> Result<Vec<u8>> {
     ensure!(
         len <= RANDOM_BYTES,
-        "{len} random bytes are asked for at once; {RANDOM_BYTES} is the most"
+        "cannot return {len} random bytes at once; the maximum is {RANDOM_BYTES}"
     );
     let mut bytes = vec![0; usize::try_from(len)?];
     getrandom::fill(&mut bytes)
-        .map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;
+        .map_err(|error| wasmtime::format_err!("cannot get random bytes: {error}"))?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Bounds, and what comes again.
+//! Tests of the bounds, and of redelivered batches.
 
 use super::*;
 

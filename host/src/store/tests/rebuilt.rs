@@ -1,8 +1,8 @@
-//! A view that is built again, after a restart or for another instance.
+//! Tests of a view that is rebuilt after a restart or on another instance.
 
 use super::*;
 
-/// What a restart appends: of each partition what lies at or after where its view began.
+/// Returns what a restart appends: of each partition, what lies at or after the start of its view.
 fn rebuilt(shown: &Store, max: u64, appends: &[Batch], order: &[usize]) -> Store {
     let rebuilt = store(max);
     let next = |number| {
@@ -28,7 +28,7 @@ fn rebuilt(shown: &Store, max: u64, appends: &[Batch], order: &[usize]) -> Store
 }
 
 proptest! {
-    /// However little it holds, and in whatever order the partitions come back.
+    /// Holds however little the view contains, and in whatever order the partitions come back.
     #[test]
     fn from_where_the_view_began_the_same_view_is_rebuilt(
         records in proptest::collection::vec((0..3i32, 0..40i64), 1..60),
@@ -78,7 +78,7 @@ fn a_partition_that_leaves_takes_its_eventos_along_and_a_cursor_keeps_its_place(
     );
     assert_eq!(page(&store, &mut scan, 10).0.len(), 0);
 
-    // While it comes back, what was read is not read again, and what was not still is.
+    // During the rebuild, what was read is not read again, and what was not read still is.
     store.restore(Partition(1), start);
     assert_eq!(page(&store, &mut scan, 10).0.len(), 0);
     store.append(&[(&whole.slice(0..5), &[0, 1, 2, 3, 4])]);

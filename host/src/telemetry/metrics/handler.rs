@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 
-use super::{Metrics, OfHandler, OfKind, OfOutcome, OfState};
+use super::{HandlerLabel, KindLabel, Metrics, OutcomeLabel, StateLabel};
 use crate::event::Outcome;
 
-/// The metrics of one handler, looked up once. Cheap to clone; make one a worker, not one a call.
+/// The metrics of one handler, looked up once. Create one per worker, not one per call.
 #[derive(Clone)]
 pub struct HandlerMetrics {
     metrics: Metrics,
@@ -25,8 +25,8 @@ pub struct HandlerMetrics {
 impl HandlerMetrics {
     pub(super) fn new(metrics: &Metrics, name: &str) -> Self {
         let handler = || name.to_owned();
-        let label = OfHandler { handler: handler() };
-        let outcome = |outcome: Outcome| OfOutcome {
+        let label = HandlerLabel { handler: handler() };
+        let outcome = |outcome: Outcome| OutcomeLabel {
             handler: handler(),
             outcome: outcome.name(),
         };
@@ -42,45 +42,45 @@ impl HandlerMetrics {
         }
     }
 
-    /// One call, which took this long.
+    /// Counts one call, which took `duration`.
     pub fn called(&self, duration: Duration) {
         self.calls.inc();
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// It answered this for so many records.
+    /// Counts the records that got this outcome.
     pub fn answered(&self, outcome: Outcome, records: u64) {
         self.outcomes[outcome as usize].inc_by(records);
     }
 
-    /// So many more of its instances are alive.
+    /// Changes the number of its live instances.
     pub fn instances_changed(&self, by: i64) {
         self.instances.inc_by(by);
     }
 
-    /// A call failed (`trap`, `timeout`, `memory`, `stack`, `output`, `invalid`), or a record was refused (`reject`),
-    /// or retried in vain (`retry`).
+    /// Counts a failed call (`trap`, `timeout`, `memory`, `stack`, `output`, `invalid`), a rejected record
+    /// (`reject`), or a record whose retries were used up (`retry`).
     pub fn failed(&self, kind: &'static str) {
         let handler = self.handler.clone();
-        let label = OfKind { handler, kind };
+        let label = KindLabel { handler, kind };
         self.metrics.errors.get_or_create(&label).inc();
     }
 
-    /// So many of its records were dead-lettered.
+    /// Counts its records that became dead letters.
     pub fn dead_lettered(&self, records: u64) {
         self.dead_letters.inc_by(records);
     }
 
-    /// The linear memory of one of its instances changed by so many bytes.
+    /// Changes the linear memory of its instances.
     pub fn memory_changed(&self, bytes: i64) {
         self.memory.inc_by(bytes);
     }
 
-    /// From now on it is in this state (`running`, `paused`, `stopped`, `refused`, `removed`), and in no other.
-    pub fn in_state(&self, state: &'static str) {
+    /// Sets its state (`running`, `paused`, `stopped`, `refused`, `removed`), and clears all others.
+    pub fn set_state(&self, state: &'static str) {
         for known in STATES {
             let handler = self.handler.clone();
-            let label = OfState {
+            let label = StateLabel {
                 handler,
                 state: known,
             };
@@ -89,11 +89,11 @@ impl HandlerMetrics {
         }
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> HandlerCounts {
         let outcome = |outcome: Outcome| (outcome.name(), self.outcomes[outcome as usize].get());
-        Counts {
+        HandlerCounts {
             calls: self.calls.get(),
             events: Outcome::ALL.into_iter().map(outcome).collect(),
             dead_letters: self.dead_letters.get(),
@@ -104,13 +104,13 @@ impl HandlerMetrics {
 /// Every state that a handler may be in.
 const STATES: [&str; 5] = ["running", "paused", "stopped", "refused", "removed"];
 
-/// What one handler has done since the daemon's start.
+/// What a handler has done since the daemon started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Batches handed in, the halves of those that failed too.
+pub struct HandlerCounts {
+    /// Number of calls, including those for the halves of failed batches.
     pub calls: u64,
-    /// Records by what the handler answered for them.
+    /// Number of records by outcome.
     pub events: BTreeMap<&'static str, u64>,
-    /// Records that went to the dead letters because of it.
+    /// Number of its records that became dead letters.
     pub dead_letters: u64,
 }

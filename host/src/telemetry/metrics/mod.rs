@@ -1,6 +1,6 @@
-//! The counters, gauges and histograms at `GET /metrics`: every family, and nothing else, is here.
+//! The counters, gauges and histograms at `GET /metrics`. All metric families are declared here.
 //!
-//! Labels are partitions, handlers and words from short lists; never an id, of which there is no end.
+//! Label values are partitions, handlers and words from short lists, but never ids, whose number is unlimited.
 
 mod handler;
 
@@ -20,64 +20,64 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::handler::{Counts, HandlerMetrics};
+pub use self::handler::{HandlerCounts, HandlerMetrics};
 use crate::event::Partition;
 
-/// Every metric of the daemon. Cheap to clone; all clones count together.
+/// Every metric of the daemon. Clones share the same counts.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    consumed: Family<OfPartition, Counter>,
-    produced: Family<OfPartition, Counter>,
-    lag: Family<OfPartition, Gauge>,
-    calls: Family<OfHandler, Counter>,
-    events: Family<OfOutcome, Counter>,
-    duration: Family<OfHandler, Histogram, fn() -> Histogram>,
-    errors: Family<OfKind, Counter>,
-    memory: Family<OfHandler, Gauge>,
-    instances: Family<OfHandler, Gauge>,
-    state: Family<OfState, Gauge>,
-    dead_letters: Family<OfHandler, Counter>,
+    consumed: Family<PartitionLabel, Counter>,
+    produced: Family<PartitionLabel, Counter>,
+    lag: Family<PartitionLabel, Gauge>,
+    calls: Family<HandlerLabel, Counter>,
+    events: Family<OutcomeLabel, Counter>,
+    duration: Family<HandlerLabel, Histogram, fn() -> Histogram>,
+    errors: Family<KindLabel, Counter>,
+    memory: Family<HandlerLabel, Gauge>,
+    instances: Family<HandlerLabel, Gauge>,
+    state: Family<StateLabel, Gauge>,
+    dead_letters: Family<HandlerLabel, Counter>,
     store_events: Gauge<u64, AtomicU64>,
     store_bytes: Gauge<u64, AtomicU64>,
-    restore: Family<OfPartition, Gauge>,
+    restore: Family<PartitionLabel, Gauge>,
     rebalances: Counter,
-    refused: Family<OfPermission, Gauge>,
+    refused: Family<PermissionLabel, Gauge>,
 }
 
-/// The label `handler` of records that were dead-lettered before any handler saw them.
+/// Value of the label `handler` for records that became dead letters before any handler saw them.
 const NO_HANDLER: &str = "none";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfPartition {
+struct PartitionLabel {
     partition: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfHandler {
+struct HandlerLabel {
     handler: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfOutcome {
+struct OutcomeLabel {
     handler: String,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfKind {
+struct KindLabel {
     handler: String,
     kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfState {
+struct StateLabel {
     handler: String,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfPermission {
+struct PermissionLabel {
     operation: &'static str,
     resource: &'static str,
     name: String,
@@ -87,7 +87,7 @@ impl Metrics {
     /// The media type of [`Metrics::render`].
     pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// All at zero.
+    /// Creates all metrics, at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut metrics = Self {
@@ -113,133 +113,100 @@ impl Metrics {
         metrics
     }
 
-    /// The names are those here after `eventos_`, with the unit and a counter's `_total` after them.
+    /// Registers all metrics. Their names are prefixed with `eventos_`, and suffixed with the unit and a counter's
+    /// `_total`.
     fn register(&self) -> Registry {
         let mut to = Registry::with_prefix("eventos");
-        to.register(
-            "consumed",
-            "Records read from the topic",
-            self.consumed.clone(),
-        );
-        to.register(
-            "produced",
-            "Eventos sent over HTTP and acknowledged by the broker",
-            self.produced.clone(),
-        );
-        to.register(
-            "consumer_lag",
-            "Records between the end of the partition and what was read",
-            self.lag.clone(),
-        );
-        to.register(
-            "handler_calls",
-            "Calls, of a batch each",
-            self.calls.clone(),
-        );
-        to.register(
-            "handler_events",
-            "Records by what the handler answered",
-            self.events.clone(),
-        );
-        let duration = self.duration.clone();
-        to.register_with_unit(
-            "handler_duration",
-            "Time of one call",
-            Unit::Seconds,
-            duration,
-        );
-        to.register(
-            "handler_errors",
-            "Failures by their kind",
-            self.errors.clone(),
-        );
-        let memory = self.memory.clone();
-        to.register_with_unit(
-            "handler_memory",
-            "Linear memory of its instances",
-            Unit::Bytes,
-            memory,
-        );
-        to.register(
-            "handler_instances",
-            "Its instances: one a worker, and those that are ready for one",
-            self.instances.clone(),
-        );
-        to.register(
-            "handler_state",
-            "1 for the state that the handler is in",
-            self.state.clone(),
-        );
-        to.register(
-            "dead_letters",
-            "Records put into the dead-letter topic",
-            self.dead_letters.clone(),
-        );
-        to.register(
-            "store_events",
-            "Eventos in the store",
-            self.store_events.clone(),
-        );
-        let bytes = self.store_bytes.clone();
-        to.register_with_unit("store", "Memory of the store", Unit::Bytes, bytes);
-        to.register(
-            "restore_records",
-            "Records that are still to be replayed for the store, at most",
-            self.restore.clone(),
-        );
-        to.register(
-            "rebalances",
-            "Changes of the partitions that are assigned",
-            self.rebalances.clone(),
-        );
-        to.register(
-            "refused",
-            "1 for each permission that the broker refuses now",
-            self.refused.clone(),
-        );
+        self.register_topics(&mut to);
+        self.register_handlers(&mut to);
+        self.register_store(&mut to);
         to
     }
 
-    /// Records were read from a partition.
+    fn register_topics(&self, to: &mut Registry) {
+        let help = "Records read from the topic";
+        to.register("consumed", help, self.consumed.clone());
+        let help = "Eventos sent over HTTP and acknowledged by the broker";
+        to.register("produced", help, self.produced.clone());
+        let help = "Records between the end of the partition and the last one read";
+        to.register("consumer_lag", help, self.lag.clone());
+        let help = "Records produced to the dead-letter topic";
+        to.register("dead_letters", help, self.dead_letters.clone());
+        let help = "Changes of the assigned partitions";
+        to.register("rebalances", help, self.rebalances.clone());
+        let help = "1 for each permission that the broker currently refuses";
+        to.register("refused", help, self.refused.clone());
+    }
+
+    fn register_handlers(&self, to: &mut Registry) {
+        let help = "Calls of the handler, each with a batch";
+        to.register("handler_calls", help, self.calls.clone());
+        let help = "Records by the outcome that the handler returned";
+        to.register("handler_events", help, self.events.clone());
+        let (help, duration) = ("Duration of a call", self.duration.clone());
+        to.register_with_unit("handler_duration", help, Unit::Seconds, duration);
+        let help = "Failures by kind";
+        to.register("handler_errors", help, self.errors.clone());
+        let (help, memory) = (
+            "Linear memory of the handler's instances",
+            self.memory.clone(),
+        );
+        to.register_with_unit("handler_memory", help, Unit::Bytes, memory);
+        let help = "Instances of the handler: one per worker, and those that are ready for use";
+        to.register("handler_instances", help, self.instances.clone());
+        let help = "1 for the state that the handler is in";
+        to.register("handler_state", help, self.state.clone());
+    }
+
+    fn register_store(&self, to: &mut Registry) {
+        let help = "Eventos in the store";
+        to.register("store_events", help, self.store_events.clone());
+        let (help, bytes) = ("Memory of the store", self.store_bytes.clone());
+        to.register_with_unit("store", help, Unit::Bytes, bytes);
+        let help = "Upper bound of the records that remain to be replayed for the store";
+        to.register("restore_records", help, self.restore.clone());
+    }
+
+    /// Counts records that were read from a partition.
     pub fn consumed(&self, partition: Partition, records: u64) {
         self.consumed.get_or_create(&of(partition)).inc_by(records);
     }
 
-    /// Eventos were sent to a partition and acknowledged.
+    /// Counts Eventos that were sent to a partition and acknowledged.
     pub fn produced(&self, partition: Partition, records: u64) {
         self.produced.get_or_create(&of(partition)).inc_by(records);
     }
 
-    /// So many records of a partition are still to be read.
+    /// Sets how many records of a partition remain to be read.
     pub fn lag(&self, partition: Partition, records: i64) {
         self.lag.get_or_create(&of(partition)).set(records);
     }
 
-    /// So many records of a partition are still to be replayed for the store.
+    /// Sets how many records of a partition remain to be replayed for the store.
     pub fn restoring(&self, partition: Partition, records: i64) {
         self.restore.get_or_create(&of(partition)).set(records);
     }
 
-    /// A partition is another's now: its lag is no longer ours to tell, nor what is to be restored of it.
+    /// Removes the gauges of a partition that was assigned to another instance.
     pub fn revoked(&self, partition: Partition) {
         self.lag.remove(&of(partition));
         self.restore.remove(&of(partition));
     }
 
-    /// Partitions were assigned or revoked.
+    /// Counts a change of the assigned partitions.
     pub fn rebalanced(&self) {
         self.rebalances.inc();
     }
 
-    /// Records that no handler saw, since they are no Eventos, were dead-lettered.
+    /// Counts records that became dead letters because they are not valid Eventos, so that no handler saw them.
     pub fn unreadable(&self, records: u64) {
         let handler = NO_HANDLER.to_owned();
         self.dead_letters
-            .get_or_create(&OfHandler { handler })
+            .get_or_create(&HandlerLabel { handler })
             .inc_by(records);
     }
 
-    /// What the store holds.
+    /// Sets the size of the store.
     pub fn store(&self, events: u64, bytes: u64) {
         self.store_events.set(events);
         self.store_bytes.set(bytes);
@@ -252,7 +219,7 @@ impl Metrics {
     ) {
         self.refused.clear();
         for (operation, resource, name) in acls {
-            let of = OfPermission {
+            let of = PermissionLabel {
                 operation,
                 resource,
                 name: name.to_owned(),
@@ -261,18 +228,18 @@ impl Metrics {
         }
     }
 
-    /// The metrics of one handler, which begin to be shown with this.
+    /// Returns the metrics of one handler, and begins to expose them.
     #[must_use]
     pub fn handler(&self, name: &str) -> HandlerMetrics {
         HandlerMetrics::new(self, name)
     }
 
-    /// All of it in the OpenMetrics text format, version 1.0.0, which Prometheus reads.
+    /// Returns all metrics in the OpenMetrics text format, version 1.0.0, which Prometheus reads.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         if text::encode(&mut text, &self.registry).is_err() {
-            // No metric here refuses to be encoded, and a String takes everything.
+            // These metrics can always be encoded, and writing to a String cannot fail.
             let _ = text.write_str("# EOF\n");
         }
         text
@@ -285,12 +252,12 @@ impl Default for Metrics {
     }
 }
 
-fn of(partition: Partition) -> OfPartition {
+fn of(partition: Partition) -> PartitionLabel {
     let partition = partition.0;
-    OfPartition { partition }
+    PartitionLabel { partition }
 }
 
-/// From 10 microseconds to 10 seconds: a call of one Evento, and one far beyond its default timeout.
+/// From 10 microseconds, for a call with one Evento, to 10 seconds, far beyond the default timeout.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(10e-6, 4.0, 11))
 }
@@ -322,7 +289,7 @@ mod tests {
         handler.dead_lettered(1);
         handler.memory_changed(65_536);
         handler.instances_changed(2);
-        handler.in_state("running");
+        handler.set_state("running");
         let text = metrics.render();
         for line in [
             r#"eventos_consumed_total{partition="3"} 2"#,

@@ -142,7 +142,7 @@ fn what_cannot_be_read_is_named() {
     let ran = Shell::new().run(&["check"]);
     assert_eq!(ran.code, Some(1));
     let no_folder =
-        "plugins: the handlers' folder plugins cannot be read; make it, or set handlers.dir";
+        "plugins: cannot read the handlers' folder plugins; create it, or set handlers.dir";
     assert!(ran.errors()[0].starts_with(no_folder), "{}", ran.err);
 }
 

@@ -79,11 +79,11 @@ fn junk_and_core_modules_are_told_apart() {
     };
     let torn = cut(std::fs::read(handler("probe-js")).expect("built"));
     assert!(
-        torn.starts_with("it is not a WebAssembly component that this engine takes: "),
+        torn.starts_with("it is not a WebAssembly component that this engine supports: "),
         "{torn}"
     );
     let torn = cut(std::fs::read(handler("store")).expect("built"));
-    let damaged = "it is a core WebAssembly module that cannot be read: ";
+    let damaged = "it is a core WebAssembly module that cannot be parsed: ";
     assert!(torn.starts_with(damaged), "{torn}");
 }
 
@@ -100,7 +100,7 @@ fn a_core_module_is_checked_as_cargo_leaves_it() {
 fn an_import_that_the_host_does_not_offer_is_named() {
     let message = problem(&wasm(CALLS_OTHERS));
     assert!(
-        message.starts_with("it imports what no handler has: "),
+        message.starts_with("it imports interfaces that handlers cannot use: "),
         "{message}"
     );
     assert!(message.contains("wasi:http/types@0.2.6"), "{message}");
@@ -121,7 +121,8 @@ fn a_component_that_exports_no_handler_does_not_fit_the_world() {
 fn a_component_of_another_draft_of_messaging_is_told_so() {
     let consumer = r#"(component (import "wasi:messaging/consumer@0.2.0-draft" (instance)))"#;
     let said = problem(&wasm(consumer));
-    let named = "it imports what no handler has: wasi:messaging/consumer@0.2.0-draft;";
+    let named =
+        "it imports interfaces that handlers cannot use: wasi:messaging/consumer@0.2.0-draft;";
     assert!(said.starts_with(named), "{said}");
     let guest = r#"(component (instance $it)
         (export "wasi:messaging/incoming-handler@0.2.0-draft" (instance $it)))"#;

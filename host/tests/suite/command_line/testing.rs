@@ -341,7 +341,7 @@ fn what_cannot_run_is_an_error() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     assert!(
         ran.err
-            .contains("its init refuses to start: fail_init is set: no"),
+            .contains("its init function failed: fail_init is set: no"),
         "{}",
         ran.err
     );
@@ -349,7 +349,7 @@ fn what_cannot_run_is_an_error() {
     let ran = shell.run(&["test", "none.wasm", "--input", "in.ndjson"]);
     assert!(
         ran.err
-            .starts_with("error: the handler none.wasm cannot be loaded\n"),
+            .starts_with("error: cannot load the handler none.wasm\n"),
         "{}",
         ran.err
     );

@@ -12,10 +12,7 @@ fn an_answer_that_does_not_answer_the_batch_counts_for_nothing() {
         ("fewer", "column kinds has 0 entries instead of 1"),
         ("more", "column kinds has 2 entries instead of 1"),
         ("good", ""),
-        (
-            "unknown",
-            "outcome 0 is 9, which stands for none (0 to 4 do)",
-        ),
+        ("unknown", "outcome 0 is 9; expected 0 to 4"),
         ("no-utf8", "text 0 of reasons is not UTF-8"),
         ("no-reason", "column reasons"),
         ("good", ""),

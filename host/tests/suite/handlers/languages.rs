@@ -238,7 +238,7 @@ fn is_held_to_its_limits_and_hands_on_what_it_was_given(file: &str) {
 fn may_refuse_to_start(file: &str) {
     let more = "[handler.probe]\ntimeout = \"10s\"\nconfig = { fail_init = \"not today\" }\n";
     let said = setup(file, &[], more).refused();
-    let reason = "init refuses to start: fail_init is set: not today";
+    let reason = "init function failed: fail_init is set: not today";
     assert!(said.contains(reason), "{said}");
     assert!(said.contains("plugins/00-probe.wasm"), "{said}");
 }

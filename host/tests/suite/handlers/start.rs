@@ -17,7 +17,7 @@ fn an_init_that_refuses_is_quoted() {
     let said = refused("[handler.probe.config]\nfail_init = \"not today\"\n");
     assert!(said.contains("plugins/00-probe.wasm"), "{said}");
     assert!(
-        said.contains("init refuses to start: fail_init is set: not today"),
+        said.contains("init function failed: fail_init is set: not today"),
         "{said}"
     );
     assert!(

@@ -101,7 +101,7 @@ fn imports_that_no_handler_has_are_each_named() {
     fs::write(file, component.expect("a component")).expect("written");
     let said = setup.refused();
     assert!(said.contains("plugins/50-greedy.wasm"), "{said}");
-    let named = "it imports what no handler has: wasi:http/outgoing-handler@0.2.0, wasi:cli/stdout@0.3.0, \
+    let named = "it imports interfaces that handlers cannot use: wasi:http/outgoing-handler@0.2.0, wasi:cli/stdout@0.3.0, \
                  acme:secrets/vault, plain;";
     assert!(said.contains(named), "{said}");
 }

@@ -1,8 +1,9 @@
-//! Debian's package manager: what a chore is missing, it installs where it may, and names where it
-//! may not.
+//! Installs missing programs with Debian's package manager, or says what to install.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,24 +11,24 @@ use crate::process::{capture, run, step, succeeds};
 
 /// A program that a chore cannot do without.
 pub struct Need {
-    /// As one would say it in a sentence, with the least version.
+    /// Name of the program in a sentence, with its minimum version.
     pub what: &'static str,
-    /// The Debian package that brings it.
+    /// The Debian package that contains it.
     pub package: &'static str,
     pub is_there: bool,
 }
 
-/// Whether this machine installs with apt.
+/// Returns whether this machine installs packages with apt.
 pub fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && succeeds(Command::new("apt-get").arg("--version"))
 }
 
-/// Whether we may install packages and refresh their lists.
+/// Returns whether this process may install packages and refresh their lists.
 pub fn is_root() -> bool {
     capture(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
 }
 
-/// `apt-get` that asks nothing, whatever its standard input is.
+/// Returns an `apt-get` that asks no questions, whatever its standard input is.
 pub fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command
@@ -37,13 +38,13 @@ pub fn apt_get() -> Command {
     command
 }
 
-/// Refreshes the package lists; a fresh machine or container often has none.
+/// Refreshes the package lists, which a fresh machine or container often lacks.
 pub fn update() -> Result<()> {
     step("apt-get update");
-    run(apt_get().arg("update")).context("Debian's package lists cannot be refreshed")
+    run(apt_get().arg("update")).context("cannot refresh Debian's package lists")
 }
 
-/// Installs what is not there, or says what to install.
+/// Installs the missing programs, or fails with a list of what to install.
 pub fn provide(needs: &[Need]) -> Result<()> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_there).collect();
     if missing.is_empty() {

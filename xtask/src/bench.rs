@@ -1,29 +1,31 @@
-//! `cargo xtask bench NAME`: measures with the handlers as they are now, or beside a real Kafka.
+//! `cargo xtask bench NAME`: runs a benchmark with freshly built handlers, or next to a real Kafka.
 //!
 //! The benchmarks `broker` and `guarantees` receive `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
-//! lives as long as this run, and `EVENTOS_BENCH_KAFKA_PID`, its process.
+//! lives as long as this run, and `EVENTOS_BENCH_KAFKA_PID`, its process id.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::kafka::{self, Doors, Jvm, Kafka};
-use crate::process::{self, step};
-use crate::{apt, handlers, workspace};
+use crate::{
+    apt, handlers,
+    kafka::{self, Doors, Jvm, Kafka},
+    process::{self, step},
+    workspace,
+};
 
-/// The benchmarks that run no handler, but beside Kafka.
+/// The benchmarks that run next to Kafka instead of with handlers.
 const BESIDE_KAFKA: [&str; 2] = ["broker", "guarantees"];
 
 /// The benchmark that compares languages.
 const HANDLERS: &str = "handlers";
 
-/// Gets ready what a benchmark of the host needs, and runs it; cargo names those that exist when
-/// `name` is none.
+/// Prepares what a benchmark of the host needs, and runs it. For an unknown `name`, cargo lists the benchmarks.
 pub fn run(name: &str, args: &[String]) -> Result<()> {
     if BESIDE_KAFKA.contains(&name) {
         return beside_kafka(name, args);
     }
-    handlers::build()?;
+    handlers::build(handlers::Selection::All)?;
     if name == HANDLERS {
         handlers::build_translations("bench-handlers")?;
     }
@@ -32,10 +34,10 @@ pub fn run(name: &str, args: &[String]) -> Result<()> {
 }
 
 fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
-    step("looking for what Apache Kafka needs: kcat, Java, Maven");
+    step("checking what Apache Kafka needs: kcat, Java, Maven");
     apt::provide(&kafka::needs())?;
     let jars = kafka::provide()?;
-    // Before Kafka starts, for a broker and a compiler are in each other's way.
+    // Build before Kafka starts, because broker and compiler would slow each other down.
     step(format_args!("building the benchmark `{name}`"));
     process::run(cargo_bench(name).arg("--no-run"))?;
     let log = workspace::root().join("target/bench-kafka.log");

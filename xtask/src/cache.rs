@@ -1,36 +1,36 @@
-//! The user's cache folder: what is expensive to get is got once, whole or not at all.
+//! The user's cache folder: what is expensive to get is fetched once, and is either complete or absent.
 //!
-//! A folder here counts only when its `ready` file says so, and that file is written last. Whatever
-//! an interrupted chore left behind is thrown away and made again; two chores at once wait for each
-//! other.
+//! A folder is complete when it contains the file `ready`, which is written last. What an interrupted run left behind
+//! is removed and created again; concurrent runs wait for each other.
 
-use std::env;
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 
 use crate::process::step;
 
-/// `$XDG_CACHE_HOME/eventos`, or `~/.cache/eventos`.
+/// Returns `$XDG_CACHE_HOME/eventos`, or `~/.cache/eventos`.
 pub fn dir() -> Result<PathBuf> {
     let caches = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        // The XDG specification wants relative paths ignored.
+        // The XDG specification says to ignore relative paths.
         (Some(xdg), _) if Path::new(&xdg).is_absolute() => PathBuf::from(xdg),
         (_, Some(home)) => Path::new(&home).join(".cache"),
-        _ => bail!("there is no folder for caches: set HOME or XDG_CACHE_HOME"),
+        _ => bail!("there is no folder for caches; set HOME or XDG_CACHE_HOME"),
     };
     Ok(caches.join("eventos"))
 }
 
-/// Whether `folder` was made whole, and from this `recipe`.
+/// Returns whether `folder` is complete and was created from this `recipe`.
 pub fn is_ready(folder: &Path, recipe: &str) -> bool {
     fs::read_to_string(marker(folder)).is_ok_and(|made_from| made_from == recipe)
 }
 
-/// Makes `folder` with `make`, unless it is there already, was made from the same `recipe` (a text
-/// that differs whenever what `make` would do differs), and still `works`: what it relies on may
-/// have left the machine.
+/// Creates `folder` with `make`, unless it is complete, was created from the same `recipe` (a text that differs
+/// whenever `make` would do something else), and still `works`, since what it relies on may have left the machine.
 pub fn prepare(
     folder: &Path,
     recipe: &str,
@@ -43,7 +43,7 @@ pub fn prepare(
     }
     if folder.exists() {
         step(format_args!(
-            "removing {}, which is unfinished or does not fit any more",
+            "removing {}, which is incomplete or outdated",
             folder.display()
         ));
         fs::remove_dir_all(folder)
@@ -58,8 +58,8 @@ fn marker(folder: &Path) -> PathBuf {
     folder.join("ready")
 }
 
-/// The lock lies beside the folder, since the folder itself may be removed; it ends with the
-/// returned file.
+/// Locks a file next to the folder, since the folder itself may be removed. The lock ends when the returned file is
+/// dropped.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.with_added_extension("lock");
     if let Some(parent) = path.parent() {

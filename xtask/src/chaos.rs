@@ -1,24 +1,27 @@
-//! `cargo xtask chaos`: daemons and their broker are killed while Eventos flow, for as long as one likes.
+//! `cargo xtask chaos`: kills daemons and their broker at random while Eventos flow, for as long as you like.
 //!
-//! With `--broker kafka`, or `kafka-cluster` for one of three nodes, the test receives `EVENTOS_CHAOS_KAFKA`, the addresses
-//! that an Apache Kafka is to have, and `EVENTOS_CHAOS_KAFKA_COMMANDS`, the command line of each node, a word a line and a
-//! blank line between two: it starts and kills them itself.
+//! With `--broker kafka`, or `kafka-cluster` for one of three nodes, the test receives `EVENTOS_CHAOS_KAFKA`, the
+//! addresses of an Apache Kafka that does not run yet, and `EVENTOS_CHAOS_KAFKA_COMMANDS`, the command line of each
+//! node with one word per line and a blank line between nodes. The test starts and kills the nodes itself.
 
 use anyhow::Result;
 
-use crate::process::{run as run_command, step};
-use crate::{apt, handlers, kafka, workspace};
+use crate::{
+    apt, handlers, kafka,
+    process::{run as run_command, step},
+    workspace,
+};
 
-/// Hands `args` to the test, see its `--help`.
+/// Passes `args` to the test; see its `--help`.
 pub fn run(args: &[String]) -> Result<()> {
-    handlers::build()?;
+    handlers::build(handlers::Selection::All)?;
     let mut test = workspace::cargo();
-    // As `cargo xtask test` builds it, or all would be built again.
+    // Built with the same flags as by `cargo xtask test`, so that nothing is built twice.
     test.args(["test", "--workspace", "--test", "chaos", "--"])
         .args(args);
     let mut formatted = Vec::new();
     if let Some(nodes) = nodes(args) {
-        step("looking for what Apache Kafka needs: kcat, Java, Maven");
+        step("checking what Apache Kafka needs: kcat, Java, Maven");
         apt::provide(&kafka::needs())?;
         let (jars, log) = (
             kafka::provide()?,
@@ -37,7 +40,7 @@ pub fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Of the Kafka that is asked for, if one is.
+/// Returns the number of nodes of the Kafka that is asked for, if one is.
 fn nodes(args: &[String]) -> Option<usize> {
     args.iter().find_map(|arg| match &**arg {
         "kafka" | "--broker=kafka" => Some(1),

@@ -1,19 +1,22 @@
-//! `cargo xtask CHORE`: everything that is done to this workspace beside editing it.
+//! `cargo xtask CHORE`: builds, runs, tests and measures this workspace.
 //!
-//! One module a chore, and beside them what several chores share: [`process`] runs programs,
-//! [`workspace`] knows where things are, [`cache`] keeps what was expensive to get, [`venv`] what is
-//! Python's of that, [`apt`] asks Debian for packages, [`kafka`] starts a real broker. Every chore
-//! says what it does before it does it, and does nothing that it did not say. Unix only.
+//! There is one module per chore, and modules that chores share: [`process`] runs programs, [`workspace`] knows the
+//! paths, [`cache`] keeps what is expensive to fetch or build, [`tools`] installs cargo's plugins and [`venv`] Python
+//! packages there, [`apt`] installs Debian packages, and [`kafka`] starts a real broker. Every chore announces each step
+//! before it takes it. Unix only.
 
 mod apt;
 mod bench;
 mod cache;
 mod chaos;
+mod checks;
+mod fuzz;
 mod handlers;
 mod kafka;
 mod process;
 mod run;
 mod test;
+mod tools;
 mod venv;
 mod wasm_std;
 mod workspace;
@@ -26,33 +29,54 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Chore {
-    /// Build the handlers and the host in release, and serve in the foreground
+    /// Build the daemon in release and the handlers of the drop-in folder, and serve in the foreground
     Run {
-        /// Handed to `eventos serve`
+        /// Arguments of `eventos serve`
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Get and start what the tests need, a real Apache Kafka among it, and run every test
+    /// Prepare what the tests need, including a real Apache Kafka, and run them
     Test {
         /// Run only the tests whose name contains this
+        #[arg(conflicts_with = "all")]
         filter: Option<String>,
-        /// Handed to the test binaries
+        /// Also run long chaos on each broker, fuzzing, and every check of `cargo xtask check`; takes about an hour
+        #[arg(long)]
+        all: bool,
+        /// Arguments of the test binaries
         #[arg(last = true)]
         args: Vec<String>,
+    },
+    /// Check dependencies and the compatibility of the public crates; installs the tools that are missing
+    Check {
+        /// Run only this check
+        name: Option<checks::Name>,
+        /// The revision that public crates have to be compatible with: by default the last release, else the last commit
+        #[arg(long, value_name = "REVISION")]
+        baseline: Option<String>,
+    },
+    /// Run the fuzz targets of the built-in broker
+    Fuzz {
+        /// Run only this target
+        #[arg(value_parser = fuzz::TARGETS)]
+        target: Option<String>,
+        /// Seconds for each target
+        #[arg(long, default_value_t = 120)]
+        seconds: u32,
     },
     /// Kill daemons and their broker while Eventos flow: `--minutes 60 --seed 7 --broker kafka`
     Chaos {
-        /// Handed to the test, which has a `--help`
+        /// Arguments of the test, which has a `--help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// Build every handler under plugins/ into plugins/NAME.wasm
     Handlers,
-    /// Measure: `boundary`, `handlers`, `pipeline`, or `broker` (beside a real Apache Kafka)
+    /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`
     Bench {
-        /// A file or a folder of host/benches/, without its ending
+        /// Name of a file or folder of host/benches/, without its extension
         name: String,
-        /// Handed to the benchmark
+        /// Arguments of the benchmark
         #[arg(last = true)]
         args: Vec<String>,
     },
@@ -61,9 +85,14 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Run { args } => run::run(&args),
-        Chore::Test { filter, args } => test::run(filter.as_deref(), &args),
+        Chore::Test {
+            all: true, args, ..
+        } => test::run_all(&args),
+        Chore::Test { filter, args, .. } => test::run(filter.as_deref(), &args),
+        Chore::Check { name, baseline } => checks::run(name, baseline.as_deref()),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Chaos { args } => chaos::run(&args),
-        Chore::Handlers => handlers::build(),
+        Chore::Handlers => handlers::build(handlers::Selection::All),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };
     match done {

@@ -1,24 +1,24 @@
-//! Running other programs: what is run is said in the error when it fails, and a failure is never
-//! passed over.
+//! Runs other programs. An error names the command that failed, and no failure is ignored.
 
-use std::fmt::Display;
-use std::io;
-use std::process::{Command, Stdio};
+use std::{
+    fmt::Display,
+    io,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 
-/// Announces what is about to be done. On stderr, as cargo's own progress is, so the two keep their
-/// order.
+/// Announces the next step, on stderr like cargo's own progress, so that the two keep their order.
 pub fn step(what: impl Display) {
     eprintln!("==> {what}");
 }
 
-/// Says something that does not stop the chore but that its user should know.
+/// Prints a warning that does not stop the chore.
 pub fn warn(what: impl Display) {
     eprintln!("warning: {what}");
 }
 
-/// Runs to the end with this process's stdout and stderr; an exit code other than 0 is an error.
+/// Runs the command with this process's stdout and stderr; an exit code other than 0 is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -29,8 +29,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and returns what it wrote to stdout; its stderr is part of the error when it
-/// fails.
+/// Runs the command and returns its stdout; if it fails, its stderr is part of the error.
 pub fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -45,10 +44,10 @@ pub fn capture(command: &mut Command) -> Result<String> {
         );
     }
     String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` did not answer in UTF-8", line(command)))
+        .with_context(|| format!("the output of `{}` is not UTF-8", line(command)))
 }
 
-/// Whether the program exists and ends with exit code 0; it is run in silence.
+/// Returns whether the program exists and ends with exit code 0; its output is discarded.
 pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -58,12 +57,11 @@ pub fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// Runs `from | to`, for what two programs do better than we would. Both have to succeed.
+/// Runs `from | to`. Both have to succeed.
 pub fn pipe(from: &mut Command, to: &mut Command) -> Result<()> {
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let source = from.stdout(writer).spawn();
-    // A command keeps its end of the pipe open as long as it lives, and the reader would wait for
-    // ever.
+    // A command keeps its end of the pipe open as long as it lives, and the reader would wait forever.
     let mut source = source.with_context(|| format!("cannot run `{}`", line(from)))?;
     from.stdout(Stdio::null());
     let sink = run(to.stdin(reader));
@@ -78,7 +76,7 @@ pub fn pipe(from: &mut Command, to: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The command as one would type it, for messages only: nothing is quoted.
+/// Returns the command as it would be typed, without quoting, for messages only.
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words

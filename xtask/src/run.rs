@@ -1,19 +1,21 @@
-//! `cargo xtask run`: from a checkout to a daemon that serves, in one command.
+//! `cargo xtask run`: builds the daemon and its handlers, and serves, in one command.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::{os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::process::{self, step};
-use crate::{handlers, workspace};
+use crate::{
+    handlers,
+    process::{self, step},
+    workspace,
+};
 
-/// Builds handlers and host, then becomes `eventos serve`: signals and the exit code are the
-/// daemon's own.
+/// Builds the handlers of the drop-in folder and the daemon, and then becomes `eventos serve`: signals and the exit code
+/// are the daemon's own.
 pub fn run(args: &[String]) -> Result<()> {
-    handlers::build()?;
+    handlers::build(handlers::Selection::DropIns)?;
 
-    step("building the host in release");
+    step("building the daemon in release");
     process::run(workspace::cargo().args(["build", "--release", "--package", "eventos"]))?;
     let eventos = workspace::metadata()?
         .target_directory
@@ -24,7 +26,7 @@ pub fn run(args: &[String]) -> Result<()> {
         eventos.display(),
         args.join(" ")
     ));
-    // In the root, since the configuration's paths are relative to the working directory.
+    // The paths of the configuration are relative to the working directory.
     let error = Command::new(&eventos)
         .arg("serve")
         .args(args)

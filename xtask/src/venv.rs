@@ -1,15 +1,19 @@
-//! Python environments of their own in the user's cache folder.
+//! Python environments in the user's cache folder.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 
-use crate::apt::Need;
-use crate::cache;
-use crate::process::{run, step, succeeds};
+use crate::{
+    apt::Need,
+    cache,
+    process::{run, step, succeeds},
+};
 
-/// What makes them; Debian packs it apart from Python.
+/// Returns the package that creates them, which Debian separates from Python.
 pub fn need() -> Need {
     Need {
         what: "Python 3 with venv",
@@ -18,10 +22,10 @@ pub fn need() -> Need {
     }
 }
 
-/// The environment `name`, with these requirements, a line each as pip reads them.
+/// Returns the environment `name` with these requirements, one per line, as pip reads them.
 ///
-/// One that no longer `works` is made anew: it points to the interpreter that made it, which may have been updated or
-/// removed.
+/// An environment that no longer `works` is created again: it points to the interpreter that created it, which may
+/// have been updated or removed.
 pub fn provide(
     name: &str,
     requirements: &str,

@@ -1,19 +1,20 @@
-//! Where the workspace is, its cargo, and what cargo says about its packages.
+//! The workspace: its root, its cargo, and the metadata of its packages.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::process::capture;
 
-/// What `cargo metadata` says, as far as chores ask for it.
+/// The part of the output of `cargo metadata` that chores need.
 #[derive(Deserialize)]
 pub struct Metadata {
     pub packages: Vec<Package>,
-    /// Where this workspace's artifacts go, `CARGO_TARGET_DIR` and the user's cargo configuration
-    /// considered.
+    /// The target folder, which `CARGO_TARGET_DIR` and the user's cargo configuration may change.
     pub target_directory: PathBuf,
 }
 
@@ -22,7 +23,7 @@ pub struct Package {
     pub name: String,
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
-    /// The manifest's `package.metadata`, null without one.
+    /// The manifest's `package.metadata`; null if it has none.
     #[serde(default)]
     pub metadata: serde_json::Value,
 }
@@ -33,10 +34,9 @@ pub struct Target {
     pub crate_types: Vec<String>,
 }
 
-/// The folder of the workspace's Cargo.toml.
+/// Returns the folder of the workspace's Cargo.toml.
 pub fn root() -> PathBuf {
-    // Cargo tells it at run time too, which stays right when a checkout was moved with its target
-    // folder.
+    // Cargo also sets the variable at run time, which stays right if a checkout was moved with its target folder.
     let xtask =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&xtask)
@@ -44,7 +44,7 @@ pub fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-/// The cargo that started us, working in the root of the workspace.
+/// Returns the cargo that started this process, working in the root of the workspace.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
@@ -54,5 +54,5 @@ pub fn cargo() -> Command {
 /// Asks cargo about the members of the workspace.
 pub fn metadata() -> Result<Metadata> {
     let json = capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    serde_json::from_str(&json).context("cannot read what `cargo metadata` answered")
+    serde_json::from_str(&json).context("cannot parse the output of `cargo metadata`")
 }

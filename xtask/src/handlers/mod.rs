@@ -1,41 +1,56 @@
-//! `cargo xtask handlers`: every handler under plugins/ is built and dropped in, `plugins/NAME.wasm`.
+//! `cargo xtask handlers`: builds every handler below plugins/ into the drop-in folder, as `plugins/NAME.wasm`.
 //!
-//! [`guests`] has those in other languages. A handler in Rust is a member of the workspace in a
-//! folder `plugins/NAME` that builds a cdylib. Cargo makes a core module of it, which the daemon takes as it is.
+//! A handler in Rust is a member of the workspace in a folder `plugins/NAME` that builds a cdylib. Cargo makes a core
+//! module of it, which the daemon takes as it is. [`guests`] builds handlers in other languages.
 //!
-//! Two kinds are not for the chain that a daemon runs unasked. One that says `example = true` below
-//! `[package.metadata.eventos]` becomes `examples/handlers/NAME.wasm`, for whoever copies it into the
-//! chain. One that says `drop-in = false` is for tests, and becomes `target/handlers/NAME.wasm`.
+//! Two kinds of handlers are not meant for the drop-in folder. One with `example = true` in
+//! `[package.metadata.eventos]` becomes `examples/handlers/NAME.wasm`, to be copied by whoever wants it. One with
+//! `drop-in = false` is for tests and benchmarks, and becomes `target/handlers/NAME.wasm`.
 
 pub mod guests;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{run, step};
-use crate::wasm_std;
-use crate::workspace::{self, Metadata};
+use crate::{
+    process::{run, step},
+    wasm_std,
+    workspace::{self, Metadata},
+};
 
 /// A crate to build, and where its file goes.
 #[derive(Debug, PartialEq)]
 struct Handler {
     package: String,
-    /// What cargo writes, relative to the target folder's profile.
+    /// The file that cargo writes, relative to the folder of the profile.
     module: String,
     file: PathBuf,
 }
 
-/// Builds all of them; a file whose bytes would not change is left alone, so a running daemon sees
-/// no change.
-pub fn build() -> Result<()> {
+/// Which handlers to build.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Selection {
+    /// Those of the drop-in folder, which a daemon serves.
+    DropIns,
+    /// Those, the examples, and the handlers of tests and benchmarks.
+    All,
+}
+
+/// Builds the selected handlers. Files whose bytes would not change are not written, so that a running daemon sees no
+/// change.
+pub fn build(selection: Selection) -> Result<()> {
     let root = workspace::root();
     let plugins = root.join("plugins");
-    // A folder of its own: the compiler may be another one than the host's, and cargo holds one
-    // lock a folder.
+    // A target folder of its own, because the compiler may differ from the host's, and cargo locks the folder.
     let target_dir = root.join("target/handlers");
-    let handlers = find(&workspace::metadata()?, &root);
+    let mut handlers = find(&workspace::metadata()?, &root);
+    if selection == Selection::DropIns {
+        handlers.retain(|handler| handler.file.parent() == Some(&plugins));
+    }
     if handlers.is_empty() {
         bail!(
             "no crate under {} is a handler: a handler has crate-type = [\"cdylib\"]",
@@ -81,15 +96,15 @@ pub fn build() -> Result<()> {
     guests::build(&guests::drop_ins(&plugins)?)
 }
 
-/// Builds a handler of `plugins/` in each of the other languages, which only tests or benches need: their toolchains are
-/// got for it.
+/// Builds a handler of `plugins/` in each of the other languages, which only tests or benchmarks need. Installs their
+/// toolchains.
 pub fn build_translations(of: &str) -> Result<()> {
     let root = workspace::root();
     let (plugins, apart) = (root.join("plugins"), root.join("target/handlers"));
     guests::build(&guests::translations(of, &plugins, &apart)?)
 }
 
-/// The handlers among the packages of the workspace in `root`, in the order of their files.
+/// Returns the handlers among the packages of the workspace in `root`, sorted by their files.
 fn find(metadata: &Metadata, root: &Path) -> Vec<Handler> {
     let plugins = root.join("plugins");
     let mut handlers: Vec<Handler> = metadata
@@ -105,8 +120,7 @@ fn find(metadata: &Metadata, root: &Path) -> Vec<Handler> {
                 .targets
                 .iter()
                 .find(|target| cdylib(&target.crate_types))?;
-            // The folder names the file: unlike a package it may begin with the digits that
-            // order the chain.
+            // The folder names the file: unlike a package, it may begin with the digits that order the chain.
             let name = format!("{}.wasm", folder.file_name()?.to_str()?);
             let kind = &package.metadata["eventos"];
             let into = if kind["example"] == true {
@@ -127,8 +141,7 @@ fn find(metadata: &Metadata, root: &Path) -> Vec<Handler> {
     handlers
 }
 
-/// Puts the bytes there in one step, since a daemon may be watching the folder; false when they are
-/// there already.
+/// Replaces the file atomically, because a daemon may be watching the folder. Returns whether the bytes changed.
 fn write(path: &Path, bytes: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
@@ -136,7 +149,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<bool> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    // Its name does not end in .wasm, so nobody takes the half-written file for a handler.
+    // The name does not end in .wasm, so the incomplete file is not mistaken for a handler.
     let temporary = path.with_added_extension(format!("tmp-{}", std::process::id()));
     fs::write(&temporary, bytes)
         .with_context(|| format!("cannot write {}", temporary.display()))?;

@@ -1,19 +1,23 @@
-//! Apache Kafka's jars, its command-line tools among them, fetched with Maven into the user's cache
-//! folder, and the Java that runs them.
+//! Apache Kafka's jars with its command-line tools, fetched with Maven into the user's cache folder, and the Java
+//! that runs them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cache;
-use crate::process::{run, step};
+use crate::{
+    cache,
+    process::{run, step},
+};
 
 const KAFKA: &str = "4.3.1";
 
-/// Fetches Kafka and its dependencies. Kafka logs through slf4j 1.7 to whatever it finds; the
-/// binding has to be of the same version as the log4j-core that Kafka depends on.
+/// Fetches Kafka and its dependencies. Kafka logs through slf4j 1.7 to whatever it finds; the binding needs the same
+/// version as the log4j-core that Kafka depends on.
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>eventos</groupId>
@@ -40,19 +44,19 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 "#;
 
-/// With its version, since another one may print or do something else.
+/// The version is fixed, because another one may print something else.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
 fn folder() -> Result<PathBuf> {
     Ok(cache::dir()?.join(format!("kafka-{KAFKA}")))
 }
 
-/// Whether nothing is left to fetch.
+/// Returns whether the jars are in the cache.
 pub fn are_ready() -> bool {
     folder().is_ok_and(|folder| cache::is_ready(&folder, POM))
 }
 
-/// The folder of the jars, every one of them.
+/// Returns the folder of the jars.
 pub fn provide() -> Result<PathBuf> {
     let folder = folder()?;
     cache::prepare(
@@ -82,7 +86,7 @@ pub fn provide() -> Result<PathBuf> {
                 .with_context(|| format!("Maven could not fetch Apache Kafka {KAFKA}"))?;
             let main = main_jar(folder);
             if !main.exists() {
-                bail!("Maven fetched no {}", main.display());
+                bail!("Maven did not fetch {}", main.display());
             }
             Ok(())
         },
@@ -94,7 +98,7 @@ fn main_jar(folder: &Path) -> PathBuf {
     folder.join(format!("jars/kafka_2.13-{KAFKA}.jar"))
 }
 
-/// Whether there is a Java that Kafka 4's brokers run on.
+/// Returns whether there is a Java that Kafka 4's brokers run on.
 pub fn java_is_recent() -> bool {
     let Ok(output) = Command::new("java")
         .arg("-version")
@@ -103,11 +107,11 @@ pub fn java_is_recent() -> bool {
     else {
         return false;
     };
-    // Java tells its version on stderr.
+    // Java prints its version to stderr.
     java_major(&String::from_utf8_lossy(&output.stderr)).is_some_and(|major| major >= 17)
 }
 
-/// 17, out of `openjdk version "17.0.15" 2025-04-15`.
+/// Returns 17 for `openjdk version "17.0.15" 2025-04-15`.
 fn java_major(said: &str) -> Option<u32> {
     let version = said.split('"').nth(1)?;
     version

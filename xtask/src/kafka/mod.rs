@@ -1,35 +1,38 @@
-//! An Apache Kafka whose KRaft nodes are broker and controller, on free loopback ports for one run of the tests or of a
-//! benchmark.
+//! An Apache Kafka whose KRaft nodes are broker and controller, on free loopback ports, for one run of the tests or
+//! of a benchmark.
 //!
-//! It may not outlive the run, however that ends. So it runs under a small shell whose standard
-//! input is a pipe from us: when we drop it, or die of whatever signal, the pipe closes and the
-//! shell kills the broker.
+//! It must not outlive the run, however that ends. So it runs under a small shell whose standard input is a pipe from
+//! this process: when the value is dropped, or this process dies of any signal, the pipe closes and the shell kills
+//! the broker.
 
 mod jars;
 mod node;
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::apt::Need;
-use crate::process::{capture, run, step, succeeds};
+use crate::{
+    apt::Need,
+    process::{capture, run, step, succeeds},
+};
 use node::Node;
 pub use node::{Doors, Jvm};
 
-/// How long a broker may take until it answers; three seconds are usual on two cores.
+/// Maximum time until a broker responds; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// `$1` is the broker's folder, the rest its command line. The file `pid` in the folder is written
-/// before the broker can answer. Ctrl-C reaches every process of a
-/// terminal, and all of these ignore it: the broker stays up while the tests end, and the folder is
-/// removed after the broker.
+/// `$1` is the broker's folder, the rest its command line. The file `pid` in the folder is written before the broker
+/// can respond. Ctrl-C reaches every process of a terminal, and all of these ignore it: the broker stays up while the
+/// tests end, and the folder is removed after the broker.
 const LIFELINE: &str = r#"
 trap '' INT HUP
 dir=$1; shift
@@ -50,13 +53,13 @@ exit "$status"
 pub struct Kafka {
     address: String,
     guarded: Option<String>,
-    /// The shell around the broker; its standard input is the lifeline.
+    /// The shell around the broker, whose standard input is the lifeline.
     shell: Child,
-    /// Settings and data, removed after the broker ended.
+    /// Settings and data, removed after the broker has ended.
     dir: TempDir,
 }
 
-/// What a broker needs that is not there once and for all: see [`crate::apt::provide`].
+/// Returns what a broker needs from this machine: see [`crate::apt::provide`].
 pub fn needs() -> Vec<Need> {
     let program = |name: &str, flag: &str| succeeds(Command::new(name).arg(flag));
     let mut needs = vec![
@@ -71,7 +74,7 @@ pub fn needs() -> Vec<Need> {
             is_there: jars::java_is_recent(),
         },
     ];
-    // Without the jars in the cache only: Maven has no other use here.
+    // Maven is only needed to fetch the jars.
     if !jars::are_ready() {
         needs.push(Need {
             what: "Maven",
@@ -82,29 +85,29 @@ pub fn needs() -> Vec<Need> {
     needs
 }
 
-/// Fetches Kafka's jars unless that was done before, and says in which folder they are.
+/// Fetches Kafka's jars unless they are in the cache, and returns their folder.
 pub fn provide() -> Result<PathBuf> {
     jars::provide()
 }
 
-/// An empty folder on which an Apache Kafka can be started, more than once if need be. It is removed when this is dropped.
+/// An empty folder on which an Apache Kafka can be started, also several times. It is removed when this is dropped.
 pub struct Formatted {
     address: String,
     guarded: Option<String>,
     command: Vec<String>,
-    /// What Kafka says.
+    /// Receives Kafka's output.
     log: PathBuf,
     dir: TempDir,
 }
 
 impl Formatted {
-    /// Makes one for a Kafka of one node, on ports that are free. What Kafka says goes to the file `log`.
+    /// Creates one for a Kafka of one node, on free ports. Kafka's output goes to the file `log`.
     pub fn new(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Formatted> {
         let mut one = Self::cluster(1, jars, jvm, doors, log)?;
         one.pop().context("no node was formatted")
     }
 
-    /// Makes one for each node of a cluster.
+    /// Creates one for each node of a cluster.
     pub fn cluster(
         nodes: usize,
         jars: &Path,
@@ -117,7 +120,7 @@ impl Formatted {
                 .with_context(|| format!("cannot make {}", parent.display()))?;
         }
         File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        step("formatting Apache Kafka's folder");
+        step("formatting Apache Kafka's data folder");
         let ports = node::free_ports(nodes)?;
         let format = |i| {
             let dir = tempfile::Builder::new()
@@ -129,7 +132,7 @@ impl Formatted {
             format.stdin(Stdio::null());
             format.stdout(append_to(log)?).stderr(append_to(log)?);
             run(&mut format).with_context(|| {
-                format!("Kafka's folder cannot be formatted: see {}", log.display())
+                format!("cannot format Kafka's data folder: see {}", log.display())
             })?;
             let serve = node.serve();
             let words = [serve.get_program()].into_iter().chain(serve.get_args());
@@ -146,19 +149,19 @@ impl Formatted {
         (0..nodes).map(format).collect()
     }
 
-    /// The command line of the broker.
+    /// Returns the command line of the broker.
     pub fn command(&self) -> &[String] {
         &self.command
     }
 
-    /// Host and port, as clients want their bootstrap servers.
+    /// Returns host and port, as clients want their bootstrap servers.
     pub fn address(&self) -> &str {
         &self.address
     }
 }
 
 impl Kafka {
-    /// Starts an empty broker and waits until it answers. What it says goes to the file `log`.
+    /// Starts an empty broker and waits until it responds. Its output goes to the file `log`.
     pub fn start(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Kafka> {
         let Formatted {
             address,
@@ -192,24 +195,27 @@ impl Kafka {
         Ok(kafka)
     }
 
-    /// Host and port, as clients want their bootstrap servers.
+    /// Returns host and port, as clients want their bootstrap servers.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The same for clients that log in, if there is a door for them.
+    /// Returns the address for clients that log in, if the node has one.
     pub fn guarded(&self) -> Option<&str> {
         self.guarded.as_deref()
     }
 
-    /// The process id of the broker itself.
+    /// Returns the process id of the broker itself.
     pub fn pid(&self) -> Result<u32> {
         let path = self.dir.path().join("pid");
         let pid =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        pid.trim()
-            .parse()
-            .with_context(|| format!("{} holds {pid:?}, no process id", path.display()))
+        pid.trim().parse().with_context(|| {
+            format!(
+                "{} contains {pid:?}, which is not a process id",
+                path.display()
+            )
+        })
     }
 
     fn wait_until_it_answers(&mut self) -> Result<()> {
@@ -219,20 +225,19 @@ impl Kafka {
             if let Some(status) = self.shell.try_wait().context("cannot watch Kafka")? {
                 bail!("it ended with {status}");
             }
-            // A port that accepts is not enough: the broker must know itself as part of its
-            // cluster.
+            // An open port is not enough: the broker must consider itself part of its cluster.
             let metadata =
                 capture(Command::new("kcat").args(["-b", &self.address, "-L", "-m", "2"]));
             if metadata.is_ok_and(|text| text.contains(" 1 brokers:")) {
                 step(format_args!(
-                    "Apache Kafka answers after {:.1} s",
+                    "Apache Kafka responded after {:.1} s",
                     start.elapsed().as_secs_f32()
                 ));
                 return Ok(());
             }
             if start.elapsed() > START_DEADLINE {
                 bail!(
-                    "it did not answer on {} within {} s",
+                    "it did not respond on {} within {} s",
                     self.address,
                     START_DEADLINE.as_secs()
                 );
@@ -251,8 +256,7 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        // Closes the lifeline; there is nothing to save, so the broker is killed rather than shut
-        // down.
+        // Closes the lifeline. The broker is killed rather than shut down, because there is nothing to save.
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
@@ -267,7 +271,7 @@ fn append_to(log: &Path) -> Result<File> {
 mod tests {
     use super::*;
 
-    /// The shell that runs `program` as it would a broker.
+    /// Returns the shell that runs `program` like a broker.
     fn lifeline(dir: &Path, program: &[&str]) -> Child {
         let mut shell = Command::new("sh");
         shell
@@ -295,7 +299,7 @@ mod tests {
         let script = r#"until test -s "$0/pid"; do :; done; test "$(cat "$0/pid")" = $$"#;
         let path = dir.path().to_str().unwrap();
         let mut shell = lifeline(dir.path(), &["sh", "-c", script, path]);
-        // Waiting would close it, and so kill what is still running.
+        // Waiting would close the lifeline, and so kill what is still running.
         let _held = shell.stdin.take();
         assert!(shell.wait().unwrap().success());
     }

@@ -1,14 +1,16 @@
 //! The settings, the ports and the Java command line of a Kafka node, alone or one of several.
 
-use std::ffi::OsString;
-use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    ffi::OsString,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
-/// Kafka's own logging, on stdout and without the two pages of settings that it prints three times.
+/// Logging to stdout, without the two pages of settings that Kafka prints three times.
 const LOG4J: &str = "\
 rootLogger.level = info
 rootLogger.appenderRef.stdout.ref = stdout
@@ -20,12 +22,12 @@ appender.stdout.layout.type = PatternLayout
 appender.stdout.layout.pattern = %d %p %m (%c)%n
 ";
 
-/// What Java is told about itself.
+/// Settings of the Java virtual machine.
 #[derive(Clone, Copy)]
 pub enum Jvm {
-    /// The simplest collector starts fastest and leaves the second core to the tests.
+    /// The simplest garbage collector starts fastest and leaves the second core to the tests.
     Small,
-    /// As `kafka-server-start.sh` and `kafka-run-class.sh` of Kafka 4.3 have it.
+    /// The settings of `kafka-server-start.sh` and `kafka-run-class.sh` of Kafka 4.3.
     AsShipped,
 }
 
@@ -47,13 +49,13 @@ impl Jvm {
     }
 }
 
-/// Who may connect.
+/// Access control of a node.
 #[derive(Clone, Copy)]
 pub enum Doors {
-    /// Anyone, who may do anything.
+    /// Anyone may connect and do anything.
     Open,
-    /// The same, and at another port the users `eventos`, `beginner` and `reader`, whose password is
-    /// `secret`, and who may do what is granted to them.
+    /// In addition, the users `eventos`, `beginner` and `reader`, with the password `secret`, can log in at another
+    /// port, and may only do what is granted to them.
     OpenAndGuarded,
 }
 
@@ -62,13 +64,13 @@ pub struct Node<'a> {
     jars: &'a Path,
     jvm: Jvm,
     dir: &'a Path,
-    /// Where clients connect.
+    /// The address for clients.
     pub address: String,
-    /// Where they have to log in.
+    /// The address for clients that log in.
     pub guarded: Option<String>,
 }
 
-/// Where a node listens.
+/// The ports of a node.
 #[derive(Clone, Copy)]
 pub struct Ports {
     broker: u16,
@@ -77,7 +79,7 @@ pub struct Ports {
 }
 
 impl<'a> Node<'a> {
-    /// Writes the settings of node `i` of a cluster whose nodes listen there.
+    /// Writes the settings of node `i` of a cluster whose nodes use `ports`.
     pub fn configure(
         jars: &'a Path,
         jvm: Jvm,
@@ -106,10 +108,10 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// The command that makes an empty folder the node's own.
+    /// Returns the command that formats the node's empty folder.
     pub fn format(&self) -> Command {
         let mut java = self.java("kafka.tools.StorageTool");
-        // Any 16 bytes in base64 are an id of a cluster; nobody else will ever meet this one.
+        // Any 16 bytes in base64 are the id of a cluster, and this one never meets another.
         java.args([
             "format",
             "--cluster-id",
@@ -120,7 +122,7 @@ impl<'a> Node<'a> {
         java
     }
 
-    /// The command that is the broker.
+    /// Returns the command that runs the broker.
     pub fn serve(&self) -> Command {
         let mut java = self.java("kafka.Kafka");
         java.arg(self.settings());
@@ -145,10 +147,10 @@ impl<'a> Node<'a> {
     }
 }
 
-/// As many replicas of everything as there are nodes, of which a majority has to have what is acknowledged; groups that do
-/// not wait for a second member, and take sessions from one second on instead of six; members of KIP-848's groups taken for
-/// dead after six seconds instead of 45, nodes after two instead of nine, and transactions that time out aborted within a
-/// second instead of ten; the rest is as Kafka has it.
+/// Replicates everything to all nodes, a majority of which has to acknowledge. Groups do not wait for a second
+/// member, and accept session timeouts from one second on instead of six. Members of KIP-848's groups are considered
+/// dead after six seconds instead of 45, nodes after two instead of nine, and transactions that time out are aborted
+/// within a second instead of ten. Everything else has Kafka's defaults.
 fn properties(dir: &Path, i: usize, cluster: &[Ports]) -> String {
     let Ports {
         broker, controller, ..
@@ -189,8 +191,8 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
     )
 }
 
-/// One more listener, where users log in whose permissions are looked at. Who comes in at the others is nobody, and may
-/// do all.
+/// Adds a listener where users log in and permissions are checked. Clients of the other listeners are anonymous and
+/// may do everything.
 fn guard(settings: &str, port: u16) -> String {
     let settings = settings
         .replace(
@@ -209,7 +211,7 @@ super.users=User:ANONYMOUS
     )
 }
 
-/// Ports for so many nodes that were free a moment ago. All are held until all are known, so they differ.
+/// Returns ports for `nodes` nodes that were free a moment ago. All are held until all are known, so they differ.
 pub fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
     let sockets: Vec<_> = (0..3 * nodes).map(bind).collect::<Result<_>>()?;
@@ -235,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_ports_differ() {
-        // That they are free is told by the broker alone: between here and there anyone may take one.
+        // Whether the ports are still free is decided by the broker: in between, another process may take one.
         let ports = free_ports(3).unwrap();
         let all = ports
             .iter()

@@ -1,26 +1,35 @@
-//! `cargo xtask test [FILTER]`: what the tests need is got and started, then every test runs.
+//! `cargo xtask test [FILTER]`: prepares what the tests need, and runs them.
 //!
 //! The tests receive
 //! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
-//! * `EVENTOS_TEST_KAFKA_GUARDED`, where one logs in to the same, as `eventos`, `beginner` or `reader`, with the password
-//!   `secret`: they may do what the tests grant them,
-//! * `EVENTOS_TEST_KAFKA_JARS`, the folder of Kafka's jars, its command-line tools among them,
-//! * `EVENTOS_TEST_PYTHON`, a Python that has the Kafka clients and web framework of `python.txt`,
-//! * `kcat` on the path, and every handler freshly built, as `cargo xtask handlers` leaves them.
+//! * `EVENTOS_TEST_KAFKA_GUARDED`, its address for clients that log in as `eventos`, `beginner` or `reader`, with the
+//!   password `secret`, and may do what the tests grant them,
+//! * `EVENTOS_TEST_KAFKA_JARS`, the folder of Kafka's jars, including its command-line tools,
+//! * `EVENTOS_TEST_PYTHON`, a Python with the Kafka clients and web framework of `python.txt`,
+//! * `kcat` on the path, and every handler, as built by `cargo xtask handlers`.
 //!
-//! What cannot be had is an error here, so that no test has to be skipped. The tests of the SDKs in other languages
-//! than Rust, [`sdks`], run first, for they take seconds.
+//! A missing prerequisite is an error here, so that no test has to be skipped. The tests of the SDKs in languages
+//! other than Rust, [`sdks`], run first because they take seconds.
 
 mod python;
 mod sdks;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::{self, Need};
-use crate::process::{run as run_command, step};
-use crate::{handlers, kafka, venv, workspace};
+use crate::{
+    apt::{self, Need},
+    chaos, checks, fuzz, handlers, kafka,
+    process::{run as run_command, step},
+    venv, workspace,
+};
 
-/// Runs the tests whose name contains `filter`, all without one; `args` go to the test binaries.
+/// Minutes of chaos on each broker that [`run_all`] adds to the two of every run.
+const CHAOS_MINUTES: &str = "10";
+
+/// Seconds of each fuzz target in [`run_all`].
+const FUZZ_SECONDS: u32 = 300;
+
+/// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     let of_sdks = sdks::run_those(filter)?;
     if let Some(filter) = filter.filter(|filter| sdks::are_all_of(filter)) {
@@ -30,15 +39,14 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         step("every test passed");
         return Ok(());
     }
-    step("looking for what the tests need: kcat, Java, Maven, Python");
+    step("checking what the tests need: kcat, Java, Maven, Python");
     apt::provide(&needs())?;
     let jars = kafka::provide()?;
     let python = python::provide()?;
-    handlers::build()?;
+    handlers::build(handlers::Selection::All)?;
     handlers::build_translations("probe")?;
 
-    // Before Kafka starts: what does not compile should fail first, and a broker only slows a
-    // compiler down.
+    // Build before Kafka starts: compile errors should come first, and a broker only slows the compiler down.
     step("building the tests");
     run_command(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
 
@@ -65,6 +73,22 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     run_command(&mut tests)
         .with_context(|| format!("the tests failed; Kafka's log is {}", log.display()))?;
     step("every test passed");
+    Ok(())
+}
+
+/// Runs everything there is, in this order: the checks, all tests, chaos on each broker, and the fuzz targets.
+pub fn run_all(args: &[String]) -> Result<()> {
+    checks::run(None, None)?;
+    run(None, args)?;
+    for broker in ["embedded", "kafka", "kafka-cluster"] {
+        step(format_args!(
+            "running {CHAOS_MINUTES} minutes of chaos on the broker `{broker}`"
+        ));
+        let args = ["--minutes", CHAOS_MINUTES, "--broker", broker];
+        chaos::run(&args.map(str::to_owned))?;
+    }
+    fuzz::run(None, FUZZ_SECONDS)?;
+    step("every test and every check passed");
     Ok(())
 }
 

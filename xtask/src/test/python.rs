@@ -1,16 +1,17 @@
-//! A Python with the libraries of `python.txt`.
+//! A Python with the packages of `python.txt`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 
-use crate::process::succeeds;
-use crate::venv;
+use crate::{process::succeeds, venv};
 
 const REQUIREMENTS: &str = include_str!("python.txt");
 
-/// The interpreter, ready to import them all.
+/// Returns the interpreter, in an environment with these packages.
 pub fn provide() -> Result<PathBuf> {
     let folder = venv::provide("python", REQUIREMENTS, imports)?;
     Ok(interpreter(&folder))

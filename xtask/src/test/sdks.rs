@@ -1,28 +1,30 @@
-//! The SDKs of the other languages, each by its own means and without WebAssembly, as parts that are chosen by name
+//! Tests of the SDKs in other languages, each with its own tools and without WebAssembly. They are selected by name
 //! like any other test: `cargo xtask test sdks::`, `cargo xtask test sdks::js`.
 
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::handlers::guests;
-use crate::process::{run, step};
-use crate::{apt, workspace};
+use crate::{
+    apt,
+    handlers::guests,
+    process::{run, step},
+    workspace,
+};
 
-/// What the names of all of them begin with.
+/// The prefix of their names.
 const ALL: &str = "sdks::";
 
 type Part = fn() -> Result<()>;
 
 const PARTS: [(&str, Part); 3] = [("sdks::c", c), ("sdks::js", js), ("sdks::python", python)];
 
-/// Whether this filter can mean nothing but these.
+/// Returns whether this filter can only match these tests.
 pub fn are_all_of(filter: &str) -> bool {
     filter.starts_with(ALL) || filter == ALL.trim_end_matches(':')
 }
 
-/// Runs those whose name contains `filter`, all without one; answers how many there were.
+/// Runs those whose name contains `filter`, or all without one. Returns their number.
 pub fn run_those(filter: Option<&str>) -> Result<usize> {
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     let wanted: Vec<_> = PARTS.iter().filter(|(name, _)| wanted(name)).collect();
@@ -33,7 +35,7 @@ pub fn run_those(filter: Option<&str>) -> Result<usize> {
     Ok(wanted.len())
 }
 
-/// Compiled for this machine, with sanitizers: a memory of its own takes the place of `memory.c`.
+/// Compiled for this machine, with sanitizers; the memory of the test replaces `memory.c`.
 fn c() -> Result<()> {
     apt::provide(&[guests::c_compiler()])?;
     let sdk = workspace::root().join("plugins/sdk-c");
@@ -46,7 +48,7 @@ fn c() -> Result<()> {
         "-DEVENTOS_NATIVE_TEST",
     ]);
     cc.args(["-Wall", "-Wextra", "-Werror", "-g"]);
-    // What only means something to a linker for WebAssembly.
+    // These attributes only matter to a linker for WebAssembly.
     cc.args(["-Wno-attributes", "-Wno-unknown-attributes"]);
     cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
     cc.arg("-I").arg(&sdk);
@@ -81,7 +83,7 @@ fn js() -> Result<()> {
     run(&mut node)
 }
 
-/// With the module that componentize-py generates of the contract, so that a change of it is noticed.
+/// Uses the module that componentize-py generates from the contract, so that a change of the contract is noticed.
 fn python() -> Result<()> {
     let sdk = workspace::root().join("plugins/sdk-python");
     let temp = tempfile::tempdir().context("cannot make a folder")?;
@@ -89,7 +91,7 @@ fn python() -> Result<()> {
     let interpreter = guests::python_world(&world)?;
     let tests = sdk.join("tests");
     let path =
-        std::env::join_paths([&world, &sdk, &tests]).context("a folder has a colon in its name")?;
+        std::env::join_paths([&world, &sdk, &tests]).context("a folder name contains a colon")?;
     let mut python = Command::new(interpreter);
     python
         .args(["-m", "unittest", "discover", "-s"])

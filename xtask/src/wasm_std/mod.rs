@@ -1,33 +1,37 @@
-//! A Rust compiler that can build for wasm32-unknown-unknown: found, completed or made.
+//! Provides a Rust compiler for wasm32-unknown-unknown.
 //!
-//! Tried in this order: the active compiler as it is; one that we made before; the active compiler
-//! after `rustup target add`; one made of Debian's packages ([`debian`]). Rustup is not asked to
-//! download anything when `RUSTUP_AUTO_INSTALL` is 0: that is how a machine says that it must not.
+//! These are tried in order: the active compiler as it is; a compiler that an earlier run made; the active compiler
+//! after `rustup target add`; a compiler made of Debian's packages ([`debian`]). If `RUSTUP_AUTO_INSTALL` is 0,
+//! rustup is not asked to download anything.
 
 mod debian;
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, run, step, succeeds, warn};
-use crate::{apt, cache};
+use crate::{
+    apt, cache,
+    process::{capture, run, step, succeeds, warn},
+};
 
-/// What handlers are compiled for: no operating system, hence nothing to import but the contract.
+/// The target of handlers: it has no operating system, so a module imports nothing but the contract.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Which compiler builds for [`TARGET`].
+/// The compiler that builds for [`TARGET`].
 pub enum Compiler {
-    /// The one that cargo uses anyway.
+    /// The compiler that cargo uses anyway.
     Active,
-    /// Another one, with the linker that it needs.
+    /// Another compiler, with the linker that it needs.
     Other { rustc: PathBuf, linker: PathBuf },
 }
 
 impl Compiler {
-    /// Lets this cargo command build with it.
+    /// Makes this cargo command use the compiler.
     pub fn use_in(&self, cargo: &mut Command) {
         if let Compiler::Other { rustc, linker } = self {
             cargo
@@ -37,7 +41,7 @@ impl Compiler {
     }
 }
 
-/// Finds such a compiler or gets one; the error says what to do by hand.
+/// Finds or makes such a compiler; the error says what to do by hand.
 pub fn provide() -> Result<Compiler> {
     if active_has_std() {
         return Ok(Compiler::Active);
@@ -72,7 +76,7 @@ pub fn provide() -> Result<Compiler> {
     )
 }
 
-/// Whether the compiler that cargo will use has the target's standard library.
+/// Returns whether the active compiler has the standard library of the target.
 fn active_has_std() -> bool {
     let args = ["--print", "target-libdir", "--target", TARGET];
     capture(Command::new(active_rustc()).args(args))
@@ -83,7 +87,7 @@ fn active_rustc() -> std::ffi::OsString {
     env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
-/// Whether a target's library folder holds std; rustc names the folder whether or not it exists.
+/// Returns whether a target's library folder contains std; rustc names the folder whether or not it exists.
 fn holds_std(dir: &Path) -> bool {
     let Ok(entries) = dir.read_dir() else {
         return false;
@@ -112,7 +116,7 @@ fn add_with_rustup() -> Result<()> {
     Ok(())
 }
 
-/// A linker for WebAssembly: the LLD that comes with the active compiler, or one that is installed.
+/// Returns a linker for WebAssembly: the LLD of the active compiler, or one that is installed.
 fn linker() -> Result<PathBuf> {
     let rustc = active_rustc();
     let sysroot = capture(Command::new(&rustc).args(["--print", "sysroot"]))?;
@@ -130,7 +134,7 @@ fn linker() -> Result<PathBuf> {
     bail!("no linker for WebAssembly; install LLD (`apt-get install lld`)")
 }
 
-/// The host's target triple, out of what `rustc -vV` says.
+/// Returns the host's target triple from the output of `rustc -vV`.
 fn host(version: &str) -> Result<String> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("`rustc -vV` names no host")?.to_owned())

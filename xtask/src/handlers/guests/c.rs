@@ -1,17 +1,17 @@
-//! C: Debian's clang and its linker make a module without libc of the handler and the SDK.
+//! C: Debian's clang and its linker build a module without libc from the handler and the SDK.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::apt::{self, Need};
-use crate::process::{run, succeeds};
-use crate::workspace;
+use crate::{
+    apt::{self, Need},
+    process::{run, succeeds},
+    workspace,
+};
 
-/// The SDK's own, which an author's build takes as well: a stack that traps when it ends rather than run into the data, the
-/// one that Rust has; functions keep their names, for backtraces.
+/// The SDK's flags, which authors use as well: the stack traps when it overflows instead of running into the data,
+/// and functions keep their names for backtraces.
 const FLAGS: &str = "flags.txt";
 
 /// The machine's own compiler, for tests without WebAssembly.

@@ -1,15 +1,20 @@
-//! JavaScript: componentize-qjs, a package of npm that brings its own QuickJS, in the user's cache
-//! folder. `plugins/sdk-js/build.cjs` drives it, as it does for authors elsewhere.
+//! JavaScript: componentize-qjs, an npm package with its own QuickJS, in the user's cache folder.
+//! `plugins/sdk-js/build.cjs` drives it, like on an author's machine.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 
-use crate::apt::{self, Need};
-use crate::process::{run, step, succeeds};
-use crate::{cache, workspace};
+use crate::{
+    apt::{self, Need},
+    cache,
+    process::{run, step, succeeds},
+    workspace,
+};
 
 const PACKAGE: &str = include_str!("../../../../plugins/sdk-js/toolchain.txt").trim_ascii();
 
@@ -17,7 +22,7 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     let modules = provide()?;
     let root = workspace::root();
     let sdk = root.join("plugins/sdk-js");
-    // A handler and the SDK lie side by side, as they do at an author's.
+    // A handler and the SDK lie side by side, like on an author's machine.
     let temp = tempfile::tempdir().context("cannot make a folder")?;
     for file in super::entries(folder)?
         .into_iter()
@@ -35,7 +40,7 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     fs::read(&component).with_context(|| format!("cannot read {}", component.display()))
 }
 
-/// What runs JavaScript here; npm brings it along.
+/// Node runs JavaScript here; npm brings it along.
 pub fn node() -> Need {
     Need {
         what: "Node",
@@ -44,7 +49,7 @@ pub fn node() -> Need {
     }
 }
 
-/// The folder of the package and all that it needs.
+/// Returns the folder of the package and its dependencies.
 fn provide() -> Result<PathBuf> {
     let folder = cache::dir()?.join("componentize-qjs");
     let modules = |folder: &Path| folder.join("node_modules");
@@ -59,7 +64,10 @@ fn provide() -> Result<PathBuf> {
             package: "npm",
             is_there: succeeds(Command::new("npm").arg("--version")),
         }])?;
-        step(format_args!("getting {PACKAGE} into {}", folder.display()));
+        step(format_args!(
+            "installing {PACKAGE} into {}",
+            folder.display()
+        ));
         let mut npm = Command::new("npm");
         npm.args([
             "install",
@@ -69,7 +77,7 @@ fn provide() -> Result<PathBuf> {
             "--prefix",
         ]);
         run(npm.arg(folder).arg(PACKAGE).stdin(Stdio::null()))
-            .with_context(|| format!("{PACKAGE} cannot be installed"))
+            .with_context(|| format!("cannot install {PACKAGE}"))
     })?;
     Ok(modules(&folder))
 }

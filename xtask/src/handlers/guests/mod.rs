@@ -1,15 +1,17 @@
-//! Handlers in other languages than Rust: a folder with a `handler.c`, `handler.py` or `handler.js`.
+//! Handlers in languages other than Rust: folders with a `handler.c`, `handler.py` or `handler.js`.
 //!
-//! Those in `plugins/NAME` are drop-ins, `plugins/NAME.wasm`. Those in `plugins/NAME/LANGUAGE` are the handler NAME
-//! once more, for tests or benches, and become `target/handlers/NAME-LANGUAGE.wasm`. A language's
-//! toolchain is got only when there is something to build with it.
+//! Those in `plugins/NAME` become drop-ins, `plugins/NAME.wasm`. Those in `plugins/NAME/LANGUAGE` are translations of
+//! the handler NAME for tests or benchmarks, and become `target/handlers/NAME-LANGUAGE.wasm`. A language's toolchain
+//! is only installed when there is something to build with it.
 
 mod c;
 mod js;
 mod python;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -17,10 +19,9 @@ pub use c::compiler as c_compiler;
 pub use js::node;
 pub use python::world as python_world;
 
-use crate::process::step;
-use crate::workspace;
+use crate::{process::step, workspace};
 
-/// A handler's sources, and where what is made of them goes.
+/// The sources of a handler, and the file to build.
 #[derive(Debug, PartialEq)]
 pub struct Guest {
     language: Language,
@@ -38,7 +39,7 @@ enum Language {
 impl Language {
     const ALL: [Self; 3] = [Self::C, Self::Js, Self::Python];
 
-    /// The file that makes a folder a handler.
+    /// Returns the file that makes a folder a handler.
     fn main(self) -> &'static str {
         match self {
             Self::C => "handler.c",
@@ -47,7 +48,7 @@ impl Language {
         }
     }
 
-    /// The SDK's folder below plugins/.
+    /// Returns the SDK's folder below plugins/.
     fn sdk(self) -> &'static str {
         match self {
             Self::C => "sdk-c",
@@ -57,12 +58,12 @@ impl Language {
     }
 }
 
-/// Those that a daemon runs.
+/// Returns the handlers that a daemon runs.
 pub fn drop_ins(plugins: &Path) -> Result<Vec<Guest>> {
     find(plugins, |name| plugins.join(format!("{name}.wasm")))
 }
 
-/// A handler that is there in each language.
+/// Returns the translations of a handler.
 pub fn translations(of: &str, plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
     find(&plugins.join(of), |language| {
         apart.join(format!("{of}-{language}.wasm"))
@@ -87,8 +88,8 @@ fn find(within: &Path, file: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
     Ok(guests)
 }
 
-/// Builds those whose sources, SDK (which names its toolchain) or contract differ from what they were made from:
-/// Python's takes half a minute.
+/// Builds the handlers whose sources, SDK (which names its toolchain) or contract have changed since they were built,
+/// because Python takes half a minute.
 pub fn build(guests: &[Guest]) -> Result<()> {
     for guest in guests {
         let shown = guest.file.strip_prefix(workspace::root());
@@ -105,8 +106,8 @@ pub fn build(guests: &[Guest]) -> Result<()> {
             Language::Js => js::build(&guest.folder),
             Language::Python => python::build(&guest.folder),
         };
-        let made =
-            made.with_context(|| format!("{} does not become a handler", guest.folder.display()))?;
+        let made = made
+            .with_context(|| format!("cannot build a handler from {}", guest.folder.display()))?;
         super::write(&guest.file, &made)?;
         fs::write(&note, made_from).with_context(|| format!("cannot write {}", note.display()))?;
         step(format_args!("{shown}: {} kB", made.len() / 1000));
@@ -115,7 +116,7 @@ pub fn build(guests: &[Guest]) -> Result<()> {
 }
 
 impl Guest {
-    /// Everything that it depends on, as one text.
+    /// Returns everything that the handler depends on, as one text.
     fn made_from(&self) -> Result<Vec<u8>> {
         let root = workspace::root();
         let mut all = Vec::new();
@@ -129,7 +130,7 @@ impl Guest {
         Ok(all)
     }
 
-    /// Where that text is kept: away from the folder that a daemon watches.
+    /// Returns the file that keeps this text, outside of the folder that a daemon watches.
     fn note(&self) -> PathBuf {
         let name = self.file.with_extension("made-from");
         workspace::root()
@@ -151,7 +152,7 @@ fn append(folder: &Path, to: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// In the order of their names.
+/// Returns the paths in a folder, sorted by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = || format!("cannot read {}", folder.display());
     let mut paths = Vec::new();

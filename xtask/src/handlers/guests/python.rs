@@ -1,18 +1,22 @@
-//! Python: componentize-py, a package of PyPI that brings its own CPython, in a virtual environment
-//! in the user's cache folder.
+//! Python: componentize-py, a PyPI package with its own CPython, in a virtual environment in the user's cache folder.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
-use crate::process::{run, succeeds};
-use crate::{apt, venv, workspace};
+use crate::{
+    apt,
+    process::{run, succeeds},
+    venv, workspace,
+};
 
 const REQUIREMENT: &str = include_str!("../../../../plugins/sdk-python/toolchain.txt").trim_ascii();
 
-/// In the virtual environment.
+/// Path in the virtual environment.
 const COMPILER: &str = "bin/componentize-py";
 
 pub fn build(folder: &Path) -> Result<Vec<u8>> {
@@ -28,15 +32,16 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
     command.arg("componentize");
     command.arg("-p").arg(root.join("plugins/sdk-python"));
     command.arg("-p").arg(folder);
-    // With WASI, which the daemon satisfies: without it `random` would give the same numbers in each instance, and `print` trap.
-    // The SDK's module that has the exports; it imports the author's `handler`.
+    // With WASI, which the daemon satisfies: without it `random` would give the same numbers in each instance, and
+    // `print` would trap. `eventos.component` is the SDK's module with the exports; it imports the author's
+    // `handler`.
     command.arg("eventos.component").arg("-o").arg(&component);
-    // So that it leaves nothing among the sources.
+    // Leaves no compiled files among the sources.
     run(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
     fs::read(&component).with_context(|| format!("cannot read {}", component.display()))
 }
 
-/// What it generates of the contract, in a new `folder`; answers with an interpreter that runs it.
+/// Generates the bindings of the contract in a new `folder`, and returns an interpreter that can run them.
 pub fn world(folder: &Path) -> Result<PathBuf> {
     let tools = provide()?;
     let mut command = Command::new(tools.join(COMPILER));
@@ -45,7 +50,7 @@ pub fn world(folder: &Path) -> Result<PathBuf> {
     Ok(tools.join("bin/python"))
 }
 
-/// The virtual environment's folder.
+/// Returns the folder of the virtual environment.
 fn provide() -> Result<PathBuf> {
     apt::provide(&[venv::need()])?;
     let runs = |folder: &Path| succeeds(Command::new(folder.join(COMPILER)).arg("--version"));

@@ -1,33 +1,37 @@
-//! A compiler for WebAssembly out of Debian's packages, for machines whose rustup may not download.
+//! Makes a compiler for WebAssembly from Debian's packages, for machines whose rustup may not download.
 //!
-//! Debian's `rustc-web` follows Rust closely, and `rust-web-src` has the sources of exactly its
-//! standard library, which is compiled here: a standard library only works with the compiler that
-//! it was built by. Everything is unpacked below one folder, nothing is installed, and so nothing
-//! on the machine changes.
+//! Debian's `rustc-web` follows Rust closely, and `rust-web-src` has the sources of exactly its standard library,
+//! which is compiled here: a standard library only works with the compiler that built it. Everything is unpacked
+//! below one folder and nothing is installed, so the machine does not change.
 
 mod packages;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
 use super::{Compiler, TARGET, linker};
-use crate::process::{capture, run, step, succeeds};
-use crate::{cache, workspace};
+use crate::{
+    cache,
+    process::{capture, run, step, succeeds},
+    workspace,
+};
 
-/// To be changed with the steps below, so that what an older version of them made is made again.
+/// Change this together with the steps below, so that the result of an older version is replaced.
 const RECIPE: &str = "rustc-web and std, first edition";
 
-/// Whether the compiler was made, completely, and still runs.
+/// Returns whether the compiler is complete and still runs.
 pub fn is_ready(prefix: &Path) -> bool {
     cache::is_ready(prefix, RECIPE) && runs(prefix)
 }
 
-/// The compiler below `prefix`, with the linker of the active one: Debian's is a package of its
-/// own.
+/// Returns the compiler below `prefix`, with the linker of the active compiler: Debian's linker is a separate
+/// package.
 pub fn compiler(prefix: &Path) -> Result<Compiler> {
     Ok(Compiler::Other {
         rustc: rustc(prefix),
@@ -35,7 +39,7 @@ pub fn compiler(prefix: &Path) -> Result<Compiler> {
     })
 }
 
-/// Downloads about 150 MB and takes a minute or two; announces every step.
+/// Downloads about 150 MB and takes one or two minutes.
 pub fn make(prefix: &Path) -> Result<()> {
     cache::prepare(prefix, RECIPE, runs, |prefix| {
         let work = prefix.join("work");
@@ -50,13 +54,12 @@ fn runs(prefix: &Path) -> bool {
     succeeds(Command::new(rustc(prefix)).arg("--version"))
 }
 
-/// The script that [`write_wrapper`] writes.
+/// Path of the script that [`write_wrapper`] writes.
 fn rustc(prefix: &Path) -> PathBuf {
     prefix.join("bin/rustc")
 }
 
-/// Makes the script that shows the compiler its libraries, which it expects in the system's
-/// folders.
+/// Writes the script that shows the compiler its libraries, which it expects in the system's folders.
 fn write_wrapper(prefix: &Path) -> Result<()> {
     let mut folders: Vec<PathBuf> = ["usr/lib", "lib"].map(|lib| prefix.join(lib)).into();
     for lib in folders.clone() {
@@ -72,7 +75,7 @@ fn write_wrapper(prefix: &Path) -> Result<()> {
         );
     }
     let search =
-        std::env::join_paths(&folders).context("the cache folder's name may hold no colon")?;
+        std::env::join_paths(&folders).context("the name of the cache folder contains a colon")?;
     let script = format!(
         "#!/bin/sh\nLD_LIBRARY_PATH='{}'${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec '{}' \"$@\"\n",
         search.to_string_lossy(),
@@ -88,7 +91,7 @@ fn write_wrapper(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the standard library with the compiler just unpacked, for it to find.
+/// Compiles the standard library with the compiler that was just unpacked.
 fn build_std(prefix: &Path, work: &Path) -> Result<()> {
     step(format_args!("compiling std for {TARGET}"));
     let sources = work.join("usr/src");
@@ -106,10 +109,10 @@ fn build_std(prefix: &Path, work: &Path) -> Result<()> {
         .args(["build", "--locked", "--release", "--target", TARGET])
         .args(["-p", "std", "-p", "panic_abort", "-p", "proc_macro"])
         .env("RUSTC", rustc(prefix))
-        // std uses unstable features, which a stable compiler accepts only with this.
+        // std uses unstable features, which a stable compiler only accepts with this variable.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &target_dir)
-        // The flags with which Rust's own build makes std: unstable for its users, and fit for LTO.
+        // The flags with which Rust's own build compiles std: unstable for its users, and suitable for LTO.
         .env(
             "RUSTFLAGS",
             "-Zforce-unstable-if-unmarked -Cembed-bitcode=yes -Cstrip=debuginfo",

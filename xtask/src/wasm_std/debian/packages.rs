@@ -1,21 +1,20 @@
-//! Which of Debian's packages the compiler is made of, and how they get below one folder:
-//! downloaded by apt, unpacked by us, never installed.
+//! Selects the Debian packages that make up the compiler, lets apt download them, and unpacks them below one folder
+//! without installing them.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt;
-use crate::process::{capture, pipe, run, step, warn};
+use crate::{
+    apt,
+    process::{capture, pipe, run, step, warn},
+};
 
 const COMPILER: &str = "rustc-web";
 const COMPILER_LIBRARIES: &str = "libstd-rust-web-dev";
 const STD_SOURCE: &str = "rust-web-src";
 
-/// Puts the compiler and its libraries below `prefix`, and the sources of its standard library
-/// below `work`.
+/// Unpacks the compiler and its libraries below `prefix`, and the sources of its standard library below `work`.
 pub fn fetch(prefix: &Path, work: &Path) -> Result<()> {
     refresh_lists()?;
     check_version(&capture(
@@ -32,12 +31,12 @@ fn refresh_lists() -> Result<()> {
         return apt::update();
     }
     warn(
-        "not root: Debian's package lists are used as they are; `sudo apt-get update` refreshes them",
+        "not root, so Debian's package lists are used as they are; `sudo apt-get update` refreshes them",
     );
     Ok(())
 }
 
-/// Refuses a compiler that is too old for this workspace before it is downloaded.
+/// Fails if the compiler is too old for this workspace, before it is downloaded.
 fn check_version(policy: &str) -> Result<()> {
     let candidate = policy
         .lines()
@@ -56,7 +55,7 @@ fn check_version(policy: &str) -> Result<()> {
     Ok(())
 }
 
-/// `1.96.0+dfsg1-1` is (1, 96); what is no number counts as 0.
+/// Returns (1, 96) for `1.96.0+dfsg1-1`; what is not a number counts as 0.
 fn major_minor(version: &str) -> (u32, u32) {
     let mut numbers = version
         .split(|c: char| !c.is_ascii_digit())
@@ -64,13 +63,12 @@ fn major_minor(version: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// The compiler's libraries and all that they need, as far as the machine does not have it
-/// installed.
+/// Returns the compiler's libraries and their dependencies, unless they are installed on this machine.
 fn missing_libraries() -> Result<Vec<String>> {
     let mut query = Command::new("apt-cache");
     query.args(["depends", "--recurse", "--important", COMPILER_LIBRARIES]);
     let wanted = package_names(&capture(&mut query)?);
-    // It fails when a package is unknown to dpkg, and still answers about the others.
+    // It fails if dpkg does not know one of the packages, but still reports the others.
     let known = Command::new("dpkg-query")
         .args(["-W", "-f", "${Package} ${db:Status-Status}\n"])
         .args(&wanted)
@@ -87,8 +85,8 @@ fn missing_libraries() -> Result<Vec<String>> {
         .collect())
 }
 
-/// The packages that a recursive `apt-cache depends` lists: those at the beginning of a line,
-/// virtual ones not.
+/// Returns the packages that a recursive `apt-cache depends` lists: those at the beginning of a line, except virtual
+/// ones.
 fn package_names(listing: &str) -> Vec<String> {
     let names = listing
         .lines()
@@ -104,7 +102,7 @@ fn download(libraries: &[String], debs: &Path) -> Result<()> {
         "downloading {COMPILER}, {STD_SOURCE}, {}",
         libraries.join(", ")
     ));
-    // Root downloads into its own cache folder, where apt's unprivileged user may not go.
+    // Root downloads into its own cache folder, which apt's unprivileged user cannot access.
     let mut fetch = apt::apt_get();
     fetch
         .args([
@@ -115,12 +113,15 @@ fn download(libraries: &[String], debs: &Path) -> Result<()> {
             STD_SOURCE,
         ])
         .args(libraries);
-    run(fetch.current_dir(debs)).context("Debian's packages cannot be downloaded")
+    run(fetch.current_dir(debs)).context("cannot download Debian's packages")
 }
 
-/// The compiler and its libraries go to the prefix, the sources of std to the work folder.
+/// Unpacks compiler and libraries below the prefix, and the sources of std into the work folder.
 fn unpack(debs: &Path, prefix: &Path, work: &Path) -> Result<()> {
-    step(format_args!("unpacking them below {}", prefix.display()));
+    step(format_args!(
+        "unpacking packages below {}",
+        prefix.display()
+    ));
     for entry in debs
         .read_dir()
         .with_context(|| format!("cannot read {}", debs.display()))?
@@ -132,7 +133,7 @@ fn unpack(debs: &Path, prefix: &Path, work: &Path) -> Result<()> {
         let mut tar = Command::new("tar");
         tar.args(["--extract", "--directory"]);
         if is_source {
-            // The package has LLVM and the compiler too, which is most of it.
+            // The package also contains LLVM and the compiler, which are most of it.
             tar.arg(work)
                 .args(["--wildcards", "./usr/src/rustc-*/library"]);
         } else {

@@ -1,0 +1,80 @@
+//! Plugins of cargo in the user's cache folder, each at one version.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cache,
+    process::{run, step, succeeds},
+    workspace,
+};
+
+/// A crate that installs a program of the same name.
+pub struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Checks licenses, sources and duplicates of dependencies.
+pub const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+
+/// Drives libFuzzer.
+pub const FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+};
+
+/// Finds dependencies that no source names.
+pub const MACHETE: Tool = Tool {
+    name: "cargo-machete",
+    version: "0.9.2",
+};
+
+/// Compares the public API of a crate with an earlier revision.
+pub const SEMVER_CHECKS: Tool = Tool {
+    name: "cargo-semver-checks",
+    version: "0.51.0",
+};
+
+impl Tool {
+    /// Installs the program unless the cache folder has it, and returns a command that runs it in the root of the
+    /// workspace.
+    pub fn provide(&self) -> Result<Command> {
+        let Self { name, version } = self;
+        let folder = cache::dir()?.join("tools").join(name);
+        let program = folder.join("bin").join(name);
+        let works = |_: &std::path::Path| succeeds(Command::new(&program).arg("--help"));
+        cache::prepare(&folder, version, works, |folder| {
+            step(format_args!(
+                "installing {name} {version} into {}",
+                folder.display()
+            ));
+            let mut cargo = workspace::cargo();
+            // Unoptimized: compiling takes far longer than these programs run.
+            cargo.args([
+                "install",
+                "--debug",
+                "--locked",
+                "--version",
+                version,
+                "--root",
+            ]);
+            run(cargo.arg(folder).arg(name).stdin(Stdio::null()))
+                .with_context(|| format!("cannot install {name} {version}"))
+        })?;
+        Ok(command(program))
+    }
+}
+
+fn command(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(workspace::root());
+    command
+}

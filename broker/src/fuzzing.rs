@@ -11,13 +11,13 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind};
 use kafka_protocol::protocol::Decodable;
 
-use super::Error;
-use super::api::{refusals, shape};
-use super::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
-use super::dispatch::{Call, SUPPORTED};
-use super::ids::Offset;
-use super::log::{Partition, Settings};
-use super::storage::Trust;
+use crate::Error;
+use crate::protocol::{error_response, length_check};
+use crate::record::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
+use crate::protocol::dispatch::{Call, SUPPORTED};
+use crate::ids::Offset;
+use crate::log::{Partition, Settings};
+use crate::storage::Trust;
 
 /// Reads a frame as `dispatch` does, and makes the answer of what cannot be read.
 ///
@@ -36,13 +36,13 @@ pub fn request(frame: &[u8]) {
     if header.is_err() {
         return;
     }
-    if shape::check(api, version, &body).is_ok()
+    if length_check::check(api, version, &body).is_ok()
         && RequestKind::decode(api, &mut body.clone(), version).is_ok()
     {
         return;
     }
     // What has no form of its own goes out as a bare error code.
-    if let Some(refusal) = refusals::refuse(api, version, &body, ResponseError::InvalidRequest) {
+    if let Some(refusal) = error_response::refuse(api, version, &body, ResponseError::InvalidRequest) {
         let _ = refusal.encode(&mut BytesMut::new(), version);
     }
 }
@@ -204,7 +204,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::shape::tests::sample;
+    use crate::protocol::length_check::tests::sample;
     use proptest::collection::vec;
     use proptest::prelude::*;
 

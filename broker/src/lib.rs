@@ -13,26 +13,18 @@
 //! `offsets` what groups committed.
 
 mod api;
-mod batch;
-mod chores;
 mod clock;
-mod codec;
-mod dispatch;
+mod coordinator;
 mod flush;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod groups;
 mod ids;
-mod journal;
 mod log;
-mod marker;
-mod offsets;
-mod producer_ids;
-mod records;
-mod server;
+mod maintenance;
+mod protocol;
+mod record;
 mod storage;
 mod topics;
-mod transactions;
 
 use std::future::Future;
 use std::io;
@@ -44,12 +36,12 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 pub use flush::Flush;
-use groups::Coordinator;
-use offsets::CommittedOffsets;
-use producer_ids::ProducerIds;
+use coordinator::group::Coordinator;
+use coordinator::offsets::CommittedOffsets;
+use coordinator::transaction::producer_ids::ProducerIds;
+use coordinator::transaction::{Stores, Transactions};
 use storage::Folder;
 use topics::Topics;
-use transactions::{Stores, Transactions};
 
 /// Where the broker listens and keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,7 +249,7 @@ impl Broker {
     /// A file that cannot be synced at the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Broker { listener, shared } = self;
-        server::serve(listener, &shared, shutdown).await;
+        protocol::server::serve(listener, &shared, shutdown).await;
         for log in shared.topics.logs() {
             log.close()?;
         }

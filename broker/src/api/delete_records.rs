@@ -65,8 +65,8 @@ fn delete(topic: Option<&Topic>, asked: &DeleteRecordsPartition) -> Result<Offse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{self, tests::Sample};
-    use crate::dispatch::tests::broker;
+    use crate::record::batch::{self, tests::Sample};
+    use crate::protocol::tests::broker;
     use crate::topics::{Change, Operation, TopicSettings};
 
     /// A topic "t" of one partition with ten records.

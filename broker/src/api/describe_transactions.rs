@@ -15,8 +15,8 @@ use kafka_protocol::messages::{
 use super::text;
 use crate::Shared;
 use crate::clock::now_ms;
-use crate::marker::Outcome;
-use crate::transactions::{Phase, Transaction};
+use crate::record::control_batch::Outcome;
+use crate::coordinator::transaction::{Phase, Transaction};
 
 /// Kafka's names of all states, for filters that name none of them.
 const STATES: [&str; 6] = [

@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 
 use super::{check_leader_epoch, isolation, storage_error};
 use crate::Shared;
-use crate::batch::LEADER_EPOCH;
+use crate::record::batch::LEADER_EPOCH;
 use crate::ids::{Offset, PartitionId};
 use crate::log::Isolation;
 

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{
 
 use super::{NODE, text};
 use crate::Shared;
-use crate::batch::LEADER_EPOCH;
+use crate::record::batch::LEADER_EPOCH;
 use crate::ids::TopicId;
 use crate::topics::{Topic, check_name};
 

@@ -2,23 +2,19 @@
 //! name the protocol crate.
 
 pub mod configs;
-pub mod coordinator;
 pub mod delete_records;
+pub mod describe_log_dirs;
+pub mod describe_topic_partitions;
 pub mod describe_transactions;
 pub mod fetch;
+pub mod find_coordinator;
 pub mod groups;
-mod layouts;
+pub mod init_producer_id;
 pub mod list_offsets;
-pub mod log_dirs;
 pub mod metadata;
 pub mod produce;
-pub mod producer_id;
-pub mod refusals;
-pub mod shape;
-pub mod topic_partitions;
 pub mod topics;
 pub mod transactions;
-pub mod versions;
 
 use std::net::IpAddr;
 
@@ -26,10 +22,10 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
 
-use super::Error;
-use super::batch::LEADER_EPOCH;
-use super::log::Isolation;
-use super::topics::{ChangeError, TopicError};
+use crate::Error;
+use crate::record::batch::LEADER_EPOCH;
+use crate::log::Isolation;
+use crate::topics::{ChangeError, TopicError};
 
 /// The id of the only node.
 pub const NODE: BrokerId = BrokerId(1);

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::{storage_error, transactions};
 use crate::Shared;
-use crate::batch::{self, Header, Invalid};
+use crate::record::batch::{self, Header, Invalid};
 use crate::ids::PartitionId;
 use crate::log::{self, AppendError, Appended, Outside, Partition};
 use crate::topics::Topic;

@@ -19,10 +19,10 @@ use kafka_protocol::messages::{
 
 use super::groups::offsets::checked;
 use crate::Shared;
-use crate::batch::Header;
+use crate::record::batch::Header;
 use crate::ids::{self, PartitionId, Producer};
-use crate::marker::Outcome;
-use crate::transactions::TransactionError;
+use crate::record::control_batch::Outcome;
+use crate::coordinator::transaction::TransactionError;
 
 /// Before this version of each call here, a fenced producer is told that its epoch is invalid (KIP-588).
 const FIRST_VERSION_OF_FENCED: i16 = 2;

@@ -8,10 +8,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, Summary};
-use super::producers::Producers;
+use super::offset_index::{Entry, Summary};
+use super::producer_state::Producers;
 use crate::ids::Offset;
-use crate::journal::{Fields, entry, put_entry};
+use crate::storage::journal::{Fields, entry, put_entry};
 use crate::storage::{replace, sync_folder_of};
 
 const VERSION: u8 = 1;

@@ -5,34 +5,29 @@
 //! `Checkpoint` on, `Producers` remembers the sequence numbers of idempotent producers, and in `Transactions` what is
 //! open and what was aborted. Nothing here knows the protocol crate or topics; of those, [`Settings`] is all that comes.
 
-mod admission;
+mod batch_reader;
 mod checkpoint;
-mod compaction;
-mod index;
-mod isolation;
-mod lasting;
-mod partition;
-#[cfg(test)]
-mod partition_tests;
-mod producers;
-mod reader;
-mod reading;
+mod cleaner;
+mod config;
+mod offset_index;
+mod partition_log;
+mod producer_state;
+mod read;
 mod recovery;
 mod retention;
-#[cfg(test)]
-mod retention_tests;
 mod segment;
-mod settings;
-#[cfg(test)]
-mod start_tests;
+mod segment_view;
 mod state;
-mod transactions;
-mod view;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod transactional;
+mod validation;
 
-pub use isolation::Isolation;
-pub use partition::{AppendError, Appended, Partition};
-pub use producers::Refusal;
-pub use reading::ReadError;
+pub use config::{Settings, Timestamps};
+pub use partition_log::{AppendError, Appended, Partition};
+pub use producer_state::Refusal;
+pub use producer_state::transactions::{Aborted, Outside};
+pub use read::ReadError;
 pub use retention::DeleteError;
-pub use settings::{Settings, Timestamps};
-pub use transactions::{Aborted, Outside};
+pub use transactional::Isolation;

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
-use super::compaction::finish_swap;
-use super::index::{self, Summary};
-use super::producers::Producers;
-use super::reader::{Check, Next, Reader};
+use super::cleaner::finish_swap;
+use super::offset_index::{self, Summary};
+use super::producer_state::Producers;
+use super::batch_reader::{Check, Next, Reader};
 use super::segment::Segment;
 use crate::Error;
 use crate::ids::Offset;
@@ -143,7 +143,7 @@ impl Recovery {
             .take_if(|checkpoint| checkpoint.base == base);
         let before_checkpoint = self.checkpoint.is_some();
         let size = fs::metadata(path).map_err(Error::io("read", path))?.len();
-        let sealed = index::summary(path, size).filter(|_| !last);
+        let sealed = offset_index::summary(path, size).filter(|_| !last);
         if let (Some(summary), true) = (sealed, before_checkpoint) {
             let segment = Segment::sealed(path.to_owned(), base, summary);
             self.segments.push(segment);
@@ -246,7 +246,7 @@ fn damaged(segment: &Segment, reason: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::tests::{Sample, sample};
+    use crate::record::batch::tests::{Sample, sample};
     use proptest::prelude::*;
     use std::fs::File;
 
@@ -324,7 +324,7 @@ mod tests {
             let mut bytes = fs::read(&path).unwrap();
             let at = at.index(bytes.len());
             // Offset and epoch lie outside the CRC; a flipped epoch harms nothing, a flipped offset may leave a gap.
-            prop_assume!(at % sizes[0] >= crate::batch::PATCHED_LEN);
+            prop_assume!(at % sizes[0] >= crate::record::batch::PATCHED_LEN);
             bytes[at] ^= 1 << bit;
             fs::write(&path, bytes).unwrap();
             prop_assert_eq!(next_offset(dir.path()), (at / sizes[0]) as i64 * 3);

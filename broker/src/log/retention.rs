@@ -5,7 +5,7 @@
 use std::io;
 
 use super::checkpoint::Sync;
-use super::partition::Partition;
+use super::partition_log::Partition;
 use super::segment::Segment;
 use super::state::State;
 use crate::ids::Offset;

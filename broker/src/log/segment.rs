@@ -8,9 +8,9 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::index::{self, Entry, Summary};
-use super::view::View;
-use crate::batch::{self, Header, PATCHED_LEN};
+use super::offset_index::{self, Entry, Summary};
+use super::segment_view::View;
+use crate::record::batch::{self, Header, PATCHED_LEN};
 use crate::ids::Offset;
 
 /// A segment file.
@@ -140,7 +140,7 @@ impl Segment {
         }
     }
 
-    /// Lets go of file and index, which [`index::write`] has put beside it.
+    /// Lets go of file and index, which [`offset_index::write`] has put beside it.
     pub fn seal(&mut self) {
         self.content = Content::Sealed;
     }
@@ -172,7 +172,7 @@ impl Segment {
     /// Takes a batch that the file holds at its end into summary and index.
     pub fn note(&mut self, header: &Header) {
         if let Content::Open(Open { index, .. }) = &mut self.content {
-            index::note(index, &self.summary, header);
+            offset_index::note(index, &self.summary, header);
         }
         self.summary.note(header);
     }
@@ -191,7 +191,7 @@ impl Segment {
     /// Removes its files. Whoever has a view of it may go on reading.
     pub fn remove(&self) -> io::Result<()> {
         // The index first: one without its log would be believed of a later log of that name and size.
-        index::remove(&self.path)?;
+        offset_index::remove(&self.path)?;
         fs::remove_file(&self.path)
     }
 
@@ -222,7 +222,7 @@ impl Segment {
             let after = index.partition_point(holds);
             return self.view(after.checked_sub(1).map_or(0, |i| index[i].position));
         }
-        let found = index::last_where(&self.path, holds);
+        let found = offset_index::last_where(&self.path, holds);
         let found = found.unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "read without its index");
             None

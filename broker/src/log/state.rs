@@ -8,12 +8,12 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
 use super::checkpoint::{Checkpoint, Sync};
-use super::partition::{AppendError, Bounds};
-use super::producers::Producers;
+use super::partition_log::{AppendError, Bounds};
+use super::producer_state::Producers;
 use super::recovery::Recovered;
 use super::segment::Segment;
-use super::settings::Settings;
-use crate::batch::Header;
+use super::config::Settings;
+use crate::record::batch::Header;
 use crate::ids::Offset;
 
 #[derive(Debug)]

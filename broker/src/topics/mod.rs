@@ -5,23 +5,23 @@
 //! folders are made before it is written, and removed after it is gone; a folder without a line is what a kill in
 //! between left, and is removed at start.
 
-mod registry;
-mod rules;
+mod registry_file;
 mod settings;
+mod validation;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::Error;
-use super::ids::{PartitionId, TopicId};
-use super::log::Partition;
-use super::storage::{Trust, read_if_exists, write_whole};
-use registry::{Line, decode, encode};
-use rules::check_partitions;
+use crate::Error;
+use crate::ids::{PartitionId, TopicId};
+use crate::log::Partition;
+use crate::storage::{Trust, read_if_exists, write_whole};
+use registry_file::{Line, decode, encode};
+use validation::check_partitions;
 
-pub use rules::check_name;
+pub use validation::check_name;
 pub use settings::{
     Change, ChangeError, Kind, Operation, Setting, SettingError, TopicSettings, all as all_settings,
 };
@@ -163,7 +163,7 @@ impl Topics {
         if self.get(name).is_some() {
             return Err(TopicError::Exists(name.to_owned()));
         }
-        let alike = |other: &String| rules::collides(name, other);
+        let alike = |other: &String| validation::collides(name, other);
         match self.read().keys().any(alike) {
             true => Err(TopicError::Name {
                 name: name.to_owned(),

@@ -1,7 +1,7 @@
 //! What survives a reopening, and what is refused.
 
 use super::*;
-use crate::batch::{self, tests::Sample};
+use crate::record::batch::{self, tests::Sample};
 use crate::storage::Trust;
 
 fn create(topics: &Topics, name: &str, partitions: Option<i32>) -> Result<Arc<Topic>, TopicError> {

@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use super::*;
 use crate::Shared;
 use crate::api::text;
-use crate::dispatch::tests::broker;
+use crate::protocol::tests::broker;
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;

@@ -13,7 +13,7 @@ use kafka_protocol::messages::{
 
 use crate::Shared;
 use crate::api::text;
-use crate::groups::Phase;
+use crate::coordinator::group::Phase;
 
 /// What anybody may do to a group, as the bits of Kafka's `AclOperation`.
 const GROUP_OPERATIONS: i32 = 0b1_0100_1000;

@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::code;
 use crate::Shared;
 use crate::api::{Caller, text};
-use crate::groups::{GroupError, Join, Joined, Reply, Sync};
+use crate::coordinator::group::{GroupError, Join, Joined, Reply, Sync};
 
 /// From this version on a new member joins twice, the second time with the id it was told (KIP-394).
 const FIRST_VERSION_WITH_ID_REQUIRED: i16 = 4;

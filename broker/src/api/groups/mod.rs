@@ -8,7 +8,7 @@ pub mod offsets;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::ConsumerGroupHeartbeatResponse;
 
-use crate::groups::GroupError;
+use crate::coordinator::group::GroupError;
 
 impl From<&GroupError> for ResponseError {
     fn from(error: &GroupError) -> ResponseError {

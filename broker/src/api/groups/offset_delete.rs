@@ -9,7 +9,7 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use crate::Shared;
-use crate::groups::{Description, Phase};
+use crate::coordinator::group::{Description, Phase};
 use crate::ids::PartitionId;
 
 /// The protocol type of a group whose subscriptions can be read.

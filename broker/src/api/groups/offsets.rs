@@ -22,7 +22,7 @@ use crate::Shared;
 use crate::api::text;
 use crate::clock::now_ms;
 use crate::ids::{Offset, PartitionId};
-use crate::offsets::{Committed, TopicPartition};
+use crate::coordinator::offsets::{Committed, TopicPartition};
 
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4096;

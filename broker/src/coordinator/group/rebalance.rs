@@ -1,0 +1,140 @@
+//! How a group gets from one generation to the next: calling its members, waiting for them, choosing leader and
+//! strategy.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::GroupError;
+use super::state_machine::{Group, Phase};
+use super::member::{Joined, JoinedMember, Member};
+
+impl Group {
+    pub(super) fn remove(&mut self, id: &str) {
+        let Some(mut member) = self.members.remove(id) else {
+            return;
+        };
+        member.refuse(&GroupError::UnknownMember);
+        if let Some(instance) = &member.instance_id {
+            self.instances.remove(instance);
+        }
+        if self.leader.as_deref() == Some(id) {
+            self.leader = None;
+        }
+    }
+
+    pub(super) fn after_removal(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Empty => {}
+            Phase::PreparingRebalance => self.finish_if_all_joined(now),
+            Phase::CompletingRebalance | Phase::Stable => self.rebalance(now),
+        }
+    }
+
+    /// Calls everybody to join again, unless that is going on already.
+    pub(super) fn rebalance(&mut self, now: Instant) {
+        if self.phase != Phase::PreparingRebalance {
+            for member in self.members.values_mut() {
+                if let Some(sender) = member.syncing.take() {
+                    let _ = sender.send(Err(GroupError::RebalanceInProgress));
+                }
+            }
+            self.phase = Phase::PreparingRebalance;
+            self.rebalance_ends = Some(now + self.rebalance_timeout());
+        }
+        self.finish_if_all_joined(now);
+    }
+
+    fn rebalance_timeout(&self) -> Duration {
+        let timeouts = self.members.values().map(|m| m.rebalance_timeout);
+        timeouts.max().unwrap_or_default()
+    }
+
+    pub(super) fn finish_if_all_joined(&mut self, now: Instant) {
+        let all_joined = self.members.values().all(|member| member.joining.is_some());
+        if self.phase == Phase::PreparingRebalance && all_joined && self.pending.is_empty() {
+            self.finish_join(now);
+        }
+    }
+
+    /// Begins the next generation with those that have joined.
+    pub(super) fn finish_join(&mut self, now: Instant) {
+        self.rebalance_ends = Some(now + self.rebalance_timeout());
+        let joined = |member: &Member| member.joining.is_some();
+        if self.members.is_empty() {
+            self.phase = Phase::Empty;
+            self.protocol.clear();
+            self.leader = None;
+            self.rebalance_ends = None;
+            self.generation = next_generation(self.generation);
+            return;
+        }
+        if !self.members.values().any(joined) {
+            // Only static members, all of them away: wait on, their sessions will end.
+            return;
+        }
+        self.generation = next_generation(self.generation);
+        self.phase = Phase::CompletingRebalance;
+        self.protocol = self.choose_protocol();
+        let leads = |id: &String| self.members.get(id).is_some_and(joined);
+        if !self.leader.as_ref().is_some_and(leads) {
+            let mut candidates = self.members.iter().filter(|(_, member)| joined(member));
+            self.leader = candidates.next().map(|(id, _)| id.clone());
+        }
+        let answers: Vec<_> = self
+            .members
+            .iter_mut()
+            .filter_map(|(id, member)| {
+                member.assignment = Bytes::new();
+                let sender = member.joining.take()?;
+                member.touch(now);
+                Some((id.clone(), sender))
+            })
+            .collect();
+        for (id, sender) in answers {
+            let _ = sender.send(Ok(self.joined(&id)));
+        }
+    }
+
+    /// What a member of the current generation is told.
+    pub(super) fn joined(&self, id: &str) -> Joined {
+        let leader = self.leader.clone().unwrap_or_default();
+        let for_leader = |(id, member): (&String, &Member)| JoinedMember {
+            member_id: id.clone(),
+            instance_id: member.instance_id.clone(),
+            metadata: member.metadata(&self.protocol),
+        };
+        Joined {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            members: if leader == id {
+                self.members.iter().map(for_leader).collect()
+            } else {
+                Vec::new()
+            },
+            leader,
+            member_id: id.to_owned(),
+        }
+    }
+
+    /// Of the strategies that all have, the one that most members prefer.
+    pub(super) fn choose_protocol(&self) -> String {
+        let by_all = |name: &str| self.members.values().all(|member| member.supports(name));
+        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            let mut names = member.protocols.iter().map(|(name, _)| name.as_str());
+            if let Some(preferred) = names.find(|name| by_all(name)) {
+                *votes.entry(preferred).or_default() += 1;
+            }
+        }
+        let winner = votes.into_iter().max_by_key(|(_, count)| *count);
+        winner.map(|(name, _)| name.to_owned()).unwrap_or_default()
+    }
+}
+
+/// Generations are positive; -1 means "none" in the protocol.
+fn next_generation(generation: i32) -> i32 {
+    generation.checked_add(1).unwrap_or(1)
+}

@@ -1,0 +1,5 @@
+//! The coordinators.
+
+pub mod group;
+pub mod offsets;
+pub mod transaction;

@@ -1,0 +1,4 @@
+//! Tests of the transaction coordinator.
+
+mod kills;
+mod metadata;

@@ -1,0 +1,5 @@
+//! Tests of a partition log as a whole.
+
+mod partition_log;
+mod retention;
+mod startup;

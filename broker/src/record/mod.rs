@@ -1,0 +1,6 @@
+//! Record batches.
+
+pub mod batch;
+pub mod compression;
+pub mod control_batch;
+pub mod records;

@@ -1,45 +1,44 @@
-//! When the disk is waited for: the setting `embedded.flush`, and the waiting.
+//! The setting `flush`: when data is synced to disk, and the syncing itself.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Shared};
+use crate::{Error, shared::Shared};
 
-/// What an acknowledgement survives. Each survives the process, killed or not.
+/// When data is synced to disk, which decides what a power cut or a crash of the operating system can lose.
+///
+/// A kill of the process loses nothing that was acknowledged, whatever is set here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Flush {
-    /// The operating system writes when it likes: a power cut may cost the last half minute or so. The default.
+    /// The operating system decides: a power cut can lose the last half minute or so. The default; `"never"`.
     #[default]
     Never,
-    /// Once in this time: a power cut costs what was acknowledged since.
+    /// Periodically: a power cut can lose what was acknowledged within this time. `"1s"`, for example.
     Every(Duration),
-    /// Before each acknowledgement: a power cut costs nothing that was acknowledged, and each waits for the disk.
+    /// Before each acknowledgement: a power cut loses nothing, but each acknowledgement waits for the disk. `"each"`.
     Each,
 }
 
-const FORMS: &str =
+const EXPECTED: &str =
     "expected \"never\", \"each\" or a time such as \"1s\", from \"10ms\" to \"1h\"";
 
 impl FromStr for Flush {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Flush, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "never" => Ok(Flush::Never),
-            "each" => Ok(Flush::Each),
+            "never" => Ok(Self::Never),
+            "each" => Ok(Self::Each),
             other => {
                 let every = other.parse::<SignedDuration>().ok();
                 every
                     .and_then(|every| Duration::try_from(every).ok())
                     .filter(|every| (10..=3_600_000).contains(&every.as_millis()))
-                    .map(Flush::Every)
-                    .ok_or_else(|| format!("{FORMS}, not {other:?}"))
+                    .map(Self::Every)
+                    .ok_or_else(|| format!("{EXPECTED}, not {other:?}"))
             }
         }
     }
@@ -48,13 +47,13 @@ impl FromStr for Flush {
 impl TryFrom<String> for Flush {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Flush, String> {
+    fn try_from(text: String) -> Result<Self, String> {
         text.parse()
     }
 }
 
 impl From<Flush> for String {
-    fn from(flush: Flush) -> String {
+    fn from(flush: Flush) -> Self {
         flush.to_string()
     }
 }
@@ -62,9 +61,9 @@ impl From<Flush> for String {
 impl fmt::Display for Flush {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Flush::Never => f.write_str("never"),
-            Flush::Each => f.write_str("each"),
-            Flush::Every(every) => match SignedDuration::try_from(*every) {
+            Self::Never => f.write_str("never"),
+            Self::Each => f.write_str("each"),
+            Self::Every(every) => match SignedDuration::try_from(*every) {
                 Ok(every) => write!(f, "{every:#}"),
                 Err(_) => write!(f, "{}ms", every.as_millis()),
             },
@@ -72,21 +71,23 @@ impl fmt::Display for Flush {
     }
 }
 
-/// Waits until the disk has all that was decided and appended before; what is clean costs nothing.
-pub async fn flush(shared: &Arc<Shared>) -> Result<(), Error> {
+/// Waits until everything that was appended or decided before the call is on disk. Costs nothing if it already is.
+pub(crate) async fn flush(shared: &Arc<Shared>) -> Result<(), Error> {
     let shared = Arc::clone(shared);
     let synced = tokio::task::spawn_blocking(move || sync_all(&shared)).await;
     match synced {
         Ok(synced) => synced,
-        // The runtime ends, or there is a bug: either way nothing may be promised.
+        // The runtime is shutting down or the task panicked: in both cases nothing may be acknowledged.
         Err(error) => Err(Error::io("sync", "everything")(std::io::Error::other(
             error,
         ))),
     }
 }
 
-/// Blocks for as long as the disk takes. The logs go first: what a journal decides must be in them.
-pub fn sync_all(shared: &Shared) -> Result<(), Error> {
+/// Syncs all files; blocks for as long as the disk takes.
+///
+/// The logs come first, because a decision in a journal must not reach the disk before the records that it is about.
+pub(crate) fn sync_all(shared: &Shared) -> Result<(), Error> {
     for log in shared.topics.logs() {
         if log.is_dirty() {
             log.sync()?;
@@ -112,8 +113,8 @@ mod tests {
             assert_eq!(flush.to_string().parse(), Ok(flush));
         }
         for wrong in ["", "always", "1", "-1s", "0s", "1ms", "2h"] {
-            let said = wrong.parse::<Flush>().unwrap_err();
-            assert!(said.contains("\"each\""), "{said}");
+            let error = wrong.parse::<Flush>().unwrap_err();
+            assert!(error.contains("\"each\""), "{error}");
         }
     }
 }

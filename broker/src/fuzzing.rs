@@ -1,69 +1,75 @@
-//! What the targets of `broker/fuzz` drive, and for a moment every test run too: any bytes as a request, any bytes as
-//! what a partition's folder holds.
+//! The entry points of the fuzz targets in `broker/fuzz`: any bytes as a request, and any bytes as the files of a
+//! partition. The unit tests run each of them for a moment, too.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind};
-use kafka_protocol::protocol::Decodable;
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{ApiKey, RequestHeader, RequestKind},
+    protocol::Decodable,
+};
 
-use crate::Error;
-use crate::protocol::{error_response, length_check};
-use crate::record::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX, MAGIC};
-use crate::protocol::dispatch::{Call, SUPPORTED};
-use crate::ids::Offset;
-use crate::log::{Partition, Settings};
-use crate::storage::Trust;
+use crate::{
+    Error,
+    ids::Offset,
+    log::{LogConfig, PartitionLog},
+    protocol::{apis::Api, dispatch::RequestFrame, error_response, length_check},
+    record::batch::{self, HEADER_LEN, LENGTH_PREFIX, MAGIC, RecordBatchHeader},
+    storage::Trust,
+};
 
-/// Reads a frame as `dispatch` does, and makes the answer of what cannot be read.
+/// Decodes a frame as `dispatch` does, and encodes the error response of a frame that cannot be decoded.
 ///
 /// # Panics
 ///
-/// Where `dispatch` judges a header otherwise than the protocol crate.
+/// Panics if `dispatch` and the protocol crate disagree about a header.
 pub fn request(frame: &[u8]) {
     let frame = Bytes::copy_from_slice(frame);
-    let call = Call::parse(frame.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-    let Some((api, version)) = supported(&frame) else {
+    let parsed = RequestFrame::parse(frame.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+    let Some((api, version)) = supported_api(&frame) else {
         return;
     };
     let mut body = frame;
-    let header = RequestHeader::decode(&mut body, api.request_header_version(version));
-    assert_eq!(call.is_ok(), header.is_ok(), "{api:?} v{version}");
+    let header = RequestHeader::decode(&mut body, api.key.request_header_version(version));
+    assert_eq!(parsed.is_ok(), header.is_ok(), "{:?} v{version}", api.key);
     if header.is_err() {
         return;
     }
     if length_check::check(api, version, &body).is_ok()
-        && RequestKind::decode(api, &mut body.clone(), version).is_ok()
+        && RequestKind::decode(api.key, &mut body.clone(), version).is_ok()
     {
         return;
     }
-    // What has no form of its own goes out as a bare error code.
-    if let Some(refusal) = error_response::refuse(api, version, &body, ResponseError::InvalidRequest) {
-        let _ = refusal.encode(&mut BytesMut::new(), version);
+    // Without a response of its own, the API gets a bare error code.
+    let error = ResponseError::InvalidRequest;
+    if let Some(response) = error_response::build(api.key, version, &body, error) {
+        let _ = response.encode(&mut BytesMut::new(), version);
     }
 }
 
-fn supported(frame: &[u8]) -> Option<(ApiKey, i16)> {
+/// Returns the API and the version that a frame asks for, if the broker supports them.
+fn supported_api(frame: &[u8]) -> Option<(&'static Api, i16)> {
     let &[key, key_low, version, version_low, ..] = frame else {
         return None;
     };
-    let api = ApiKey::try_from(i16::from_be_bytes([key, key_low])).ok()?;
+    let key = ApiKey::try_from(i16::from_be_bytes([key, key_low])).ok()?;
     let version = i16::from_be_bytes([version, version_low]);
-    let covers =
-        |entry: &&(ApiKey, i16, i16)| entry.0 == api && (entry.1..=entry.2).contains(&version);
-    SUPPORTED.iter().find(covers).map(|_| (api, version))
+    let api = Api::find(key).filter(|api| api.supports(version))?;
+    Some((api, version))
 }
 
-/// Opens `folder`, which must be empty, with what `recipe` puts there as segments; then reads, appends, and opens it
-/// again: as it was left, as after a power cut, and with a damaged index and checkpoint.
+/// Opens a log in `folder`, which must be empty, on segments made from `recipe`; then reads it, appends to it, and opens
+/// it again: as it was left, as after a power cut, and with a damaged index and checkpoint.
 ///
 /// # Panics
 ///
-/// Where the log is opened and does not hold what it says, or is refused other than as damaged.
+/// Panics if the log opens but its content is inconsistent, or if it is refused for another reason than damage.
 pub fn recovery(folder: &Path, recipe: &[u8]) {
     let Some((first, recipe)) = recipe.split_first() else {
         return;
@@ -101,20 +107,20 @@ pub fn recovery(folder: &Path, recipe: &[u8]) {
     reopen(Trust::All);
 }
 
-/// The one place that knows how a partition is opened. Its segments are short, so that a few batches fill some.
-fn open(folder: &Path, trust: Trust) -> Result<Partition, Error> {
-    let settings = Settings {
+/// Opens the log with segments so short that a few batches fill several.
+fn open(folder: &Path, trust: Trust) -> Result<PartitionLog, Error> {
+    let settings = LogConfig {
         segment_bytes: 2 * HEADER_LEN as u64,
-        ..Settings::default()
+        ..LogConfig::default()
     };
-    Partition::open(folder, settings, trust)
+    PartitionLog::open(folder, settings, trust)
 }
 
-fn append(partition: &Partition, batches: usize) {
+fn append(partition: &PartitionLog, batches: usize) {
     let mut batch = [0; HEADER_LEN];
-    // Of no producer that the log could remember.
+    // Producer id -1: the log keeps no state of this producer.
     batch[43..51].fill(0xff);
-    let batch = sealed(&batch);
+    let batch = valid_batch(&batch);
     let header = batch::verify(&batch).expect("a whole batch");
     for _ in 0..batches {
         let end = partition.bounds().end;
@@ -123,7 +129,7 @@ fn append(partition: &Partition, batches: usize) {
     }
 }
 
-/// Changes a byte of every file that the log could do without.
+/// Changes a byte in every file that the log can do without.
 fn damage_helpers(folder: &Path, at: usize) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("a file").path();
@@ -138,18 +144,18 @@ fn damage_helpers(folder: &Path, at: usize) {
     }
 }
 
-/// Walks from one batch to the next; each holds the offset that was asked for, or a later one.
-fn read_all(partition: &Partition) {
+/// Reads batch by batch, and checks that each holds the requested offset or a later one.
+fn read_all(partition: &PartitionLog) {
     let bounds = partition.bounds();
     let mut next = bounds.start;
     while next < bounds.end {
         let (bytes, _) = partition.read(next, 1, true).expect("it can be read");
         if bytes.is_empty() {
-            // The last segment is empty, and begins behind a gap.
+            // The last segment is empty and begins after a gap.
             return;
         }
-        // Of earlier segments nobody has checked the CRCs; the reader does.
-        let header = Header::parse(&bytes).expect("a batch");
+        // Only the header is checked: recovery does not check the CRCs of earlier segments.
+        let header = RecordBatchHeader::parse(&bytes).expect("a batch");
         assert_eq!(header.size, bytes.len(), "{header:?}");
         assert!(header.last_offset() >= next, "{header:?} at {next}");
         next = header.next_offset();
@@ -157,9 +163,9 @@ fn read_all(partition: &Partition) {
     assert_eq!(next, bounds.end);
 }
 
-/// Files from a recipe. A step is a kind, a length and as many bytes.
+/// Writes segment files from a recipe. Each step of it is a kind, a length and that number of bytes.
 ///
-/// Arbitrary bytes alone would hardly get past a CRC, so one kind makes a batch of its bytes that has one.
+/// Arbitrary bytes alone would hardly ever have a valid CRC, so one kind of step turns its bytes into a batch with one.
 fn write_segments(folder: &Path, recipe: &[u8]) {
     let mut rest = recipe;
     let mut file = begin(folder, Offset(0));
@@ -172,12 +178,12 @@ fn write_segments(folder: &Path, recipe: &[u8]) {
                 let mut base = [0; 8];
                 let length = bytes.len().min(8);
                 base[8 - length..].copy_from_slice(&bytes[..length]);
-                // Nobody names a file by an offset below 0, or by one that no log reaches.
+                // Keeps the offset in the range that file names have.
                 base[0] &= 0x3f;
                 file = begin(folder, Offset(i64::from_be_bytes(base)));
                 Ok(())
             }
-            _ => file.write_all(&sealed(bytes)),
+            _ => file.write_all(&valid_batch(bytes)),
         };
         written.expect("the disk takes it");
     }
@@ -190,34 +196,36 @@ fn begin(folder: &Path, base: Offset) -> File {
         .expect("the disk takes it")
 }
 
-/// The bytes as a batch: at least a header, with the length, the format and the CRC that it needs.
-fn sealed(bytes: &[u8]) -> Vec<u8> {
+/// Turns bytes into a batch with a valid length, format and CRC.
+fn valid_batch(bytes: &[u8]) -> Vec<u8> {
     let mut batch = bytes.to_vec();
     batch.resize(batch.len().max(HEADER_LEN), 0);
     let length = (batch.len() - LENGTH_PREFIX) as i32;
     batch[8..12].copy_from_slice(&length.to_be_bytes());
     batch[16] = MAGIC as u8;
-    batch::seal(&mut batch);
+    batch::write_crc(&mut batch);
     batch
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::apis::APIS;
     use crate::protocol::length_check::tests::sample;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// A request that is supported, with some bytes replaced.
+    /// Generates supported requests with some bytes replaced.
     fn damaged_request() -> impl Strategy<Value = Vec<u8>> {
         let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
         (any::<prop::sample::Index>(), any::<u8>(), 0..3u8, changes).prop_map(
             |(which, version, each, changes)| {
-                let (api, first, last) = SUPPORTED[which.index(SUPPORTED.len())];
+                let api = &APIS[which.index(APIS.len())];
+                let (first, last) = api.versions;
                 let version = first + i16::from(version) % (last - first + 1);
-                let mut frame = [api as i16, version].map(i16::to_be_bytes).concat();
+                let mut frame = [api.key as i16, version].map(i16::to_be_bytes).concat();
                 frame.extend([0, 0, 0, 1, 0xff, 0xff]);
-                if api.request_header_version(version) >= 2 {
+                if api.key.request_header_version(version) >= 2 {
                     frame.push(0);
                 }
                 frame.extend(sample(api, version, each));
@@ -230,7 +238,7 @@ mod tests {
         )
     }
 
-    /// Steps of a recipe, mostly of the length of a small batch.
+    /// Generates recipes whose steps mostly have the length of a small batch.
     fn recipe() -> impl Strategy<Value = Vec<u8>> {
         let header = batch::tests::sample(&batch::tests::Sample::default());
         let batch = vec((0..header.len(), any::<u8>()), 0..4).prop_map(move |changes| {
@@ -266,7 +274,7 @@ mod tests {
     }
 
     proptest! {
-        // Each syncs some files.
+        // Few cases, because each of them syncs some files.
         #![proptest_config(ProptestConfig::with_cases(100))]
 
         #[test]

@@ -1,39 +1,42 @@
-//! The broker's own small types: offsets, partitions, producers and topics as types, so that one bare integer
-//! cannot be passed for another. It knows nothing of the protocol crate.
+//! Offsets, partitions, producers and topics as types of their own, so that one integer cannot be mistaken for another.
+//!
+//! They are independent of the protocol crate.
 
-use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+};
 
-/// The position of a record within its partition, counted from 0. "Next" offsets are `Offset`s too.
+/// The position of a record in its partition, counted from 0; also the position of a record to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Offset(pub i64);
+pub(crate) struct Offset(pub(crate) i64);
 
-/// The index of a partition within its topic, counted from 0.
+/// The index of a partition in its topic, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionId(pub i32);
+pub(crate) struct PartitionId(pub(crate) i32);
 
-/// What `InitProducerId` hands out to an idempotent producer. Never negative.
+/// The id that `InitProducerId` assigns to an idempotent producer. Never negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProducerId(pub i64);
+pub(crate) struct ProducerId(pub(crate) i64);
 
-/// One incarnation of an idempotent producer: a higher epoch of the same id has taken over from it.
+/// An idempotent producer. A producer with the same id and a higher epoch replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Producer {
-    /// As handed out.
-    pub id: ProducerId,
-    /// Counted from 0.
-    pub epoch: i16,
+pub(crate) struct Producer {
+    /// The id that `InitProducerId` assigned.
+    pub(crate) id: ProducerId,
+    /// The epoch, counted from 0.
+    pub(crate) epoch: i16,
 }
 
-/// The identity of a topic, which a topic of the same name created later does not share.
+/// The identity of a topic. A topic that is deleted and created again gets a new one.
 ///
-/// It prints as a UUID in its hyphenated form.
+/// Displayed as a hyphenated UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TopicId(pub u128);
+pub(crate) struct TopicId(pub(crate) u128);
 
 impl TopicId {
-    /// A new random identity. Kafka reserves the UUIDs 0 and 1; neither is ever returned.
-    pub fn random() -> TopicId {
+    /// Returns a new random id. Kafka reserves the UUIDs 0 and 1, so neither is ever returned.
+    pub(crate) fn random() -> TopicId {
         loop {
             let id = random_u128();
             if id > 1 {
@@ -61,15 +64,15 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// 128 bits from the operating system's entropy, through the keys of std's hasher: enough for names that must not
-/// collide, not meant for secrets.
-pub fn random_u128() -> u128 {
+/// Returns 128 random bits, by way of the random keys of std's hasher. They serve for names that must not collide, not
+/// for secrets.
+pub(crate) fn random_u128() -> u128 {
     let half = || RandomState::new().hash_one(0u8);
     (u128::from(half()) << 64) | u128::from(half())
 }
 
-/// A random name in the form of a UUID, for members and the cluster.
-pub fn random_name() -> String {
+/// Returns a random name in the form of a UUID, for group members and the cluster.
+pub(crate) fn random_name() -> String {
     struct Name(u128);
     impl fmt::Display for Name {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

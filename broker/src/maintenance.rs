@@ -1,27 +1,32 @@
-//! What has to be done as time goes by, whether or not anybody asks for anything.
+//! Background work that depends on time and not on requests: expiry, periodic syncing, retention and cleaning.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::Shared;
-use crate::clock::now_ms;
-use crate::flush::{Flush, flush};
-use crate::coordinator::group;
-use crate::log::Partition;
+use crate::{
+    clock::now_ms,
+    coordinator::group,
+    flush::{Flush, flush},
+    log::PartitionLog,
+    shared::Shared,
+};
 
-/// How often transactions are looked at: they time out up to this much late. Kafka looks every ten seconds.
-const TRANSACTIONS: Duration = Duration::from_millis(500);
-/// How often expired offsets are looked for; Kafka's default of `offsets.retention.check.interval.ms` is ten times that.
-const OFFSETS: Duration = Duration::from_secs(60);
-/// How often closed segments are sealed, old ones removed and compacted topics looked at. Kafka removes every five
-/// minutes and compacts every fifteen seconds.
-const UPKEEP: Duration = Duration::from_secs(2);
+/// How often transactions are checked for their timeout, which may pass by this much. Kafka checks every ten seconds.
+const TRANSACTION_INTERVAL: Duration = Duration::from_millis(500);
+/// How often expired offsets are looked for, a tenth of Kafka's default `offsets.retention.check.interval.ms`.
+const OFFSET_INTERVAL: Duration = Duration::from_secs(60);
+/// How often closed segments are sealed, expired segments deleted and compacted topics cleaned. Kafka deletes every
+/// five minutes and cleans every fifteen seconds.
+const LOG_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Goes on for ever.
-pub async fn run(shared: &Arc<Shared>) {
-    tokio::join!(tick(shared), flush_as_set(shared), upkeep(shared));
+/// Runs all background work; never returns.
+pub(crate) async fn run(shared: &Arc<Shared>) {
+    tokio::join!(
+        expire(shared),
+        flush_periodically(shared),
+        maintain_logs(shared)
+    );
 }
 
 fn every(period: Duration) -> Interval {
@@ -30,10 +35,10 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-async fn tick(shared: &Shared) {
+async fn expire(shared: &Shared) {
     let [mut groups, mut transactions, mut offsets] =
-        [group::TICK, TRANSACTIONS, OFFSETS].map(every);
-    // At the start no member has come back yet.
+        [group::TICK, TRANSACTION_INTERVAL, OFFSET_INTERVAL].map(every);
+    // The first tick comes at once, when no member has had time to join again.
     offsets.tick().await;
     loop {
         tokio::select! {
@@ -48,12 +53,12 @@ fn expire_offsets(shared: &Shared) {
     let has_members = |group: &str| shared.groups.describe(group).is_some();
     match shared.offsets.expire(now_ms(), has_members) {
         Ok(0) => {}
-        Ok(gone) => tracing::info!(offsets = gone, "offsets of abandoned groups expired"),
-        Err(error) => tracing::error!(%error, "cannot expire offsets"),
+        Ok(count) => tracing::info!(count, "expired committed offsets of abandoned groups"),
+        Err(error) => tracing::error!(%error, "cannot expire committed offsets"),
     }
 }
 
-async fn flush_as_set(shared: &Arc<Shared>) {
+async fn flush_periodically(shared: &Arc<Shared>) {
     let Flush::Every(period) = shared.flush else {
         return;
     };
@@ -61,49 +66,49 @@ async fn flush_as_set(shared: &Arc<Shared>) {
     loop {
         period.tick().await;
         if let Err(error) = flush(shared).await {
-            tracing::error!(%error, "cannot sync: acknowledged records may be lost in a power cut");
+            tracing::error!(%error, "cannot sync to disk: a power cut may lose acknowledged records");
         }
     }
 }
 
-/// On a thread of its own, for it waits for the disk.
-async fn upkeep(shared: &Arc<Shared>) {
-    let mut period = every(UPKEEP);
+/// Maintains all logs on a blocking thread, because this waits for the disk.
+async fn maintain_logs(shared: &Arc<Shared>) {
+    let mut period = every(LOG_INTERVAL);
     loop {
         period.tick().await;
         let shared = Arc::clone(shared);
         let done = tokio::task::spawn_blocking(move || {
             for topic in shared.topics.all() {
                 for (id, log) in topic.partitions.iter().enumerate() {
-                    keep_up(&topic.name, id, log);
+                    maintain(&topic.name, id, log);
                 }
             }
         });
         if let Err(error) = done.await {
-            tracing::error!(%error, "a chore ended in a bug");
+            tracing::error!(%error, "log maintenance panicked");
         }
     }
 }
 
-fn keep_up(topic: &str, partition: usize, log: &Partition) {
+fn maintain(topic: &str, partition: usize, log: &PartitionLog) {
     let now = now_ms();
     if let Err(error) = log.seal() {
         tracing::error!(topic, partition, %error, "cannot sync a closed segment");
     }
-    if let Err(error) = log.retain(now) {
-        tracing::error!(topic, partition, %error, "cannot remove what is too old");
+    if let Err(error) = log.apply_retention(now) {
+        tracing::error!(topic, partition, %error, "cannot delete expired segments");
     }
-    match log.compact_if_due(now) {
+    match log.clean_if_due(now) {
         Ok(None) => {}
-        Ok(Some(done)) => {
+        Ok(Some(stats)) => {
             tracing::info!(
                 topic,
                 partition,
-                bytes_before = done.before,
-                bytes_after = done.after,
-                "compacted"
+                bytes_before = stats.bytes_before,
+                bytes_after = stats.bytes_after,
+                "compacted a partition"
             );
         }
-        Err(error) => tracing::error!(topic, partition, %error, "cannot compact"),
+        Err(error) => tracing::error!(topic, partition, %error, "cannot compact a partition"),
     }
 }

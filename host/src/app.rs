@@ -53,7 +53,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on {address}; set http.listen to another"))?;
         let broker = match config.kafka.is_embedded() {
-            true => Some(Broker::bind(&config.embedded).await?),
+            true => Some(Broker::start(config.embedded.clone()).await?),
             false => None,
         };
         Ok(Self {
@@ -72,7 +72,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let address = self.http.local_addr()?;
         let servers = match &self.broker {
-            Some(broker) => broker.local_addr().to_string(),
+            Some(broker) => broker.address().to_string(),
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
@@ -157,7 +157,7 @@ async fn watch_handlers(handlers: Registry, stop: CancellationToken) -> Result<(
 /// Without a broker inside there is nothing to serve, until the stop.
 async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<()> {
     match broker {
-        Some(broker) => Ok(broker.run(stop.cancelled_owned()).await?),
+        Some(broker) => Ok(broker.run_until(stop.cancelled_owned()).await?),
         None => {
             stop.cancelled_owned().await;
             Ok(())

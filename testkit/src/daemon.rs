@@ -146,7 +146,7 @@ impl Setup {
         let mut daemon = self.launch();
         daemon.http = daemon.wait_for_log("listening on ", "listening on ");
         if daemon.broker == "embedded" {
-            daemon.broker = daemon.wait_for_log("broker inside listens", "address=");
+            daemon.broker = daemon.wait_for_log("built-in broker listening", "address=");
         }
         daemon
     }

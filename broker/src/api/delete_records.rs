@@ -1,28 +1,32 @@
-//! `DeleteRecords`: moves the beginning of a log ahead.
+//! `DeleteRecords`: moves the start of a log forward.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::delete_records_request::DeleteRecordsPartition;
-use kafka_protocol::messages::delete_records_response::{
-    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DeleteRecordsRequest, DeleteRecordsResponse,
+        delete_records_request::DeleteRecordsPartition,
+        delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
+    },
 };
-use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::storage_error;
-use crate::Shared;
-use crate::ids::{Offset, PartitionId};
-use crate::log::DeleteError;
-use crate::topics::Topic;
+use crate::{
+    ids::{Offset, PartitionId},
+    log::DeleteError,
+    shared::Shared,
+    topics::Topic,
+};
 
-/// The offset that stands for the high watermark (`DeleteRecordsRequest.HIGH_WATERMARK`).
+/// The offset that means the high watermark (`DeleteRecordsRequest.HIGH_WATERMARK`).
 const HIGH_WATERMARK: i64 = -1;
-/// What an answer has in place of a low watermark (`DeleteRecordsResponse.INVALID_LOW_WATERMARK`).
+/// The low watermark of a partition with an error (`DeleteRecordsResponse.INVALID_LOW_WATERMARK`).
 const NO_LOW_WATERMARK: i64 = -1;
 
-/// Where each log begins after it.
-pub fn handle(shared: &Shared, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    let topics = request.topics.into_iter().map(|asked| {
-        let topic = shared.topics.get(&asked.name);
-        let partitions = asked.partitions.iter().map(|partition| {
+/// Deletes records, and returns the new start offset of each log.
+pub(crate) fn handle(shared: &Shared, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let topics = request.topics.into_iter().map(|requested| {
+        let topic = shared.topics.get(&requested.name);
+        let partitions = requested.partitions.iter().map(|partition| {
             let result = DeleteRecordsPartitionResult::default()
                 .with_partition_index(partition.partition_index);
             match delete(topic.as_deref(), partition) {
@@ -34,23 +38,26 @@ pub fn handle(shared: &Shared, request: DeleteRecordsRequest) -> DeleteRecordsRe
         });
         DeleteRecordsTopicResult::default()
             .with_partitions(partitions.collect())
-            .with_name(asked.name)
+            .with_name(requested.name)
     });
     DeleteRecordsResponse::default().with_topics(topics.collect())
 }
 
-fn delete(topic: Option<&Topic>, asked: &DeleteRecordsPartition) -> Result<Offset, ResponseError> {
+fn delete(
+    topic: Option<&Topic>,
+    requested: &DeleteRecordsPartition,
+) -> Result<Offset, ResponseError> {
     let unknown = ResponseError::UnknownTopicOrPartition;
     let topic = topic.ok_or(unknown)?;
     let log = topic
-        .partition(PartitionId(asked.partition_index))
+        .partition(PartitionId(requested.partition_index))
         .ok_or(unknown)?;
-    // Whoever only compacts wants the newest record of each key for ever. A topic with no policy at all may be cut.
+    // A topic that is only compacted keeps the newest record of each key for ever. With an empty policy it may be cut.
     let settings = topic.settings.log();
     if settings.compact && !settings.delete {
         return Err(ResponseError::PolicyViolation);
     }
-    let before = match asked.offset {
+    let before = match requested.offset {
         HIGH_WATERMARK => None,
         offset @ 0.. => Some(Offset(offset)),
         _ => return Err(ResponseError::OffsetOutOfRange),
@@ -66,10 +73,10 @@ fn delete(topic: Option<&Topic>, asked: &DeleteRecordsPartition) -> Result<Offse
 mod tests {
     use super::*;
     use crate::record::batch::{self, tests::Sample};
-    use crate::protocol::tests::broker;
-    use crate::topics::{Change, Operation, TopicSettings};
+    use crate::testing::broker;
+    use crate::topics::{SettingOperation, SettingsChange, TopicSettings};
 
-    /// A topic "t" of one partition with ten records.
+    /// Creates a topic "t" of one partition with ten records.
     fn topic(shared: &Shared, policy: &str) {
         let settings = TopicSettings::default();
         let topic = shared.topics.create("t", Some(1), settings).unwrap();
@@ -79,13 +86,13 @@ mod tests {
         });
         let header = batch::verify(&bytes).unwrap();
         topic.partitions[0].append(&header, &bytes).unwrap();
-        // Afterwards, for a compacted topic takes no records without a key.
-        let operation = Operation::Set(policy.to_owned());
-        let change = Change::Each(vec![("cleanup.policy".to_owned(), operation)]);
+        // Only now, because a compacted topic refuses records without a key.
+        let operation = SettingOperation::Set(policy.to_owned());
+        let change = SettingsChange::Each(vec![("cleanup.policy".to_owned(), operation)]);
         shared.topics.alter("t", &change).unwrap();
     }
 
-    /// The low watermark and the code.
+    /// Returns the low watermark and the error code.
     fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> (i64, i16) {
         use kafka_protocol::messages::TopicName;
         use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;

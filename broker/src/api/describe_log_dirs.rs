@@ -1,24 +1,27 @@
-//! `DescribeLogDirs`: the one folder, what each partition takes there, and what is left of its disk.
+//! `DescribeLogDirs`: the data folder, the size of each partition in it, and the free space of its disk.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{self, Path};
-
-use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
-use kafka_protocol::messages::describe_log_dirs_response::{
-    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{self, Path},
 };
-use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
+
+use kafka_protocol::messages::{
+    DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName,
+    describe_log_dirs_request::DescribableLogDirTopic,
+    describe_log_dirs_response::{
+        DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+    },
+};
 use rustix::fs::statvfs;
 
 use super::text;
-use crate::Shared;
-use crate::topics::Topic;
+use crate::{shared::Shared, topics::Topic};
 
-/// Stands for a number of bytes that nobody knows (`DescribeLogDirsResponse.UNKNOWN_VOLUME_BYTES`).
+/// Stands for an unknown number of bytes (`DescribeLogDirsResponse.UNKNOWN_VOLUME_BYTES`).
 const UNKNOWN: i64 = -1;
 
-/// All partitions, or of those asked for the ones that there are.
-pub fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+/// Describes all partitions, or those of the requested ones that exist.
+pub(crate) fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let topics: Vec<_> = match request.topics {
         None => shared
             .topics
@@ -26,7 +29,7 @@ pub fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDi
             .iter()
             .map(|topic| describe(topic, None))
             .collect(),
-        Some(asked) => of_each_once(&asked)
+        Some(requested) => by_topic(&requested)
             .into_iter()
             .filter_map(|(name, partitions)| {
                 Some(describe(&*shared.topics.get(name)?, Some(&partitions)))
@@ -34,11 +37,11 @@ pub fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDi
             .collect(),
     };
     let folder = shared.folder.path();
-    let (total, usable) = volume(folder);
-    // As the broker was told, but so that it says the same in another working folder.
-    let shown = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let (total, usable) = disk_space(folder);
+    // The configured path may be relative to the working directory.
+    let absolute = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let result = DescribeLogDirsResult::default()
-        .with_log_dir(text(shown.display().to_string()))
+        .with_log_dir(text(absolute.display().to_string()))
         .with_topics(
             topics
                 .into_iter()
@@ -50,9 +53,9 @@ pub fn handle(shared: &Shared, request: DescribeLogDirsRequest) -> DescribeLogDi
     DescribeLogDirsResponse::default().with_results(vec![result])
 }
 
-fn of_each_once(asked: &[DescribableLogDirTopic]) -> BTreeMap<&str, HashSet<i32>> {
+fn by_topic(requested: &[DescribableLogDirTopic]) -> BTreeMap<&str, HashSet<i32>> {
     let mut topics: BTreeMap<_, HashSet<i32>> = BTreeMap::new();
-    for topic in asked {
+    for topic in requested {
         topics
             .entry(topic.topic.as_str())
             .or_default()
@@ -61,9 +64,9 @@ fn of_each_once(asked: &[DescribableLogDirTopic]) -> BTreeMap<&str, HashSet<i32>
     topics
 }
 
-fn describe(topic: &Topic, asked: Option<&HashSet<i32>>) -> DescribeLogDirsTopic {
+fn describe(topic: &Topic, requested: Option<&HashSet<i32>>) -> DescribeLogDirsTopic {
     let partitions = topic.partitions.iter().zip(0..);
-    let wanted = partitions.filter(|(_, index)| asked.is_none_or(|asked| asked.contains(index)));
+    let wanted = partitions.filter(|(_, index)| requested.is_none_or(|ids| ids.contains(index)));
     let partitions = wanted.map(|(partition, index)| {
         DescribeLogDirsPartition::default()
             .with_partition_index(index)
@@ -74,8 +77,8 @@ fn describe(topic: &Topic, asked: Option<&HashSet<i32>>) -> DescribeLogDirsTopic
         .with_partitions(partitions.collect())
 }
 
-/// Bytes of the disk that holds the folder: all, and those that this process may still take.
-fn volume(folder: &Path) -> (i64, i64) {
+/// Returns the size of the disk that holds the folder, and the space that is left for this process, in bytes.
+fn disk_space(folder: &Path) -> (i64, i64) {
     match statvfs(folder) {
         Ok(disk) => {
             let bytes = |blocks: u64| {
@@ -84,7 +87,7 @@ fn volume(folder: &Path) -> (i64, i64) {
             (bytes(disk.f_blocks), bytes(disk.f_bavail))
         }
         Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "cannot ask for the size of the disk");
+            tracing::warn!(folder = %folder.display(), %error, "cannot determine the size of the disk");
             (UNKNOWN, UNKNOWN)
         }
     }
@@ -94,7 +97,7 @@ fn volume(folder: &Path) -> (i64, i64) {
 mod tests {
     use super::*;
     use crate::record::batch::{self, tests::Sample};
-    use crate::protocol::tests::broker;
+    use crate::testing::broker;
 
     fn ask(shared: &Shared, topics: Option<&[(&str, &[i32])]>) -> DescribeLogDirsResult {
         let topics = topics.map(|topics| {
@@ -129,8 +132,8 @@ mod tests {
         let (_dir, broker) = broker().await;
         let shared = &broker.shared;
         shared.topics.get_or_create("t").unwrap();
-        let asked: &[(&str, &[i32])] = &[("t", &[1, 9]), ("none", &[0]), ("t", &[1, 3])];
-        let told = ask(shared, Some(asked));
+        let requested: &[(&str, &[i32])] = &[("t", &[1, 9]), ("none", &[0]), ("t", &[1, 3])];
+        let told = ask(shared, Some(requested));
         assert_eq!(told.topics.len(), 1);
         let indexes = told.topics[0].partitions.iter().map(|p| p.partition_index);
         assert_eq!(indexes.collect::<Vec<_>>(), [1, 3]);

@@ -1,33 +1,36 @@
-//! `DescribeTopicPartitions` (KIP-966): what `Metadata` says of topics, in pieces of a limited size.
+//! `DescribeTopicPartitions` (KIP-966): the topics of `Metadata`, in pages of a limited size.
 
 use std::collections::BTreeSet;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::describe_topic_partitions_request::Cursor as From;
-use kafka_protocol::messages::describe_topic_partitions_response::{
-    Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
-};
-use kafka_protocol::messages::{
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
+        describe_topic_partitions_request::Cursor as RequestCursor,
+        describe_topic_partitions_response::{
+            Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+        },
+    },
 };
 
-use super::metadata::TOPIC_OPERATIONS;
-use super::{NODE, text};
-use crate::Shared;
-use crate::record::batch::LEADER_EPOCH;
-use crate::topics::{Topic, TopicError, check_name};
+use super::{NODE, metadata::TOPIC_OPERATIONS, text};
+use crate::{
+    record::batch::LEADER_EPOCH,
+    shared::Shared,
+    topics::{Topic, TopicError, check_name},
+};
 
-/// The most partitions in one answer (Kafka's `max.request.partition.size.limit`).
+/// The largest number of partitions in a response (Kafka's `max.request.partition.size.limit`).
 const MAX_PARTITIONS: usize = 2_000;
 
-/// The topics asked for, or all of them, in the order of their names, from the cursor on.
-pub fn handle(
+/// Returns the requested topics, or all of them, ordered by name and starting at the cursor.
+pub(crate) fn handle(
     shared: &Shared,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let from = request.cursor.as_ref();
-    let asked = request.topics.iter().map(|topic| topic.name.to_string());
-    let mut names: BTreeSet<String> = asked.collect();
+    let requested = request.topics.iter().map(|topic| topic.name.to_string());
+    let mut names: BTreeSet<String> = requested.collect();
     let all = names.is_empty();
     if all {
         names = shared
@@ -38,21 +41,21 @@ pub fn handle(
             .collect();
     }
     if let Some(from) = from {
-        // Only a topic that was asked for can be gone on with; of all topics, it may be deleted meanwhile.
+        // The cursor must name a requested topic. If all are requested, its topic may have been deleted meanwhile.
         let known = all || names.contains(from.topic_name.as_str());
         if from.partition_index < 0 || !known {
-            return refused(request);
+            return invalid_cursor(request);
         }
         names.retain(|name| name.as_str() >= from.topic_name.as_str());
     }
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
-    piece(shared, names, from, limit.clamp(1, MAX_PARTITIONS))
+    page(shared, names, from, limit.clamp(1, MAX_PARTITIONS))
 }
 
-fn piece(
+fn page(
     shared: &Shared,
     names: BTreeSet<String>,
-    from: Option<&From>,
+    from: Option<&RequestCursor>,
     limit: usize,
 ) -> DescribeTopicPartitionsResponse {
     let mut response = DescribeTopicPartitionsResponse::default();
@@ -117,8 +120,8 @@ fn failed(name: String, error: ResponseError) -> DescribeTopicPartitionsResponse
         .with_error_code(error.code())
 }
 
-/// A cursor that points nowhere: the response has no place for an error but with each topic.
-fn refused(request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+/// Returns the error of an invalid cursor for each topic, because the response has no other place for an error.
+fn invalid_cursor(request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let names = request
         .topics
         .into_iter()
@@ -138,12 +141,13 @@ mod tests {
     use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 
     use super::*;
-    use crate::protocol::tests::broker;
+    use crate::testing::{UnservedBroker, broker};
     use crate::topics::TopicSettings;
 
+    /// Topic and partition of a cursor.
     type Place<'a> = (&'a str, i32);
-    /// Name, partitions and code.
-    type Told<'a> = (&'a str, Vec<i32>, i16);
+    /// Name, partitions and error code of a topic.
+    type Described<'a> = (&'a str, Vec<i32>, i16);
 
     fn ask(
         shared: &Shared,
@@ -153,7 +157,7 @@ mod tests {
     ) -> DescribeTopicPartitionsResponse {
         let topic = |name: &&str| TopicRequest::default().with_name(TopicName(text(*name)));
         let cursor = from.map(|(name, partition)| {
-            From::default()
+            RequestCursor::default()
                 .with_topic_name(TopicName(text(name)))
                 .with_partition_index(partition)
         });
@@ -164,8 +168,10 @@ mod tests {
         handle(shared, request)
     }
 
-    /// Each topic, and the cursor.
-    fn told(response: &DescribeTopicPartitionsResponse) -> (Vec<Told<'_>>, Option<Place<'_>>) {
+    /// Returns the topics and the cursor of a response.
+    fn summary(
+        response: &DescribeTopicPartitionsResponse,
+    ) -> (Vec<Described<'_>>, Option<Place<'_>>) {
         let topics = response.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|p| p.partition_index).collect();
             (
@@ -179,7 +185,7 @@ mod tests {
         (topics.collect(), cursor)
     }
 
-    async fn with_topics() -> (tempfile::TempDir, crate::Broker) {
+    async fn with_topics() -> (tempfile::TempDir, UnservedBroker) {
         let (dir, broker) = broker().await;
         for name in ["b", "a"] {
             let created = broker
@@ -196,18 +202,21 @@ mod tests {
         let (_dir, broker) = with_topics().await;
         let shared = &broker.shared;
         let next = ask(shared, &["b", "a"], 2, None);
-        assert_eq!(told(&next), (vec![("a", vec![0, 1], 0)], Some(("a", 2))));
+        assert_eq!(summary(&next), (vec![("a", vec![0, 1], 0)], Some(("a", 2))));
         let next = ask(shared, &["b", "a"], 2, Some(("a", 2)));
         let both = vec![("a", vec![2], 0), ("b", vec![0], 0)];
-        assert_eq!(told(&next), (both, Some(("b", 1))));
+        assert_eq!(summary(&next), (both, Some(("b", 1))));
         let next = ask(shared, &["b", "a"], 2, Some(("b", 1)));
-        assert_eq!(told(&next), (vec![("b", vec![1, 2], 0)], None));
-        // Full at the end of a topic.
+        assert_eq!(summary(&next), (vec![("b", vec![1, 2], 0)], None));
+        // The page ends with a topic.
         let next = ask(shared, &[], 3, None);
-        assert_eq!(told(&next), (vec![("a", vec![0, 1, 2], 0)], Some(("b", 0))));
-        // Less than nothing is one.
+        assert_eq!(
+            summary(&next),
+            (vec![("a", vec![0, 1, 2], 0)], Some(("b", 0)))
+        );
+        // A limit below 1 counts as 1.
         let next = ask(shared, &[], -1, None);
-        assert_eq!(told(&next), (vec![("a", vec![0], 0)], Some(("a", 1))));
+        assert_eq!(summary(&next), (vec![("a", vec![0], 0)], Some(("a", 1))));
     }
 
     #[tokio::test]
@@ -224,7 +233,7 @@ mod tests {
             ("aa", vec![], unknown),
             ("b", vec![0, 1, 2], 0),
         ];
-        assert_eq!(told(&response), (all, None));
+        assert_eq!(summary(&response), (all, None));
     }
 
     #[tokio::test]
@@ -235,15 +244,15 @@ mod tests {
         for from in [("a", -1), ("aa", 0)] {
             let response = ask(shared, &["b", "a"], 2, Some(from));
             let all = vec![("b", vec![], invalid), ("a", vec![], invalid)];
-            assert_eq!(told(&response), (all, None), "{from:?}");
+            assert_eq!(summary(&response), (all, None), "{from:?}");
         }
-        // Of all topics, one that was deleted meanwhile is passed over, and a partition too high too.
+        // A cursor in a topic that was deleted meanwhile, and one beyond the last partition, skip to what follows.
         let response = ask(shared, &[], 2, Some(("aa", 1)));
         assert_eq!(
-            told(&response),
+            summary(&response),
             (vec![("b", vec![0, 1], 0)], Some(("b", 2)))
         );
         let response = ask(shared, &["a"], 2, Some(("a", i32::MAX)));
-        assert_eq!(told(&response), (vec![("a", vec![], 0)], None));
+        assert_eq!(summary(&response), (vec![("a", vec![], 0)], None));
     }
 }

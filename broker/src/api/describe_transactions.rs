@@ -1,24 +1,26 @@
-//! `ListTransactions`, `DescribeTransactions` (KIP-664): what is open, for whoever wonders why readers wait.
+//! `ListTransactions` and `DescribeTransactions` (KIP-664), which show why consumers wait for open transactions.
 
 use std::collections::BTreeMap;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::describe_transactions_response::{
-    TopicData, TransactionState as Described,
-};
-use kafka_protocol::messages::list_transactions_response::TransactionState as Listed;
-use kafka_protocol::messages::{
-    DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
-    ListTransactionsResponse, ProducerId, TopicName, TransactionalId,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
+        ListTransactionsResponse, ProducerId, TopicName, TransactionalId,
+        describe_transactions_response::{TopicData, TransactionState as Described},
+        list_transactions_response::TransactionState as Listed,
+    },
 };
 
 use super::text;
-use crate::Shared;
-use crate::clock::now_ms;
-use crate::record::control_batch::Outcome;
-use crate::coordinator::transaction::{Phase, Transaction};
+use crate::{
+    clock::now_ms,
+    coordinator::transaction::{TransactionMetadata, TransactionState},
+    record::control_batch::Outcome,
+    shared::Shared,
+};
 
-/// Kafka's names of all states, for filters that name none of them.
+/// Kafka's names of all states, to find filters that name an unknown state.
 const STATES: [&str; 6] = [
     "Empty",
     "Ongoing",
@@ -28,22 +30,23 @@ const STATES: [&str; 6] = [
     "CompleteAbort",
 ];
 
-/// Every transactional id that passes the filters: states, producer ids, and how long it is open at least.
-pub fn list(shared: &Shared, request: ListTransactionsRequest) -> ListTransactionsResponse {
+/// Lists the transactional ids that pass the filters by state, by producer id, and by the time that they are open.
+pub(crate) fn list(shared: &Shared, request: ListTransactionsRequest) -> ListTransactionsResponse {
     let unknown = request.state_filters.iter();
     let unknown = unknown.filter(|name| !STATES.contains(&name.as_str()));
     let (states, producers) = (&request.state_filters, &request.producer_id_filters);
     let now = now_ms();
-    let wanted = |(_, transaction): &(String, Transaction)| {
+    let wanted = |(_, transaction): &(String, TransactionMetadata)| {
         let mut filters = states.iter();
-        let state = states.is_empty() || filters.any(|s| s.as_str() == name(transaction.phase));
+        let state =
+            states.is_empty() || filters.any(|s| s.as_str() == state_name(transaction.state));
         let producer = ProducerId(transaction.producer.id.0);
-        let old = match transaction.phase {
+        let old = match transaction.state {
             _ if request.duration_filter < 0 => true,
-            Phase::Ongoing | Phase::Prepared(_) => {
+            TransactionState::Ongoing | TransactionState::Prepared(_) => {
                 now - transaction.started > request.duration_filter
             }
-            Phase::Empty | Phase::Completed(_) => false,
+            TransactionState::Empty | TransactionState::Completed(_) => false,
         };
         state && (producers.is_empty() || producers.contains(&producer)) && old
     };
@@ -52,15 +55,15 @@ pub fn list(shared: &Shared, request: ListTransactionsRequest) -> ListTransactio
         Listed::default()
             .with_transactional_id(TransactionalId(text(id)))
             .with_producer_id(ProducerId(transaction.producer.id.0))
-            .with_transaction_state(text(name(transaction.phase)))
+            .with_transaction_state(text(state_name(transaction.state)))
     });
     ListTransactionsResponse::default()
         .with_unknown_state_filters(unknown.cloned().collect())
         .with_transaction_states(listed.collect())
 }
 
-/// Everything about some of them.
-pub fn describe(
+/// Describes the requested transactional ids.
+pub(crate) fn describe(
     shared: &Shared,
     request: DescribeTransactionsRequest,
 ) -> DescribeTransactionsResponse {
@@ -75,7 +78,7 @@ pub fn describe(
     DescribeTransactionsResponse::default().with_transaction_states(states.collect())
 }
 
-fn details(described: Described, transaction: Transaction) -> Described {
+fn details(described: Described, transaction: TransactionMetadata) -> Described {
     let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for (topic, partition) in transaction.partitions {
         topics.entry(topic).or_default().push(partition.0);
@@ -85,12 +88,12 @@ fn details(described: Described, transaction: Transaction) -> Described {
             .with_topic(TopicName(text(topic)))
             .with_partitions(partitions)
     });
-    let started = match transaction.phase {
-        Phase::Ongoing | Phase::Prepared(_) => transaction.started,
-        Phase::Empty | Phase::Completed(_) => -1,
+    let started = match transaction.state {
+        TransactionState::Ongoing | TransactionState::Prepared(_) => transaction.started,
+        TransactionState::Empty | TransactionState::Completed(_) => -1,
     };
     described
-        .with_transaction_state(text(name(transaction.phase)))
+        .with_transaction_state(text(state_name(transaction.state)))
         .with_transaction_timeout_ms(transaction.timeout_ms)
         .with_transaction_start_time_ms(started)
         .with_producer_id(ProducerId(transaction.producer.id.0))
@@ -98,13 +101,13 @@ fn details(described: Described, transaction: Transaction) -> Described {
         .with_topics(topics.collect())
 }
 
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Empty => "Empty",
-        Phase::Ongoing => "Ongoing",
-        Phase::Prepared(Outcome::Commit) => "PrepareCommit",
-        Phase::Prepared(Outcome::Abort) => "PrepareAbort",
-        Phase::Completed(Outcome::Commit) => "CompleteCommit",
-        Phase::Completed(Outcome::Abort) => "CompleteAbort",
+fn state_name(state: TransactionState) -> &'static str {
+    match state {
+        TransactionState::Empty => "Empty",
+        TransactionState::Ongoing => "Ongoing",
+        TransactionState::Prepared(Outcome::Commit) => "PrepareCommit",
+        TransactionState::Prepared(Outcome::Abort) => "PrepareAbort",
+        TransactionState::Completed(Outcome::Commit) => "CompleteCommit",
+        TransactionState::Completed(Outcome::Abort) => "CompleteAbort",
     }
 }

@@ -1,60 +1,63 @@
-//! `Fetch`: whole batches as they are stored, waiting for them if the client likes to.
+//! `Fetch`: returns stored batches as they are, and waits for new ones if the client asks for that.
 //!
-//! Fetch sessions (KIP-227) are declined: every answer has session id 0, so every request lists its partitions.
+//! The broker declines fetch sessions (KIP-227): every response has session id 0, so every request lists its partitions.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::{
-    AbortedTransaction, FetchableTopicResponse, PartitionData,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        BrokerId, FetchRequest, FetchResponse, ProducerId, ResponseKind,
+        fetch_request::{FetchPartition, FetchTopic},
+        fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
+    },
 };
-use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId, ResponseKind};
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{check_leader_epoch, isolation, storage_error};
-use crate::Shared;
-use crate::ids::{Offset, PartitionId, TopicId};
-use crate::log::{Aborted, Isolation, Partition, ReadError};
-use crate::topics::Topic;
+use crate::{
+    ids::{Offset, PartitionId, TopicId},
+    log::{AbortedTxn, Isolation, PartitionLog, ReadError},
+    shared::Shared,
+    topics::Topic,
+};
 
-/// The most that one answer holds, but for a single larger batch, unless the client waits for more. An answer is in
-/// memory as a whole, twice for a moment; larger ones are slower, since getting such memory from the system takes longer
-/// than filling it.
-const ANSWER_BYTES: usize = 1 << 20;
-/// The most that a client can wait for; `fetch.max.bytes` of Kafka's brokers.
+/// The largest size of the records in a response, unless a single batch is larger or the client waits for more.
+///
+/// A response is in memory as a whole, for a moment even twice. Larger responses are slower, because allocating that much
+/// memory takes longer than filling it.
+const RESPONSE_BYTES: usize = 1 << 20;
+/// The largest size that a client can wait for: Kafka's default of `fetch.max.bytes` for brokers.
 const MAX_BYTES: usize = 55 << 20;
-/// From this version on topics are named by their ids.
+/// The first version that names topics by their ids.
 const FIRST_VERSION_OF_IDS: i16 = 13;
 
-/// Answers once `min_bytes` are there, or `max_wait_ms` are over, or a partition has an error to tell.
-pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> FetchResponse {
+/// Waits until `min_bytes` are there, `max_wait_ms` are over, or a partition has an error; then returns what is there.
+pub(crate) async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> FetchResponse {
     if request.session_id != 0 {
         return FetchResponse::default()
             .with_error_code(ResponseError::FetchSessionIdNotFound.code());
     }
     let by_id = version >= FIRST_VERSION_OF_IDS;
-    let wanted: Vec<_> = request
+    let requested: Vec<_> = request
         .topics
         .iter()
-        .map(|t| Wanted::find(shared, t, by_id))
+        .map(|t| RequestedTopic::find(shared, t, by_id))
         .collect();
     let isolation = isolation(request.isolation_level);
-    wait_until_ready(&wanted, &request, isolation).await;
+    wait_until_ready(&requested, &request, isolation).await;
 
-    let mut left = answer_bytes(&request);
-    let mut nothing_yet = true;
-    let mut topics = Vec::with_capacity(wanted.len());
-    for topic in &wanted {
+    let mut left = response_bytes(&request);
+    let mut is_empty = true;
+    let mut topics = Vec::with_capacity(requested.len());
+    for topic in &requested {
         let mut partitions = Vec::with_capacity(topic.request.partitions.len());
         for partition in &topic.request.partitions {
-            let data = read(topic, partition, left, nothing_yet, isolation);
+            let data = read(topic, partition, left, is_empty, isolation);
             let length = data.records.as_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(length);
-            nothing_yet &= length == 0;
+            is_empty &= length == 0;
             partitions.push(data);
         }
         topics.push(
@@ -67,15 +70,15 @@ pub async fn handle(shared: &Shared, request: FetchRequest, version: i16) -> Fet
     FetchResponse::default().with_responses(topics)
 }
 
-/// Bytes of records that the answer may hold.
-fn answer_bytes(request: &FetchRequest) -> usize {
+/// Returns the number of bytes of records that the response may hold.
+fn response_bytes(request: &FetchRequest) -> usize {
     let [min, max] =
         [request.min_bytes, request.max_bytes].map(|bytes| usize::try_from(bytes).unwrap_or(0));
-    max.min(min.clamp(ANSWER_BYTES, MAX_BYTES))
+    max.min(min.clamp(RESPONSE_BYTES, MAX_BYTES))
 }
 
-/// The bytes of the records in an answer, to make room for them at once; 0 for other answers.
-pub fn records_len(response: &ResponseKind) -> usize {
+/// Returns the approximate size of the records in a fetch response, for its buffer; 0 for other responses.
+pub(crate) fn records_len(response: &ResponseKind) -> usize {
     let ResponseKind::Fetch(response) = response else {
         return 0;
     };
@@ -88,14 +91,14 @@ pub fn records_len(response: &ResponseKind) -> usize {
         .sum()
 }
 
-/// A topic of the request, looked up.
-struct Wanted<'a> {
+/// A topic of the request, with the topic that it names.
+struct RequestedTopic<'a> {
     request: &'a FetchTopic,
     topic: Result<Arc<Topic>, ResponseError>,
 }
 
-impl<'a> Wanted<'a> {
-    fn find(shared: &Shared, request: &'a FetchTopic, by_id: bool) -> Wanted<'a> {
+impl<'a> RequestedTopic<'a> {
+    fn find(shared: &Shared, request: &'a FetchTopic, by_id: bool) -> RequestedTopic<'a> {
         let topic = if by_id {
             let id = TopicId(request.topic_id.as_u128());
             shared.topics.by_id(id).ok_or(ResponseError::UnknownTopicId)
@@ -103,10 +106,10 @@ impl<'a> Wanted<'a> {
             let topic = shared.topics.get(&request.topic);
             topic.ok_or(ResponseError::UnknownTopicOrPartition)
         };
-        Wanted { request, topic }
+        RequestedTopic { request, topic }
     }
 
-    fn log(&self, request: &FetchPartition) -> Result<&Arc<Partition>, ResponseError> {
+    fn log(&self, request: &FetchPartition) -> Result<&Arc<PartitionLog>, ResponseError> {
         check_leader_epoch(request.current_leader_epoch)?;
         self.topic
             .as_ref()
@@ -116,23 +119,27 @@ impl<'a> Wanted<'a> {
     }
 }
 
-async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest, isolation: Isolation) {
+async fn wait_until_ready(
+    requested: &[RequestedTopic<'_>],
+    request: &FetchRequest,
+    isolation: Isolation,
+) {
     let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0);
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    if is_ready(wanted, min_bytes, isolation) || max_wait.is_zero() {
+    if is_ready(requested, min_bytes, isolation) || max_wait.is_zero() {
         return;
     }
     let deadline = Instant::now() + max_wait;
     let append = Arc::new(Notify::new());
     loop {
-        for topic in wanted {
+        for topic in requested {
             for partition in &topic.request.partitions {
                 if let Ok(log) = topic.log(partition) {
                     log.wake_on_append(&append);
                 }
             }
         }
-        if is_ready(wanted, min_bytes, isolation) {
+        if is_ready(requested, min_bytes, isolation) {
             return;
         }
         if tokio::time::timeout_at(deadline, append.notified())
@@ -144,19 +151,19 @@ async fn wait_until_ready(wanted: &[Wanted<'_>], request: &FetchRequest, isolati
     }
 }
 
-fn is_ready(wanted: &[Wanted<'_>], min_bytes: u64, isolation: Isolation) -> bool {
+fn is_ready(requested: &[RequestedTopic<'_>], min_bytes: u64, isolation: Isolation) -> bool {
     let mut bytes = 0;
     if min_bytes == 0 {
         return true;
     }
-    for topic in wanted {
+    for topic in requested {
         for partition in &topic.request.partitions {
             let Ok(log) = topic.log(partition) else {
                 return true;
             };
             let from = Offset(partition.fetch_offset);
             let bounds = log.bounds();
-            // What lies between, a committed reader may not have yet.
+            // A read_committed consumer may not have these records yet.
             if (bounds.end_for(isolation)..=bounds.end).contains(&from) {
                 continue;
             }
@@ -176,10 +183,10 @@ fn is_ready(wanted: &[Wanted<'_>], min_bytes: u64, isolation: Isolation) -> bool
 }
 
 fn read(
-    topic: &Wanted<'_>,
+    topic: &RequestedTopic<'_>,
     request: &FetchPartition,
     left: usize,
-    nothing_yet: bool,
+    is_empty: bool,
     isolation: Isolation,
 ) -> PartitionData {
     let data = PartitionData::default()
@@ -202,8 +209,8 @@ fn read(
         .min(left);
     let from = Offset(request.fetch_offset);
     let read = match isolation {
-        // The answer is full. Whether there is such an offset is told without looking for it on the disk.
-        _ if max_bytes == 0 && !nothing_yet => {
+        // The response is full. Whether the offset exists can be said without reading from disk.
+        _ if max_bytes == 0 && !is_empty => {
             let bounds = log.bounds();
             if (bounds.start..=bounds.end).contains(&from) {
                 Ok((Bytes::new(), None, bounds))
@@ -212,10 +219,10 @@ fn read(
             }
         }
         Isolation::Uncommitted => log
-            .read(from, max_bytes, nothing_yet)
+            .read(from, max_bytes, is_empty)
             .map(|(records, bounds)| (records, None, bounds)),
         Isolation::Committed => log
-            .read_committed(from, max_bytes, nothing_yet)
+            .read_committed(from, max_bytes, is_empty)
             .map(|(records, aborted, bounds)| (records, Some(aborted), bounds)),
     };
     match read {
@@ -230,8 +237,8 @@ fn read(
     }
 }
 
-/// In the order of their first records, as consumers walk them.
-fn listed(mut aborted: Vec<Aborted>) -> Vec<AbortedTransaction> {
+/// Returns them in the order of their first offsets, which consumers rely on.
+fn listed(mut aborted: Vec<AbortedTxn>) -> Vec<AbortedTransaction> {
     aborted.sort_unstable_by_key(|aborted| aborted.first);
     let listed = aborted.into_iter().map(|aborted| {
         AbortedTransaction::default()
@@ -249,9 +256,9 @@ mod tests {
     fn an_answer_is_small_unless_the_client_waits_for_more() {
         let bytes = |min, max| {
             let request = FetchRequest::default();
-            answer_bytes(&request.with_min_bytes(min).with_max_bytes(max))
+            response_bytes(&request.with_min_bytes(min).with_max_bytes(max))
         };
-        assert_eq!(bytes(1, i32::MAX), ANSWER_BYTES);
+        assert_eq!(bytes(1, i32::MAX), RESPONSE_BYTES);
         assert_eq!(bytes(1, 1_000), 1_000);
         assert_eq!(bytes(2 << 20, i32::MAX), 2 << 20);
         assert_eq!(bytes(2 << 20, 1_000), 1_000);

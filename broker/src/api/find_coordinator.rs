@@ -1,17 +1,21 @@
-//! `FindCoordinator`: of every group and every transactional id, it is this node.
+//! `FindCoordinator`: this node coordinates every group and every transactional id.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::find_coordinator_response::Coordinator;
-use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        BrokerId, FindCoordinatorRequest, FindCoordinatorResponse,
+        find_coordinator_response::Coordinator,
+    },
+};
 
 use super::{NODE, text};
-use crate::Shared;
+use crate::shared::Shared;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-/// One key before version 4, several from then on.
-pub fn handle(
+/// Returns this node. A request asks for one key before version 4, and for several from then on.
+pub(crate) fn handle(
     shared: &Shared,
     request: FindCoordinatorRequest,
     version: i16,
@@ -24,7 +28,7 @@ pub fn handle(
         false => (
             ResponseError::InvalidRequest.code(),
             Some(text(format!(
-                "no coordinator for key type {}",
+                "unknown coordinator key type {}",
                 request.key_type
             ))),
         ),

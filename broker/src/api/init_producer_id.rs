@@ -1,26 +1,30 @@
-//! `InitProducerId`: an id and an epoch, for an idempotent producer or a transactional one.
+//! `InitProducerId`: assigns an id and an epoch to an idempotent or transactional producer.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId},
+};
 
-use crate::Shared;
-use crate::ids::{self, Producer};
-use crate::coordinator::transaction::TransactionError;
+use crate::{
+    coordinator::transaction::TransactionError,
+    ids::{self, Producer},
+    shared::Shared,
+};
 
-/// Before this version a fenced producer is told that its epoch is invalid (KIP-588).
+/// The first version with an error code for fenced producers; before, the code says that the epoch is invalid (KIP-588).
 const FIRST_VERSION_OF_FENCED: i16 = 4;
 
-/// A new id at epoch 0, or with a transactional id the next epoch of what that has.
+/// Returns a new id with epoch 0 or, for a transactional id, its producer id with the next epoch.
 ///
-/// An id that an idempotent producer had before is let go, as Kafka does.
-pub fn handle(
+/// An idempotent producer that asks again gets a new id, as from Kafka.
+pub(crate) fn handle(
     shared: &Shared,
     request: &InitProducerIdRequest,
     version: i16,
 ) -> InitProducerIdResponse {
-    let given = match &request.transactional_id {
+    let assigned = match &request.transactional_id {
         None => {
-            let id = shared.producer_ids.take();
+            let id = shared.producer_ids.assign();
             id.map(|id| Producer { id, epoch: 0 })
                 .map_err(TransactionError::from)
         }
@@ -29,10 +33,10 @@ pub fn handle(
             &shared.producer_ids,
             transactional_id,
             request.transaction_timeout_ms,
-            expected(request),
+            current(request),
         ),
     };
-    let (code, producer_id, epoch) = match given {
+    let (code, producer_id, epoch) = match assigned {
         Ok(producer) => (0, producer.id.0, producer.epoch),
         Err(TransactionError::Fenced) if version < FIRST_VERSION_OF_FENCED => {
             (ResponseError::InvalidProducerEpoch.code(), -1, -1)
@@ -45,8 +49,8 @@ pub fn handle(
         .with_producer_epoch(epoch)
 }
 
-/// Whom the producer believes to be (KIP-360).
-fn expected(request: &InitProducerIdRequest) -> Option<Producer> {
+/// Returns the id and epoch that the producer already has (KIP-360).
+fn current(request: &InitProducerIdRequest) -> Option<Producer> {
     (request.producer_id.0 >= 0).then_some(Producer {
         id: ids::ProducerId(request.producer_id.0),
         epoch: request.producer_epoch,

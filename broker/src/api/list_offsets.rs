@@ -1,43 +1,48 @@
-//! `ListOffsets` and `OffsetForLeaderEpoch`: where a log begins and ends, and where a time is in it.
+//! `ListOffsets` and `OffsetForLeaderEpoch`: the start and the end of a log, and the offset of a timestamp.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
-};
-use kafka_protocol::messages::offset_for_leader_epoch_response::{
-    EpochEndOffset, OffsetForLeaderTopicResult,
-};
-use kafka_protocol::messages::{
-    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, TopicName,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+        OffsetForLeaderEpochResponse, TopicName,
+        list_offsets_request::ListOffsetsPartition,
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+        offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult},
+    },
 };
 
 use super::{check_leader_epoch, isolation, storage_error};
-use crate::Shared;
-use crate::record::batch::LEADER_EPOCH;
-use crate::ids::{Offset, PartitionId};
-use crate::log::Isolation;
+use crate::{
+    ids::{Offset, PartitionId},
+    log::Isolation,
+    record::batch::LEADER_EPOCH,
+    shared::Shared,
+};
 
-/// Timestamps with a meaning of their own (Kafka's `ListOffsetsRequest`).
+/// Timestamps with a special meaning (Kafka's `ListOffsetsRequest`).
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
-/// The first offset that is on this machine, which all are (KIP-405).
+/// The first offset that is stored locally, which all are (KIP-405).
 const EARLIEST_LOCAL: i64 = -4;
-/// The last offset that is in tiered storage, which none is (KIP-1005).
+/// The last offset in tiered storage, where none is (KIP-1005).
 const LATEST_TIERED: i64 = -5;
-/// The first versions that have them.
+/// The first version with `EARLIEST_LOCAL`.
 const FIRST_VERSION_OF_LOCAL: i16 = 8;
+/// The first version with `LATEST_TIERED`.
 const FIRST_VERSION_OF_TIERED: i16 = 9;
-/// Answers have no leader epoch before this version.
+/// The first version whose responses have a leader epoch.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
 
-/// Timestamp (-1 where it has no meaning) and offset; `None` if no record qualifies.
+/// A timestamp (-1 if it has no meaning) and an offset; `None` if there is no such record.
 type Found = Option<(i64, Offset)>;
 
-/// An offset for each partition.
-pub fn handle(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+/// Returns the offset of a timestamp for each partition.
+pub(crate) fn handle(
+    shared: &Shared,
+    request: ListOffsetsRequest,
+    version: i16,
+) -> ListOffsetsResponse {
     let epoch = if version < FIRST_VERSION_WITH_EPOCH {
         -1
     } else {
@@ -92,13 +97,13 @@ fn find(
         timestamp @ 0.. => log.find_by_time(timestamp),
         _ => return Err(ResponseError::UnsupportedVersion),
     };
-    // Nobody is sent where they could not read.
+    // A consumer may not be sent to a record that it could not read.
     let readable = |found: Found| found.filter(|(_, offset)| *offset < end);
     found.map(readable).map_err(|error| storage_error(&error))
 }
 
-/// Where the records of a leader epoch end. There is one epoch only, so it is the end of the log.
-pub fn for_leader_epoch(
+/// Returns the offset at which a leader epoch ends. There is only one epoch, so it is the end of the log.
+pub(crate) fn for_leader_epoch(
     shared: &Shared,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
@@ -120,7 +125,7 @@ pub fn for_leader_epoch(
                 (Some(log), Ok(())) if partition.leader_epoch == LEADER_EPOCH => response
                     .with_leader_epoch(LEADER_EPOCH)
                     .with_end_offset(log.bounds().end.0),
-                // An epoch that never was has no end.
+                // Another epoch never existed and has no end.
                 (Some(_), Ok(())) => response,
             }
         });

@@ -1,45 +1,50 @@
-//! `Metadata` and `DescribeCluster`: the one node, and the topics. A client that allows it has missing topics made.
+//! `Metadata` and `DescribeCluster`: the only node, and the topics. Creates missing topics if the client allows it.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::{
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
-use kafka_protocol::messages::{
-    DescribeClusterRequest, DescribeClusterResponse, MetadataRequest, MetadataResponse, TopicName,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DescribeClusterRequest, DescribeClusterResponse, MetadataRequest, MetadataResponse,
+        TopicName,
+        describe_cluster_response::DescribeClusterBroker,
+        metadata_request::MetadataRequestTopic,
+        metadata_response::{
+            MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+        },
+    },
 };
 
 use super::{NODE, text};
-use crate::Shared;
-use crate::record::batch::LEADER_EPOCH;
-use crate::ids::TopicId;
-use crate::topics::{Topic, check_name};
+use crate::{
+    ids::TopicId,
+    record::batch::LEADER_EPOCH,
+    shared::Shared,
+    topics::{Topic, check_name},
+};
 
-/// What anybody may do to a topic, as the bits of Kafka's `AclOperation`: all of it.
-pub const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
-/// What anybody may do to the cluster.
+/// The operations on a topic that every client may do, as bits of Kafka's `AclOperation`: all of them.
+pub(crate) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// The operations on the cluster that every client may do.
 const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
-/// The topics asked for, or all of them.
-pub fn handle(shared: &Shared, request: MetadataRequest, version: i16) -> MetadataResponse {
-    // Before version 4 a request could not say.
+/// Returns the requested topics, or all of them.
+pub(crate) fn handle(shared: &Shared, request: MetadataRequest, version: i16) -> MetadataResponse {
+    // Before version 4, a request could not forbid it.
     let create = version < 4 || request.allow_auto_topic_creation;
-    let asked = match request.topics {
-        // In version 0 an empty list means all.
+    let requested = match request.topics {
+        // In version 0, an empty list means all topics.
         Some(topics) if !topics.is_empty() || version > 0 => Some(topics),
         _ => None,
     };
-    let mut topics: Vec<_> = match asked {
+    let mut topics: Vec<_> = match requested {
         None => shared
             .topics
             .all()
             .iter()
             .map(|topic| found(topic))
             .collect(),
-        Some(asked) => asked
+        Some(requested) => requested
             .into_iter()
-            .map(|asked| look_up(shared, asked, create))
+            .map(|requested| look_up(shared, requested, create))
             .collect(),
     };
     if request.include_topic_authorized_operations {
@@ -63,8 +68,8 @@ pub fn handle(shared: &Shared, request: MetadataRequest, version: i16) -> Metada
     response
 }
 
-/// The one node.
-pub fn describe_cluster(
+/// Describes the only node.
+pub(crate) fn describe_cluster(
     shared: &Shared,
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse {
@@ -84,14 +89,18 @@ pub fn describe_cluster(
     response
 }
 
-fn look_up(shared: &Shared, asked: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
-    let Some(name) = asked.name else {
-        return match shared.topics.by_id(TopicId(asked.topic_id.as_u128())) {
+fn look_up(
+    shared: &Shared,
+    requested: MetadataRequestTopic,
+    create: bool,
+) -> MetadataResponseTopic {
+    let Some(name) = requested.name else {
+        return match shared.topics.by_id(TopicId(requested.topic_id.as_u128())) {
             Some(topic) => found(&topic),
             None => MetadataResponseTopic::default()
                 .with_error_code(ResponseError::UnknownTopicId.code())
                 .with_name(None)
-                .with_topic_id(asked.topic_id),
+                .with_topic_id(requested.topic_id),
         };
     };
     let topic = match shared.topics.get(&name) {

@@ -1,85 +1,86 @@
-//! One file a family of calls: from the wire's types to the broker's own, and back. Only these files and `dispatch`
-//! name the protocol crate.
+//! The handlers of the APIs, one file per family. They translate requests into calls of the coordinators, topics and
+//! logs, and the results into responses.
 
-pub mod configs;
-pub mod delete_records;
-pub mod describe_log_dirs;
-pub mod describe_topic_partitions;
-pub mod describe_transactions;
-pub mod fetch;
-pub mod find_coordinator;
-pub mod groups;
-pub mod init_producer_id;
-pub mod list_offsets;
-pub mod metadata;
-pub mod produce;
-pub mod topics;
-pub mod transactions;
+pub(crate) mod configs;
+pub(crate) mod delete_records;
+pub(crate) mod describe_log_dirs;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod describe_transactions;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod groups;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod produce;
+pub(crate) mod topics;
+pub(crate) mod transactions;
 
 use std::net::IpAddr;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::BrokerId;
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::{error::ResponseError, messages::BrokerId, protocol::StrBytes};
 
-use crate::Error;
-use crate::record::batch::LEADER_EPOCH;
-use crate::log::Isolation;
-use crate::topics::{ChangeError, TopicError};
+use crate::{
+    Error,
+    log::Isolation,
+    record::batch::LEADER_EPOCH,
+    topics::{ChangeError, TopicError},
+};
 
-/// The id of the only node.
-pub const NODE: BrokerId = BrokerId(1);
+/// The id of the only node, as broker, controller and coordinator.
+pub(crate) const NODE: BrokerId = BrokerId(1);
 
-/// The code, and the reason in words.
-pub type Refused = (ResponseError, String);
+/// Why a request is refused: the error code, and the reason in words.
+pub(crate) type Refusal = (ResponseError, String);
 
-/// The bytes of a reason that a client is told.
-const MAX_REASON: usize = 1_000;
+/// The largest size of an error message, in bytes.
+const MAX_MESSAGE: usize = 1_000;
 
-/// Who asks.
+/// The client that sent a request.
 #[derive(Debug)]
-pub struct Caller {
-    /// As the client calls itself; may be empty.
-    pub client_id: String,
-    /// Where it connects from.
-    pub host: IpAddr,
+pub(crate) struct Caller {
+    /// The client id that the client gave itself; may be empty.
+    pub(crate) client_id: String,
+    /// The address that it connects from.
+    pub(crate) host: IpAddr,
 }
 
-/// A string as the protocol crate wants it.
-pub fn text(text: impl Into<String>) -> StrBytes {
+/// Returns a string of the protocol crate.
+pub(crate) fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }
 
-/// What to say with an error code. Of a very long reason, which quotes what was asked for, the rest is left out: a
-/// text of the older versions has 32 kB at most.
-pub fn reason(mut reason: String) -> Option<StrBytes> {
-    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+/// Returns the message for an error code, cut to a limited size.
+///
+/// A reason may quote a long value of the request, while older versions limit strings to 32 kB.
+pub(crate) fn error_message(mut reason: String) -> Option<StrBytes> {
+    reason.truncate(reason.floor_char_boundary(MAX_MESSAGE));
     Some(text(reason))
 }
 
-/// Judges the leader epoch that a client believes in; -1 means that it does not say.
-pub fn check_leader_epoch(claimed: i32) -> Result<(), ResponseError> {
+/// Checks the leader epoch that a client expects; -1 means that it expects none.
+pub(crate) fn check_leader_epoch(claimed: i32) -> Result<(), ResponseError> {
     match claimed {
         ..0 | LEADER_EPOCH => Ok(()),
         _ => Err(ResponseError::UnknownLeaderEpoch),
     }
 }
 
-/// `IsolationLevel` of Kafka: 1 is read_committed.
-pub fn isolation(level: i8) -> Isolation {
+/// Decodes Kafka's `IsolationLevel`: 1 is read_committed.
+pub(crate) fn isolation(level: i8) -> Isolation {
     match level {
         1 => Isolation::Committed,
         _ => Isolation::Uncommitted,
     }
 }
 
-/// Why a topic is not made, altered or deleted.
-pub fn refused(error: TopicError) -> Refused {
+/// Returns code and reason of an error of a topic.
+pub(crate) fn topic_refusal(error: TopicError) -> Refusal {
     (ResponseError::from(&error), error.to_string())
 }
 
-/// The protocol's code for a fault of the disk, which is logged here with its cause.
-pub fn storage_error(error: &(dyn std::error::Error + 'static)) -> ResponseError {
+/// Logs a storage error with its cause, and returns its error code.
+pub(crate) fn storage_error(error: &(dyn std::error::Error + 'static)) -> ResponseError {
     let cause = error.source().map(ToString::to_string);
     tracing::error!(%error, cause, "storage error");
     ResponseError::KafkaStorageError

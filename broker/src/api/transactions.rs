@@ -1,32 +1,36 @@
-//! `AddPartitionsToTxn`, `AddOffsetsToTxn`, `TxnOffsetCommit`, `EndTxn`: the calls of a transactional producer, between
-//! the `InitProducerId` that gives it its epoch and the next one.
+//! `AddPartitionsToTxn`, `AddOffsetsToTxn`, `TxnOffsetCommit` and `EndTxn`: the requests of a transactional producer after
+//! `InitProducerId` has assigned its epoch.
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use kafka_protocol::messages::add_partitions_to_txn_response::{
-    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
-};
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
-use kafka_protocol::messages::txn_offset_commit_response::{
-    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
-};
-use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
-    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, ProducerId, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
+        AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, ProducerId,
+        TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+        add_partitions_to_txn_request::AddPartitionsToTxnTopic,
+        add_partitions_to_txn_response::{
+            AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
+        },
+        offset_commit_request::OffsetCommitRequestPartition,
+        txn_offset_commit_request::TxnOffsetCommitRequestPartition,
+        txn_offset_commit_response::{
+            TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+        },
+    },
 };
 
 use super::groups::offsets::checked;
-use crate::Shared;
-use crate::record::batch::Header;
-use crate::ids::{self, PartitionId, Producer};
-use crate::record::control_batch::Outcome;
-use crate::coordinator::transaction::TransactionError;
+use crate::{
+    coordinator::transaction::TransactionError,
+    ids::{self, PartitionId, Producer},
+    record::{batch::RecordBatchHeader, control_batch::Outcome},
+    shared::Shared,
+};
 
-/// Before this version of each call here, a fenced producer is told that its epoch is invalid (KIP-588).
+/// The first version of each of these requests with an error code for fenced producers; before, the code says that the
+/// epoch is invalid (KIP-588).
 const FIRST_VERSION_OF_FENCED: i16 = 2;
-/// From this version of `Produce` on, clients know that they can abort and go on (KIP-890).
+/// The first version of `Produce` with an error code after which a client can abort and continue (KIP-890).
 const FIRST_PRODUCE_VERSION_OF_ABORTABLE: i16 = 11;
 
 impl From<&TransactionError> for ResponseError {
@@ -43,7 +47,7 @@ impl From<&TransactionError> for ResponseError {
     }
 }
 
-/// What a client of that version understands.
+/// Returns the error code that this version of a request has for the result.
 fn code(result: Result<(), TransactionError>, version: i16) -> i16 {
     match result.as_ref().err().map(ResponseError::from) {
         None => 0,
@@ -61,15 +65,15 @@ fn producer(id: ProducerId, epoch: i16) -> Producer {
     }
 }
 
-/// Why a partition has no transaction of this batch's producer open, as a produce request of that version is told.
-pub fn why_outside(
+/// Returns why a batch does not fit the transactions of a partition, as this version of `Produce` says it.
+pub(crate) fn transaction_error(
     shared: &Shared,
     transactional_id: Option<&str>,
-    batch: &Header,
+    batch: &RecordBatchHeader,
     produce_version: i16,
 ) -> ResponseError {
     let checked = match (transactional_id, batch.producer()) {
-        // Without authorization too, it is Kafka's word for an id that is missing.
+        // Kafka uses this code for a missing transactional id even without authorization.
         (None, _) if batch.is_transactional() => {
             return ResponseError::TransactionalIdAuthorizationFailed;
         }
@@ -86,8 +90,8 @@ pub fn why_outside(
     }
 }
 
-/// All partitions or none: where one is unknown, it says so, and the others that nothing was tried.
-pub fn add_partitions(
+/// Adds all partitions or none. If one is unknown, it gets that error, and the others one that says that nothing was done.
+pub(crate) fn add_partitions(
     shared: &Shared,
     request: AddPartitionsToTxnRequest,
     version: i16,
@@ -134,8 +138,8 @@ pub fn add_partitions(
     AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results.collect())
 }
 
-/// The group whose offsets are to come.
-pub fn add_offsets(
+/// Adds the group whose offsets the transaction will commit.
+pub(crate) fn add_offsets(
     shared: &Shared,
     request: &AddOffsetsToTxnRequest,
     version: i16,
@@ -148,15 +152,18 @@ pub fn add_offsets(
     AddOffsetsToTxnResponse::default().with_error_code(code(result, version))
 }
 
-/// Offsets that count once the transaction is committed.
-pub fn commit_offsets(shared: &Shared, request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
-    let may = shared.groups.check_transactional_commit(
+/// Stores offsets that become visible when the transaction commits.
+pub(crate) fn commit_offsets(
+    shared: &Shared,
+    request: TxnOffsetCommitRequest,
+) -> TxnOffsetCommitResponse {
+    let allowed = shared.groups.check_transactional_commit(
         &request.group_id,
         &request.member_id,
         request.group_instance_id.as_deref(),
         request.generation_id,
     );
-    let refused = may.err().map(|error| ResponseError::from(&error));
+    let refused = allowed.err().map(|error| ResponseError::from(&error));
     let mut commits = Vec::new();
     let mut results: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
     for topic in request.topics {
@@ -188,7 +195,7 @@ pub fn commit_offsets(shared: &Shared, request: TxnOffsetCommitRequest) -> TxnOf
             commits,
         );
         let code = match stored {
-            // As the log of a group coordinator would say it.
+            // In Kafka, the error comes from the log of the group coordinator, which has no code for fencing.
             Err(TransactionError::Fenced) => ResponseError::InvalidProducerEpoch.code(),
             result => code(result, FIRST_VERSION_OF_FENCED),
         };
@@ -200,7 +207,7 @@ pub fn commit_offsets(shared: &Shared, request: TxnOffsetCommitRequest) -> TxnOf
     TxnOffsetCommitResponse::default().with_topics(results)
 }
 
-/// The same content in the type of an ordinary commit.
+/// Converts the partition into the type of an ordinary commit.
 fn ordinary(partition: TxnOffsetCommitRequestPartition) -> OffsetCommitRequestPartition {
     OffsetCommitRequestPartition::default()
         .with_partition_index(partition.partition_index)
@@ -209,8 +216,8 @@ fn ordinary(partition: TxnOffsetCommitRequestPartition) -> OffsetCommitRequestPa
         .with_committed_metadata(partition.committed_metadata)
 }
 
-/// Commits or aborts.
-pub fn end(shared: &Shared, request: &EndTxnRequest, version: i16) -> EndTxnResponse {
+/// Commits or aborts the transaction.
+pub(crate) fn end(shared: &Shared, request: &EndTxnRequest, version: i16) -> EndTxnResponse {
     let outcome = match request.committed {
         true => Outcome::Commit,
         false => Outcome::Abort,

@@ -1,5 +1,5 @@
-//! The coordinators.
+//! The coordinators of consumer groups and of transactions, and the committed offsets.
 
-pub mod group;
-pub mod offsets;
-pub mod transaction;
+pub(crate) mod group;
+pub(crate) mod offsets;
+pub(crate) mod transaction;

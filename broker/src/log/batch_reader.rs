@@ -1,18 +1,18 @@
-//! Walks the batches of a segment file from a position on, a window at a time, and says where they end to be batches.
+//! Reads the batches of a segment file in order, and finds the place where the file no longer holds valid batches.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::{fs::File, io, os::unix::fs::FileExt};
 
-use crate::record::batch::{self, HEADER_LEN, Header};
-use crate::ids::Offset;
+use crate::{
+    ids::Offset,
+    record::batch::{self, HEADER_LEN, RecordBatchHeader},
+};
 
-/// Read at a time.
+/// The number of bytes to read at a time.
 const WINDOW: u64 = 256 << 10;
 
-/// Reads a file forwards.
+/// Reads batch after batch from a file.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub(crate) struct BatchReader<'a> {
     file: &'a File,
     position: u64,
     end: u64,
@@ -20,30 +20,30 @@ pub struct Reader<'a> {
     window_start: u64,
 }
 
-/// What comes next.
+/// The result of reading the next batch.
 #[derive(Debug)]
-pub enum Next<'a> {
-    /// A whole batch.
-    Batch(Header, &'a [u8]),
-    /// The end, in good order.
+pub(crate) enum NextBatch<'a> {
+    /// A complete batch.
+    Batch(RecordBatchHeader, &'a [u8]),
+    /// The end of the file, right after a batch.
     End,
-    /// Something that is no batch, and why not.
+    /// Bytes that are not a valid batch, and the reason.
     Fault(String),
 }
 
-/// How closely to look at a batch.
+/// How thoroughly a batch is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// That its header can be read and its bytes are there.
+pub(crate) enum BatchCheck {
+    /// Checks that the header can be decoded and that all bytes are there.
     Form,
-    /// That its bytes are those that were sent, too.
+    /// Checks the checksum as well.
     Checksum,
 }
 
-impl Reader<'_> {
-    /// From `position`, where a batch begins, to `end`.
-    pub fn new(file: &File, position: u64, end: u64) -> Reader<'_> {
-        Reader {
+impl BatchReader<'_> {
+    /// Reads from `position`, where a batch begins, to `end`.
+    pub(crate) fn new(file: &File, position: u64, end: u64) -> BatchReader<'_> {
+        BatchReader {
             file,
             position,
             end,
@@ -52,43 +52,48 @@ impl Reader<'_> {
         }
     }
 
-    /// The batch at the position, which must not begin before the offset `from`.
-    pub fn next(&mut self, from: Offset, check: Check) -> io::Result<Next<'_>> {
+    /// Reads the next batch, whose base offset must be at least `from`.
+    pub(crate) fn next(&mut self, from: Offset, check: BatchCheck) -> io::Result<NextBatch<'_>> {
         let left = self.end - self.position;
         if left == 0 {
-            return Ok(Next::End);
+            return Ok(NextBatch::End);
         }
-        let header = match Header::parse(self.bytes(left.min(HEADER_LEN as u64))?) {
+        let header = match RecordBatchHeader::parse(self.bytes(left.min(HEADER_LEN as u64))?) {
             Ok(header) => header,
-            Err(invalid) => return Ok(Next::Fault(invalid.to_string())),
+            Err(invalid) => return Ok(NextBatch::Fault(invalid.to_string())),
         };
         let size = header.size as u64;
         if size > left {
-            return Ok(Next::Fault(format!("{left} bytes of a batch of {size}")));
+            return Ok(NextBatch::Fault(format!(
+                "{left} of {size} bytes of a batch"
+            )));
         }
         if header.base_offset < from {
-            let fault = format!("offset {} where {from} comes next", header.base_offset);
-            return Ok(Next::Fault(fault));
+            let fault = format!("offset {} instead of {from}", header.base_offset);
+            return Ok(NextBatch::Fault(fault));
         }
         if header.next_offset() == Offset(i64::MAX) {
-            // A flipped bit, for the checksum does not cover the offset.
-            return Ok(Next::Fault(format!("offset {}", header.base_offset)));
+            // A flipped bit: the checksum does not cover the offset.
+            return Ok(NextBatch::Fault(format!(
+                "impossible offset {}",
+                header.base_offset
+            )));
         }
-        if check == Check::Checksum
+        if check == BatchCheck::Checksum
             && let Err(invalid) = batch::verify(self.bytes(size)?)
         {
-            return Ok(Next::Fault(invalid.to_string()));
+            return Ok(NextBatch::Fault(invalid.to_string()));
         }
         let position = self.position;
         self.position += size;
-        Ok(Next::Batch(header, self.bytes_at(position, size)?))
+        Ok(NextBatch::Batch(header, self.bytes_at(position, size)?))
     }
 
     fn bytes(&mut self, length: u64) -> io::Result<&[u8]> {
         self.bytes_at(self.position, length)
     }
 
-    /// Bytes that must lie before the end.
+    /// Returns bytes before the end, from the window or from the file.
     fn bytes_at(&mut self, position: u64, length: u64) -> io::Result<&[u8]> {
         let held_to = self.window_start + self.window.len() as u64;
         if position < self.window_start || position + length > held_to {

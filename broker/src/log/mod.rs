@@ -1,9 +1,11 @@
-//! The segmented files of a partition, and what is known about them in memory.
+//! The log of a partition: its segment files, and what is known of them in memory.
 //!
-//! [`Partition`] is the whole of it to the outside: append, read, find by time, delete, sync. A `Segment` is one file, `index`
-//! finds in it, a `View` reads it without holding the partition's lock, `recovery` opens a folder from the last
-//! `Checkpoint` on, `Producers` remembers the sequence numbers of idempotent producers, and in `Transactions` what is
-//! open and what was aborted. Nothing here knows the protocol crate or topics; of those, [`Settings`] is all that comes.
+//! The rest of the crate uses [`PartitionLog`]: append, read, find by time, delete records, sync. It consists of
+//! `LogSegment`s, of which each is one file with an `OffsetIndex`. A `SegmentView` reads a segment without the lock of the
+//! log. `recovery` opens a folder, beginning at its last `Checkpoint`. `ProducerStateManager` keeps the sequence numbers
+//! of idempotent producers, and which transactions are open or were aborted. `LogCleaner` compacts.
+//!
+//! Nothing here knows the protocol crate or topics: the settings of a topic arrive as a [`LogConfig`].
 
 mod batch_reader;
 mod checkpoint;
@@ -24,10 +26,10 @@ mod tests;
 mod transactional;
 mod validation;
 
-pub use config::{Settings, Timestamps};
-pub use partition_log::{AppendError, Appended, Partition};
-pub use producer_state::Refusal;
-pub use producer_state::transactions::{Aborted, Outside};
-pub use read::ReadError;
-pub use retention::DeleteError;
-pub use transactional::Isolation;
+pub(crate) use config::{LogConfig, Timestamps};
+pub(crate) use partition_log::{AppendError, AppendInfo, PartitionLog};
+pub(crate) use producer_state::ProducerRefusal;
+pub(crate) use producer_state::transactions::{AbortedTxn, TransactionMismatch};
+pub(crate) use read::ReadError;
+pub(crate) use retention::DeleteError;
+pub(crate) use transactional::Isolation;

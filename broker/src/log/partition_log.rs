@@ -1,145 +1,162 @@
-//! A partition: its segments behind one lock, held for an append or a look at the index, never while waiting.
+//! The log of a partition: its segments behind one lock, which is held for an append or an index lookup, but never while
+//! waiting for the disk.
 //!
-//! How it is read stands in `reading`, how it is made to last in `lasting`, what is thrown away in `retention` and
-//! `compaction`.
+//! Other parts of it are in `read`, `sync`, `transactional`, `retention` and `cleaner`.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::validation;
-use super::producer_state::{Refusal, Verdict};
-use super::recovery::recover;
-use super::segment::Segment;
-use super::config::{Settings, Timestamps};
-use super::state::{State, wake};
-use super::producer_state::transactions::Transactions;
-use crate::Error;
-use crate::record::batch::{self, Header};
-use crate::clock::now_ms;
-use crate::ids::Offset;
-use crate::storage::Trust;
+use super::{
+    config::{LogConfig, Timestamps},
+    producer_state::{ProducerRefusal, Verdict, transactions::PartitionTransactions},
+    recovery::recover,
+    segment::LogSegment,
+    state::{LogState, wake},
+    validation,
+};
+use crate::{
+    Error,
+    clock::now_ms,
+    ids::Offset,
+    record::batch::{self, RecordBatchHeader},
+    storage::Trust,
+};
 
-/// A log of batches, appended at its end and read anywhere.
+/// The log of a partition: batches that are appended at the end and read from anywhere.
 #[derive(Debug)]
-pub struct Partition {
+pub(crate) struct PartitionLog {
     pub(super) folder: PathBuf,
-    pub(super) state: Mutex<State>,
-    /// Held by whoever replaces or removes files, for as long as that takes; taken before `state`.
-    maintenance: Mutex<()>,
-    /// Held by whoever waits for the disk; taken before `state`.
+    pub(super) state: Mutex<LogState>,
+    /// Held while files are replaced or removed; locked before `state`.
+    pub(super) maintenance: Mutex<()>,
+    /// Held while waiting for the disk; locked before `state`.
     pub(super) syncing: Mutex<()>,
 }
 
-/// The offsets that can be read: `start` is the first one kept, `end` the one that the next record gets.
+/// The offsets of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct LogBounds {
+    /// The log start offset: the first one that can be read.
+    pub(crate) start: Offset,
+    /// The log end offset, which the next record gets; with one node, also the high watermark.
+    pub(crate) end: Offset,
+    /// The last stable offset: that of the first record of an open transaction, or else the end.
+    pub(crate) stable: Offset,
+}
+
+/// The result of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AppendInfo {
+    /// The offset of the first record of the batch.
+    pub(crate) base_offset: Offset,
     /// The log start offset.
-    pub start: Offset,
-    /// The log end offset; on a single node also the high watermark.
-    pub end: Offset,
-    /// The last stable offset: the first record of an open transaction, or else the end.
-    pub stable: Offset,
+    pub(crate) log_start: Offset,
+    /// The time of the append (ms), if the topic has `LogAppendTime`.
+    pub(crate) append_time: Option<i64>,
 }
 
-/// Where a batch is stored now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The offset of its first record.
-    pub base_offset: Offset,
-    /// The first offset of the log.
-    pub log_start: Offset,
-    /// The time that it was given, ms, where that is the broker's to give.
-    pub append_time: Option<i64>,
-}
-
-/// Why a batch is not stored.
+/// The reason why a batch is not stored.
 #[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The topic takes no batch so large.
-    #[error("a batch of {size} bytes; the topic's most is {max}")]
+pub(crate) enum AppendError {
+    /// The batch exceeds the limit of the topic.
+    #[error("a batch of {size} bytes exceeds max.message.bytes={max}")]
     TooLarge {
-        /// Bytes of the batch.
+        /// Size of the batch in bytes.
         size: usize,
-        /// Bytes allowed.
+        /// Largest size in bytes.
         max: usize,
     },
-    /// A timestamp is further from the clock than the topic allows.
-    #[error("timestamp {timestamp} is outside {earliest} to {latest}")]
+    /// A timestamp is further from the clock of the broker than the topic allows.
+    #[error("timestamp {timestamp} is not between {earliest} and {latest}")]
     Timestamp {
-        /// Of the batch, ms.
+        /// The timestamp (ms).
         timestamp: i64,
-        /// Allowed, ms.
+        /// The earliest timestamp allowed (ms).
         earliest: i64,
-        /// Allowed, ms.
+        /// The latest timestamp allowed (ms).
         latest: i64,
     },
-    /// The topic keeps the newest record of each key, and one has none.
-    #[error("a compacted topic takes no record without a key")]
+    /// Records of a compacted topic have no key.
+    #[error("a compacted topic accepts no records without a key")]
     NoKey {
-        /// Which, counted from 0.
+        /// The indexes of these records in the batch.
         records: Vec<i32>,
     },
-    /// The records cannot be read, and here they must be.
-    #[error("the records cannot be read: {0}")]
+    /// The records cannot be decompressed, which a compacted topic needs.
+    #[error("cannot decompress the records: {0}")]
     Unreadable(io::Error),
-    /// The sequence numbers of an idempotent producer do not fit.
+    /// The batch does not fit the state of its producer.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] ProducerRefusal),
     /// The topic was deleted meanwhile.
     #[error("the topic was deleted")]
     Deleted,
-    /// The disk refused; the log is as before.
+    /// Writing failed; the log is as before.
     #[error("cannot write the log")]
     Storage(#[from] io::Error),
 }
 
-impl Partition {
-    /// Opens the log in `folder`, making it when missing; a torn tail is cut.
-    pub fn open(folder: &Path, settings: Settings, trust: Trust) -> Result<Partition, Error> {
+impl PartitionLog {
+    /// Opens the log in `folder`, and creates it if it does not exist. Cuts off a torn end.
+    pub(crate) fn open(
+        folder: &Path,
+        config: LogConfig,
+        trust: Trust,
+    ) -> Result<PartitionLog, Error> {
         let recovered = recover(folder, trust)?;
-        Ok(Partition {
+        Ok(PartitionLog {
             folder: folder.to_owned(),
-            state: Mutex::new(State::new(settings, recovered)),
+            state: Mutex::new(LogState::new(config, recovered)),
             maintenance: Mutex::default(),
             syncing: Mutex::default(),
         })
     }
 
-    /// Stores one verified batch at the end of the log; a retry of an idempotent producer is not stored again.
-    pub fn append(&self, header: &Header, batch: &[u8]) -> Result<Appended, AppendError> {
+    /// Appends a verified batch. A retry of an idempotent producer is not stored again.
+    pub(crate) fn append(
+        &self,
+        header: &RecordBatchHeader,
+        batch: &[u8],
+    ) -> Result<AppendInfo, AppendError> {
         let now = now_ms();
-        let state = self.lock();
-        validation::check(&state.settings, header, batch, now)?;
+        let state = self.state.lock();
+        validation::check(&state.config, header, batch, now)?;
         state.check_usable()?;
         let log_start = state.bounds().start;
-        if let Verdict::Duplicate(base_offset) = state.producers.judge(header)? {
-            return Ok(Appended {
+        if let Verdict::Duplicate(base_offset) = state.producers.check(header)? {
+            return Ok(AppendInfo {
                 base_offset,
                 log_start,
                 append_time: None,
             });
         }
-        let (append_time, base_offset) = match state.settings.timestamps {
+        let (append_time, base_offset) = match state.config.timestamps {
             Timestamps::CreateTime => (None, self.store(state, header, batch)?),
             Timestamps::LogAppendTime => {
-                let (header, batch) = batch::stamped(header, batch, now);
+                let (header, batch) = batch::with_append_time(header, batch, now);
                 (Some(now), self.store(state, &header, &batch)?)
             }
         };
-        Ok(Appended {
+        Ok(AppendInfo {
             base_offset,
             log_start,
             append_time,
         })
     }
 
-    /// Stores a coordinator's marker, which no rule for producers or timestamps holds up.
-    pub(super) fn append_marker(&self, header: &Header, batch: &[u8]) -> Result<(), AppendError> {
-        let state = self.lock();
+    /// Appends a control batch, for which the rules for producers and timestamps do not hold.
+    pub(super) fn append_control_batch(
+        &self,
+        header: &RecordBatchHeader,
+        batch: &[u8],
+    ) -> Result<(), AppendError> {
+        let state = self.state.lock();
         state.check_usable()?;
         self.store(state, header, batch)?;
         Ok(())
@@ -147,8 +164,8 @@ impl Partition {
 
     fn store(
         &self,
-        mut state: MutexGuard<'_, State>,
-        header: &Header,
+        mut state: MutexGuard<'_, LogState>,
+        header: &RecordBatchHeader,
         batch: &[u8],
     ) -> io::Result<Offset> {
         let base_offset = state.bounds().end;
@@ -156,7 +173,7 @@ impl Partition {
             state.roll(&self.folder)?;
         }
         state.active_mut().append(header, batch, base_offset)?;
-        state.producers.remember(header, batch, base_offset);
+        state.producers.update(header, batch, base_offset);
         if state.is_checkpoint_due() {
             state.checkpoint_or_warn(&self.folder);
         }
@@ -166,51 +183,48 @@ impl Partition {
         Ok(base_offset)
     }
 
-    /// From now on these settings hold.
-    pub fn configure(&self, settings: Settings) {
-        self.lock().settings = settings;
+    /// Replaces the settings of the log.
+    pub(crate) fn configure(&self, config: LogConfig) {
+        self.state.lock().config = config;
     }
 
-    /// Bytes of all its batches.
-    pub fn size(&self) -> u64 {
-        self.lock().segments.iter().map(Segment::size).sum()
+    /// Returns the size of all batches in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.state
+            .lock()
+            .segments
+            .iter()
+            .map(LogSegment::size)
+            .sum()
     }
 
-    /// The offsets that can be read now.
-    pub fn bounds(&self) -> Bounds {
-        self.lock().bounds()
+    /// Returns the current offsets of the log.
+    pub(crate) fn bounds(&self) -> LogBounds {
+        self.state.lock().bounds()
     }
 
-    /// Wakes `fetch` at the next append. Register before looking, so that nothing falls in between.
-    pub fn wake_on_append(&self, fetch: &Arc<Notify>) {
-        self.lock().wait(fetch);
+    /// Wakes `fetch` at the next append. Register before reading, so that no append is missed.
+    pub(crate) fn wake_on_append(&self, fetch: &Arc<Notify>) {
+        self.state.lock().wait(fetch);
     }
 
-    /// Looks at what is known of transactions, or changes it.
-    pub(super) fn with_transactions<T>(&self, f: impl FnOnce(&mut Transactions) -> T) -> T {
-        f(&mut self.lock().producers.transactions)
+    /// Calls `f` with the transactions of the partition.
+    pub(super) fn with_transactions<T>(
+        &self,
+        f: impl FnOnce(&mut PartitionTransactions) -> T,
+    ) -> T {
+        f(&mut self.state.lock().producers.transactions)
     }
 
-    /// Takes the partition out of service and removes its files.
-    pub fn delete(&self) -> io::Result<()> {
+    /// Takes the log out of service and removes its files.
+    pub(crate) fn delete(&self) -> io::Result<()> {
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.deleted = true;
             wake(&state.take_waiting());
         }
-        // Whoever replaces files now sees the flag before anything of it counts.
-        let _maintenance = self.lock_maintenance();
+        // A cleaning that is under way sees the flag before it replaces a file.
+        let _maintenance = self.maintenance.lock();
         fs::remove_dir_all(&self.folder)
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is complete before anything that could panic, so a poisoned state is still whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn lock_maintenance(&self) -> MutexGuard<'_, ()> {
-        self.maintenance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

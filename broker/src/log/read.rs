@@ -1,57 +1,58 @@
-//! Reading a partition: by offset, and by time.
+//! Reading a log: by offset, and by timestamp.
 
 use std::io;
 
 use bytes::Bytes;
 
-use super::partition_log::{Bounds, Partition};
-use super::state::State;
-use super::segment_view::View;
-use crate::ids::Offset;
-use crate::record::records;
+use super::{
+    partition_log::{LogBounds, PartitionLog},
+    segment_view::SegmentView,
+    state::LogState,
+};
+use crate::{ids::Offset, record::records};
 
-/// Why an offset cannot be read.
+/// The reason why an offset cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It lies outside the log.
-    #[error("outside offsets {} to {}", .0.start, .0.end)]
-    OutOfRange(Bounds),
-    /// The disk refused.
+pub(crate) enum ReadError {
+    /// The offset is not in the log.
+    #[error("the offset is not between {} and {}", .0.start, .0.end)]
+    OutOfRange(LogBounds),
+    /// Reading failed.
     #[error("cannot read the log")]
     Storage(#[from] io::Error),
 }
 
-/// A record's timestamp, ms, and its offset.
+/// The timestamp (ms) and the offset of a record.
 type Stamp = (i64, Offset);
 
-impl Partition {
-    /// Bytes that a fetch at `from` could get from one segment.
-    pub fn bytes_since(&self, from: Offset) -> Result<u64, ReadError> {
-        let bytes = |view: &View| match view.bytes_since(from)? {
+impl PartitionLog {
+    /// Returns the number of bytes that a fetch at `from` can get from one segment.
+    pub(crate) fn bytes_since(&self, from: Offset) -> Result<u64, ReadError> {
+        let bytes = |view: &SegmentView| match view.bytes_since(from)? {
             0 => Ok(None),
             bytes => Ok(Some(bytes)),
         };
-        Ok(self.look(from, bytes)?.0.unwrap_or(0))
+        Ok(self.find_from(from, bytes)?.0.unwrap_or(0))
     }
 
-    /// Whole batches from the one that holds `from` on, with the bounds of that moment; see [`View::read`].
+    /// Reads batches from the one that holds `from` on; returns them with the current offsets of the log.
     ///
-    /// Nothing at the end of the log. One call reads from one segment.
-    pub fn read(
+    /// See [`SegmentView::read`] for the limits. Returns nothing at the end of the log. One call reads from one segment.
+    pub(crate) fn read(
         &self,
         from: Offset,
         max_bytes: usize,
         at_least_one: bool,
-    ) -> Result<(Bytes, Bounds), ReadError> {
-        let read = |view: &View| view.read(from, max_bytes, at_least_one);
-        let (bytes, bounds) = self.look(from, read)?;
+    ) -> Result<(Bytes, LogBounds), ReadError> {
+        let read = |view: &SegmentView| view.read(from, max_bytes, at_least_one);
+        let (bytes, bounds) = self.find_from(from, read)?;
         Ok((bytes.unwrap_or_default(), bounds))
     }
 
-    /// The first record whose timestamp (ms) is at least `timestamp`, as timestamp and offset.
-    pub fn find_by_time(&self, timestamp: i64) -> io::Result<Option<Stamp>> {
+    /// Returns the first record whose timestamp (ms) is at least `timestamp`.
+    pub(crate) fn find_by_time(&self, timestamp: i64) -> io::Result<Option<Stamp>> {
         let mut from = self.bounds().start;
-        // Where the segment's newest record was deleted, the next one may hold what is looked for.
+        // If the newest record of a segment was deleted, the record may be in the next segment.
         while let Some((view, next)) = self.segment_since(timestamp, from)? {
             if let Some(found) = first_since(&view, timestamp, from)? {
                 return Ok(Some(found));
@@ -61,18 +62,18 @@ impl Partition {
         Ok(None)
     }
 
-    /// The record with the largest timestamp, as timestamp and offset; the first of them if several.
-    pub fn find_newest(&self) -> io::Result<Option<Stamp>> {
+    /// Returns the record with the largest timestamp; the first one if there are several.
+    pub(crate) fn find_newest(&self) -> io::Result<Option<Stamp>> {
         let newest = self.newest_timestamp()?;
         newest.map_or(Ok(None), |timestamp| self.find_by_time(timestamp))
     }
 
     fn newest_timestamp(&self) -> io::Result<Option<i64>> {
-        let state = self.lock();
+        let state = self.state.lock();
         let start = state.bounds().start;
         let mut newest = None;
         for segment in &state.segments {
-            // Part of it may be deleted, and the newest record with that.
+            // The start of the segment may be deleted, and with it the newest record.
             newest = newest.max(match segment.base() >= start {
                 true => segment.newest_timestamp(),
                 false => segment.view_at(start)?.newest_from(start)?,
@@ -81,9 +82,13 @@ impl Partition {
         Ok(newest)
     }
 
-    /// The first segment that reaches `from` and has a record so new, and the offset behind it.
-    fn segment_since(&self, timestamp: i64, from: Offset) -> io::Result<Option<(View, Offset)>> {
-        let state = self.lock();
+    /// Returns the first segment that reaches `from` and has a record with at least this timestamp, and the offset after it.
+    fn segment_since(
+        &self,
+        timestamp: i64,
+        from: Offset,
+    ) -> io::Result<Option<(SegmentView, Offset)>> {
+        let state = self.state.lock();
         let mut segments = state.segments.iter();
         let found = segments
             .find(|segment| segment.next() > from && segment.newest_timestamp() >= Some(timestamp));
@@ -92,16 +97,17 @@ impl Partition {
             .transpose()
     }
 
-    /// What `look` finds in the segment that holds `from` or, where compaction has left nothing there, behind it.
-    fn look<T>(
+    /// Calls `find` with the segment that holds `from`, and with those after it until it finds something: cleaning may have
+    /// left nothing at `from`.
+    fn find_from<T>(
         &self,
         from: Offset,
-        look: impl Fn(&View) -> io::Result<Option<T>>,
-    ) -> Result<(Option<T>, Bounds), ReadError> {
+        find: impl Fn(&SegmentView) -> io::Result<Option<T>>,
+    ) -> Result<(Option<T>, LogBounds), ReadError> {
         let mut next = from;
         loop {
             let (bounds, view) = {
-                let state = self.lock();
+                let state = self.state.lock();
                 let bounds = state.bounds();
                 if from < bounds.start || from > bounds.end {
                     return Err(ReadError::OutOfRange(bounds));
@@ -111,7 +117,7 @@ impl Partition {
             let Some((view, end)) = view else {
                 return Ok((None, bounds));
             };
-            if let Some(found) = look(&view)? {
+            if let Some(found) = find(&view)? {
                 return Ok((Some(found), bounds));
             }
             next = end;
@@ -119,8 +125,8 @@ impl Partition {
     }
 }
 
-/// For reading at `from`, and the offset behind the segment; `None` at the end of the log.
-fn view_at(state: &State, from: Offset) -> io::Result<Option<(View, Offset)>> {
+/// Returns a view of the segment that holds `from`, and the offset after the segment; `None` at the end of the log.
+fn view_at(state: &LogState, from: Offset) -> io::Result<Option<(SegmentView, Offset)>> {
     let holder = state.segments.partition_point(|s| s.next() <= from);
     let segment = state.segments.get(holder);
     segment
@@ -128,15 +134,16 @@ fn view_at(state: &State, from: Offset) -> io::Result<Option<(View, Offset)>> {
         .transpose()
 }
 
-fn first_since(view: &View, timestamp: i64, from: Offset) -> io::Result<Option<Stamp>> {
+/// Returns the first record of the view at or after `from` whose timestamp is at least `timestamp`.
+fn first_since(view: &SegmentView, timestamp: i64, from: Offset) -> io::Result<Option<Stamp>> {
     let mut after = from;
-    // A batch is as new as its newest record, which may be a deleted one.
+    // The newest record of a batch may be a deleted one.
     while let Some((header, bytes)) = view.batch_since(timestamp, after)? {
-        let unfolded = records::unfold(&header, &bytes);
-        let found = match &unfolded {
-            Ok(records) => records::stamps(&header, records)
+        let decompressed = records::decompress(&header, &bytes);
+        let found = match &decompressed {
+            Ok(records) => records::timestamps(&header, records)
                 .find(|(at, offset)| *at >= timestamp && *offset >= from),
-            // What cannot be opened is found as a whole.
+            // A batch that cannot be decompressed is found as a whole.
             Err(_) => Some((header.max_timestamp, header.base_offset)),
         };
         if found.is_some() {

@@ -1,55 +1,61 @@
-//! Opens the folder of a partition: believes index files and the checkpoint where they fit, reads what came after, and
-//! cuts a torn tail.
+//! Opens the folder of a log: uses the index files and the checkpoint if they match, reads what came after them, and cuts
+//! off a torn end.
 //!
-//! A kill tears the end of the last segment only. A power cut may take away anything that was not synced, so after one
-//! whatever no index file vouches for is held against its checksums, and the log ends where they end to fit. Any other
-//! fault is damage, and refused rather than cut.
+//! A kill can only tear the end of the last segment. A power cut can lose anything that was not synced. So after one,
+//! recovery checks the checksums of all segments without an index file, and the log ends at the first that is wrong. Any
+//! other fault is damage, which is an error and is never cut off.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use super::checkpoint::{self, Checkpoint};
-use super::cleaner::finish_swap;
-use super::offset_index::{self, Summary};
-use super::producer_state::Producers;
-use super::batch_reader::{Check, Next, Reader};
-use super::segment::Segment;
-use crate::Error;
-use crate::ids::Offset;
-use crate::storage::{Trust, UNFINISHED};
+use super::{
+    batch_reader::{BatchCheck, BatchReader, NextBatch},
+    checkpoint::{self, Checkpoint},
+    cleaner::finish_swap,
+    offset_index::{self, OffsetIndex, SegmentSummary},
+    producer_state::ProducerStateManager,
+    segment::LogSegment,
+};
+use crate::{
+    Error,
+    ids::Offset,
+    storage::{Trust, UNFINISHED},
+};
 
-/// What a folder held.
+/// The content of a folder.
 #[derive(Debug)]
-pub struct Recovered {
-    /// In the order of their offsets; never empty.
-    pub segments: Vec<Segment>,
-    /// As of the last batch.
-    pub producers: Producers,
+pub(crate) struct Recovered {
+    /// The segments in the order of their offsets; never empty.
+    pub(crate) segments: Vec<LogSegment>,
+    /// The producer state after the last batch.
+    pub(crate) producers: ProducerStateManager,
     /// See [`Checkpoint::log_start`].
-    pub log_start: Offset,
-    /// See [`Checkpoint::compacted_to`].
-    pub compacted_to: Offset,
+    pub(crate) log_start: Offset,
+    /// See [`Checkpoint::cleaned_to`].
+    pub(crate) cleaned_to: Offset,
 }
 
-/// Opens `folder`, making it when missing.
-pub fn recover(folder: &Path, trust: Trust) -> Result<Recovered, Error> {
+/// Opens `folder`, and creates it if it does not exist.
+pub(crate) fn recover(folder: &Path, trust: Trust) -> Result<Recovered, Error> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    finish_swap(folder).map_err(Error::io("finish the compaction of", folder))?;
+    finish_swap(folder).map_err(Error::io("finish the cleaning of", folder))?;
     let files = list(folder)?;
     let checkpoint = checkpoint::read(folder);
-    let (log_start, compacted_to) = checkpoint
+    let (log_start, cleaned_to) = checkpoint
         .as_ref()
-        .map_or_else(Default::default, |c| (c.log_start, c.compacted_to));
+        .map_or_else(Default::default, |c| (c.log_start, c.cleaned_to));
     let mut recovery = Recovery {
         trust,
-        checkpoint: checkpoint.filter(|checkpoint| fits(checkpoint, &files, trust)),
+        checkpoint: checkpoint.filter(|checkpoint| matches_log(checkpoint, &files, trust)),
         segments: Vec::with_capacity(files.len().max(1)),
-        producers: Producers::default(),
+        producers: ProducerStateManager::default(),
     };
     for (i, (base, path)) in files.iter().enumerate() {
         recovery.refuse_overlap(*base, path)?;
         let later = &files[i + 1..];
-        if recovery.add(*base, path, later.is_empty())? == End::Torn {
+        if recovery.add(*base, path, later.is_empty())? == SegmentEnd::Torn {
             remove_lost(later)?;
             break;
         }
@@ -59,21 +65,21 @@ pub fn recover(folder: &Path, trust: Trust) -> Result<Recovered, Error> {
         .last()
         .is_none_or(|last| last.next() < log_start)
     {
-        // Nothing is left, or nothing that was not deleted.
+        // No records are left, or only deleted ones.
         remove_lost(&files)?;
         recovery.segments.clear();
-        let segment = Segment::create(folder, log_start).map_err(Error::io("create", folder))?;
+        let segment = LogSegment::create(folder, log_start).map_err(Error::io("create", folder))?;
         recovery.segments.push(segment);
     }
     Ok(Recovered {
         segments: recovery.segments,
         producers: recovery.producers,
         log_start,
-        compacted_to,
+        cleaned_to,
     })
 }
 
-/// Every `*.log` named by an offset, in order. What a kill left unfinished is removed; other files are left alone.
+/// Lists the log files in the order of their offsets. Removes unfinished files and ignores all others.
 fn list(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
@@ -85,7 +91,7 @@ fn list(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
             fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             continue;
         }
-        if let Some(base) = Segment::base_of(&path) {
+        if let Some(base) = LogSegment::base_of(&path) {
             files.push((base, path));
         }
     }
@@ -93,8 +99,8 @@ fn list(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
     Ok(files)
 }
 
-/// Whether the log holds all that the checkpoint speaks of, byte by byte if need be.
-fn fits(checkpoint: &Checkpoint, files: &[(Offset, PathBuf)], trust: Trust) -> bool {
+/// Returns whether the log holds everything that the checkpoint covers. Without trust, this reads and checks the batches.
+fn matches_log(checkpoint: &Checkpoint, files: &[(Offset, PathBuf)], trust: Trust) -> bool {
     let Some((_, path)) = files.iter().find(|(base, _)| *base == checkpoint.base) else {
         return false;
     };
@@ -108,69 +114,71 @@ fn fits(checkpoint: &Checkpoint, files: &[(Offset, PathBuf)], trust: Trust) -> b
     if trust == Trust::All {
         return true;
     }
-    let mut reader = Reader::new(&file, 0, size);
+    let mut reader = BatchReader::new(&file, 0, size);
     let mut next = checkpoint.base;
     loop {
-        match reader.next(next, Check::Checksum) {
-            Ok(Next::Batch(header, _)) => next = header.next_offset(),
-            Ok(Next::End) => return next == checkpoint.summary.next,
-            Ok(Next::Fault(_)) | Err(_) => return false,
+        match reader.next(next, BatchCheck::Checksum) {
+            Ok(NextBatch::Batch(header, _)) => next = header.next_offset(),
+            Ok(NextBatch::End) => return next == checkpoint.summary.next,
+            Ok(NextBatch::Fault(_)) | Err(_) => return false,
         }
     }
 }
 
-/// How a segment ends.
+/// The end of a recovered segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum SegmentEnd {
+    /// The file ends with a complete batch.
     Whole,
-    /// It was cut.
+    /// The file had a torn end, which was cut off.
     Torn,
 }
 
-/// Segments as they are added, from the first to the last.
+/// A recovery under way, which adds segments from the first to the last.
 struct Recovery {
     trust: Trust,
-    /// Only one that fits; taken once its segment is reached.
+    /// A checkpoint that matches the log; taken when its segment is added.
     checkpoint: Option<Checkpoint>,
-    segments: Vec<Segment>,
-    producers: Producers,
+    segments: Vec<LogSegment>,
+    producers: ProducerStateManager,
 }
 
 impl Recovery {
-    fn add(&mut self, base: Offset, path: &Path, last: bool) -> Result<End, Error> {
+    /// Opens and checks the next segment.
+    fn add(&mut self, base: Offset, path: &Path, last: bool) -> Result<SegmentEnd, Error> {
         let known = self
             .checkpoint
             .take_if(|checkpoint| checkpoint.base == base);
         let before_checkpoint = self.checkpoint.is_some();
         let size = fs::metadata(path).map_err(Error::io("read", path))?.len();
-        let sealed = offset_index::summary(path, size).filter(|_| !last);
+        let sealed = offset_index::read_summary(path, size).filter(|_| !last);
         if let (Some(summary), true) = (sealed, before_checkpoint) {
-            let segment = Segment::sealed(path.to_owned(), base, summary);
+            let segment = LogSegment::sealed(path.to_owned(), base, summary);
             self.segments.push(segment);
-            return Ok(End::Whole);
+            return Ok(SegmentEnd::Whole);
         }
-        let (summary, entries) = match known {
+        let (summary, index) = match known {
             Some(checkpoint) => {
                 self.producers = checkpoint.producers;
                 (checkpoint.summary, checkpoint.index)
             }
-            None => (Summary::empty(base), Vec::new()),
+            None => (SegmentSummary::empty(base), OffsetIndex::default()),
         };
-        let opened = Segment::open(path, base, summary, entries);
+        let opened = LogSegment::open(path, base, summary, index);
         let mut segment = opened.map_err(Error::io("open", path))?;
         let check = match (self.trust, sealed, last) {
-            (Trust::All, _, false) | (_, Some(_), _) => Check::Form,
-            _ => Check::Checksum,
+            (Trust::All, _, false) | (_, Some(_), _) => BatchCheck::Form,
+            _ => BatchCheck::Checksum,
         };
-        // Before the checkpoint its producers are known already.
+        // The checkpoint has the producer state of the segments before it.
         let producers = (!before_checkpoint).then_some(&mut self.producers);
         let fault = walk(&mut segment, size, producers, check).map_err(Error::io("read", path))?;
         let may_be_torn = last || self.trust == Trust::Checksums && sealed.is_none();
         let end = match fault {
-            None => End::Whole,
+            None => SegmentEnd::Whole,
             Some(fault) if may_be_torn => {
-                cut_tail(&segment, size, &fault);
-                End::Torn
+                log_cut(&segment, size, &fault);
+                SegmentEnd::Torn
             }
             Some(fault) => return Err(damaged(&segment, fault)),
         };
@@ -181,61 +189,63 @@ impl Recovery {
 
     fn refuse_overlap(&self, base: Offset, path: &Path) -> Result<(), Error> {
         match self.segments.last() {
-            Some(before) if before.next() > base => {
-                Err(damaged(before, format!("it runs into {}", path.display())))
-            }
+            Some(before) if before.next() > base => Err(damaged(
+                before,
+                format!("its offsets overlap with {}", path.display()),
+            )),
             _ => Ok(()),
         }
     }
 }
 
-/// Notes the whole batches of `segment` behind what is known of it; says what is wrong where they end before the file.
+/// Reads the batches of `segment` after those that are known. Returns the fault if they end before the file does.
 fn walk(
-    segment: &mut Segment,
+    segment: &mut LogSegment,
     size: u64,
-    mut producers: Option<&mut Producers>,
-    check: Check,
+    mut producers: Option<&mut ProducerStateManager>,
+    check: BatchCheck,
 ) -> std::io::Result<Option<String>> {
     let Some(open) = segment.opened() else {
         return Ok(None);
     };
     let file = open.file.clone();
-    let mut reader = Reader::new(&file, segment.size(), size);
+    let mut reader = BatchReader::new(&file, segment.size(), size);
     loop {
         match reader.next(segment.next(), check)? {
-            Next::Batch(header, bytes) => {
+            NextBatch::Batch(header, bytes) => {
                 if let Some(producers) = &mut producers {
-                    producers.remember(&header, bytes, header.base_offset);
+                    producers.update(&header, bytes, header.base_offset);
                 }
-                segment.note(&header);
+                segment.add(&header);
             }
-            Next::End => return Ok(None),
-            Next::Fault(fault) => return Ok(Some(fault)),
+            NextBatch::End => return Ok(None),
+            NextBatch::Fault(fault) => return Ok(Some(fault)),
         }
     }
 }
 
-fn cut_tail(segment: &Segment, size: u64, fault: &str) {
+/// Logs that the end of a segment is cut off.
+fn log_cut(segment: &LogSegment, size: u64, fault: &str) {
     tracing::warn!(
         path = %segment.path().display(),
         cut_bytes = size - segment.size(),
         next_offset = %segment.next(),
         fault,
-        "cut a torn tail"
+        "cut off the torn end of a log"
     );
 }
 
-/// Segments behind one that a power cut tore: what is in them follows on what is lost.
+/// Removes the segments after a torn one: their records follow lost ones.
 fn remove_lost(files: &[(Offset, PathBuf)]) -> Result<(), Error> {
     for (base, path) in files.iter().filter(|(_, path)| path.exists()) {
-        tracing::warn!(path = %path.display(), first_offset = %base, "removed a segment behind a torn one");
-        let segment = Segment::sealed(path.clone(), *base, Summary::empty(*base));
+        tracing::warn!(path = %path.display(), first_offset = %base, "removed a segment that follows lost records");
+        let segment = LogSegment::sealed(path.clone(), *base, SegmentSummary::empty(*base));
         segment.remove().map_err(Error::io("remove", path))?;
     }
     Ok(())
 }
 
-fn damaged(segment: &Segment, reason: String) -> Error {
+fn damaged(segment: &LogSegment, reason: String) -> Error {
     Error::Damaged {
         path: segment.path().to_owned(),
         position: segment.size(),
@@ -250,7 +260,7 @@ mod tests {
     use proptest::prelude::*;
     use std::fs::File;
 
-    /// Batches of 3 records each in one file; returns the file and the size of each.
+    /// Writes batches of 3 records each to one file; returns the file and the sizes of the batches.
     fn written(folder: &Path, batches: i64) -> (PathBuf, Vec<usize>) {
         let mut bytes = Vec::new();
         let mut sizes = Vec::new();
@@ -265,7 +275,7 @@ mod tests {
             sizes.push(batch.len());
             bytes.extend(batch);
         }
-        let path = folder.join(Segment::file_name(Offset(0)));
+        let path = folder.join(LogSegment::file_name(Offset(0)));
         fs::write(&path, bytes).unwrap();
         (path, sizes)
     }
@@ -293,7 +303,7 @@ mod tests {
     fn damage_before_the_last_segment_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (path, _) = written(dir.path(), 2);
-        Segment::create(dir.path(), Offset(6)).unwrap();
+        LogSegment::create(dir.path(), Offset(6)).unwrap();
         assert_eq!(next_offset(dir.path()), 6);
         let mut bytes = fs::read(&path).unwrap();
         bytes.pop();
@@ -323,7 +333,7 @@ mod tests {
             let (path, sizes) = written(dir.path(), 8);
             let mut bytes = fs::read(&path).unwrap();
             let at = at.index(bytes.len());
-            // Offset and epoch lie outside the CRC; a flipped epoch harms nothing, a flipped offset may leave a gap.
+            // The CRC does not cover offset and epoch: a wrong epoch does no harm, and a wrong offset may leave a gap.
             prop_assume!(at % sizes[0] >= crate::record::batch::PATCHED_LEN);
             bytes[at] ^= 1 << bit;
             fs::write(&path, bytes).unwrap();

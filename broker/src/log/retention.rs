@@ -1,56 +1,55 @@
-//! What a partition throws away at its beginning: by age, by size, and because somebody says so.
+//! Deleting the start of a log: by age, by size, and on request.
 //!
-//! Whole segments are removed, the oldest first; the one that is appended to only after another was begun behind it.
+//! Only whole segments are removed, the oldest first. The active segment is removed only after a new one has begun.
 
 use std::io;
 
-use super::checkpoint::Sync;
-use super::partition_log::Partition;
-use super::segment::Segment;
-use super::state::State;
+use super::{
+    checkpoint::SyncMode, partition_log::PartitionLog, segment::LogSegment, state::LogState,
+};
 use crate::ids::Offset;
 
-/// Why records are not deleted.
+/// The reason why records cannot be deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
-    /// The log does not reach so far.
-    #[error("offset {asked} lies beyond the end, {end}")]
+pub(crate) enum DeleteError {
+    /// The offset is after the end of the log.
+    #[error("offset {requested} is not between 0 and the end of the log, {end}")]
     OutOfRange {
-        /// The offset asked for.
-        asked: Offset,
+        /// The requested offset.
+        requested: Offset,
         /// The end of the log.
         end: Offset,
     },
     /// The topic was deleted meanwhile.
     #[error("the topic was deleted")]
     Deleted,
-    /// The disk refused; nothing is deleted.
-    #[error("cannot note what is deleted")]
+    /// Writing failed; nothing is deleted.
+    #[error("cannot write the checkpoint of the deletion")]
     Storage(#[from] io::Error),
 }
 
-impl Partition {
-    /// Deletes all records before an offset, `None` for all that there are; gives the first offset that is left.
+impl PartitionLog {
+    /// Deletes all records before an offset, or all records for `None`; returns the new log start offset.
     ///
-    /// It is noted on the disk before this returns. Files go where all of their records are deleted.
-    pub fn delete_records(&self, before: Option<Offset>) -> Result<Offset, DeleteError> {
-        let _maintenance = self.lock_maintenance();
+    /// The deletion is durable when this returns. A file is removed once all of its records are deleted.
+    pub(crate) fn delete_records(&self, before: Option<Offset>) -> Result<Offset, DeleteError> {
+        let _maintenance = self.maintenance.lock();
         let removed = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.deleted {
                 return Err(DeleteError::Deleted);
             }
             let bounds = state.bounds();
-            let asked = before.unwrap_or(bounds.end);
-            if asked < Offset(0) || asked > bounds.end {
+            let requested = before.unwrap_or(bounds.end);
+            if requested < Offset(0) || requested > bounds.end {
                 return Err(DeleteError::OutOfRange {
-                    asked,
+                    requested,
                     end: bounds.end,
                 });
             }
             let former = state.log_start;
-            state.log_start = former.max(asked);
-            if let Err(error) = state.checkpoint(&self.folder, Sync::Now) {
+            state.log_start = former.max(requested);
+            if let Err(error) = state.checkpoint(&self.folder, SyncMode::Now) {
                 state.log_start = former;
                 return Err(error.into());
             }
@@ -60,12 +59,12 @@ impl Partition {
         Ok(self.bounds().start)
     }
 
-    /// Removes what the settings say is too old or too much at `now` (ms); gives the number of segments.
-    pub fn retain(&self, now: i64) -> io::Result<usize> {
-        let _maintenance = self.lock_maintenance();
+    /// Removes the segments that are too old or exceed the size limit at `now` (ms); returns their number.
+    pub(crate) fn apply_retention(&self, now: i64) -> io::Result<usize> {
+        let _maintenance = self.maintenance.lock();
         let removed = {
-            let mut state = self.lock();
-            if state.deleted || !state.settings.delete {
+            let mut state = self.state.lock();
+            if state.deleted || !state.config.delete {
                 return Ok(0);
             }
             let expired = state.expired(now);
@@ -85,24 +84,25 @@ impl Partition {
     }
 }
 
-impl State {
-    /// How many segments at the beginning are too old, or too much; as Kafka's `UnifiedLog.deleteOldSegments`.
+impl LogState {
+    /// Returns how many segments at the start of the log are too old or exceed the size limit, as in Kafka's
+    /// `UnifiedLog.deleteOldSegments`.
     fn expired(&self, now: i64) -> usize {
-        let (mut too_old, mut too_much) = (0, 0);
-        if let Some(retention) = self.settings.retention_ms {
-            let is_old = |segment: &&Segment| {
+        let (mut too_old, mut over_limit) = (0, 0);
+        if let Some(retention) = self.config.retention_ms {
+            let is_old = |segment: &&LogSegment| {
                 let newest = segment.newest_timestamp();
                 segment.size() > 0
                     && newest.is_some_and(|newest| now.saturating_sub(newest) > retention)
             };
             too_old = self.segments.iter().take_while(is_old).count();
         }
-        if let Some(retention) = self.settings.retention_bytes {
-            let sizes = || self.segments.iter().map(Segment::size);
+        if let Some(retention) = self.config.retention_bytes {
+            let sizes = || self.segments.iter().map(LogSegment::size);
             let mut excess = sizes().sum::<u64>().saturating_sub(retention);
-            // Only so many that what is left is still that large.
+            // The remaining segments must not be smaller than the limit.
             let closed = sizes().take(self.segments.len() - 1);
-            too_much = closed
+            over_limit = closed
                 .take_while(|size| {
                     let fits = excess >= *size;
                     excess = excess.saturating_sub(*size);
@@ -110,11 +110,11 @@ impl State {
                 })
                 .count();
         }
-        too_old.max(too_much)
+        too_old.max(over_limit)
     }
 
-    /// The closed segments that lie before the log start, which are part of the log no more.
-    fn take_deleted(&mut self) -> Vec<Segment> {
+    /// Removes and returns the closed segments before the log start offset.
+    fn take_deleted(&mut self) -> Vec<LogSegment> {
         let start = self.log_start;
         let closed = self.segments.len() - 1;
         let deleted = self.segments[1..].partition_point(|next| next.base() <= start);
@@ -122,13 +122,13 @@ impl State {
     }
 }
 
-/// The log is without them already: where a file stays, it is removed at a later start.
-fn remove(segments: &[Segment]) {
+/// Removes the files of segments. If that fails, a later start removes them, because the log starts after them.
+fn remove(segments: &[LogSegment]) {
     for segment in segments {
         match segment.remove() {
-            Ok(()) => tracing::info!(path = %segment.path().display(), "segment removed"),
+            Ok(()) => tracing::info!(path = %segment.path().display(), "removed a segment"),
             Err(error) => {
-                tracing::warn!(path = %segment.path().display(), %error, "a file stays");
+                tracing::warn!(path = %segment.path().display(), %error, "cannot remove a segment");
             }
         }
     }

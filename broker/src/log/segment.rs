@@ -1,90 +1,102 @@
-//! One file of a partition's log: appending to it, and finding in it. It trusts its caller about offsets.
+//! A segment: one file of a log, which is appended to and searched. It trusts its caller about offsets.
 //!
-//! A segment that grows holds its file and its index open. A closed one that is [sealed](Segment::seal) holds nothing
-//! but its summary, so that a large log costs neither memory nor file handles.
+//! A segment that grows keeps its file open and its index in memory. A [sealed](LogSegment::seal) one only keeps its
+//! summary, so that a large log needs neither memory nor file descriptors.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IoSlice, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::offset_index::{self, Entry, Summary};
-use super::segment_view::View;
-use crate::record::batch::{self, Header, PATCHED_LEN};
-use crate::ids::Offset;
+use super::{
+    offset_index::{self, IndexEntry, OffsetIndex, SegmentSummary},
+    segment_view::SegmentView,
+};
+use crate::{
+    ids::Offset,
+    record::batch::{self, PATCHED_LEN, RecordBatchHeader},
+};
 
-/// A segment file.
+/// A segment of a log.
 #[derive(Debug)]
-pub struct Segment {
+pub(crate) struct LogSegment {
     path: PathBuf,
     base: Offset,
-    summary: Summary,
-    content: Content,
+    summary: SegmentSummary,
+    content: SegmentContent,
 }
 
 #[derive(Debug)]
-enum Content {
-    Open(Open),
-    /// On the disk, with an index file beside it.
+enum SegmentContent {
+    Open(OpenSegment),
+    /// The file and its index file are on disk.
     Sealed,
 }
 
-/// A file that may grow, or that has not been sealed since.
+/// The open file of a segment that is not sealed.
 #[derive(Clone, Debug)]
-pub struct Open {
-    /// For reading and writing.
-    pub file: Arc<File>,
-    /// Sparse, in the order of the positions.
-    pub index: Vec<Entry>,
-    /// A write failed, and what it left could not be removed yet.
+pub(crate) struct OpenSegment {
+    /// The file, for reading and writing.
+    pub(crate) file: Arc<File>,
+    /// The index of the batches in the file.
+    pub(crate) index: OffsetIndex,
+    /// Whether a write failed and its bytes could not be removed yet.
     torn: bool,
 }
 
-impl Segment {
-    /// The name of the segment that begins at `base`: 20 digits, as in Kafka.
-    pub fn file_name(base: Offset) -> String {
+impl LogSegment {
+    /// Returns the file name of the segment that begins at `base`: 20 digits, as in Kafka.
+    pub(crate) fn file_name(base: Offset) -> String {
         format!("{:020}.log", base.0)
     }
 
-    /// What [`file_name`](Segment::file_name) was given; `None` for other files.
-    pub fn base_of(path: &Path) -> Option<Offset> {
+    /// Returns the base offset in a [`file_name`](LogSegment::file_name), or `None` for other files.
+    pub(crate) fn base_of(path: &Path) -> Option<Offset> {
         let name = path.file_name()?.to_str()?;
         name.strip_suffix(".log")?.parse().ok().map(Offset)
     }
 
-    /// Begins a new file in `folder`, empty even if one of that name was there.
-    pub fn create(folder: &Path, base: Offset) -> io::Result<Segment> {
-        let path = folder.join(Segment::file_name(base));
+    /// Creates an empty segment in `folder`. Replaces a file of the same name.
+    pub(crate) fn create(folder: &Path, base: Offset) -> io::Result<LogSegment> {
+        let path = folder.join(LogSegment::file_name(base));
         let mut options = OpenOptions::new();
         options.create(true).truncate(true).read(true).write(true);
         let file = options.open(&path)?;
-        Ok(Segment::of(
+        Ok(LogSegment::of(
             path,
             base,
-            Summary::empty(base),
-            Vec::new(),
+            SegmentSummary::empty(base),
+            OffsetIndex::default(),
             file,
         ))
     }
 
-    /// Opens an existing file of which this much is known; recovery then [`notes`](Segment::note) the rest.
-    pub fn open(
+    /// Opens a file whose batches are known up to the summary; recovery then [adds](LogSegment::add) the others.
+    pub(crate) fn open(
         path: &Path,
         base: Offset,
-        summary: Summary,
-        index: Vec<Entry>,
-    ) -> io::Result<Segment> {
+        summary: SegmentSummary,
+        index: OffsetIndex,
+    ) -> io::Result<LogSegment> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Segment::of(path.to_owned(), base, summary, index, file))
+        Ok(LogSegment::of(path.to_owned(), base, summary, index, file))
     }
 
-    fn of(path: PathBuf, base: Offset, summary: Summary, index: Vec<Entry>, file: File) -> Segment {
-        let content = Content::Open(Open {
+    fn of(
+        path: PathBuf,
+        base: Offset,
+        summary: SegmentSummary,
+        index: OffsetIndex,
+        file: File,
+    ) -> LogSegment {
+        let content = SegmentContent::Open(OpenSegment {
             file: Arc::new(file),
             index,
             torn: false,
         });
-        Segment {
+        LogSegment {
             path,
             base,
             summary,
@@ -92,139 +104,143 @@ impl Segment {
         }
     }
 
-    /// A closed segment whose index file says this.
-    pub fn sealed(path: PathBuf, base: Offset, summary: Summary) -> Segment {
-        Segment {
+    /// Returns a sealed segment whose index file has this summary.
+    pub(crate) fn sealed(path: PathBuf, base: Offset, summary: SegmentSummary) -> LogSegment {
+        LogSegment {
             path,
             base,
             summary,
-            content: Content::Sealed,
+            content: SegmentContent::Sealed,
         }
     }
 
-    /// The offset that the file is named by.
-    pub fn base(&self) -> Offset {
+    /// Returns the base offset, which names the file.
+    pub(crate) fn base(&self) -> Offset {
         self.base
     }
 
-    /// What is known of it.
-    pub fn summary(&self) -> &Summary {
+    /// Returns the summary.
+    pub(crate) fn summary(&self) -> &SegmentSummary {
         &self.summary
     }
 
-    /// The offset after its last record.
-    pub fn next(&self) -> Offset {
+    /// Returns the offset after the last record.
+    pub(crate) fn next(&self) -> Offset {
         self.summary.next
     }
 
-    /// Bytes of its batches.
-    pub fn size(&self) -> u64 {
+    /// Returns the size of the batches in bytes.
+    pub(crate) fn size(&self) -> u64 {
         self.summary.size
     }
 
-    /// The largest timestamp of its records, ms.
-    pub fn newest_timestamp(&self) -> Option<i64> {
+    /// Returns the largest timestamp of the records (ms).
+    pub(crate) fn newest_timestamp(&self) -> Option<i64> {
         self.summary.newest
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// File and index, until it is sealed.
-    pub fn opened(&self) -> Option<&Open> {
+    /// Returns the file and the index, unless the segment is sealed.
+    pub(crate) fn opened(&self) -> Option<&OpenSegment> {
         match &self.content {
-            Content::Open(open) => Some(open),
-            Content::Sealed => None,
+            SegmentContent::Open(open) => Some(open),
+            SegmentContent::Sealed => None,
         }
     }
 
-    /// Lets go of file and index, which [`offset_index::write`] has put beside it.
-    pub fn seal(&mut self) {
-        self.content = Content::Sealed;
+    /// Closes the file and drops the index, which [`OffsetIndex::write`] has written before.
+    pub(crate) fn seal(&mut self) {
+        self.content = SegmentContent::Sealed;
     }
 
-    /// Writes a batch at `base_offset`, with the two fields of the broker patched.
+    /// Appends a batch with `base_offset`.
     ///
     /// # Errors
     ///
-    /// After an error the segment is as before: the file is cut back to its whole batches.
-    pub fn append(&mut self, header: &Header, batch: &[u8], base_offset: Offset) -> io::Result<()> {
-        let head = batch::patched(batch, base_offset);
+    /// Returns an error if writing fails. The segment is then as before, because a half-written batch is cut off.
+    pub(crate) fn append(
+        &mut self,
+        header: &RecordBatchHeader,
+        batch: &[u8],
+        base_offset: Offset,
+    ) -> io::Result<()> {
+        let prefix = batch::patched_prefix(batch, base_offset);
         if self.opened().is_some_and(|open| open.torn) {
             self.cut()?;
         }
-        if let Err(error) = write_both(self.file()?, &head, &batch[PATCHED_LEN..]) {
-            if let Content::Open(open) = &mut self.content {
+        if let Err(error) = write_both(self.file()?, &prefix, &batch[PATCHED_LEN..]) {
+            if let SegmentContent::Open(open) = &mut self.content {
                 open.torn = true;
             }
             self.cut()?;
             return Err(error);
         }
-        self.note(&Header {
+        self.add(&RecordBatchHeader {
             base_offset,
             ..*header
         });
         Ok(())
     }
 
-    /// Takes a batch that the file holds at its end into summary and index.
-    pub fn note(&mut self, header: &Header) {
-        if let Content::Open(Open { index, .. }) = &mut self.content {
-            offset_index::note(index, &self.summary, header);
+    /// Adds a batch, which is at the end of the file, to the summary and the index.
+    pub(crate) fn add(&mut self, header: &RecordBatchHeader) {
+        if let SegmentContent::Open(OpenSegment { index, .. }) = &mut self.content {
+            index.add(&self.summary, header);
         }
-        self.summary.note(header);
+        self.summary.add(header);
     }
 
-    /// Removes whatever the file holds beyond the whole batches, and sets where the next write goes.
-    pub fn cut(&mut self) -> io::Result<()> {
+    /// Cuts off whatever follows the complete batches of the file, and moves the write position to their end.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
         let mut file = self.file()?;
         file.set_len(self.size())?;
         file.seek(SeekFrom::Start(self.size()))?;
-        if let Content::Open(open) = &mut self.content {
+        if let SegmentContent::Open(open) = &mut self.content {
             open.torn = false;
         }
         Ok(())
     }
 
-    /// Removes its files. Whoever has a view of it may go on reading.
-    pub fn remove(&self) -> io::Result<()> {
-        // The index first: one without its log would be believed of a later log of that name and size.
+    /// Removes the files of the segment. Existing views can still be read.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        // The index file goes first, or else it could match a later log file with the same name and size.
         offset_index::remove(&self.path)?;
         fs::remove_file(&self.path)
     }
 
     fn file(&self) -> io::Result<&File> {
         match &self.content {
-            Content::Open(open) => Ok(&open.file),
-            Content::Sealed => Err(io::Error::other("a sealed segment takes no more")),
+            SegmentContent::Open(open) => Ok(&open.file),
+            SegmentContent::Sealed => Err(io::Error::other("cannot write to a sealed segment")),
         }
     }
 
-    /// For reading at `offset`: begins at or shortly before the batch that holds it.
-    pub fn view_at(&self, offset: Offset) -> io::Result<View> {
+    /// Returns a view that begins at or shortly before the batch with `offset`.
+    pub(crate) fn view_at(&self, offset: Offset) -> io::Result<SegmentView> {
         self.view_where(|entry| entry.offset <= offset)
     }
 
-    /// For finding the first record that is not older than `timestamp` (ms).
-    pub fn view_since(&self, timestamp: i64) -> io::Result<View> {
+    /// Returns a view that begins before the first record that is not older than `timestamp` (ms).
+    pub(crate) fn view_since(&self, timestamp: i64) -> io::Result<SegmentView> {
         self.view_where(|entry| entry.newest_before < timestamp)
     }
 
-    /// For reading all of it.
-    fn view_all(&self) -> io::Result<View> {
+    /// Returns a view of the whole segment.
+    fn view_all(&self) -> io::Result<SegmentView> {
         self.view(0)
     }
 
-    fn view_where(&self, holds: impl Fn(&Entry) -> bool) -> io::Result<View> {
-        if let Content::Open(Open { index, .. }) = &self.content {
-            let after = index.partition_point(holds);
-            return self.view(after.checked_sub(1).map_or(0, |i| index[i].position));
+    fn view_where(&self, holds: impl Fn(&IndexEntry) -> bool) -> io::Result<SegmentView> {
+        if let SegmentContent::Open(OpenSegment { index, .. }) = &self.content {
+            return self.view(index.last_where(holds).map_or(0, |entry| entry.position));
         }
         let found = offset_index::last_where(&self.path, holds);
         let found = found.unwrap_or_else(|error| {
-            tracing::warn!(path = %self.path.display(), %error, "read without its index");
+            tracing::warn!(path = %self.path.display(), %error, "cannot read the index file; reading the segment from its start");
             None
         });
         let Some(entry) = found else {
@@ -237,28 +253,28 @@ impl Segment {
         }
     }
 
-    fn view(&self, position: u64) -> io::Result<View> {
+    fn view(&self, position: u64) -> io::Result<SegmentView> {
         let file = match &self.content {
-            Content::Open(open) => Arc::clone(&open.file),
-            Content::Sealed => Arc::new(File::open(&self.path)?),
+            SegmentContent::Open(open) => Arc::clone(&open.file),
+            SegmentContent::Sealed => Arc::new(File::open(&self.path)?),
         };
-        Ok(View::new(file, position, self.size()))
+        Ok(SegmentView::new(file, position, self.size()))
     }
 }
 
-/// One system call in the usual case, and no copy of the batch.
-fn write_both(mut file: &File, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
-    while !head.is_empty() {
-        match file.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
+/// Writes the prefix and the rest of a batch: usually with one system call, and without copying the batch.
+fn write_both(mut file: &File, mut prefix: &[u8], mut rest: &[u8]) -> io::Result<()> {
+    while !prefix.is_empty() {
+        match file.write_vectored(&[IoSlice::new(prefix), IoSlice::new(rest)]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
-                let of_head = written.min(head.len());
-                head = &head[of_head..];
-                body = &body[written - of_head..];
+                let of_prefix = written.min(prefix.len());
+                prefix = &prefix[of_prefix..];
+                rest = &rest[written - of_prefix..];
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    file.write_all(body)
+    file.write_all(rest)
 }

@@ -1,41 +1,40 @@
-//! Reading a segment without holding its partition's lock: the file only grows, and a view ends where the whole batches
-//! ended when it was taken.
+//! Reading a segment without the lock of its log. This is safe because a file only grows, and a view ends where the
+//! complete batches ended when the view was created.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
 use bytes::Bytes;
 
 use super::offset_index::INTERVAL;
-use crate::record::batch::{HEADER_LEN, Header};
-use crate::ids::Offset;
+use crate::{
+    ids::Offset,
+    record::batch::{HEADER_LEN, RecordBatchHeader},
+};
 
-/// A stretch of a segment that begins with a batch and ends with one.
+/// A part of a segment that begins and ends at the bounds of batches.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct SegmentView {
     file: Arc<File>,
     start: u64,
     end: u64,
 }
 
-impl View {
-    /// `start` must be where a batch begins, `end` where one ends.
-    pub fn new(file: Arc<File>, start: u64, end: u64) -> View {
-        View { file, start, end }
+impl SegmentView {
+    /// Returns a view from `start`, where a batch must begin, to `end`, where one must end.
+    pub(crate) fn new(file: Arc<File>, start: u64, end: u64) -> SegmentView {
+        SegmentView { file, start, end }
     }
 
-    /// Bytes from the batch that holds `from` to the end; 0 if there is none.
-    pub fn bytes_since(&self, from: Offset) -> io::Result<u64> {
+    /// Returns the number of bytes from the batch that holds `from` to the end; 0 if there is none.
+    pub(crate) fn bytes_since(&self, from: Offset) -> io::Result<u64> {
         let found = self.find(|header| header.last_offset() >= from)?;
         Ok(found.map_or(0, |(position, _)| self.end - position))
     }
 
-    /// Whole batches from the one that holds `from` on, at most `max_bytes` of them; `None` if there is none.
+    /// Reads batches from the one that holds `from` on, at most `max_bytes` bytes; `None` if there is none.
     ///
-    /// If the first alone is larger, it is given all the same when `at_least_one`, else nothing.
-    pub fn read(
+    /// If the first batch is larger than that, the result has this one batch if `at_least_one`, and is empty if not.
+    pub(crate) fn read(
         &self,
         from: Offset,
         max_bytes: usize,
@@ -50,19 +49,20 @@ impl View {
         let left = usize::try_from(self.end - position).unwrap_or(usize::MAX);
         let mut bytes = vec![0; left.min(max_bytes.max(first.size))];
         self.file.read_exact_at(&mut bytes, position)?;
-        bytes.truncate(whole_batches(&bytes));
+        bytes.truncate(complete_batches(&bytes));
         Ok(Some(Bytes::from(bytes)))
     }
 
-    /// Whether a batch with that offset stands at its beginning.
-    pub fn begins_at(&self, offset: Offset) -> bool {
-        let mut head = [0; HEADER_LEN];
-        let read = self.file.read_exact_at(&mut head, self.start);
-        read.is_ok() && Header::parse(&head).is_ok_and(|header| header.base_offset == offset)
+    /// Returns whether the view begins with a batch with this base offset.
+    pub(crate) fn begins_at(&self, offset: Offset) -> bool {
+        let mut header = [0; HEADER_LEN];
+        let read = self.file.read_exact_at(&mut header, self.start);
+        read.is_ok()
+            && RecordBatchHeader::parse(&header).is_ok_and(|header| header.base_offset == offset)
     }
 
-    /// The largest timestamp (ms) of the batches that reach `from` or lie behind it.
-    pub fn newest_from(&self, from: Offset) -> io::Result<Option<i64>> {
+    /// Returns the largest timestamp (ms) of the batches that hold `from` or come after it.
+    pub(crate) fn newest_from(&self, from: Offset) -> io::Result<Option<i64>> {
         let mut newest = None;
         self.find(|header| {
             if header.last_offset() >= from {
@@ -73,10 +73,15 @@ impl View {
         Ok(newest)
     }
 
-    /// The first batch that reaches `from` whose largest timestamp is at least `timestamp` (ms), whole.
-    pub fn batch_since(&self, timestamp: i64, from: Offset) -> io::Result<Option<(Header, Bytes)>> {
-        let wanted =
-            |header: &Header| header.max_timestamp >= timestamp && header.last_offset() >= from;
+    /// Returns the first batch that reaches `from` and whose largest timestamp is at least `timestamp` (ms).
+    pub(crate) fn batch_since(
+        &self,
+        timestamp: i64,
+        from: Offset,
+    ) -> io::Result<Option<(RecordBatchHeader, Bytes)>> {
+        let wanted = |header: &RecordBatchHeader| {
+            header.max_timestamp >= timestamp && header.last_offset() >= from
+        };
         let Some((position, header)) = self.find(wanted)? else {
             return Ok(None);
         };
@@ -85,8 +90,11 @@ impl View {
         Ok(Some((header, Bytes::from(bytes))))
     }
 
-    /// Walks the headers until one is `wanted`.
-    fn find(&self, mut wanted: impl FnMut(&Header) -> bool) -> io::Result<Option<(u64, Header)>> {
+    /// Returns position and header of the first batch that is `wanted`.
+    fn find(
+        &self,
+        mut wanted: impl FnMut(&RecordBatchHeader) -> bool,
+    ) -> io::Result<Option<(u64, RecordBatchHeader)>> {
         let mut window = [0; INTERVAL as usize];
         let mut position = self.start;
         while position + HEADER_LEN as u64 <= self.end {
@@ -95,7 +103,7 @@ impl View {
             self.file.read_exact_at(window, position)?;
             let mut at = 0;
             while at + HEADER_LEN <= length {
-                let header = Header::parse(&window[at..]).map_err(io::Error::other)?;
+                let header = RecordBatchHeader::parse(&window[at..]).map_err(io::Error::other)?;
                 if wanted(&header) {
                     return Ok(Some((position + at as u64, header)));
                 }
@@ -107,10 +115,10 @@ impl View {
     }
 }
 
-/// How many of `bytes` are whole batches.
-fn whole_batches(bytes: &[u8]) -> usize {
+/// Returns the size of the complete batches at the start of `bytes`.
+fn complete_batches(bytes: &[u8]) -> usize {
     let mut end = 0;
-    while let Ok(header) = Header::parse(&bytes[end..])
+    while let Ok(header) = RecordBatchHeader::parse(&bytes[end..])
         && end + header.size <= bytes.len()
     {
         end += header.size;

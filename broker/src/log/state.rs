@@ -1,61 +1,65 @@
-//! What a partition knows, behind its lock: each step here is complete before the lock is let go of, and none waits for
-//! anything but a write.
+//! The state of a log, behind its lock. Each method leaves the state consistent, and waits for nothing but a write.
 
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Weak},
+};
 
 use tokio::sync::Notify;
 
-use super::checkpoint::{Checkpoint, Sync};
-use super::partition_log::{AppendError, Bounds};
-use super::producer_state::Producers;
-use super::recovery::Recovered;
-use super::segment::Segment;
-use super::config::Settings;
-use crate::record::batch::Header;
-use crate::ids::Offset;
+use super::{
+    checkpoint::{Checkpoint, SyncMode},
+    config::LogConfig,
+    partition_log::{AppendError, LogBounds},
+    producer_state::ProducerStateManager,
+    recovery::Recovered,
+    segment::LogSegment,
+};
+use crate::{ids::Offset, record::batch::RecordBatchHeader};
 
+/// What a log knows about itself.
 #[derive(Debug)]
-pub struct State {
-    pub settings: Settings,
-    /// In the order of their offsets; never empty; the last one is appended to.
-    pub segments: Vec<Segment>,
-    pub producers: Producers,
+pub(crate) struct LogState {
+    pub(crate) config: LogConfig,
+    /// The segments in the order of their offsets; never empty. The last one is the active one.
+    pub(crate) segments: Vec<LogSegment>,
+    pub(crate) producers: ProducerStateManager,
     /// See [`Checkpoint::log_start`].
-    pub log_start: Offset,
-    /// See [`Checkpoint::compacted_to`].
-    pub compacted_to: Offset,
-    /// Bytes of the last segment that the checkpoint covers.
-    pub checkpointed: u64,
-    /// The disk has everything before.
-    pub synced_to: Offset,
-    /// The disk lost something, so nothing more may be promised.
-    pub failed: bool,
-    /// Fetches to wake at the next append. Those whose fetch was answered meanwhile are dead.
+    pub(crate) log_start: Offset,
+    /// See [`Checkpoint::cleaned_to`].
+    pub(crate) cleaned_to: Offset,
+    /// The number of bytes of the active segment that the checkpoint covers.
+    pub(crate) checkpointed: u64,
+    /// The offset up to which everything is on disk.
+    pub(crate) synced_to: Offset,
+    /// Whether the disk may have lost records, so that no more may be accepted.
+    pub(crate) failed: bool,
+    /// Fetches to wake at the next append. Those of fetches that are complete by then are dangling.
     waiting: Vec<Weak<Notify>>,
-    /// Set when the topic is deleted, so that a request still holding the partition writes nothing any more.
-    pub deleted: bool,
+    /// Whether the topic is deleted, so that a request that still has the log writes nothing.
+    pub(crate) deleted: bool,
 }
 
-/// At least this much, or an eighth of a segment, is appended between two checkpoints: what a start after a kill reads.
+/// A checkpoint is written after this many bytes, or an eighth of a segment if that is more. A start after a kill has to
+/// read at most that much.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 
-impl State {
-    /// As a folder was recovered.
-    pub fn new(settings: Settings, recovered: Recovered) -> State {
+impl LogState {
+    /// Returns the state of a recovered folder.
+    pub(crate) fn new(config: LogConfig, recovered: Recovered) -> LogState {
         let Recovered {
             segments,
             producers,
             log_start,
-            compacted_to,
+            cleaned_to,
         } = recovered;
-        State {
-            settings,
+        LogState {
+            config,
             segments,
             producers,
             log_start,
-            compacted_to,
+            cleaned_to,
             checkpointed: 0,
             synced_to: Offset(0),
             failed: false,
@@ -64,76 +68,75 @@ impl State {
         }
     }
 
-    /// The segment that is appended to.
-    pub fn active(&self) -> &Segment {
+    /// Returns the active segment, to which batches are appended.
+    pub(crate) fn active(&self) -> &LogSegment {
         self.segments
             .last()
             .expect("a partition has at least one segment")
     }
 
-    /// The same, to append to it.
-    pub fn active_mut(&mut self) -> &mut Segment {
+    /// Returns the active segment for appending to it.
+    pub(crate) fn active_mut(&mut self) -> &mut LogSegment {
         self.segments
             .last_mut()
             .expect("a partition has at least one segment")
     }
 
-    /// Whether anything may be appended.
-    pub fn check_usable(&self) -> Result<(), AppendError> {
+    /// Checks that the log accepts appends.
+    pub(crate) fn check_usable(&self) -> Result<(), AppendError> {
         if self.deleted {
             return Err(AppendError::Deleted);
         }
         if self.failed {
-            let error =
-                io::Error::other("the disk failed to keep earlier records; restart to go on");
-            return Err(AppendError::Storage(error));
+            return Err(AppendError::Storage(failed_disk()));
         }
         Ok(())
     }
 
-    /// By size, or by the time between the first record and this one, as Kafka's `LogSegment.shouldRoll`.
+    /// Returns whether a new segment has to begin before the batch: because of the size of the active one, or because of
+    /// the time since its first record, as in Kafka's `LogSegment.shouldRoll`.
     ///
-    /// A marker's time is the coordinator's, and says nothing of the age of records.
-    pub fn is_roll_due(&self, header: &Header) -> bool {
+    /// The timestamp of a control batch says nothing about the age of records, so it does not count.
+    pub(crate) fn is_roll_due(&self, header: &RecordBatchHeader) -> bool {
         let active = self.active().summary();
-        let is_full = active.size + header.size as u64 > self.settings.segment_bytes;
+        let is_full = active.size + header.size as u64 > self.config.segment_bytes;
         let age = |first: i64| header.max_timestamp.saturating_sub(first);
         let is_old = active
             .first
-            .is_some_and(|first| age(first) > self.settings.segment_ms);
+            .is_some_and(|first| age(first) > self.config.segment_ms);
         active.size > 0 && (is_full || is_old && !header.is_control())
     }
 
-    /// Begins a new segment at the end.
-    pub fn roll(&mut self, folder: &Path) -> io::Result<()> {
-        let segment = Segment::create(folder, self.bounds().end)?;
+    /// Begins a new active segment.
+    pub(crate) fn roll(&mut self, folder: &Path) -> io::Result<()> {
+        let segment = LogSegment::create(folder, self.bounds().end)?;
         self.segments.push(segment);
         self.checkpoint_or_warn(folder);
         Ok(())
     }
 
-    /// Whether a start after a kill would read too much.
-    pub fn is_checkpoint_due(&self) -> bool {
+    /// Returns whether a start after a kill would have to read too much.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
         let behind = self.active().size() - self.checkpointed;
-        behind >= CHECKPOINT_BYTES.max(self.settings.segment_bytes / 8)
+        behind >= CHECKPOINT_BYTES.max(self.config.segment_bytes / 8)
     }
 
-    /// Losing one costs a longer start, no more.
-    pub fn checkpoint_or_warn(&mut self, folder: &Path) {
-        if let Err(error) = self.checkpoint(folder, Sync::Later) {
-            tracing::warn!(folder = %folder.display(), %error, "no checkpoint");
+    /// Writes a checkpoint, and only logs if that fails: without it, the next start takes longer.
+    pub(crate) fn checkpoint_or_warn(&mut self, folder: &Path) {
+        if let Err(error) = self.checkpoint(folder, SyncMode::Later) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot write a checkpoint");
         }
     }
 
-    /// Writes down what is known, see [`Checkpoint`].
-    pub fn checkpoint(&mut self, folder: &Path, sync: Sync) -> io::Result<()> {
-        // Also where it fails, lest every append tries again.
+    /// Writes a checkpoint.
+    pub(crate) fn checkpoint(&mut self, folder: &Path, sync: SyncMode) -> io::Result<()> {
+        // Even if writing fails, so that not every append tries it again.
         self.checkpointed = self.active().size();
         let active = self.active();
         let index = active.opened().map(|open| open.index.clone());
         let checkpoint = Checkpoint {
             log_start: self.bounds().start,
-            compacted_to: self.compacted_to,
+            cleaned_to: self.cleaned_to,
             base: active.base(),
             summary: *active.summary(),
             index: index.unwrap_or_default(),
@@ -142,12 +145,12 @@ impl State {
         checkpoint.write(folder, sync)
     }
 
-    /// The offsets that can be read now.
-    pub fn bounds(&self) -> Bounds {
+    /// Returns the current offsets of the log.
+    pub(crate) fn bounds(&self) -> LogBounds {
         let start = self.segments[0].base().max(self.log_start);
         let end = self.active().next();
         let first_open = self.producers.transactions.first_open();
-        Bounds {
+        LogBounds {
             start,
             end,
             stable: first_open.map_or(end, |first| first.max(start)),
@@ -155,32 +158,34 @@ impl State {
     }
 
     /// Wakes `fetch` at the next append, once.
-    pub fn wait(&mut self, fetch: &Arc<Notify>) {
+    pub(crate) fn wait(&mut self, fetch: &Arc<Notify>) {
         let known = |waiting: &Weak<Notify>| std::ptr::eq(waiting.as_ptr(), Arc::as_ptr(fetch));
         if self.waiting.iter().any(known) {
             return;
         }
-        // A quiet partition that is polled for long would otherwise collect the dead.
+        // Without this, the list of a partition that is fetched often and appended to rarely would grow without limit.
         if self.waiting.len() >= 16 {
             self.waiting.retain(|waiting| waiting.strong_count() > 0);
         }
         self.waiting.push(Arc::downgrade(fetch));
     }
 
-    /// Who waits, to be woken once the lock is let go of.
-    pub fn take_waiting(&mut self) -> Vec<Weak<Notify>> {
+    /// Removes and returns the waiting fetches, for the caller to wake after it has released the lock.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Weak<Notify>> {
         std::mem::take(&mut self.waiting)
     }
 }
 
-/// Wakes fetches, those that still wait.
-pub fn wake(waiting: &[Weak<Notify>]) {
+/// Wakes those of the fetches that still wait.
+pub(crate) fn wake(waiting: &[Weak<Notify>]) {
     for fetch in waiting.iter().filter_map(Weak::upgrade) {
         fetch.notify_one();
     }
 }
 
-/// Why nothing may be promised any more.
-pub fn lost() -> io::Error {
-    io::Error::other("the disk failed to keep earlier records; restart to go on")
+/// Returns the error of a log whose disk may have lost records.
+pub(crate) fn failed_disk() -> io::Error {
+    io::Error::other(
+        "syncing to disk failed, so earlier records may be lost: check the disk, then restart the broker",
+    )
 }

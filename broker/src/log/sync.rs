@@ -1,54 +1,51 @@
-//! How a partition is made to last: syncing, and sealing closed segments, whose bytes are then known to be on the disk.
+//! Making a log durable: syncing, and sealing closed segments, whose bytes are then known to be on disk.
 
-use std::fs::File;
-use std::io;
-use std::sync::{Arc, PoisonError};
+use std::{fs::File, io, sync::Arc};
 
-use super::checkpoint::Sync;
-use super::offset_index;
-use super::partition_log::Partition;
-use super::segment::Segment;
-use super::state::lost;
+use super::{
+    checkpoint::SyncMode, partition_log::PartitionLog, segment::LogSegment, state::failed_disk,
+};
 use crate::Error;
 
-impl Partition {
-    /// Whether anything was appended since the last [`sync`](Partition::sync), or can never be synced any more.
-    pub fn is_dirty(&self) -> bool {
-        let state = self.lock();
+impl PartitionLog {
+    /// Returns whether there are records that the last [`sync`](PartitionLog::sync) did not cover, or that can no longer be
+    /// synced.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let state = self.state.lock();
         !state.deleted && state.synced_to < state.bounds().end
     }
 
-    /// Waits until the disk has everything that was appended before. Who comes while another waits finds it done.
+    /// Syncs everything that was appended before the call. A call that waits for another one finds the work done.
     ///
     /// # Errors
     ///
-    /// The disk failed, now or before. What it lost nobody knows, so the partition takes nothing more until it is opened
-    /// again, and nothing that was not synced counts as synced.
-    pub fn sync(&self) -> Result<(), Error> {
-        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns an error if this or an earlier sync failed. Which records the disk lost is unknown then, so the log accepts
+    /// no more records until it is opened again, and what was not synced never counts as synced.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let _syncing = self.syncing.lock();
         let (files, end, folder_too) = {
-            let state = self.lock();
+            let state = self.state.lock();
             if state.deleted || state.synced_to >= state.bounds().end {
                 return Ok(());
             }
             if state.failed {
-                return Err(Error::io("sync", &self.folder)(lost()));
+                return Err(Error::io("sync", &self.folder)(failed_disk()));
             }
-            let open = state.segments.iter().filter_map(Segment::opened);
+            let open = state.segments.iter().filter_map(LogSegment::opened);
             let files: Vec<_> = open.map(|open| Arc::clone(&open.file)).collect();
             let folder_too = state.synced_to <= state.active().base();
             (files, state.bounds().end, folder_too)
         };
         let sync = || {
             files.iter().try_for_each(|file| file.sync_data())?;
-            // The names of the files are the folder's.
+            // New files are only durable once their folder is synced.
             if folder_too {
                 File::open(&self.folder)?.sync_all()?;
             }
             io::Result::Ok(())
         };
         let synced = sync();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match synced {
             Ok(()) => state.synced_to = end,
             Err(_) if state.deleted => {}
@@ -60,16 +57,16 @@ impl Partition {
         Ok(())
     }
 
-    /// Syncs the segments that are appended to no more, and writes their indexes beside them.
-    pub fn seal(&self) -> io::Result<()> {
-        let _maintenance = self.lock_maintenance();
+    /// Syncs the closed segments, and writes their index files.
+    pub(crate) fn seal(&self) -> io::Result<()> {
+        let _maintenance = self.maintenance.lock();
         self.seal_closed()
     }
 
-    /// As [`seal`](Partition::seal), with the maintenance lock held.
+    /// Seals like [`seal`](PartitionLog::seal); the caller holds the maintenance lock.
     pub(super) fn seal_closed(&self) -> io::Result<()> {
         let closed: Vec<_> = {
-            let state = self.lock();
+            let state = self.state.lock();
             let closed = state.segments.iter().rev().skip(1);
             let open = closed.filter_map(|segment| Some((segment, segment.opened()?)));
             let needed = open.map(|(segment, open)| {
@@ -80,8 +77,8 @@ impl Partition {
         };
         for (base, path, summary, open) in closed {
             open.file.sync_data()?;
-            offset_index::write(&path, &summary, &open.index)?;
-            let mut state = self.lock();
+            open.index.write(&path, &summary)?;
+            let mut state = self.state.lock();
             if let Some(segment) = state.segments.iter_mut().find(|s| s.base() == base) {
                 segment.seal();
             }
@@ -89,16 +86,16 @@ impl Partition {
         Ok(())
     }
 
-    /// Syncs everything and writes a last checkpoint, so that the next start reads nothing of the log.
-    pub fn close(&self) -> Result<(), Error> {
+    /// Syncs everything and writes a checkpoint, so that the next start does not have to read the log.
+    pub(crate) fn close(&self) -> Result<(), Error> {
         self.sync()?;
         self.seal().map_err(Error::io("sync", &self.folder))?;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.deleted || state.failed {
             return Ok(());
         }
         state
-            .checkpoint(&self.folder, Sync::Now)
+            .checkpoint(&self.folder, SyncMode::Now)
             .map_err(Error::io("write", &self.folder))
     }
 }

@@ -1,29 +1,35 @@
-//! What transactions add to a partition: admitting and ending them, and reading no further than they are settled.
+//! Transactions in a partition: beginning and ending them, and reading only what is decided.
 
 use std::io;
 
 use bytes::Bytes;
 
-use super::partition_log::{AppendError, Bounds, Partition};
-use super::read::ReadError;
-use super::producer_state::transactions::Aborted;
-use crate::record::batch::Header;
-use crate::clock::now_ms;
-use crate::ids::{Offset, Producer};
-use crate::record::control_batch::{self, Outcome};
+use super::{
+    partition_log::{AppendError, LogBounds, PartitionLog},
+    producer_state::transactions::AbortedTxn,
+    read::ReadError,
+};
+use crate::{
+    clock::now_ms,
+    ids::{Offset, Producer},
+    record::{
+        batch::RecordBatchHeader,
+        control_batch::{ControlBatch, Outcome},
+    },
+};
 
-/// Which records a reader wants.
+/// The records that a reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    /// All.
+pub(crate) enum Isolation {
+    /// All records.
     Uncommitted,
-    /// Those before the last stable offset; it passes over the aborted ones by itself.
+    /// The records before the last stable offset. The reader itself skips those of aborted transactions.
     Committed,
 }
 
-impl Bounds {
-    /// Where such a reader's log ends.
-    pub fn end_for(&self, isolation: Isolation) -> Offset {
+impl LogBounds {
+    /// Returns the offset at which the log ends for a reader with this isolation level.
+    pub(crate) fn end_for(&self, isolation: Isolation) -> Offset {
         match isolation {
             Isolation::Uncommitted => self.end,
             Isolation::Committed => self.stable,
@@ -31,43 +37,47 @@ impl Bounds {
     }
 }
 
-impl Partition {
-    /// From now on the transactional batches of this producer are accepted, until its transaction is ended.
-    pub fn begin_transaction(&self, producer: Producer) {
+impl PartitionLog {
+    /// Accepts transactional batches of this producer from now on, until its transaction is ended.
+    pub(crate) fn begin_transaction(&self, producer: Producer) {
         self.with_transactions(|transactions| transactions.admit(producer));
     }
 
-    /// Ends the producer's transaction with a marker, after which no batch of it is accepted.
+    /// Ends the transaction of a producer with a control batch, after which none of its batches is accepted.
     ///
-    /// Ending one again does no harm: a second marker has nothing left to end.
-    pub fn end_transaction(&self, producer: Producer, outcome: Outcome) -> Result<(), AppendError> {
-        let batch = control_batch::encode(producer, outcome, now_ms());
-        let header = Header::parse(&batch).map_err(io::Error::other)?;
-        self.append_marker(&header, &batch)
+    /// Ending a transaction twice does no harm: the second control batch has nothing left to end.
+    pub(crate) fn end_transaction(
+        &self,
+        producer: Producer,
+        outcome: Outcome,
+    ) -> Result<(), AppendError> {
+        let batch = ControlBatch { producer, outcome }.encode(now_ms());
+        let header = RecordBatchHeader::parse(&batch).map_err(io::Error::other)?;
+        self.append_control_batch(&header, &batch)
     }
 
-    /// Producers whose records here no transaction of the coordinator accounts for.
-    pub fn orphans(&self) -> Vec<Producer> {
+    /// Returns the producers that have open transactions in this log but none with the coordinator.
+    pub(crate) fn orphans(&self) -> Vec<Producer> {
         self.with_transactions(|transactions| transactions.orphans())
     }
 
-    /// The committed records from `from` on, as [`Partition::read`]: whole batches that end where something is open,
-    /// and the aborted stretches among them.
-    pub fn read_committed(
+    /// Reads as [`PartitionLog::read`] does, but only up to the last stable offset, and returns the aborted transactions
+    /// among the records as well.
+    pub(crate) fn read_committed(
         &self,
         from: Offset,
         max_bytes: usize,
         at_least_one: bool,
-    ) -> Result<(Bytes, Vec<Aborted>, Bounds), ReadError> {
+    ) -> Result<(Bytes, Vec<AbortedTxn>, LogBounds), ReadError> {
         let (mut bytes, bounds) = self.read(from, max_bytes, at_least_one)?;
-        let (length, to) = settled(&bytes, bounds.stable);
+        let (length, to) = stable_prefix(&bytes, bounds.stable);
         bytes.truncate(length);
         let aborted = self.with_transactions(|transactions| transactions.aborted_in(from, to));
         Ok((bytes, aborted, bounds))
     }
 
-    /// Bytes that such a reader could get at `from` from one segment.
-    pub fn bytes_for(&self, isolation: Isolation, from: Offset) -> Result<u64, ReadError> {
+    /// Returns the number of bytes that a reader with this isolation level can get from one segment at `from`.
+    pub(crate) fn bytes_for(&self, isolation: Isolation, from: Offset) -> Result<u64, ReadError> {
         let bytes = self.bytes_since(from)?;
         let stable = self.bounds().stable;
         if isolation == Isolation::Uncommitted || stable <= from {
@@ -77,10 +87,10 @@ impl Partition {
     }
 }
 
-/// How many of the bytes are batches before `stable`, and the offset after their last record.
-fn settled(bytes: &[u8], stable: Offset) -> (usize, Offset) {
+/// Returns the size of the batches before `stable`, and the offset after their last record.
+fn stable_prefix(bytes: &[u8], stable: Offset) -> (usize, Offset) {
     let (mut length, mut next) = (0, Offset(0));
-    while let Ok(header) = Header::parse(&bytes[length..])
+    while let Ok(header) = RecordBatchHeader::parse(&bytes[length..])
         && header.base_offset < stable
     {
         length += header.size;

@@ -1,21 +1,25 @@
-//! An error in the form of each API's own response, for what is not supported or cannot be read.
+//! Errors in the form of the response of each API, for requests that are not supported or cannot be decoded.
 
 use bytes::Bytes;
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::txn_offset_commit_response::{
-    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        txn_offset_commit_response::{
+            TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+        },
+        *,
+    },
+    protocol::Decodable,
 };
-use kafka_protocol::messages::*;
-use kafka_protocol::protocol::Decodable;
 
-use super::length_check;
+use super::{apis::Api, length_check};
 
-/// A response that says `error`: for each item of the request where that is the schema's only place for it and the
-/// request can be read, else at its head.
+/// Returns a response of the API that has `error` at its top level.
 ///
-/// A response with a place at neither is empty. `None` for APIs between the nodes of a cluster and other rarities,
-/// which get a bare error code.
-pub fn refuse(
+/// Where the schema has an error only for each item and the request can be decoded, each item gets it; where it has none
+/// at all, the response is empty. Returns `None` for the APIs between the nodes of a cluster and other rare ones, whose
+/// clients get a bare error code.
+pub(crate) fn build(
     api: ApiKey,
     version: i16,
     body: &Bytes,
@@ -25,16 +29,16 @@ pub fn refuse(
         return Some(response);
     }
     macro_rules! by_api {
-        (head { $($key:ident => $head:ident,)* } empty { $($other:ident => $empty:ident,)* }) => {
+        (top_level { $($key:ident => $response:ident,)* } empty { $($other:ident => $empty:ident,)* }) => {
             match api {
-                $(ApiKey::$key => Some($head::default().with_error_code(error.code()).into()),)*
+                $(ApiKey::$key => Some($response::default().with_error_code(error.code()).into()),)*
                 $(ApiKey::$other => Some($empty::default().into()),)*
                 _ => None,
             }
         };
     }
     by_api! {
-        head {
+        top_level {
         AddOffsetsToTxn => AddOffsetsToTxnResponse,
         ConsumerGroupHeartbeat => ConsumerGroupHeartbeatResponse,
         DescribeAcls => DescribeAclsResponse,
@@ -90,7 +94,8 @@ pub fn refuse(
     }
 }
 
-/// Those whose clients look for the error with each partition, and the one whose head changed.
+/// Returns the response of the APIs whose clients look for the error in each partition, and of the one whose schema
+/// changed.
 fn for_each_item(
     api: ApiKey,
     version: i16,
@@ -98,19 +103,20 @@ fn for_each_item(
     error: ResponseError,
 ) -> Option<ResponseKind> {
     match (api, version) {
-        // It has a place at its head, but not before version 4.
+        // It has an error at its top level since version 4.
         (ApiKey::AddPartitionsToTxn, 4..) => Some(
             AddPartitionsToTxnResponse::default()
                 .with_error_code(error.code())
                 .into(),
         ),
-        (ApiKey::TxnOffsetCommit, _) => commit_offsets(version, body, error.code()),
+        (ApiKey::TxnOffsetCommit, _) => txn_offset_commit(version, body, error.code()),
         _ => None,
     }
 }
 
-fn commit_offsets(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {
-    length_check::check(ApiKey::TxnOffsetCommit, version, body).ok()?;
+fn txn_offset_commit(version: i16, body: &Bytes, code: i16) -> Option<ResponseKind> {
+    let api = Api::find(ApiKey::TxnOffsetCommit)?;
+    length_check::check(api, version, body).ok()?;
     let request = TxnOffsetCommitRequest::decode(&mut body.clone(), version).ok()?;
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.into_iter().map(|partition| {

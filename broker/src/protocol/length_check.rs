@@ -1,59 +1,57 @@
-//! Walks a request without building it, to refuse what would hurt to decode.
+//! Checks the lengths in a request before it is decoded.
 //!
-//! The decoder of the protocol crate makes room for as many elements as an array's length says, before it has seen one:
-//! a request of twenty bytes could ask for 200 GB, and a failed allocation ends the process. So every length is held
-//! against the bytes that are there, and the number of elements in one request is limited, before anything is decoded.
-//! The layouts themselves are in `layouts`.
+//! The decoder of the protocol crate allocates as many elements as the length of an array says before it reads the first
+//! one: a request of twenty bytes could ask for 200 GB, and a failed allocation ends the process. So this module walks
+//! through the request without decoding it, compares every length with the bytes that are there, and limits the number of
+//! elements. The layouts come from the [table of APIs](super::apis).
 
-use kafka_protocol::messages::ApiKey;
+use super::{
+    apis::Api,
+    layout::{Field, Kind},
+};
 
-use super::apis::{Field, Kind, layout};
-
-/// The most elements and tagged fields in one request, all arrays together.
+/// The largest number of elements and tagged fields in one request, over all arrays.
 const MAX_ELEMENTS: usize = 1_000_000;
-/// From this version of the request header on, a request has compact lengths and tagged fields (KIP-482).
+/// The first version of the request header that has compact lengths and tagged fields (KIP-482).
 const FLEXIBLE_HEADER: i16 = 2;
-/// What stands before a structure that may be null, when it is not.
+/// The byte before a nullable structure that is not null.
 const PRESENT: u8 = 1;
 
-/// Whether `body` has the shape of that request, so that decoding it takes no more memory than it should.
+/// Checks that all lengths in the body of a request fit the body, so that decoding it allocates no more than it should.
 ///
-/// Bytes after the request are let be. What a field means is not judged.
-pub fn check(api: ApiKey, version: i16, body: &[u8]) -> Result<(), Fault> {
-    let layout = layout(api).ok_or(Fault::Layout)?;
-    let mut walk = Walk {
+/// Ignores bytes after the request and the meaning of its fields.
+pub(crate) fn check(api: &Api, version: i16, body: &[u8]) -> Result<(), LengthError> {
+    let mut walker = Walker {
         rest: body,
         version,
-        flexible: api.request_header_version(version) >= FLEXIBLE_HEADER,
+        flexible: api.key.request_header_version(version) >= FLEXIBLE_HEADER,
         elements_left: MAX_ELEMENTS,
     };
-    walk.fields(layout)
+    walker.fields(api.layout)
 }
 
-/// Why a request is not decoded.
+/// The reason why a request is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// It ends within a field, or a length says so.
-    #[error("a length or a field goes beyond the end of the request")]
+pub(crate) enum LengthError {
+    /// The request ends within a field, or a length exceeds the bytes that follow.
+    #[error("a field or a length exceeds the end of the request")]
     Short,
-    /// More elements than any request needs.
-    #[error("more than {MAX_ELEMENTS} elements")]
+    /// The request has more elements than any sensible one.
+    #[error("the request has more than {MAX_ELEMENTS} elements")]
     Elements,
-    /// This file does not know the request.
-    #[error("a request whose layout is not known")]
-    Layout,
 }
 
-struct Walk<'a> {
+/// The rest of a request.
+struct Walker<'a> {
     rest: &'a [u8],
     version: i16,
     flexible: bool,
     elements_left: usize,
 }
 
-impl Walk<'_> {
-    /// The fields of a structure, and its tagged fields.
-    fn fields(&mut self, fields: &[Field]) -> Result<(), Fault> {
+impl Walker<'_> {
+    /// Skips the fields of a structure, and its tagged fields.
+    fn fields(&mut self, fields: &[Field]) -> Result<(), LengthError> {
         for field in fields {
             if (field.from..=field.to).contains(&self.version) {
                 self.field(field)?;
@@ -70,7 +68,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn field(&mut self, field: &Field) -> Result<(), Fault> {
+    fn field(&mut self, field: &Field) -> Result<(), LengthError> {
         match field.kind {
             Kind::Fixed(length) => self.skip(length),
             Kind::Text => {
@@ -100,55 +98,55 @@ impl Walk<'_> {
         }
     }
 
-    /// How many elements an array has. Each takes a byte at least.
-    fn elements(&mut self) -> Result<usize, Fault> {
+    /// Reads the number of elements of an array, each of which takes at least one byte.
+    fn elements(&mut self) -> Result<usize, LengthError> {
         let elements = self.length()?;
         if elements > self.rest.len() {
-            return Err(Fault::Short);
+            return Err(LengthError::Short);
         }
         self.count(elements)?;
         Ok(elements)
     }
 
-    fn count(&mut self, elements: usize) -> Result<(), Fault> {
+    fn count(&mut self, elements: usize) -> Result<(), LengthError> {
         let left = self.elements_left.checked_sub(elements);
-        self.elements_left = left.ok_or(Fault::Elements)?;
+        self.elements_left = left.ok_or(LengthError::Elements)?;
         Ok(())
     }
 
-    fn skip(&mut self, length: usize) -> Result<(), Fault> {
-        self.rest = self.rest.get(length..).ok_or(Fault::Short)?;
+    fn skip(&mut self, length: usize) -> Result<(), LengthError> {
+        self.rest = self.rest.get(length..).ok_or(LengthError::Short)?;
         Ok(())
     }
 
-    /// The length of a blob or an array; null counts as empty.
-    fn length(&mut self) -> Result<usize, Fault> {
+    /// Reads the length of a blob or an array; null counts as empty.
+    fn length(&mut self) -> Result<usize, LengthError> {
         if self.flexible {
             return self.compact();
         }
-        let (length, rest) = self.rest.split_first_chunk().ok_or(Fault::Short)?;
+        let (length, rest) = self.rest.split_first_chunk().ok_or(LengthError::Short)?;
         self.rest = rest;
         not_negative(i32::from_be_bytes(*length))
     }
 
-    fn byte(&mut self) -> Result<u8, Fault> {
-        let (&byte, rest) = self.rest.split_first().ok_or(Fault::Short)?;
+    fn byte(&mut self) -> Result<u8, LengthError> {
+        let (&byte, rest) = self.rest.split_first().ok_or(LengthError::Short)?;
         self.rest = rest;
         Ok(byte)
     }
 
-    fn i16(&mut self) -> Result<usize, Fault> {
-        let (length, rest) = self.rest.split_first_chunk().ok_or(Fault::Short)?;
+    fn i16(&mut self) -> Result<usize, LengthError> {
+        let (length, rest) = self.rest.split_first_chunk().ok_or(LengthError::Short)?;
         self.rest = rest;
         not_negative(i32::from(i16::from_be_bytes(*length)))
     }
 
-    /// One more than the length; 0 is null.
-    fn compact(&mut self) -> Result<usize, Fault> {
+    /// Reads a compact length: the number is one more than the length, and 0 is null.
+    fn compact(&mut self) -> Result<usize, LengthError> {
         Ok(self.varint()?.saturating_sub(1))
     }
 
-    fn varint(&mut self) -> Result<usize, Fault> {
+    fn varint(&mut self) -> Result<usize, LengthError> {
         let mut value = 0u32;
         for shift in (0..32).step_by(7) {
             let byte = self.byte()?;
@@ -157,32 +155,32 @@ impl Walk<'_> {
                 return Ok(value as usize);
             }
         }
-        Err(Fault::Short)
+        Err(LengthError::Short)
     }
 }
 
-/// -1 is null, and the decoder refuses other negative lengths by itself.
-fn not_negative(length: i32) -> Result<usize, Fault> {
+/// Treats negative lengths as empty: -1 is null, and the decoder refuses the others.
+fn not_negative(length: i32) -> Result<usize, LengthError> {
     Ok(usize::try_from(length).unwrap_or(0))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::protocol::dispatch::SUPPORTED;
+    use crate::protocol::apis::APIS;
     use bytes::Bytes;
-    use kafka_protocol::messages::RequestKind;
+    use kafka_protocol::messages::{ApiKey, RequestKind};
     use proptest::prelude::*;
 
-    /// The body of a request whose numbers are 0, whose texts are "ab", and whose arrays have `each` elements.
-    pub(crate) fn sample(api: ApiKey, version: i16, each: u8) -> Vec<u8> {
-        let flexible = api.request_header_version(version) >= FLEXIBLE_HEADER;
+    /// Returns the body of a request whose numbers are 0, whose strings are "ab", and whose arrays have `each` elements.
+    pub(crate) fn sample(api: &Api, version: i16, each: u8) -> Vec<u8> {
+        let flexible = api.key.request_header_version(version) >= FLEXIBLE_HEADER;
         let mut bytes = Vec::new();
-        make(layout(api).unwrap(), version, flexible, each, &mut bytes);
+        make(api.layout, version, flexible, each, &mut bytes);
         bytes
     }
 
-    /// A request of that layout with `each` elements in every array.
+    /// Appends fields with `each` elements in every array.
     fn make(fields: &[Field], version: i16, flexible: bool, each: u8, out: &mut Vec<u8>) {
         for field in fields {
             if (field.from..=field.to).contains(&version) {
@@ -233,39 +231,43 @@ pub(crate) mod tests {
         }
     }
 
-    fn each_supported(mut test: impl FnMut(ApiKey, i16, &[Field], bool)) {
-        for (api, first, last) in SUPPORTED {
-            for version in *first..=*last {
-                let flexible = api.request_header_version(version) >= FLEXIBLE_HEADER;
-                test(*api, version, layout(*api).unwrap(), flexible);
+    fn each_supported(mut test: impl FnMut(&'static Api, i16)) {
+        for api in APIS {
+            for version in api.versions.0..=api.versions.1 {
+                test(api, version);
             }
         }
     }
 
     #[test]
     fn every_layout_is_the_one_that_the_decoder_reads() {
-        each_supported(|api, version, layout, flexible| {
+        each_supported(|api, version| {
             for each in 0..4 {
-                let mut bytes = Vec::new();
-                make(layout, version, flexible, each, &mut bytes);
-                assert_eq!(check(api, version, &bytes), Ok(()), "{api:?} v{version}");
+                let what = format!("{:?} v{version}", api.key);
+                let bytes = sample(api, version, each);
+                assert_eq!(check(api, version, &bytes), Ok(()), "{what}");
                 let mut bytes = Bytes::from(bytes);
-                let decoded = RequestKind::decode(api, &mut bytes, version);
-                assert!(decoded.is_ok(), "{api:?} v{version}: {decoded:?}");
-                assert!(bytes.is_empty(), "{api:?} v{version} leaves {bytes:?}");
+                let decoded = RequestKind::decode(api.key, &mut bytes, version);
+                assert!(decoded.is_ok(), "{what}: {decoded:?}");
+                assert!(bytes.is_empty(), "{what} leaves {bytes:?}");
             }
         });
     }
 
     #[test]
     fn a_short_request_that_promises_much_is_refused() {
+        let api = |key| Api::find(key).unwrap();
         // A fetch of 2^31 - 1 topics.
         let mut fetch = vec![0; 17];
         fetch.extend(i32::MAX.to_be_bytes());
-        assert_eq!(check(ApiKey::Fetch, 4, &fetch), Err(Fault::Short));
+        assert_eq!(
+            check(api(ApiKey::Fetch), 4, &fetch),
+            Err(LengthError::Short)
+        );
         let mut texts = 2_000_000i32.to_be_bytes().to_vec();
         texts.resize(8_000_000, 0);
-        assert_eq!(check(ApiKey::DeleteGroups, 0, &texts), Err(Fault::Elements));
+        let groups = api(ApiKey::DeleteGroups);
+        assert_eq!(check(groups, 0, &texts), Err(LengthError::Elements));
     }
 
     proptest! {
@@ -276,11 +278,7 @@ pub(crate) mod tests {
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         ) {
             let mut all = Vec::new();
-            each_supported(|api, version, layout, flexible| {
-                let mut bytes = Vec::new();
-                make(layout, version, flexible, each, &mut bytes);
-                all.push((api, version, bytes));
-            });
+            each_supported(|api, version| all.push((api, version, sample(api, version, each))));
             let which = which.index(all.len());
             let (api, version, bytes) = &mut all[which];
             for (at, byte) in changes {
@@ -289,8 +287,8 @@ pub(crate) mod tests {
                     bytes[at] = byte;
                 }
             }
-            if check(*api, *version, bytes).is_ok() {
-                let _ = RequestKind::decode(*api, &mut Bytes::copy_from_slice(bytes), *version);
+            if check(api, *version, bytes).is_ok() {
+                let _ = RequestKind::decode(api.key, &mut Bytes::copy_from_slice(bytes), *version);
             }
         }
     }

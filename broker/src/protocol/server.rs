@@ -1,58 +1,54 @@
-//! Connections: accepting them, cutting their bytes into frames, answering each request in its turn.
+//! Connections: accepts them, splits their bytes into frames, and answers the requests in order.
 //!
-//! A connection has one request in work at a time and reads no further meanwhile, so a client that sends faster than
-//! it is answered, or reads slower, is held up by its own socket, and a connection holds at most one request and one
-//! answer in memory.
+//! A connection handles one request at a time and reads nothing else meanwhile. So a client that sends too fast or reads
+//! too slowly is held up by its own socket, and a connection keeps at most one request and one response in memory.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
-use crate::maintenance;
-use crate::protocol::dispatch::{Call, answer};
+use super::dispatch::{RequestFrame, respond};
+use crate::{maintenance, shared::Shared};
 
-/// The largest request, as `socket.request.max.bytes` of Kafka.
+/// The largest request in bytes: Kafka's default of `socket.request.max.bytes`.
 const MAX_FRAME: usize = 100 << 20;
-/// Memory is taken as bytes come, not as a length promises them: this much ahead of what is there.
+/// How far memory is allocated ahead of the bytes that have arrived. The announced length of a frame allocates nothing.
 const READ_AHEAD: usize = 1 << 20;
-/// The buffer that a request begins in; most fit.
+/// Initial size of the buffer of a request; most requests fit.
 const FIRST_READ: usize = 64 << 10;
-/// The buffer of a request up to this size is used again for the next one. Getting the memory anew from the system
-/// would cost more than reading into it.
-const KEPT: usize = 1 << 20;
-/// A connection that waits this long for its next request is idle, and holds no buffer.
+/// The buffer of a request up to this size is reused for the next one, because allocating it again costs more than
+/// reading into it.
+const REUSED: usize = 1 << 20;
+/// A connection without a request for this long is idle and gives its buffer back.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long to rest when the system has no more sockets to give.
+/// Pause after a failed accept, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then ends every connection. Dropped, it ends them too.
-pub async fn serve(
+/// Serves until `stop` is cancelled, then ends the connections and waits for them.
+///
+/// If the future is dropped, the connections stay in `connections` for the caller to end.
+pub(crate) async fn serve(
     listener: TcpListener,
     shared: &Arc<Shared>,
-    shutdown: impl Future<Output = ()>,
+    stop: CancellationToken,
+    connections: &mut JoinSet<()>,
 ) {
-    let stop = CancellationToken::new();
-    let mut connections = JoinSet::new();
-    let chores = chores::run(shared);
-    tokio::pin!(chores);
-    tokio::pin!(shutdown);
+    let maintenance = maintenance::run(shared);
+    tokio::pin!(maintenance);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            () = &mut chores => {}
+            () = stop.cancelled() => break,
+            () = &mut maintenance => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "a connection ended in a bug");
+                    tracing::error!(%error, "a connection panicked");
                 }
             }
             accepted = listener.accept() => match accepted {
@@ -68,7 +64,6 @@ pub async fn serve(
         }
     }
     drop(listener);
-    stop.cancel();
     while connections.join_next().await.is_some() {}
 }
 
@@ -83,16 +78,16 @@ impl Connection {
     async fn run(mut self) {
         let peer = self.peer;
         tracing::debug!(%peer, "connected");
-        match self.answer_all().await {
+        match self.serve_requests().await {
             Ok(()) => tracing::debug!(%peer, "disconnected"),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::warn!(%peer, %error, "closing a connection that does not speak Kafka");
+                tracing::warn!(%peer, %error, "closed a connection that does not speak the Kafka protocol");
             }
             Err(error) => tracing::debug!(%peer, %error, "connection lost"),
         }
     }
 
-    async fn answer_all(&mut self) -> io::Result<()> {
+    async fn serve_requests(&mut self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
         let stop = self.stop.clone();
         let mut input = BytesMut::new();
@@ -101,14 +96,14 @@ impl Connection {
                 let Some(frame) = read_frame(&mut self.stream, &mut input).await? else {
                     return io::Result::Ok(false);
                 };
-                let call = Call::parse(frame, self.peer)?;
-                if let Some(answer) = answer(&self.shared, call).await? {
-                    self.stream.write_all(&answer).await?;
+                let request = RequestFrame::parse(frame, self.peer)?;
+                if let Some(response) = respond(&self.shared, request).await? {
+                    self.stream.write_all(&response).await?;
                 }
                 Ok(true)
             };
             tokio::select! {
-                // First, so that a request whose effect is in the log is answered if the socket takes it.
+                // The request comes first, so that one that is already in the log still gets its response.
                 biased;
                 more = turn => if !more? { return Ok(()) },
                 () = stop.cancelled() => return Ok(()),
@@ -117,11 +112,11 @@ impl Connection {
     }
 }
 
-/// The next frame without its length, or `None` at the orderly end of the connection.
+/// Reads the next frame, without its length. Returns `None` if the client has closed the connection.
 ///
 /// # Errors
 ///
-/// `InvalidData` for a length that no request has; `UnexpectedEof` for half a frame.
+/// Returns `InvalidData` for a length that no request has, and `UnexpectedEof` if the connection ends within a frame.
 async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<Option<Bytes>> {
     const PREFIX: usize = 4;
     if input.is_empty() && timeout(IDLE, stream.readable()).await.is_err() {
@@ -129,7 +124,7 @@ async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<
         stream.readable().await?;
     }
     while input.len() < PREFIX {
-        // Finds the room of the last request again, now that nobody has that any more.
+        // Reuses the memory of the last request, which has been dropped by now.
         input.reserve(FIRST_READ);
         let mut first = (&mut *stream).take(FIRST_READ as u64);
         if first.read_buf(input).await? == 0 {
@@ -145,13 +140,13 @@ async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<
         .filter(|length| *length <= MAX_FRAME)
         .ok_or_else(|| {
             invalid(format!(
-                "a frame of {length} bytes; the most is {MAX_FRAME}"
+                "frame length {length} is not between 0 and {MAX_FRAME}"
             ))
         })?;
     let end = PREFIX + length;
     while input.len() < end {
         input.reserve((end - input.len()).min(READ_AHEAD));
-        // Not more than the frame needs, lest the rest of the next one has to be moved.
+        // Reads no further than this frame, so that no part of the next one has to be moved.
         let mut rest = (&mut *stream).take((end - input.len()) as u64);
         if rest.read_buf(input).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -159,13 +154,13 @@ async fn read_frame(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<
     }
     input.advance(PREFIX);
     let frame = input.split_to(length).freeze();
-    if length > KEPT {
+    if length > REUSED {
         *input = BytesMut::from(&input[..]);
     }
     Ok(Some(frame))
 }
 
-/// The peer speaks something else; the connection cannot go on.
-pub fn invalid(reason: impl Into<String>) -> io::Error {
+/// Returns the error of a connection that cannot go on, because the peer does not speak the Kafka protocol.
+pub(crate) fn invalid(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }

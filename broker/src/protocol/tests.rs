@@ -1,23 +1,28 @@
-//! Every version of every API, supported or not, has its answer.
+//! Tests that every version of every API, supported or not, gets a response.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::{error::ResponseError, messages::ApiKey};
 
-use super::dispatch::{Call, SUPPORTED, answer};
-use crate::flush::Flush;
-use crate::{Shared, api};
-use crate::protocol::length_check::tests::sample;
-use crate::record::batch::{self, tests::Sample};
-use crate::ids::{Offset, PartitionId};
-use crate::coordinator::offsets::Committed;
-use crate::{Broker, Config};
+use super::{
+    apis::{APIS, Api, Durability},
+    dispatch::{RequestFrame, respond},
+};
+use crate::{
+    api,
+    coordinator::offsets::CommittedOffset,
+    flush::Flush,
+    ids::{Offset, PartitionId},
+    protocol::length_check::tests::sample,
+    record::batch::{self, tests::Sample},
+    shared::Shared,
+    testing::broker,
+};
 
 const CORRELATION: i32 = 77;
 
-fn call(key: i16, version: i16, body: &[u8]) -> Call {
+fn request(key: i16, version: i16, body: &[u8]) -> RequestFrame {
     let mut frame = BytesMut::new();
     frame.put_i16(key);
     frame.put_i16(version);
@@ -27,28 +32,16 @@ fn call(key: i16, version: i16, body: &[u8]) -> Call {
         frame.put_u8(0);
     }
     frame.put_slice(body);
-    Call::parse(frame.freeze(), ([127, 0, 0, 1], 1).into()).unwrap()
+    RequestFrame::parse(frame.freeze(), ([127, 0, 0, 1], 1).into()).unwrap()
 }
 
-/// One that listens on a free port and serves nobody, on a folder of its own.
-pub async fn broker() -> (tempfile::TempDir, Broker) {
-    let dir = tempfile::tempdir().unwrap();
-    let config = Config {
-        dir: dir.path().to_owned(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        ..Config::default()
-    };
-    let broker = Broker::bind(&config).await.unwrap();
-    (dir, broker)
-}
-
-/// A topic "ab" with records, on which a group "ab" has committed.
+/// Creates a topic "ab" with a record, and commits an offset of it for a group "ab".
 fn fill(shared: &Shared) {
     let topic = shared.topics.get_or_create("ab").unwrap();
     let bytes = batch::tests::sample(&Sample::default());
     let header = batch::verify(&bytes).unwrap();
     topic.partitions[0].append(&header, &bytes).unwrap();
-    let committed = Committed {
+    let committed = CommittedOffset {
         offset: Offset(1),
         leader_epoch: 0,
         metadata: "m".to_owned(),
@@ -58,24 +51,24 @@ fn fill(shared: &Shared) {
     shared.offsets.commit("ab", commits).unwrap();
 }
 
-fn assert_answers(answer: &[u8], what: &str) {
-    let length = i32::from_be_bytes(answer[..4].try_into().unwrap());
-    assert_eq!(length as usize, answer.len() - 4, "{what}");
-    assert_eq!(answer[4..8], CORRELATION.to_be_bytes(), "{what}");
+fn assert_is_response(response: &[u8], what: &str) {
+    let length = i32::from_be_bytes(response[..4].try_into().unwrap());
+    assert_eq!(length as usize, response.len() - 4, "{what}");
+    assert_eq!(response[4..8], CORRELATION.to_be_bytes(), "{what}");
 }
 
 #[tokio::test]
 async fn every_supported_version_of_every_api_is_answered_in_its_own_form() {
     let (_dir, broker) = broker().await;
-    for (api, first, last) in SUPPORTED {
-        for version in *first..=*last {
+    for api in APIS {
+        for version in api.versions.0..=api.versions.1 {
             for each in 0..3 {
                 fill(&broker.shared);
-                let what = format!("{api:?} v{version}, {each} elements");
-                let call = call(*api as i16, version, &sample(*api, version, each));
-                match answer(&broker.shared, call).await.expect(&what) {
-                    Some(answer) => assert_answers(&answer, &what),
-                    None => assert_eq!(*api, ApiKey::Produce, "acks=0"),
+                let what = format!("{:?} v{version}, {each} elements", api.key);
+                let request = request(api.key as i16, version, &sample(api, version, each));
+                match respond(&broker.shared, request).await.expect(&what) {
+                    Some(response) => assert_is_response(&response, &what),
+                    None => assert_eq!(api.key, ApiKey::Produce, "acks=0"),
                 }
             }
         }
@@ -88,11 +81,9 @@ async fn whatever_is_not_supported_is_answered_too() {
     for key in -1..200 {
         for version in [-1, 0, 1, 2, 3, 4, 9, 15, 99, i16::MAX] {
             let what = format!("api {key} v{version}");
-            if let Some(answer) = answer(&broker.shared, call(key, version, b""))
-                .await
-                .expect(&what)
-            {
-                assert_answers(&answer, &what);
+            let response = respond(&broker.shared, request(key, version, b"")).await;
+            if let Some(response) = response.expect(&what) {
+                assert_is_response(&response, &what);
             }
         }
     }
@@ -101,11 +92,11 @@ async fn whatever_is_not_supported_is_answered_too() {
 #[tokio::test]
 async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
     let (_dir, broker) = broker().await;
-    let call = call(ApiKey::ApiVersions as i16, 99, b"");
-    let answer = answer(&broker.shared, call).await.unwrap().unwrap();
-    assert_eq!(answer[8..10], 35i16.to_be_bytes());
-    assert_eq!(answer[10..14], (SUPPORTED.len() as i32).to_be_bytes());
-    assert_eq!(answer.len(), 14 + SUPPORTED.len() * 6);
+    let request = request(ApiKey::ApiVersions as i16, 99, b"");
+    let response = respond(&broker.shared, request).await.unwrap().unwrap();
+    assert_eq!(response[8..10], 35i16.to_be_bytes());
+    assert_eq!(response[10..14], (APIS.len() as i32).to_be_bytes());
+    assert_eq!(response.len(), 14 + APIS.len() * 6);
 }
 
 #[tokio::test]
@@ -178,14 +169,14 @@ async fn open_transactions_are_listed_and_described() {
 async fn a_version_to_come_is_refused_partition_by_partition_where_that_is_its_only_place() {
     let (_dir, broker) = broker().await;
     for version in 4..=5 {
-        let api = ApiKey::TxnOffsetCommit;
-        let call = call(api as i16, version, &sample(api, version, 1));
-        let answer = answer(&broker.shared, call).await.unwrap().unwrap();
-        // No tags, no throttling; one topic "ab" with one partition 0 and its error, each structure with no tags.
+        let api = Api::find(ApiKey::TxnOffsetCommit).unwrap();
+        let request = request(api.key as i16, version, &sample(api, version, 1));
+        let response = respond(&broker.shared, request).await.unwrap().unwrap();
+        // No tagged fields and no throttle time; a topic "ab" with the error of its partition 0, without tagged fields.
         let expected = [
             0, 0, 0, 0, 0, 2, 3, b'a', b'b', 2, 0, 0, 0, 0, 0, 35, 0, 0, 0,
         ];
-        assert_eq!(answer[8..], expected, "v{version}");
+        assert_eq!(response[8..], expected, "v{version}");
     }
 }
 
@@ -251,15 +242,13 @@ async fn with_flush_each_what_is_acknowledged_is_on_the_disk() {
         fill(&broker.shared);
         let log = Arc::clone(&broker.shared.topics.get("ab").unwrap().partitions[0]);
         assert!(log.is_dirty());
-        for (api, lasts) in [(ApiKey::Metadata, false), (ApiKey::Produce, true)] {
-            let (_, version, _) = *SUPPORTED.iter().find(|(key, ..)| *key == api).unwrap();
-            let call = call(api as i16, version, &sample(api, version, 1));
-            answer(&broker.shared, call).await.unwrap();
-            assert_eq!(
-                log.is_dirty(),
-                !(lasts && flush == Flush::Each),
-                "{api:?} {flush:?}"
-            );
+        for key in [ApiKey::Metadata, ApiKey::Produce] {
+            let api = Api::find(key).unwrap();
+            let version = api.versions.0;
+            let request = request(key as i16, version, &sample(api, version, 1));
+            respond(&broker.shared, request).await.unwrap();
+            let synced = api.durability == Durability::Stored && flush == Flush::Each;
+            assert_eq!(log.is_dirty(), !synced, "{key:?} {flush:?}");
         }
     }
 }

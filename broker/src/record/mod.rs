@@ -1,6 +1,8 @@
-//! Record batches.
+//! The record batch format: headers, control batches, the records in a batch, and compression.
+//!
+//! It knows neither files nor connections, and of the crate only [`ids`](crate::ids).
 
-pub mod batch;
-pub mod compression;
-pub mod control_batch;
-pub mod records;
+pub(crate) mod batch;
+pub(crate) mod compression;
+pub(crate) mod control_batch;
+pub(crate) mod records;

@@ -1,42 +1,46 @@
-//! A look inside a batch, record by record: as far as finding a time and compacting need. The hot paths never come here.
+//! The records in a batch, decoded as far as timestamp lookups and cleaning need it. The hot paths never look inside a
+//! batch.
 //!
 //! A record (Kafka protocol guide, "Record"): length varint, attributes i8, timestamp delta varlong, offset delta
 //! varint, key length varint, key, value length varint, value, headers. Varints are zigzag, 7 bits a byte; a length of
 //! -1 is null.
 
-use std::borrow::Cow;
-use std::io;
+use std::{borrow::Cow, io};
 
-use crate::record::batch::{HEADER_LEN, Header};
-use crate::record::compression;
-use crate::ids::Offset;
+use crate::{
+    ids::Offset,
+    record::{
+        batch::{HEADER_LEN, RecordBatchHeader},
+        compression,
+    },
+};
 
-/// A record, as far as it is looked at.
+/// A record, decoded up to its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// All of it, its length too.
-    pub bytes: &'a [u8],
-    /// What the timestamp is behind the batch's base, ms.
-    pub timestamp_delta: i64,
-    /// What the offset is behind the batch's base.
-    pub offset_delta: i64,
-    /// `None` for null.
-    pub key: Option<&'a [u8]>,
-    /// `None` for null: a tombstone.
-    pub value: Option<&'a [u8]>,
+pub(crate) struct Record<'a> {
+    /// The bytes of the record, with its length.
+    pub(crate) bytes: &'a [u8],
+    /// The timestamp, relative to the base timestamp of the batch, in ms.
+    pub(crate) timestamp_delta: i64,
+    /// The offset, relative to the base offset of the batch.
+    pub(crate) offset_delta: i64,
+    /// The key; `None` for null.
+    pub(crate) key: Option<&'a [u8]>,
+    /// The value; `None` for null, which makes the record a tombstone.
+    pub(crate) value: Option<&'a [u8]>,
     attributes: u8,
-    /// From the offset delta on.
+    /// The bytes from the offset delta to the end.
     tail: &'a [u8],
 }
 
 impl Record<'_> {
-    /// Whether there is a key.
-    pub fn has_key(&self) -> bool {
+    /// Returns whether the record has a key.
+    pub(crate) fn has_key(&self) -> bool {
         self.key.is_some()
     }
 
-    /// Appends it to `out` with another timestamp delta.
-    pub fn put_with_delta(&self, timestamp_delta: i64, out: &mut Vec<u8>) {
+    /// Appends the record to `out` with another timestamp delta.
+    pub(crate) fn put_with_delta(&self, timestamp_delta: i64, out: &mut Vec<u8>) {
         let mut delta = Vec::with_capacity(10);
         put_varint(&mut delta, timestamp_delta);
         put_varint(out, (1 + delta.len() + self.tail.len()) as i64);
@@ -46,26 +50,34 @@ impl Record<'_> {
     }
 }
 
-/// The records of `batch`, which starts with `header`, not compressed.
+/// Returns the uncompressed records of `batch`, which starts with `header`.
 ///
 /// # Errors
 ///
-/// What [`compression::unfold`] says.
-pub fn unfold<'a>(header: &Header, batch: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
-    compression::unfold(header.codec(), batch.get(HEADER_LEN..).unwrap_or_default())
+/// Returns an error if [`compression::decompress`] does.
+pub(crate) fn decompress<'a>(
+    header: &RecordBatchHeader,
+    batch: &'a [u8],
+) -> io::Result<Cow<'a, [u8]>> {
+    compression::decompress(header.codec(), batch.get(HEADER_LEN..).unwrap_or_default())
 }
 
-/// Each record of what [`unfold`] gave. It ends early where the bytes are no records, for the broker stores what
-/// producers send without decoding it.
-pub fn iterate(records: &[u8]) -> impl Iterator<Item = Record<'_>> {
+/// Iterates over uncompressed records.
+///
+/// The iterator ends early where the bytes are not valid records: the broker stores what producers send without decoding
+/// it.
+pub(crate) fn iter(records: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = records;
     std::iter::from_fn(move || next(&mut rest))
 }
 
-/// The timestamp (ms) and offset of each record.
-pub fn stamps(header: &Header, records: &[u8]) -> impl Iterator<Item = (i64, Offset)> {
+/// Iterates over the timestamp (ms) and the offset of each record.
+pub(crate) fn timestamps(
+    header: &RecordBatchHeader,
+    records: &[u8],
+) -> impl Iterator<Item = (i64, Offset)> {
     let header = *header;
-    iterate(records).map_while(move |record| {
+    iter(records).map_while(move |record| {
         let offset = header.base_offset.0.checked_add(record.offset_delta)?;
         let timestamp = match header.is_log_append_time() {
             true => header.max_timestamp,
@@ -96,7 +108,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
     })
 }
 
-/// Bytes behind their length; `Some(None)` for null.
+/// Reads bytes that follow their length; `Some(None)` is null.
 fn blob<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = varint(bytes)?;
     if length < 0 {
@@ -144,11 +156,11 @@ mod tests {
             base_timestamp: 70,
             ..Sample::default()
         });
-        let header = Header::parse(&batch).unwrap();
-        let records = unfold(&header, &batch).unwrap();
-        let stamps: Vec<_> = stamps(&header, &records).collect();
+        let header = RecordBatchHeader::parse(&batch).unwrap();
+        let records = decompress(&header, &batch).unwrap();
+        let found: Vec<_> = timestamps(&header, &records).collect();
         let expected: Vec<_> = (0..200).map(|i| (70 + i, Offset(5 + i))).collect();
-        assert_eq!(stamps, expected);
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -157,11 +169,11 @@ mod tests {
             count: 3,
             ..Sample::default()
         });
-        for record in iterate(&batch[HEADER_LEN..]) {
+        for record in iter(&batch[HEADER_LEN..]) {
             for delta in [record.timestamp_delta, -1, i64::MAX, i64::MIN] {
                 let mut bytes = Vec::new();
                 record.put_with_delta(delta, &mut bytes);
-                let again: Vec<_> = iterate(&bytes).collect();
+                let again: Vec<_> = iter(&bytes).collect();
                 assert_eq!(again.len(), 1);
                 assert_eq!(again[0].timestamp_delta, delta);
                 assert_eq!((again[0].key, again[0].value), (record.key, record.value));
@@ -174,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_ends_the_walk(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(iterate(&garbage).count() <= garbage.len());
+            prop_assert!(iter(&garbage).count() <= garbage.len());
         }
 
         #[test]

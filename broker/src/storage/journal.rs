@@ -1,35 +1,36 @@
-//! A file that only grows until it is compacted: how a decision is made to outlast a kill before it is answered.
+//! A journal: a file that decisions are appended to before they are acknowledged, so that a kill loses none.
 //!
-//! An entry: length u32, CRC-32C u32 over the payload, payload; all integers little-endian, strings with a u32 length
-//! in front. What a payload says is its writer's affair. A torn entry at the end is cut when the file is read.
+//! An entry is: length u32, CRC-32C u32 over the payload, payload. All integers are little-endian, strings have a u32
+//! length in front. The owner of a journal decides what a payload means. Reading cuts off a torn entry at the end.
 
-use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
 
-use crate::Error;
-use crate::storage::read_if_exists;
+use crate::{Error, storage::read_if_exists};
 
-/// The file is compacted once it is larger than this and than twice what it was after the last time.
+/// A journal is rewritten once it is larger than this and than twice its size after the last rewrite.
 const COMPACT_ABOVE: u64 = 4 << 20;
-const ENTRY_HEAD: usize = 8;
+const ENTRY_HEADER_LEN: usize = 8;
 
-/// The open file.
+/// An open journal.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     file: File,
     size: u64,
     compacted_size: u64,
-    /// Something was appended since the last sync.
+    /// Whether anything was appended since the last sync.
     dirty: bool,
 }
 
 impl Journal {
-    /// Replaces the file by these entries, whole or not at all, and goes on at its end.
-    pub fn rewrite(path: &Path, entries: &[u8]) -> Result<Journal, Error> {
+    /// Replaces the file by these entries, completely or not at all, and opens it for appending.
+    pub(crate) fn rewrite(path: &Path, entries: &[u8]) -> Result<Journal, Error> {
         let new = path.with_extension("new");
-        // The handle stays good over the rename: nothing can fail between the new file and writing to it.
+        // The handle stays valid across the rename, so nothing can fail between the rename and the next append.
         let replace = || -> io::Result<File> {
             let mut file = File::create(&new)?;
             file.write_all(entries)?;
@@ -42,7 +43,7 @@ impl Journal {
             .parent()
             .map_or(Ok(()), |folder| File::open(folder)?.sync_all());
         if let Err(error) = folder {
-            tracing::warn!(path = %path.display(), %error, "a power cut may bring back the old file");
+            tracing::warn!(path = %path.display(), %error, "cannot sync the folder of a journal: a power cut may bring back its old content");
         }
         let size = entries.len() as u64;
         Ok(Journal {
@@ -54,28 +55,28 @@ impl Journal {
         })
     }
 
-    /// Rewrites the file if it has grown so much that it pays. A failure costs space and no more.
-    pub fn compact_if_due(&mut self, entries: impl FnOnce() -> Vec<u8>) {
+    /// Rewrites the file with `entries` if it has grown enough. A failure only costs space.
+    pub(crate) fn compact_if_due(&mut self, entries: impl FnOnce() -> Vec<u8>) {
         if self.size <= COMPACT_ABOVE.max(self.compacted_size * 2) {
             return;
         }
         match Journal::rewrite(&self.path, &entries()) {
             Ok(journal) => *self = journal,
             Err(error) => {
-                tracing::error!(path = %self.path.display(), %error, "a journal is not compacted");
+                tracing::error!(path = %self.path.display(), %error, "cannot rewrite a journal");
                 self.compacted_size = self.size;
             }
         }
     }
 
-    /// Writes entries at the end.
+    /// Appends entries.
     ///
     /// # Errors
     ///
-    /// The disk refused; the file is as before.
-    pub fn append(&mut self, entries: &[u8]) -> Result<(), Error> {
+    /// Returns an error if writing fails; the file is then as before.
+    pub(crate) fn append(&mut self, entries: &[u8]) -> Result<(), Error> {
         if let Err(error) = self.file.write_all(entries) {
-            // What was written of it must not stand in front of the next entry.
+            // Half an entry must not be followed by another one.
             let cut = self.file.set_len(self.size);
             cut.and_then(|()| self.file.seek(SeekFrom::Start(self.size)))
                 .map_err(Error::io("cut", &self.path))?;
@@ -86,8 +87,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits until the disk has everything.
-    pub fn sync(&mut self) -> Result<(), Error> {
+    /// Syncs everything that was appended.
+    pub(crate) fn sync(&mut self) -> Result<(), Error> {
         if self.dirty {
             self.file
                 .sync_data()
@@ -98,85 +99,89 @@ impl Journal {
     }
 }
 
-/// Applies each payload of the file in its order; stops in front of the first that is torn or that `apply` cannot
-/// read. A missing file is an empty one.
-pub fn replay(path: &Path, mut apply: impl FnMut(&[u8]) -> Option<()>) -> Result<(), Error> {
+/// Applies each payload of the file in order; stops before the first entry that is torn or that `apply` cannot read.
+///
+/// A missing file counts as empty.
+pub(crate) fn replay(path: &Path, mut apply: impl FnMut(&[u8]) -> Option<()>) -> Result<(), Error> {
     let bytes = read_if_exists(path)?.unwrap_or_default();
     let mut at = 0;
-    while let Some(payload) = entry(&bytes[at..]) {
+    while let Some(payload) = read_entry(&bytes[at..]) {
         if apply(payload).is_none() {
             break;
         }
-        at += ENTRY_HEAD + payload.len();
+        at += ENTRY_HEADER_LEN + payload.len();
     }
     if at < bytes.len() {
-        tracing::warn!(path = %path.display(), cut_bytes = bytes.len() - at, "cut a torn tail");
+        tracing::warn!(path = %path.display(), cut_bytes = bytes.len() - at, "cut off the torn end of a journal");
     }
     Ok(())
 }
 
-/// The payload of the entry at the start of `bytes`, if it is whole.
-pub fn entry(bytes: &[u8]) -> Option<&[u8]> {
-    let (mut head, rest) = (Fields(bytes.get(..ENTRY_HEAD)?), &bytes[ENTRY_HEAD..]);
+/// Returns the payload of the entry at the start of `bytes`, if the entry is complete and its checksum right.
+pub(crate) fn read_entry(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut head, rest) = (
+        FieldReader(bytes.get(..ENTRY_HEADER_LEN)?),
+        &bytes[ENTRY_HEADER_LEN..],
+    );
     let (length, crc) = (head.u32()?, head.u32()?);
     let payload = rest.get(..length as usize)?;
     (crc32c::crc32c(payload) == crc).then_some(payload)
 }
 
-/// Adds an entry whose payload is what `write` appends.
-pub fn put_entry(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+/// Appends an entry whose payload is what `write` appends.
+pub(crate) fn put_entry(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.extend([0; ENTRY_HEAD]);
+    out.extend([0; ENTRY_HEADER_LEN]);
     write(out);
-    let payload = &out[start + ENTRY_HEAD..];
+    let payload = &out[start + ENTRY_HEADER_LEN..];
     let (length, crc) = (payload.len() as u32, crc32c::crc32c(payload));
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    out[start + 4..start + ENTRY_HEAD].copy_from_slice(&crc.to_le_bytes());
+    out[start + 4..start + ENTRY_HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Adds a string to a payload.
-pub fn put_text(out: &mut Vec<u8>, text: &str) {
+/// Appends a string to a payload.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u32).to_le_bytes());
     out.extend(text.as_bytes());
 }
 
-/// The fields of a payload, taken from its front; `None` where it ends too soon.
+/// Reads the fields of a payload from its front. Each method returns `None` if the payload ends too early.
 #[derive(Debug)]
-pub struct Fields<'a>(pub &'a [u8]);
+pub(crate) struct FieldReader<'a>(pub(crate) &'a [u8]);
 
-impl Fields<'_> {
-    /// The next byte.
-    pub fn u8(&mut self) -> Option<u8> {
+impl FieldReader<'_> {
+    /// Reads the next byte.
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.take().map(u8::from_le_bytes)
     }
 
-    /// The next two bytes.
-    pub fn i16(&mut self) -> Option<i16> {
+    /// Reads the next two bytes.
+    pub(crate) fn i16(&mut self) -> Option<i16> {
         self.take().map(i16::from_le_bytes)
     }
 
-    /// The next four bytes.
-    pub fn i32(&mut self) -> Option<i32> {
+    /// Reads the next four bytes.
+    pub(crate) fn i32(&mut self) -> Option<i32> {
         self.take().map(i32::from_le_bytes)
     }
 
-    /// The next four bytes.
-    pub fn u32(&mut self) -> Option<u32> {
+    /// Reads the next four bytes.
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
 
-    /// The next eight bytes.
-    pub fn u64(&mut self) -> Option<u64> {
+    /// Reads the next eight bytes.
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
 
-    /// The next eight bytes.
-    pub fn i64(&mut self) -> Option<i64> {
+    /// Reads the next eight bytes.
+    pub(crate) fn i64(&mut self) -> Option<i64> {
         self.take().map(i64::from_le_bytes)
     }
 
-    /// The next string.
-    pub fn text(&mut self) -> Option<String> {
+    /// Reads the next string.
+    pub(crate) fn text(&mut self) -> Option<String> {
         let length = self.u32()? as usize;
         let text = self.0.get(..length)?;
         self.0 = &self.0[length..];
@@ -197,7 +202,7 @@ mod tests {
     fn numbers(path: &Path) -> Vec<u32> {
         let mut numbers = Vec::new();
         let read = replay(path, |payload| {
-            numbers.push(Fields(payload).u32()?);
+            numbers.push(FieldReader(payload).u32()?);
             Some(())
         });
         read.unwrap();
@@ -238,7 +243,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
         let mut journal = Journal::rewrite(&path, &of(1)).unwrap();
-        // The place of the new file is taken.
+        // A folder takes the name of the new file.
         fs::create_dir(path.with_extension("new")).unwrap();
         journal.size = COMPACT_ABOVE + 1;
         journal.compact_if_due(Vec::new);

@@ -1,54 +1,56 @@
-//! The broker's folder: its lock, its format version, and writing a small file as a whole. What the other files in it
-//! mean is not known here.
+//! The data folder: its lock, its format version, and atomic writes of small files.
 //!
 //! ```text
-//! lock                 held while a broker runs
-//! meta                 "eventos-broker 2", then the cluster's id
-//! running              which start of the machine a broker ran in; removed when it ends in order
+//! lock                 locked while a broker runs
+//! meta                 "eventos-broker 2", then the cluster id
+//! running              the boot id of the machine while a broker runs; removed by an orderly shutdown
 //! topics               the registry of topics
-//! offsets              what the groups committed, a journal
-//! transactions         what producers have open or ended, a journal
-//! producer-ids         the next producer id never handed out
+//! offsets              a journal of the offsets that groups commit
+//! transactions         a journal of the transactions of producers
+//! producer-ids         the next producer id that was never assigned
 //! logs/TOPIC-N/        the segments of one partition
 //! ```
+//!
+//! The content of the other files is up to the modules that own them.
 
-pub mod journal;
+pub(crate) mod journal;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
-use crate::Error;
-use crate::ids::random_name;
+use crate::{Error, ids::random_name};
 
 const FORMAT: &str = "eventos-broker 2";
-/// The format before it had neither index files nor checkpoints, which are made when they are missing.
-const FORMAT_BEFORE: &str = "eventos-broker 1";
+/// The previous format. It lacks index files and checkpoints, which are created when they are missing.
+const PREVIOUS_FORMAT: &str = "eventos-broker 1";
 /// The extension of a file that is still being written.
-pub const UNFINISHED: &str = "new";
+pub(crate) const UNFINISHED: &str = "new";
 
-/// What may be believed of the files of the last run.
+/// How far the files of the last run can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// All that was written: it ended in order, or was killed while the machine went on.
+pub(crate) enum Trust {
+    /// Everything that was written is there: the broker shut down in order, or only its process was killed.
     All,
-    /// What was synced, and else only what its checksum proves: the machine stopped under it.
+    /// The machine went down while the broker ran: what was not synced has to be checked against its checksums.
     Checksums,
 }
 
-/// The folder, locked against other processes until it is dropped.
+/// The data folder, locked against other processes until it is dropped.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct DataFolder {
     path: PathBuf,
     meta: Meta,
     trust: Trust,
-    /// The operating system releases it with the file, so a killed process leaves nothing to clean up.
+    /// The operating system releases the lock when the file is closed, so a killed process leaves no stale lock.
     _lock: File,
 }
 
-impl Folder {
-    /// Makes the folder when missing, locks it and checks its version.
-    pub fn open(path: &Path) -> Result<Folder, Error> {
+impl DataFolder {
+    /// Creates the folder if it does not exist, locks it and checks its format version.
+    pub(crate) fn open(path: &Path) -> Result<DataFolder, Error> {
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
@@ -64,7 +66,7 @@ impl Folder {
         }
         let meta = read_meta(path)?;
         let trust = trust(path, &meta)?;
-        Ok(Folder {
+        Ok(DataFolder {
             path: path.to_owned(),
             meta,
             trust,
@@ -72,37 +74,38 @@ impl Folder {
         })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
+    /// Returns the path of the folder.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What may be believed of what it holds.
-    pub fn trust(&self) -> Trust {
+    /// Returns how far the content of the folder can be trusted.
+    pub(crate) fn trust(&self) -> Trust {
         self.trust
     }
 
-    /// Says that what the folder holds has been looked at, and that it is written to from now on. A start that ends before
-    /// this leaves the next one as distrustful as itself.
-    pub fn begin(&self) -> Result<(), Error> {
+    /// Notes that the logs have been recovered and that a broker writes to the folder from now on.
+    ///
+    /// If a start fails before this, the next one trusts the files no more than that one did.
+    pub(crate) fn mark_running(&self) -> Result<(), Error> {
         let boot = boot_id().unwrap_or_default();
-        write_whole(&self.path.join(RUNNING), boot.as_bytes())?;
+        write_atomically(&self.path.join(RUNNING), boot.as_bytes())?;
         match self.meta.current {
             true => Ok(()),
             false => write_meta(&self.path, &self.meta.cluster_id),
         }
     }
 
-    /// Says that everything is synced and nothing more will be written.
-    pub fn end(&self) -> Result<(), Error> {
+    /// Notes that everything is synced and that nothing more will be written.
+    pub(crate) fn mark_stopped(&self) -> Result<(), Error> {
         let path = self.path.join(RUNNING);
         fs::remove_file(&path)
             .and_then(|()| sync_folder_of(&path))
             .map_err(Error::io("remove", &path))
     }
 
-    /// A name for this broker that restarts do not change.
-    pub fn cluster_id(&self) -> &str {
+    /// Returns the name of the cluster, which stays the same across restarts.
+    pub(crate) fn cluster_id(&self) -> &str {
         &self.meta.cluster_id
     }
 }
@@ -113,7 +116,7 @@ const RUNNING: &str = "running";
 #[derive(Debug)]
 struct Meta {
     cluster_id: String,
-    /// It was written by this version.
+    /// Whether the file has the current format.
     current: bool,
 }
 
@@ -130,7 +133,7 @@ fn read_meta(folder: &Path) -> Result<Meta, Error> {
     let text = String::from_utf8_lossy(&text);
     let (format, cluster_id) = text.split_once('\n').unwrap_or((&text, ""));
     match format {
-        FORMAT | FORMAT_BEFORE => Ok(Meta {
+        FORMAT | PREVIOUS_FORMAT => Ok(Meta {
             cluster_id: cluster_id.trim().to_owned(),
             current: format == FORMAT,
         }),
@@ -144,10 +147,10 @@ fn read_meta(folder: &Path) -> Result<Meta, Error> {
 
 fn write_meta(folder: &Path, cluster_id: &str) -> Result<(), Error> {
     let text = format!("{FORMAT}\n{cluster_id}\n");
-    write_whole(&folder.join(META), text.as_bytes())
+    write_atomically(&folder.join(META), text.as_bytes())
 }
 
-/// The files of the version before do not tell how its last run ended.
+/// Decides how far the files can be trusted. The previous format does not say how the last run ended.
 fn trust(folder: &Path, meta: &Meta) -> Result<Trust, Error> {
     let ran_in = read_if_exists(&folder.join(RUNNING))?;
     Ok(match (ran_in, boot_id()) {
@@ -157,14 +160,14 @@ fn trust(folder: &Path, meta: &Meta) -> Result<Trust, Error> {
     })
 }
 
-/// What the kernel calls this start of the machine; `None` where it does not say.
+/// Returns the id of this boot of the machine, or `None` where the kernel provides none.
 fn boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// The bytes of a small file, or `None` where there is none.
-pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a small file, or returns `None` if it does not exist.
+pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -172,8 +175,8 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Replaces a small file so that whoever reads it, after any crash, sees the old bytes or the new ones.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Replaces a small file atomically and durably: after a crash or a power cut it has the old bytes or the new ones.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || {
         replace(path, |file| {
             file.write_all(bytes)?;
@@ -184,9 +187,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map_err(Error::io("write", path))
 }
 
-/// Replaces a file by what `write` writes: whole or, where that fails, not at all. A kill leaves the old bytes or the
-/// new ones; so does a power cut if `write` syncs.
-pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+/// Replaces a file by what `write` writes, or leaves it alone if that fails. A kill leaves the old bytes or the new ones,
+/// and so does a power cut if `write` syncs.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let new = path.with_extension(UNFINISHED);
     let replaced = File::create(&new)
         .and_then(|mut file| write(&mut file))
@@ -197,8 +203,8 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
     replaced
 }
 
-/// Makes it last that a file has this name, or has it no more.
-pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+/// Syncs the folder of a file, which makes creating, renaming or removing the file durable.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
@@ -209,7 +215,7 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A copy of a folder and all in it: what a kill at this moment would leave.
+    /// Copies a folder and everything in it, as a kill at this moment would leave it.
     pub(crate) fn copy(folder: &Path) -> tempfile::TempDir {
         fn copy_all(from: &Path, to: &Path) {
             fs::create_dir_all(to).unwrap();
@@ -230,29 +236,29 @@ pub(crate) mod tests {
     #[test]
     fn a_folder_is_locked_once_and_keeps_its_cluster() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Folder::open(dir.path()).unwrap();
-        let refused = Folder::open(dir.path()).unwrap_err();
+        let first = DataFolder::open(dir.path()).unwrap();
+        let refused = DataFolder::open(dir.path()).unwrap_err();
         assert!(matches!(refused, Error::Locked(_)), "{refused}");
         let cluster = first.cluster_id().to_owned();
         drop(first);
-        assert_eq!(Folder::open(dir.path()).unwrap().cluster_id(), cluster);
+        assert_eq!(DataFolder::open(dir.path()).unwrap().cluster_id(), cluster);
     }
 
     #[test]
     fn only_the_end_of_the_machine_costs_trust() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || Folder::open(dir.path()).unwrap();
+        let open = || DataFolder::open(dir.path()).unwrap();
         assert_eq!(open().trust(), Trust::All);
-        open().begin().unwrap();
+        open().mark_running().unwrap();
         assert_eq!(open().trust(), Trust::All);
         fs::write(dir.path().join(RUNNING), "another start of the machine").unwrap();
-        // Also if the start that looks at the files is killed while it does.
+        // This also holds if the start is killed while it checks the files.
         for _ in 0..2 {
             assert_eq!(open().trust(), Trust::Checksums);
         }
-        open().begin().unwrap();
+        open().mark_running().unwrap();
         assert_eq!(open().trust(), Trust::All);
-        open().end().unwrap();
+        open().mark_stopped().unwrap();
         assert_eq!(open().trust(), Trust::All);
     }
 
@@ -260,19 +266,19 @@ pub(crate) mod tests {
     fn the_format_before_is_taken_over() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("meta"), "eventos-broker 1\nmine\n").unwrap();
-        let folder = Folder::open(dir.path()).unwrap();
+        let folder = DataFolder::open(dir.path()).unwrap();
         assert_eq!(
             (folder.cluster_id(), folder.trust()),
             ("mine", Trust::Checksums)
         );
         drop(folder);
-        // Not before its files have been looked at.
-        let folder = Folder::open(dir.path()).unwrap();
+        // Only a start that has checked the files restores trust in them.
+        let folder = DataFolder::open(dir.path()).unwrap();
         assert_eq!(folder.trust(), Trust::Checksums);
-        folder.begin().unwrap();
-        folder.end().unwrap();
+        folder.mark_running().unwrap();
+        folder.mark_stopped().unwrap();
         drop(folder);
-        let folder = Folder::open(dir.path()).unwrap();
+        let folder = DataFolder::open(dir.path()).unwrap();
         assert_eq!((folder.cluster_id(), folder.trust()), ("mine", Trust::All));
     }
 
@@ -280,7 +286,7 @@ pub(crate) mod tests {
     fn another_format_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("meta"), "eventos-broker 9\nx\n").unwrap();
-        let refused = Folder::open(dir.path()).unwrap_err();
+        let refused = DataFolder::open(dir.path()).unwrap_err();
         assert!(
             refused.to_string().contains("eventos-broker 9"),
             "{refused}"

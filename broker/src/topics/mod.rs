@@ -1,104 +1,115 @@
-//! The registry of topics: which there are, with how many partitions and which settings, and the open log of each
-//! partition.
+//! The topics: their partitions with their logs, and their settings.
 //!
-//! On disk it is the file `topics`, replaced as a whole at every change. A topic exists once its line there does:
-//! folders are made before it is written, and removed after it is gone; a folder without a line is what a kill in
-//! between left, and is removed at start.
+//! On disk, the registry of topics is the file `topics`, which every change replaces as a whole. A topic exists if the file
+//! has a line for it: its folders are created before the line and removed after it. A kill in between leaves folders
+//! without a line, which the next start removes.
 
 mod registry_file;
 mod settings;
 mod validation;
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-use crate::Error;
-use crate::ids::{PartitionId, TopicId};
-use crate::log::Partition;
-use crate::storage::{Trust, read_if_exists, write_whole};
-use registry_file::{Line, decode, encode};
-use validation::check_partitions;
-
-pub use validation::check_name;
-pub use settings::{
-    Change, ChangeError, Kind, Operation, Setting, SettingError, TopicSettings, all as all_settings,
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// The most partitions a topic may have; each is an open file.
-pub const MAX_PARTITIONS: u32 = 1_000;
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    Error,
+    config::MAX_PARTITIONS,
+    ids::{PartitionId, TopicId},
+    log::PartitionLog,
+    storage::{Trust, read_if_exists, write_atomically},
+};
+
+use registry_file::{RegistryLine, decode, encode};
+use validation::check_partitions;
+
+pub(crate) use settings::{
+    ChangeError, Setting, SettingError, SettingKind, SettingOperation, SettingsChange,
+    TopicSettings, all as all_settings,
+};
+pub(crate) use validation::check_name;
 
 /// All topics, by name.
 #[derive(Debug)]
-pub struct Topics {
+pub(crate) struct Topics {
     registry: PathBuf,
     logs: PathBuf,
     default_partitions: u32,
     trust: Trust,
-    /// Held for a whole change, disk included; readers only ever wait for `map`.
+    /// Held for the whole of a change, including the writes to disk; readers only wait for `map`.
     changing: Mutex<()>,
     map: RwLock<BTreeMap<String, Arc<Topic>>>,
 }
 
-/// A topic as it is at one moment; growing or altering it makes a new value that shares the partitions.
+/// A topic at one moment. Adding partitions or altering settings creates a new value, which shares the partitions.
 #[derive(Clone, Debug)]
-pub struct Topic {
-    /// Unique among topics.
-    pub name: String,
-    /// Unique among all topics that ever were.
-    pub id: TopicId,
-    /// By their ids, which are 0, 1, 2, …
-    pub partitions: Vec<Arc<Partition>>,
-    /// Those of all its partitions.
-    pub settings: TopicSettings,
+pub(crate) struct Topic {
+    /// The name, which is unique.
+    pub(crate) name: String,
+    /// The id, which no topic that ever existed shares.
+    pub(crate) id: TopicId,
+    /// The logs of the partitions 0, 1, 2, …
+    pub(crate) partitions: Vec<Arc<PartitionLog>>,
+    /// The settings, which apply to all partitions.
+    pub(crate) settings: TopicSettings,
 }
 
-/// Why a topic cannot be made, grown, altered or deleted.
+/// The reason why a topic cannot be created, extended, altered or deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum TopicError {
+pub(crate) enum TopicError {
     /// The name breaks Kafka's rules.
-    #[error("topic name {name:?} {rule}")]
+    #[error("invalid topic name {name:?}: it {rule}")]
     Name {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// What is wrong with it.
         rule: &'static str,
     },
-    /// There is one already.
-    #[error("topic {0:?} exists already")]
+    /// The topic exists.
+    #[error("topic {0:?} already exists")]
     Exists(String),
-    /// There is none.
-    #[error("there is no topic {0:?}")]
+    /// The topic does not exist.
+    #[error("topic {0:?} does not exist")]
     Unknown(String),
-    /// A number of partitions that cannot be.
-    #[error("{asked} partitions for topic {name:?}: choose from {min} to {MAX_PARTITIONS}")]
+    /// The number of partitions is too small or too large.
+    #[error(
+        "invalid number of partitions {requested} for topic {name:?}: choose from {min} to {MAX_PARTITIONS}"
+    )]
     Partitions {
         /// The topic.
         name: String,
-        /// The number asked for.
-        asked: i32,
-        /// The smallest possible.
+        /// The requested number.
+        requested: i32,
+        /// The smallest number possible.
         min: u32,
     },
-    /// Settings that cannot be altered so.
+    /// The settings cannot be altered like this.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The disk refused; nothing is changed.
+    /// Writing failed; nothing has changed.
     #[error(transparent)]
     Storage(#[from] Error),
 }
 
 impl Topic {
-    /// The log of a partition, if the topic has it.
-    pub fn partition(&self, id: PartitionId) -> Option<&Arc<Partition>> {
+    /// Returns the log of a partition, if the topic has it.
+    pub(crate) fn partition(&self, id: PartitionId) -> Option<&Arc<PartitionLog>> {
         self.partitions.get(usize::try_from(id.0).ok()?)
     }
 }
 
 impl Topics {
-    /// Opens the registry and every log that it names.
-    pub fn open(folder: &Path, default_partitions: u32, trust: Trust) -> Result<Topics, Error> {
+    /// Opens the registry and the logs of all topics.
+    pub(crate) fn open(
+        folder: &Path,
+        default_partitions: u32,
+        trust: Trust,
+    ) -> Result<Topics, Error> {
         let topics = Topics {
             registry: folder.join("topics"),
             logs: folder.join("logs"),
@@ -127,69 +138,73 @@ impl Topics {
         })
     }
 
-    /// How many topics there are.
-    pub fn len(&self) -> usize {
-        self.read().len()
+    /// Returns the number of topics.
+    pub(crate) fn len(&self) -> usize {
+        self.map.read().len()
     }
 
-    /// The topic of that name.
-    pub fn get(&self, name: &str) -> Option<Arc<Topic>> {
-        self.read().get(name).cloned()
+    /// Returns the topic with a name.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Topic>> {
+        self.map.read().get(name).cloned()
     }
 
-    /// The topic of that identity.
-    pub fn by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
-        self.read().values().find(|topic| topic.id == id).cloned()
+    /// Returns the topic with an id.
+    pub(crate) fn by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.map
+            .read()
+            .values()
+            .find(|topic| topic.id == id)
+            .cloned()
     }
 
-    /// Every topic, by name.
-    pub fn all(&self) -> Vec<Arc<Topic>> {
-        self.read().values().cloned().collect()
+    /// Returns all topics, ordered by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
+        self.map.read().values().cloned().collect()
     }
 
-    /// The log of one partition.
-    pub fn partition(&self, name: &str, id: PartitionId) -> Option<Arc<Partition>> {
-        self.read().get(name)?.partition(id).cloned()
+    /// Returns the log of a partition.
+    pub(crate) fn partition(&self, name: &str, id: PartitionId) -> Option<Arc<PartitionLog>> {
+        self.map.read().get(name)?.partition(id).cloned()
     }
 
-    /// The number of partitions of a topic whose creator names none.
-    pub fn default_partitions(&self) -> u32 {
+    /// Returns the number of partitions of a topic that is created without one.
+    pub(crate) fn default_partitions(&self) -> u32 {
         self.default_partitions
     }
 
-    /// Whether a new topic may have the name.
-    pub fn check_new(&self, name: &str) -> Result<(), TopicError> {
+    /// Checks whether a new topic may have a name.
+    pub(crate) fn check_new(&self, name: &str) -> Result<(), TopicError> {
         check_name(name)?;
         if self.get(name).is_some() {
             return Err(TopicError::Exists(name.to_owned()));
         }
         let alike = |other: &String| validation::collides(name, other);
-        match self.read().keys().any(alike) {
+        match self.map.read().keys().any(alike) {
             true => Err(TopicError::Name {
                 name: name.to_owned(),
-                rule: "differs from another topic's only in '.' and '_', which metrics take for one",
+                rule: "differs from the name of another topic only in '.' and '_', so their metrics would collide",
             }),
             false => Ok(()),
         }
     }
 
-    /// Whether [`create`](Topics::create) would refuse. `partitions` as there.
-    pub fn check(&self, name: &str, partitions: Option<i32>) -> Result<u32, TopicError> {
+    /// Checks whether [`create`](Topics::create) would succeed; returns the number of partitions.
+    pub(crate) fn check(&self, name: &str, partitions: Option<i32>) -> Result<u32, TopicError> {
         self.check_new(name)?;
         match partitions {
             None => Ok(self.default_partitions),
-            Some(asked) => check_partitions(name, asked, 1),
+            Some(requested) => check_partitions(name, requested, 1),
         }
     }
 
-    /// Makes a topic; `None` partitions means the default number.
-    pub fn create(
+    /// Creates a topic; without a number of `partitions` it gets the default.
+    pub(crate) fn create(
         &self,
         name: &str,
         partitions: Option<i32>,
         settings: TopicSettings,
     ) -> Result<Arc<Topic>, TopicError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.changing.lock();
         let partitions = self.check(name, partitions)?;
         let topic = Arc::new(Topic {
             name: name.to_owned(),
@@ -204,13 +219,13 @@ impl Topics {
         Ok(topic)
     }
 
-    /// The topic of that name, made with the default number of partitions when missing.
-    pub fn get_or_create(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
+    /// Returns the topic with a name; creates it with the default number of partitions if it does not exist.
+    pub(crate) fn get_or_create(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
         if let Some(topic) = self.get(name) {
             return Ok(topic);
         }
         match self.create(name, None, TopicSettings::default()) {
-            // Another connection was faster.
+            // Another connection has created it meanwhile.
             Err(TopicError::Exists(_)) => {
                 let unknown = || TopicError::Unknown(name.to_owned());
                 self.get(name).ok_or_else(unknown)
@@ -219,8 +234,12 @@ impl Topics {
         }
     }
 
-    /// Whether [`grow`](Topics::grow) would refuse.
-    pub fn check_grow(&self, name: &str, total: i32) -> Result<(Arc<Topic>, u32), TopicError> {
+    /// Checks whether [`add_partitions`](Topics::add_partitions) would succeed.
+    pub(crate) fn check_add_partitions(
+        &self,
+        name: &str,
+        total: i32,
+    ) -> Result<(Arc<Topic>, u32), TopicError> {
         let topic = self
             .get(name)
             .ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
@@ -228,10 +247,10 @@ impl Topics {
         Ok((topic, total))
     }
 
-    /// Adds partitions so that there are `total`.
-    pub fn grow(&self, name: &str, total: i32) -> Result<(), TopicError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (topic, total) = self.check_grow(name, total)?;
+    /// Adds partitions, so that the topic has `total`.
+    pub(crate) fn add_partitions(&self, name: &str, total: i32) -> Result<(), TopicError> {
+        let _changing = self.changing.lock();
+        let (topic, total) = self.check_add_partitions(name, total)?;
         let mut topic = Topic::clone(&topic);
         let added = topic.partitions.len() as u32..total;
         let more = self.open_partitions(name, added, &topic.settings)?;
@@ -239,15 +258,15 @@ impl Topics {
         self.commit(|map| {
             map.insert(name.to_owned(), Arc::new(topic));
         })?;
-        tracing::info!(topic = name, partitions = total, "topic grown");
+        tracing::info!(topic = name, partitions = total, "partitions added");
         Ok(())
     }
 
-    /// Whether [`alter`](Topics::alter) would refuse; the settings as they would be.
-    pub fn check_alter(
+    /// Checks whether [`alter`](Topics::alter) would succeed; returns the topic and its new settings.
+    pub(crate) fn check_alter(
         &self,
         name: &str,
-        change: &Change,
+        change: &SettingsChange,
     ) -> Result<(Arc<Topic>, TopicSettings), TopicError> {
         check_name(name)?;
         let topic = self
@@ -257,9 +276,9 @@ impl Topics {
         Ok((topic, settings))
     }
 
-    /// Changes the settings of a topic, which hold for all its partitions at once.
-    pub fn alter(&self, name: &str, change: &Change) -> Result<(), TopicError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Changes the settings of a topic for all of its partitions.
+    pub(crate) fn alter(&self, name: &str, change: &SettingsChange) -> Result<(), TopicError> {
+        let _changing = self.changing.lock();
         let (topic, settings) = self.check_alter(name, change)?;
         if settings == topic.settings {
             return Ok(());
@@ -271,7 +290,7 @@ impl Topics {
         let log = topic.settings.log().clone();
         let partitions = topic.partitions.clone();
         let set: Vec<_> = topic.settings.overrides().collect();
-        tracing::info!(topic = name, settings = ?set, "topic altered");
+        tracing::info!(topic = name, settings = ?set, "settings of a topic altered");
         self.commit(|map| {
             map.insert(name.to_owned(), Arc::new(topic));
         })?;
@@ -281,9 +300,9 @@ impl Topics {
         Ok(())
     }
 
-    /// Removes a topic and its logs.
-    pub fn delete(&self, name: &str) -> Result<(), TopicError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Deletes a topic and its logs.
+    pub(crate) fn delete(&self, name: &str) -> Result<(), TopicError> {
+        let _changing = self.changing.lock();
         let topic = self
             .get(name)
             .ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
@@ -291,31 +310,31 @@ impl Topics {
             map.remove(name);
         })?;
         for partition in &topic.partitions {
-            // The topic is gone already; what is left of its files is removed at the next start.
+            // The topic no longer exists. The next start removes the files that are left.
             if let Err(error) = partition.delete() {
-                tracing::warn!(topic = name, %error, "files of a deleted topic stay until the next start");
+                tracing::warn!(topic = name, %error, "cannot remove the files of a deleted topic before the next start");
             }
         }
         tracing::info!(topic = name, "topic deleted");
         Ok(())
     }
 
-    /// Every log there is.
-    pub fn logs(&self) -> Vec<Arc<Partition>> {
-        let topics = self.read();
+    /// Returns the logs of all partitions.
+    pub(crate) fn logs(&self) -> Vec<Arc<PartitionLog>> {
+        let topics = self.map.read();
         let logs = topics.values().flat_map(|topic| &topic.partitions);
         logs.cloned().collect()
     }
 
-    /// Writes the registry as `change` makes it, then shows it to the readers.
+    /// Applies `change` to the registry: on disk first, then for readers.
     fn commit(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, Arc<Topic>>),
     ) -> Result<(), TopicError> {
-        let mut map = self.read().clone();
+        let mut map = self.map.read().clone();
         change(&mut map);
-        write_whole(&self.registry, &encode(map.values().map(Arc::as_ref)))?;
-        *self.map.write().unwrap_or_else(PoisonError::into_inner) = map;
+        write_atomically(&self.registry, &encode(map.values().map(Arc::as_ref)))?;
+        *self.map.write() = map;
         Ok(())
     }
 
@@ -324,10 +343,10 @@ impl Topics {
         name: &str,
         ids: std::ops::Range<u32>,
         settings: &TopicSettings,
-    ) -> Result<Vec<Arc<Partition>>, Error> {
+    ) -> Result<Vec<Arc<PartitionLog>>, Error> {
         ids.map(|id| {
             let folder = self.logs.join(format!("{name}-{id}"));
-            Partition::open(&folder, settings.log().clone(), self.trust).map(Arc::new)
+            PartitionLog::open(&folder, settings.log().clone(), self.trust).map(Arc::new)
         })
         .collect()
     }
@@ -340,26 +359,26 @@ impl Topics {
         }
     }
 
-    /// The checksum was right, so what is wrong here was written by a version that takes more.
-    fn parse_settings(&self, line: &Line) -> Result<TopicSettings, Error> {
+    /// Parses the settings of a line. Its checksum was right, so an error means that a newer version wrote it.
+    fn parse_settings(&self, line: &RegistryLine) -> Result<TopicSettings, Error> {
         TopicSettings::parse(line.settings.iter().map(|(name, value)| (name, value)))
             .map_err(|error| self.damaged(&format!("topic {:?}: {error}", line.name)))
     }
 
-    fn read_registry(&self) -> Result<Vec<Line>, Error> {
+    fn read_registry(&self) -> Result<Vec<RegistryLine>, Error> {
         let Some(bytes) = read_if_exists(&self.registry)? else {
             let mut logs = fs::read_dir(&self.logs).map_err(Error::io("list", &self.logs))?;
             if logs.next().is_some() {
-                return Err(self.damaged("it is missing, but there are logs"));
+                return Err(self.damaged("the file is missing, but there are logs"));
             }
-            write_whole(&self.registry, &encode([].into_iter()))?;
+            write_atomically(&self.registry, &encode([].into_iter()))?;
             return Ok(Vec::new());
         };
-        decode(&bytes).ok_or_else(|| self.damaged("its checksum or its form is wrong"))
+        decode(&bytes).ok_or_else(|| self.damaged("its checksum or its format is wrong"))
     }
 
-    fn remove_orphans(&self, lines: &[Line]) -> Result<(), Error> {
-        let folders = |line: &Line| {
+    fn remove_orphans(&self, lines: &[RegistryLine]) -> Result<(), Error> {
+        let folders = |line: &RegistryLine| {
             let name = line.name.clone();
             (0..line.partitions).map(move |id| format!("{name}-{id}"))
         };
@@ -368,15 +387,11 @@ impl Topics {
             let entry = entry.map_err(Error::io("list", &self.logs))?;
             if !known.contains(&*entry.file_name().to_string_lossy()) {
                 let path = entry.path();
-                tracing::info!(path = %path.display(), "removing what a deleted topic left");
+                tracing::info!(path = %path.display(), "removing the files of a deleted topic");
                 fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
             }
         }
         Ok(())
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Topic>>> {
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

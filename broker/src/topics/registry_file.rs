@@ -1,5 +1,6 @@
-//! The form of the file `topics`: a line a topic, `ID PARTITIONS NAME` and what was set for it, each as
-//! ` SETTING=VALUE`; then a line `crc32c HEX` over all before. Neither a name nor a value has a blank in it.
+//! The format of the file `topics`: a line `ID PARTITIONS NAME` per topic, followed by ` SETTING=VALUE` for each of its
+//! settings, and at the end a line `crc32c HEX` with the checksum of all lines before. Neither names nor values have spaces
+//! in them.
 
 use std::fmt::Write as _;
 
@@ -8,19 +9,19 @@ use crate::ids::TopicId;
 
 /// A line of the registry.
 #[derive(Debug, PartialEq)]
-pub struct Line {
-    /// As [`Topic::id`].
-    pub id: TopicId,
-    /// How many there are.
-    pub partitions: u32,
-    /// As [`Topic::name`].
-    pub name: String,
-    /// What was set for it, by name.
-    pub settings: Vec<(String, String)>,
+pub(crate) struct RegistryLine {
+    /// The id of the topic.
+    pub(crate) id: TopicId,
+    /// The number of partitions.
+    pub(crate) partitions: u32,
+    /// The name of the topic.
+    pub(crate) name: String,
+    /// Names and values of its settings.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
-/// The whole file.
-pub fn encode<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<u8> {
+/// Encodes the file.
+pub(crate) fn encode<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<u8> {
     let mut text = String::new();
     for topic in topics {
         let partitions = topic.partitions.len();
@@ -35,8 +36,8 @@ pub fn encode<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What [`encode`] wrote; `None` if a byte of it is wrong.
-pub fn decode(bytes: &[u8]) -> Option<Vec<Line>> {
+/// Decodes the file, or returns `None` if it is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<RegistryLine>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let at = text.rfind("crc32c ")?;
     let crc = u32::from_str_radix(text[at..].strip_prefix("crc32c ")?.trim_end(), 16).ok()?;
@@ -47,9 +48,9 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Line>> {
     lines.lines().map(decode_line).collect()
 }
 
-fn decode_line(line: &str) -> Option<Line> {
+fn decode_line(line: &str) -> Option<RegistryLine> {
     let mut words = line.split(' ');
-    Some(Line {
+    Some(RegistryLine {
         id: TopicId(u128::from_str_radix(words.next()?, 16).ok()?),
         partitions: words.next()?.parse().ok()?,
         name: words.next()?.to_owned(),

@@ -1,19 +1,21 @@
-//! What survives a reopening, and what is refused.
+//! Tests of the registry of topics.
 
 use super::*;
-use crate::record::batch::{self, tests::Sample};
-use crate::storage::Trust;
+use crate::{
+    record::batch::{self, tests::Sample},
+    storage::Trust,
+};
 
 fn create(topics: &Topics, name: &str, partitions: Option<i32>) -> Result<Arc<Topic>, TopicError> {
     topics.create(name, partitions, TopicSettings::default())
 }
 
-fn set(name: &str, value: &str) -> Change {
-    let operation = Operation::Set(value.to_owned());
-    Change::Each(vec![(name.to_owned(), operation)])
+fn set(name: &str, value: &str) -> SettingsChange {
+    let operation = SettingOperation::Set(value.to_owned());
+    SettingsChange::Each(vec![(name.to_owned(), operation)])
 }
 
-/// How many segments there are after `batches` of 300 kB each.
+/// Appends batches of 300 kB each; returns the number of segments.
 fn segments_after(topic: &Topic, folder: &Path, partition: usize, batches: usize) -> usize {
     let bytes = batch::tests::sample(&Sample {
         value_len: 300_000,
@@ -37,7 +39,7 @@ fn topics_survive_a_reopening_and_deleted_ones_do_not() {
     let topics = Topics::open(dir.path(), 4, Trust::All).unwrap();
     let kept = create(&topics, "kept.one", Some(2)).unwrap();
     create(&topics, "gone", None).unwrap();
-    topics.grow("kept.one", 3).unwrap();
+    topics.add_partitions("kept.one", 3).unwrap();
     topics.delete("gone").unwrap();
     drop(topics);
     fs::create_dir(dir.path().join("logs/left-0")).unwrap();
@@ -58,15 +60,15 @@ fn names_and_numbers_are_checked() {
         assert!(matches!(refused, TopicError::Name { .. }), "{name}");
     }
     create(&topics, &"x".repeat(249), Some(1)).unwrap();
-    for asked in [0, -2, 1_001] {
-        assert!(create(&topics, "t", Some(asked)).is_err());
+    for requested in [0, -2, 1_001] {
+        assert!(create(&topics, "t", Some(requested)).is_err());
     }
     create(&topics, "t", Some(2)).unwrap();
     assert!(matches!(
         create(&topics, "t", None),
         Err(TopicError::Exists(_))
     ));
-    assert!(topics.grow("t", 2).is_err());
+    assert!(topics.add_partitions("t", 2).is_err());
 }
 
 #[test]
@@ -104,7 +106,7 @@ fn settings_survive_a_reopening_and_reach_every_partition() {
     let settings = TopicSettings::parse(small).unwrap();
     let topics = Topics::open(dir.path(), 1, Trust::All).unwrap();
     topics.create("set", Some(1), settings.clone()).unwrap();
-    topics.grow("set", 2).unwrap();
+    topics.add_partitions("set", 2).unwrap();
     topics.alter("set", &set("retention.ms", "5")).unwrap();
     create(&topics, "plain", None).unwrap();
     drop(topics);
@@ -114,7 +116,7 @@ fn settings_survive_a_reopening_and_reach_every_partition() {
     let expected = settings.changed(&set("retention.ms", "5")).unwrap();
     assert_eq!(topic.settings, expected);
     for partition in 0..2 {
-        // Three to a segment of a MiB.
+        // A segment of 1 MiB takes three batches.
         assert_eq!(segments_after(&topic, dir.path(), partition, 4), 2);
     }
     let plain = topics.get("plain").unwrap();
@@ -144,12 +146,12 @@ fn a_change_that_is_refused_changes_nothing() {
     let refused = topics.alter("none", &set("retention.ms", "5"));
     assert!(matches!(refused, Err(TopicError::Unknown(_))));
     assert_eq!(topics.get("t").unwrap().settings, before);
-    // To ask is not to do.
+    // A check changes nothing.
     topics.check_alter("t", &set("retention.ms", "6")).unwrap();
     assert_eq!(topics.get("t").unwrap().settings, before);
 }
 
-/// The bytes with their checksum as the file has it.
+/// Returns a registry file with these lines.
 fn registry(lines: &str) -> String {
     format!("{lines}crc32c {:08x}\n", crc32c::crc32c(lines.as_bytes()))
 }

@@ -1,17 +1,18 @@
-//! What a topic may be called, and how many partitions it may have.
+//! The rules for names of topics and numbers of partitions.
 
-use super::{MAX_PARTITIONS, TopicError};
+use super::TopicError;
+use crate::config::MAX_PARTITIONS;
 
-/// Kafka's limit of a topic's name.
+/// Kafka's limit for the length of a name.
 const MAX_NAME: usize = 249;
 
-/// Kafka's rules for names (`Topic.validate`). They also make every name a safe file name.
-pub fn check_name(name: &str) -> Result<(), TopicError> {
+/// Checks Kafka's rules for names (`Topic.validate`), which also make every name a safe file name.
+pub(crate) fn check_name(name: &str) -> Result<(), TopicError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let rule = if name.is_empty() {
         "is empty"
     } else if name == "." || name == ".." {
-        "is no name"
+        "must not be \".\" or \"..\""
     } else if name.len() > MAX_NAME {
         "is longer than 249 characters"
     } else if !name.chars().all(legal) {
@@ -25,19 +26,19 @@ pub fn check_name(name: &str) -> Result<(), TopicError> {
     })
 }
 
-/// Whether Kafka takes two names for one in its metrics (`Topic.hasCollision`).
-pub fn collides(one: &str, other: &str) -> bool {
+/// Returns whether two names collide in the metrics of Kafka (`Topic.hasCollision`).
+pub(crate) fn collides(one: &str, other: &str) -> bool {
     one.replace('.', "_") == other.replace('.', "_")
 }
 
-/// Whether a topic may have that many, `min` at least.
-pub fn check_partitions(name: &str, asked: i32, min: u32) -> Result<u32, TopicError> {
-    let possible = u32::try_from(asked).ok();
+/// Checks whether a topic may have the requested number of partitions, which must be at least `min`.
+pub(crate) fn check_partitions(name: &str, requested: i32, min: u32) -> Result<u32, TopicError> {
+    let possible = u32::try_from(requested).ok();
     possible
-        .filter(|asked| (min..=MAX_PARTITIONS).contains(asked))
+        .filter(|requested| (min..=MAX_PARTITIONS).contains(requested))
         .ok_or_else(|| TopicError::Partitions {
             name: name.to_owned(),
-            asked,
+            requested,
             min,
         })
 }

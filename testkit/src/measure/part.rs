@@ -61,12 +61,12 @@ pub fn broker(dir: &Path) {
         ..eventos_broker::Config::default()
     };
     runtime().block_on(async {
-        let broker = Broker::bind(&config).await.expect("bound");
-        println!("{}", broker.local_addr());
+        let broker = Broker::start(config).await.expect("started");
+        println!("{}", broker.address());
         let parent_gone = async {
             let wait = || std::io::stdin().read_to_end(&mut Vec::new());
             let _ = tokio::task::spawn_blocking(wait).await;
         };
-        broker.run(parent_gone).await.expect("it runs");
+        broker.run_until(parent_gone).await.expect("it runs");
     });
 }

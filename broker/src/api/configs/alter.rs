@@ -1,24 +1,28 @@
-//! `IncrementalAlterConfigs` and its forerunner `AlterConfigs`, which replaces all settings of a topic at once.
+//! `IncrementalAlterConfigs`, and its predecessor `AlterConfigs`, which replaces all settings of a topic at once.
 
 use std::collections::HashSet;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse as Replaced;
-use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
-use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Altered;
-use kafka_protocol::messages::{
-    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest,
+        IncrementalAlterConfigsResponse,
+        alter_configs_response::AlterConfigsResourceResponse as Replaced,
+        incremental_alter_configs_request::AlterableConfig,
+        incremental_alter_configs_response::AlterConfigsResourceResponse as Altered,
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::protocol::StrBytes;
 
 use super::{BROKER, TOPIC, check_node, unknown_kind};
-use crate::Shared;
-use crate::api::{self, Refused, refused};
-use crate::topics::{Change, Operation};
+use crate::{
+    api::{self, Refusal, topic_refusal},
+    shared::Shared,
+    topics::{SettingOperation, SettingsChange},
+};
 
-/// Changes some settings of each resource; each resource stands for itself, and is changed as a whole or not at all.
-pub fn incremental(
+/// Changes some settings of each resource. Each resource succeeds or fails by itself, with all of its changes.
+pub(crate) fn incremental(
     shared: &Shared,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
@@ -27,10 +31,12 @@ pub fn incremental(
     let responses = request.resources.into_iter().map(|resource| {
         let (kind, name) = (resource.resource_type, resource.resource_name);
         let operations = resource.configs.into_iter().map(operation);
-        let change = operations.collect::<Result<_, _>>().map(Change::Each);
+        let change = operations
+            .collect::<Result<_, _>>()
+            .map(SettingsChange::Each);
         let once = check_once(&repeated, kind, &name);
         let change = once.and(change);
-        let (code, reason) = told(
+        let (code, reason) = code_and_message(
             change.and_then(|change| alter(shared, kind, &name, &change, request.validate_only)),
         );
         Altered::default()
@@ -42,8 +48,8 @@ pub fn incremental(
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
 
-/// Sets what is named for each resource, and nothing else any more.
-pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsResponse {
+/// Replaces all settings of each resource.
+pub(crate) fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let resources = request.resources.iter();
     let repeated = repeated(resources.map(|r| (r.resource_type, &r.resource_name)));
     let responses = request.resources.into_iter().map(|resource| {
@@ -52,10 +58,10 @@ pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsRes
             let value = not_null(&config.name, config.value)?;
             Ok((config.name.to_string(), value))
         });
-        let change = pairs.collect::<Result<_, _>>().map(Change::Replace);
+        let change = pairs.collect::<Result<_, _>>().map(SettingsChange::Replace);
         let once = check_once(&repeated, kind, &name);
         let change = once.and(change);
-        let (code, reason) = told(
+        let (code, reason) = code_and_message(
             change.and_then(|change| alter(shared, kind, &name, &change, request.validate_only)),
         );
         Replaced::default()
@@ -67,10 +73,10 @@ pub fn replace(shared: &Shared, request: AlterConfigsRequest) -> AlterConfigsRes
     AlterConfigsResponse::default().with_responses(responses.collect())
 }
 
-fn told(result: Result<(), Refused>) -> (i16, Option<StrBytes>) {
+fn code_and_message(result: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(()) => (0, None),
-        Err((error, reason)) => (error.code(), api::reason(reason)),
+        Err((error, reason)) => (error.code(), api::error_message(reason)),
     }
 }
 
@@ -78,26 +84,27 @@ fn alter(
     shared: &Shared,
     kind: i8,
     name: &str,
-    change: &Change,
+    change: &SettingsChange,
     validate_only: bool,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     match kind {
         TOPIC if name.is_empty() => {
-            let reason = "name a topic: there are no settings of all topics".to_owned();
+            let reason =
+                "a topic name is required: there are no settings for all topics".to_owned();
             Err((ResponseError::InvalidRequest, reason))
         }
         TOPIC if validate_only => {
             let checked = shared.topics.check_alter(name, change);
-            checked.map(drop).map_err(refused)
+            checked.map(drop).map_err(topic_refusal)
         }
-        TOPIC => shared.topics.alter(name, change).map_err(refused),
+        TOPIC => shared.topics.alter(name, change).map_err(topic_refusal),
         BROKER => {
             check_node(name)?;
-            let reason = "the broker's settings cannot be altered while it runs: change its \
-                          configuration and start it again";
+            let reason = "the settings of the broker cannot be altered while it runs: change its \
+                          configuration and restart it";
             match change {
-                Change::Each(none) if none.is_empty() => Ok(()),
-                Change::Replace(none) if none.is_empty() => Ok(()),
+                SettingsChange::Each(none) if none.is_empty() => Ok(()),
+                SettingsChange::Replace(none) if none.is_empty() => Ok(()),
                 _ => Err((ResponseError::InvalidRequest, reason.to_owned())),
             }
         }
@@ -105,31 +112,31 @@ fn alter(
     }
 }
 
-/// The name and what is asked of it (`AlterConfigOp.OpType`).
-fn operation(config: AlterableConfig) -> Result<(String, Operation), Refused> {
+/// Returns the name of a setting and the operation on it (`AlterConfigOp.OpType`).
+fn operation(config: AlterableConfig) -> Result<(String, SettingOperation), Refusal> {
     let AlterableConfig { name, value, .. } = config;
     let operation = match config.config_operation {
-        1 => Operation::Delete,
-        0 => Operation::Set(not_null(&name, value)?),
-        2 => Operation::Append(not_null(&name, value)?),
-        3 => Operation::Subtract(not_null(&name, value)?),
+        1 => SettingOperation::Delete,
+        0 => SettingOperation::Set(not_null(&name, value)?),
+        2 => SettingOperation::Append(not_null(&name, value)?),
+        3 => SettingOperation::Subtract(not_null(&name, value)?),
         other => {
-            let reason = format!("there is no operation {other}, only 0 to 3");
+            let reason = format!("unknown operation {other}: use 0 to 3");
             return Err((ResponseError::InvalidRequest, reason));
         }
     };
     Ok((name.to_string(), operation))
 }
 
-fn not_null(name: &str, value: Option<StrBytes>) -> Result<String, Refused> {
+fn not_null(name: &str, value: Option<StrBytes>) -> Result<String, Refusal> {
     let value = value.ok_or_else(|| {
-        let reason = format!("{name} needs a value; to have its default, delete it");
+        let reason = format!("{name} needs a value; delete the setting to get its default");
         (ResponseError::InvalidRequest, reason)
     })?;
     Ok(value.to_string())
 }
 
-/// The resources that come more than once.
+/// Returns the resources that the request names more than once.
 fn repeated<'a>(all: impl Iterator<Item = (i8, &'a StrBytes)>) -> HashSet<(i8, StrBytes)> {
     let mut seen = HashSet::new();
     all.filter(|resource| !seen.insert(*resource))
@@ -141,9 +148,9 @@ fn check_once(
     repeated: &HashSet<(i8, StrBytes)>,
     kind: i8,
     name: &StrBytes,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     if repeated.contains(&(kind, name.clone())) {
-        let reason = "name each resource once in one request".to_owned();
+        let reason = "the request names this resource more than once".to_owned();
         return Err((ResponseError::InvalidRequest, reason));
     }
     Ok(())

@@ -1,38 +1,59 @@
-//! The settings of the broker that clients ask for. They are set where the broker is started, never here.
+//! The settings of the broker, which are set when it starts and cannot be altered by clients.
 
-use super::Source;
-use super::describe::Entry;
-use crate::Shared;
-use crate::api::NODE;
-use crate::topics::{Kind, all_settings};
+use super::{ConfigSource, describe::ConfigEntry};
+use crate::{
+    api::NODE,
+    shared::Shared,
+    topics::{SettingKind, all_settings},
+};
 
-/// Those of Kafka that hold here, the defaults for topics among them.
-pub fn entries(shared: &Shared) -> Vec<Entry> {
+/// Returns the settings of Kafka that this broker has, with the defaults for topics.
+pub(crate) fn entries(shared: &Shared) -> Vec<ConfigEntry> {
     let folder = shared.folder.path().display().to_string();
     let listener = format!("PLAINTEXT://{}", shared.address);
     let partitions = shared.topics.default_partitions().to_string();
     let (yes, node) = (String::from("true"), NODE.0.to_string());
-    let own = [
+    let settings = [
         (
             "auto.create.topics.enable",
             yes.clone(),
-            Kind::Boolean,
-            Source::Default,
+            SettingKind::Boolean,
+            ConfigSource::Default,
         ),
-        ("broker.id", node.clone(), Kind::Int, Source::Static),
+        (
+            "broker.id",
+            node.clone(),
+            SettingKind::Int,
+            ConfigSource::Static,
+        ),
         (
             "default.replication.factor",
             "1".to_owned(),
-            Kind::Int,
-            Source::Default,
+            SettingKind::Int,
+            ConfigSource::Default,
         ),
-        ("delete.topic.enable", yes, Kind::Boolean, Source::Default),
-        ("listeners", listener, Kind::List, Source::Static),
-        ("log.dirs", folder, Kind::List, Source::Static),
-        ("node.id", node, Kind::Int, Source::Static),
-        ("num.partitions", partitions, Kind::Int, Source::Static),
+        (
+            "delete.topic.enable",
+            yes,
+            SettingKind::Boolean,
+            ConfigSource::Default,
+        ),
+        (
+            "listeners",
+            listener,
+            SettingKind::List,
+            ConfigSource::Static,
+        ),
+        ("log.dirs", folder, SettingKind::List, ConfigSource::Static),
+        ("node.id", node, SettingKind::Int, ConfigSource::Static),
+        (
+            "num.partitions",
+            partitions,
+            SettingKind::Int,
+            ConfigSource::Static,
+        ),
     ];
-    let own = own.map(|(name, value, kind, source)| Entry {
+    let settings = settings.map(|(name, value, kind, source)| ConfigEntry {
         name,
         synonyms: vec![(name, value.clone(), source)],
         value,
@@ -41,17 +62,17 @@ pub fn entries(shared: &Shared) -> Vec<Entry> {
         read_only: true,
         documentation: None,
     });
-    let of_topics = all_settings().iter().filter_map(|setting| {
+    let topic_defaults = all_settings().iter().filter_map(|setting| {
         let name = setting.broker_name?;
-        Some(Entry {
+        Some(ConfigEntry {
             name,
             value: setting.default(),
             kind: setting.kind(),
-            source: Source::Default,
+            source: ConfigSource::Default,
             read_only: true,
-            synonyms: vec![(name, setting.default(), Source::Default)],
+            synonyms: vec![(name, setting.default(), ConfigSource::Default)],
             documentation: Some(setting.documentation),
         })
     });
-    own.into_iter().chain(of_topics).collect()
+    settings.into_iter().chain(topic_defaults).collect()
 }

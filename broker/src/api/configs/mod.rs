@@ -1,42 +1,43 @@
-//! The settings of topics, which can be described and altered, and of the broker, which can only be described.
+//! The settings of topics, which clients can describe and alter, and those of the broker, which they can only describe.
 
-pub mod alter;
+pub(crate) mod alter;
 mod broker;
-pub mod describe;
+pub(crate) mod describe;
 
 use kafka_protocol::error::ResponseError;
 
-use super::{NODE, Refused};
+use super::{NODE, Refusal};
 
-/// Kinds of resources (`ConfigResource.Type`).
+/// Types of resources (`ConfigResource.Type`).
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Where a value comes from (`ConfigEntry.ConfigSource`).
+/// The origin of a value (`ConfigEntry.ConfigSource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It was set for this topic.
+pub(crate) enum ConfigSource {
+    /// The setting of the topic.
     Topic = 1,
-    /// The broker was started with it.
+    /// The configuration that the broker was started with.
     Static = 4,
-    /// Nobody set it.
+    /// The default.
     Default = 5,
 }
 
-/// Whether a broker's resource is this node or, by an empty name, all nodes.
-fn check_node(name: &str) -> Result<(), Refused> {
+/// Checks that the name of a broker resource is this node or, if it is empty, all nodes.
+fn check_node(name: &str) -> Result<(), Refusal> {
     let reason = match name.parse::<i32>() {
         _ if name.is_empty() => return Ok(()),
         Ok(id) if id == NODE.0 => return Ok(()),
-        Ok(id) => format!("there is no node {id}, only {}", NODE.0),
-        Err(_) => format!("{name:?} is no node: a node's name is its number"),
+        Ok(id) => format!("unknown node {id}; the only node is {}", NODE.0),
+        Err(_) => format!("invalid node {name:?}: use the number of the node"),
     };
     Err((ResponseError::InvalidRequest, reason))
 }
 
-/// For a kind of resource that Kafka may have and this broker has not.
-fn unknown_kind(kind: i8) -> Refused {
-    let reason = format!("resources of type {kind} have no settings here, only topics and brokers");
+/// Returns the refusal of a type of resource that this broker does not have.
+fn unknown_kind(kind: i8) -> Refusal {
+    let reason =
+        format!("unsupported resource type {kind}: only topics (2) and brokers (4) have settings");
     (ResponseError::InvalidRequest, reason)
 }
 

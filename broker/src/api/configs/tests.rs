@@ -1,21 +1,15 @@
-//! Describing and altering, and what is refused of it.
+//! Tests of describing and altering settings.
 
-use kafka_protocol::messages::alter_configs_request as legacy;
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResult,
-};
-use kafka_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig,
-};
 use kafka_protocol::messages::{
     AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    alter_configs_request as legacy,
+    describe_configs_request::DescribeConfigsResource,
+    describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
+    incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
 };
 
 use super::*;
-use crate::Shared;
-use crate::api::text;
-use crate::protocol::tests::broker;
+use crate::{api::text, shared::Shared, testing::broker};
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -38,10 +32,10 @@ fn of_topic(shared: &Shared, key: &'static str) -> DescribeConfigsResourceResult
     describe(shared, TOPIC, "t", &[key]).configs.remove(0)
 }
 
-type Asked<'a> = (&'static str, i8, Option<&'a str>);
+type SettingRequest<'a> = (&'static str, i8, Option<&'a str>);
 
-fn resource(kind: i8, name: &str, asked: &[Asked]) -> AlterConfigsResource {
-    let configs = asked.iter().map(|(name, operation, value)| {
+fn resource(kind: i8, name: &str, requested: &[SettingRequest]) -> AlterConfigsResource {
+    let configs = requested.iter().map(|(name, operation, value)| {
         AlterableConfig::default()
             .with_name(text(*name))
             .with_config_operation(*operation)
@@ -68,12 +62,12 @@ fn alter_all(
         .collect()
 }
 
-fn alter(shared: &Shared, kind: i8, name: &str, asked: &[Asked]) -> i16 {
-    alter_all(shared, vec![resource(kind, name, asked)], false)[0]
+fn alter(shared: &Shared, kind: i8, name: &str, requested: &[SettingRequest]) -> i16 {
+    alter_all(shared, vec![resource(kind, name, requested)], false)[0]
 }
 
-fn replace(shared: &Shared, asked: &[(&'static str, Option<&str>)]) -> i16 {
-    let configs = asked.iter().map(|(name, value)| {
+fn replace(shared: &Shared, requested: &[(&'static str, Option<&str>)]) -> i16 {
+    let configs = requested.iter().map(|(name, value)| {
         legacy::AlterableConfig::default()
             .with_name(text(*name))
             .with_value(value.map(text))
@@ -114,7 +108,7 @@ async fn a_setting_says_where_it_comes_from_and_what_it_is_for() {
     let own = ("segment.bytes".to_owned(), 1);
     assert_eq!(source(&entry), (1, vec![own, log]));
     assert_eq!(entry.value.as_deref(), Some("1048576"));
-    // No key asks for all.
+    // Without keys, all settings are described.
     let all = describe(shared, TOPIC, "t", &[]).configs;
     assert_eq!(all.len(), crate::topics::all_settings().len());
 }
@@ -192,7 +186,7 @@ async fn what_cannot_be_altered_has_kafkas_code() {
     shared.topics.get_or_create("t").expect("made");
     let partitions = [("num.partitions", SET, Some("1"))];
     let retention = [("retention.ms", SET, Some("1"))];
-    for (kind, name, asked, expected) in [
+    for (kind, name, requested, expected) in [
         (
             TOPIC,
             "t",
@@ -236,8 +230,8 @@ async fn what_cannot_be_altered_has_kafkas_code() {
         (BROKER, "x", &partitions, ResponseError::InvalidRequest),
         (99, "t", &retention, ResponseError::InvalidRequest),
     ] {
-        let code = alter(shared, kind, name, asked);
-        assert_eq!(code, expected.code(), "{kind} {name:?} {asked:?}");
+        let code = alter(shared, kind, name, requested);
+        assert_eq!(code, expected.code(), "{kind} {name:?} {requested:?}");
     }
     assert_eq!(alter(shared, TOPIC, "t", &[("bogus", DELETE, None)]), 0);
     assert_eq!(alter(shared, BROKER, "1", &[]), 0);

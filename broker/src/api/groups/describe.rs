@@ -1,31 +1,31 @@
-//! `DescribeGroups`, `ListGroups`, `DeleteGroups`. A group whose members are gone lives on in what it committed.
+//! `DescribeGroups`, `ListGroups` and `DeleteGroups`. A group without members exists as long as it has committed offsets.
 
 use std::collections::BTreeMap;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
-use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
-use kafka_protocol::messages::list_groups_response::ListedGroup;
-use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    GroupId, ListGroupsRequest, ListGroupsResponse,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+        GroupId, ListGroupsRequest, ListGroupsResponse,
+        delete_groups_response::DeletableGroupResult,
+        describe_groups_response::{DescribedGroup, DescribedGroupMember},
+        list_groups_response::ListedGroup,
+    },
 };
 
-use crate::Shared;
-use crate::api::text;
-use crate::coordinator::group::Phase;
+use crate::{api::text, coordinator::group::GroupState, shared::Shared};
 
-/// What anybody may do to a group, as the bits of Kafka's `AclOperation`.
+/// The operations on a group that every client may do, as bits of Kafka's `AclOperation`.
 const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
-/// The protocol type of a group known only by its offsets: it never said one.
-const UNSAID: &str = "";
-/// The type of every group here (`GroupType`): that of the protocol before KIP-848.
+/// The protocol type of a group that is known only by its offsets.
+const UNKNOWN_TYPE: &str = "";
+/// The type of every group (`GroupType`): the protocol before KIP-848.
 const CLASSIC: &str = "classic";
-/// From here on a group that is not known is an error (KIP-1043).
+/// The first version that has an error for an unknown group (KIP-1043).
 const FIRST_VERSION_OF_NOT_FOUND: i16 = 6;
 
-/// Members and assignments. A group that is not known is "Dead", before version 6 without an error.
-pub fn describe(
+/// Describes groups with their members and assignments. An unknown group is "Dead", before version 6 without an error.
+pub(crate) fn describe(
     shared: &Shared,
     request: DescribeGroupsRequest,
     version: i16,
@@ -47,10 +47,10 @@ fn describe_one(shared: &Shared, name: GroupId, version: i16) -> DescribedGroup 
         let state = if known { "Empty" } else { "Dead" };
         let mut group = DescribedGroup::default()
             .with_group_state(text(state))
-            .with_protocol_type(text(UNSAID));
+            .with_protocol_type(text(UNKNOWN_TYPE));
         if !known && version >= FIRST_VERSION_OF_NOT_FOUND {
             group.error_code = ResponseError::GroupIdNotFound.code();
-            group.error_message = Some(text(format!("there is no group {:?}", name.as_str())));
+            group.error_message = Some(text(format!("group {:?} does not exist", name.as_str())));
         }
         return group.with_group_id(name);
     };
@@ -65,20 +65,20 @@ fn describe_one(shared: &Shared, name: GroupId, version: i16) -> DescribedGroup 
     });
     DescribedGroup::default()
         .with_group_id(name)
-        .with_group_state(text(state_name(group.phase)))
+        .with_group_state(text(state_name(group.state)))
         .with_protocol_type(text(group.protocol_type))
         .with_protocol_data(text(group.protocol))
         .with_members(members.collect())
 }
 
-/// Every group, of the states and the types asked for if any are.
-pub fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse {
+/// Lists the groups, filtered by state and type if the request has such filters.
+pub(crate) fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse {
     let committed = shared.offsets.groups().into_iter();
-    let mut groups: BTreeMap<String, (String, Phase)> = committed
-        .map(|name| (name, (UNSAID.to_owned(), Phase::Empty)))
+    let mut groups: BTreeMap<String, (String, GroupState)> = committed
+        .map(|name| (name, (UNKNOWN_TYPE.to_owned(), GroupState::Empty)))
         .collect();
     for (name, group) in shared.groups.all() {
-        groups.insert(name, (group.protocol_type, group.phase));
+        groups.insert(name, (group.protocol_type, group.state));
     }
     let wanted = |state: &str| {
         let mut filter = request.states_filter.iter();
@@ -89,30 +89,30 @@ pub fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsResponse 
         request.types_filter.is_empty() || types.any(|wanted| wanted.eq_ignore_ascii_case(CLASSIC));
     let listed = groups
         .into_iter()
-        .filter(|(_, (_, phase))| classic && wanted(state_name(*phase)))
-        .map(|(name, (protocol_type, phase))| {
+        .filter(|(_, (_, state))| classic && wanted(state_name(*state)))
+        .map(|(name, (protocol_type, state))| {
             ListedGroup::default()
                 .with_group_id(GroupId(text(name)))
                 .with_protocol_type(text(protocol_type))
-                .with_group_state(text(state_name(phase)))
+                .with_group_state(text(state_name(state)))
                 .with_group_type(text(CLASSIC))
         });
     ListGroupsResponse::default().with_groups(listed.collect())
 }
 
-/// Forgets what groups without members committed.
-pub fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+/// Deletes the committed offsets of groups without members.
+pub(crate) fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let results = request.groups_names.into_iter().map(|name| {
         let has_members = shared
             .groups
             .describe(&name)
-            .is_some_and(|group| group.phase != Phase::Empty);
+            .is_some_and(|group| group.state != GroupState::Empty);
         let error = if has_members {
             Some(ResponseError::NonEmptyGroup)
         } else {
             match shared.offsets.remove_group(&name) {
                 Ok(true) => {
-                    shared.groups.forget_empty(&name);
+                    shared.groups.remove_empty(&name);
                     None
                 }
                 Ok(false) => Some(ResponseError::GroupIdNotFound),
@@ -126,11 +126,11 @@ pub fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResp
     DeleteGroupsResponse::default().with_results(results.collect())
 }
 
-fn state_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Empty => "Empty",
-        Phase::PreparingRebalance => "PreparingRebalance",
-        Phase::CompletingRebalance => "CompletingRebalance",
-        Phase::Stable => "Stable",
+fn state_name(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Empty => "Empty",
+        GroupState::PreparingRebalance => "PreparingRebalance",
+        GroupState::CompletingRebalance => "CompletingRebalance",
+        GroupState::Stable => "Stable",
     }
 }

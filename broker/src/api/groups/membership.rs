@@ -1,29 +1,32 @@
-//! `JoinGroup`, `SyncGroup`, `Heartbeat`, `LeaveGroup`.
+//! `JoinGroup`, `SyncGroup`, `Heartbeat` and `LeaveGroup`.
 
 use std::time::Duration;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
-use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::leave_group_response::MemberResponse;
-use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
+        LeaveGroupRequest, LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+        join_group_response::JoinGroupResponseMember, leave_group_request::MemberIdentity,
+        leave_group_response::MemberResponse,
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::protocol::StrBytes;
 
 use super::code;
-use crate::Shared;
-use crate::api::{Caller, text};
-use crate::coordinator::group::{GroupError, Join, Joined, Reply, Sync};
+use crate::{
+    api::{Caller, text},
+    coordinator::group::{GroupError, JoinReply, JoinRequest, ReplyReceiver, SyncRequest},
+    shared::Shared,
+};
 
-/// From this version on a new member joins twice, the second time with the id it was told (KIP-394).
+/// The first version in which a new member joins twice, the second time with the id that it got (KIP-394).
 const FIRST_VERSION_WITH_ID_REQUIRED: i16 = 4;
-/// From this version on several members can leave with one request.
+/// The first version in which several members can leave with one request.
 const FIRST_VERSION_OF_MANY_LEAVING: i16 = 3;
 
-/// Answers when the rebalance is over.
-pub async fn join(
+/// Joins a group; returns when the rebalance is complete.
+pub(crate) async fn join(
     shared: &Shared,
     caller: &Caller,
     request: JoinGroupRequest,
@@ -31,7 +34,7 @@ pub async fn join(
 ) -> JoinGroupResponse {
     let session_timeout = millis(request.session_timeout_ms);
     let rebalance_timeout = match request.rebalance_timeout_ms {
-        // Version 0 has no such field.
+        // Version 0 does not have this field.
         ..0 => session_timeout,
         ms => millis(ms),
     };
@@ -39,7 +42,7 @@ pub async fn join(
         .protocols
         .into_iter()
         .map(|p| (p.name.to_string(), p.metadata));
-    let join = Join {
+    let join = JoinRequest {
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.as_deref().map(str::to_owned),
         client_id: caller.client_id.clone(),
@@ -66,7 +69,7 @@ pub async fn join(
     }
 }
 
-fn join_response(joined: Joined) -> JoinGroupResponse {
+fn join_response(joined: JoinReply) -> JoinGroupResponse {
     let members = joined.members.into_iter().map(|member| {
         JoinGroupResponseMember::default()
             .with_member_id(text(member.member_id))
@@ -82,10 +85,10 @@ fn join_response(joined: Joined) -> JoinGroupResponse {
         .with_members(members.collect())
 }
 
-/// Answers when the leader has assigned.
-pub async fn sync(shared: &Shared, request: SyncGroupRequest) -> SyncGroupResponse {
+/// Returns the assignment of a member, once the leader has sent it.
+pub(crate) async fn sync(shared: &Shared, request: SyncGroupRequest) -> SyncGroupResponse {
     let assignments = request.assignments.into_iter();
-    let sync = Sync {
+    let sync = SyncRequest {
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.as_deref().map(str::to_owned),
         generation: request.generation_id,
@@ -106,8 +109,8 @@ pub async fn sync(shared: &Shared, request: SyncGroupRequest) -> SyncGroupRespon
     }
 }
 
-/// Answers at once.
-pub fn heartbeat(shared: &Shared, request: &HeartbeatRequest) -> HeartbeatResponse {
+/// Keeps a member alive.
+pub(crate) fn heartbeat(shared: &Shared, request: &HeartbeatRequest) -> HeartbeatResponse {
     HeartbeatResponse::default().with_error_code(code(shared.groups.heartbeat(
         &request.group_id,
         &request.member_id,
@@ -116,8 +119,12 @@ pub fn heartbeat(shared: &Shared, request: &HeartbeatRequest) -> HeartbeatRespon
     )))
 }
 
-/// Answers at once, each member for itself.
-pub fn leave(shared: &Shared, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
+/// Removes members; each succeeds or fails by itself.
+pub(crate) fn leave(
+    shared: &Shared,
+    request: LeaveGroupRequest,
+    version: i16,
+) -> LeaveGroupResponse {
     let leave = |member: &MemberIdentity| {
         let instance = member.group_instance_id.as_deref();
         code(
@@ -139,12 +146,12 @@ pub fn leave(shared: &Shared, request: LeaveGroupRequest, version: i16) -> Leave
     LeaveGroupResponse::default().with_members(members.collect())
 }
 
-async fn wait<T>(reply: Reply<T>) -> Result<T, GroupError> {
-    // A group that goes away with its members waiting is one that has to be joined anew.
+async fn wait<T>(reply: ReplyReceiver<T>) -> Result<T, GroupError> {
+    // If the group is deleted while the member waits, the member has to join again.
     reply.await.unwrap_or(Err(GroupError::UnknownMember))
 }
 
-/// A negative duration is none at all.
+/// Converts milliseconds; a negative duration counts as zero.
 fn millis(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -1,12 +1,11 @@
-//! The calls of consumer groups: membership, committed offsets, and administration.
+//! The APIs of consumer groups: membership, committed offsets, and administration.
 
-pub mod describe;
-pub mod membership;
-pub mod offset_delete;
-pub mod offsets;
+pub(crate) mod describe;
+pub(crate) mod membership;
+pub(crate) mod offset_delete;
+pub(crate) mod offsets;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ConsumerGroupHeartbeatResponse;
+use kafka_protocol::{error::ResponseError, messages::ConsumerGroupHeartbeatResponse};
 
 use crate::coordinator::group::GroupError;
 
@@ -25,12 +24,12 @@ impl From<&GroupError> for ResponseError {
     }
 }
 
-/// `ConsumerGroupHeartbeat`: the protocol of KIP-848 is switched off, in the words of a Kafka whose
-/// `group.coordinator.rebalance.protocols` has only `classic`.
+/// `ConsumerGroupHeartbeat`: refuses the group protocol of KIP-848, as a Kafka does whose
+/// `group.coordinator.rebalance.protocols` is only `classic`.
 ///
-/// The call is in the table all the same: a client that does not find it there waits for ever for a coordinator that
-/// has it, while this answer is an error that it shows.
-pub fn newer_protocol() -> ConsumerGroupHeartbeatResponse {
+/// The API is in the table nevertheless: a client that does not find it there waits for ever for a coordinator that has
+/// it, while it shows this error.
+pub(crate) fn refuse_new_protocol() -> ConsumerGroupHeartbeatResponse {
     ConsumerGroupHeartbeatResponse::default()
         .with_error_code(ResponseError::UnsupportedVersion.code())
 }

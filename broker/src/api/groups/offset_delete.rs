@@ -1,29 +1,33 @@
-//! `OffsetDelete` (KIP-496): forgets what a group committed for partitions that it does not consume.
+//! `OffsetDelete` (KIP-496): deletes committed offsets of partitions that the group no longer consumes.
 
 use std::collections::HashSet;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::offset_delete_response::{
-    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        OffsetDeleteRequest, OffsetDeleteResponse,
+        offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},
+    },
 };
-use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
-use crate::Shared;
-use crate::coordinator::group::{Description, Phase};
-use crate::ids::PartitionId;
+use crate::{
+    coordinator::group::{GroupDescription, GroupState},
+    ids::PartitionId,
+    shared::Shared,
+};
 
-/// The protocol type of a group whose subscriptions can be read.
+/// The protocol type of groups whose subscriptions can be decoded.
 const CONSUMER: &str = "consumer";
 
-/// Each partition has its result; topics that a member subscribes to are refused.
-pub fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+/// Deletes offsets; each partition succeeds or fails by itself. Topics that a member subscribes to are refused.
+pub(crate) fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let refuse =
         |error: ResponseError| OffsetDeleteResponse::default().with_error_code(error.code());
     let group = shared.groups.describe(&request.group_id);
     if group.is_none() && !shared.offsets.has_group(&request.group_id) {
         return refuse(ResponseError::GroupIdNotFound);
     }
-    let group = group.filter(|group| group.phase != Phase::Empty);
+    let group = group.filter(|group| group.state != GroupState::Empty);
     if group
         .as_ref()
         .is_some_and(|group| group.protocol_type != CONSUMER)
@@ -31,7 +35,7 @@ pub fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResp
         return refuse(ResponseError::NonEmptyGroup);
     }
     let subscribed = group.map(|group| subscriptions(&group)).unwrap_or_default();
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.into_iter().map(|partition| {
             let partition = PartitionId(partition.partition_index);
@@ -40,7 +44,7 @@ pub fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResp
             } else if shared.topics.partition(&topic.name, partition).is_none() {
                 ResponseError::UnknownTopicOrPartition.code()
             } else {
-                gone.push((topic.name.to_string(), partition));
+                deleted.push((topic.name.to_string(), partition));
                 0
             };
             OffsetDeleteResponsePartition::default()
@@ -53,20 +57,20 @@ pub fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResp
             .with_partitions(partitions)
     });
     let topics = topics.collect();
-    match shared.offsets.remove(&request.group_id, gone) {
+    match shared.offsets.remove(&request.group_id, deleted) {
         Ok(()) => OffsetDeleteResponse::default().with_topics(topics),
         Err(error) => refuse(ResponseError::from(&error)),
     }
 }
 
-fn subscriptions(group: &Description) -> HashSet<String> {
+fn subscriptions(group: &GroupDescription) -> HashSet<String> {
     let members = group.members.iter();
     members
         .flat_map(|member| topics_of(&member.metadata).unwrap_or_default())
         .collect()
 }
 
-/// The topics at the front of a `ConsumerProtocolSubscription`: a version i16, and an array of strings.
+/// Decodes the topics of a `ConsumerProtocolSubscription`, which begins with a version i16 and an array of strings.
 fn topics_of(mut metadata: &[u8]) -> Option<Vec<String>> {
     fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
         let (head, rest) = bytes.split_at_checked(length)?;

@@ -1,37 +1,39 @@
-//! `OffsetCommit`, `OffsetFetch`.
+//! `OffsetCommit` and `OffsetFetch`.
 
 use std::collections::BTreeMap;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
-use kafka_protocol::messages::offset_commit_response::{
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
+        OffsetFetchResponse, TopicName,
+        offset_commit_request::OffsetCommitRequestPartition,
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+        offset_fetch_request::OffsetFetchRequestTopics,
+        offset_fetch_response::{
+            OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+            OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+        },
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
-use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
-    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
-};
-use kafka_protocol::messages::{
-    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
-    TopicName,
-};
-use kafka_protocol::protocol::StrBytes;
 
-use crate::Shared;
-use crate::api::text;
-use crate::clock::now_ms;
-use crate::ids::{Offset, PartitionId};
-use crate::coordinator::offsets::{Committed, TopicPartition};
+use crate::{
+    api::text,
+    clock::now_ms,
+    coordinator::offsets::{CommittedOffset, TopicPartition},
+    ids::{Offset, PartitionId},
+    shared::Shared,
+};
 
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4096;
-/// From this version on one request asks for several groups.
+/// The first version in which a request names several groups.
 const FIRST_VERSION_OF_MANY_GROUPS: i16 = 8;
 
-/// Stores what can be stored with one write; each partition has its own result.
-pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
-    let may = shared.groups.check_commit(
+/// Commits all valid offsets with one write; each partition succeeds or fails by itself.
+pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let allowed = shared.groups.check_commit(
         &request.group_id,
         &request.member_id,
         request.group_instance_id.as_deref(),
@@ -39,13 +41,15 @@ pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResp
     );
     let is_known = || shared.offsets.has_group(&request.group_id);
     let has_members = || shared.groups.describe(&request.group_id).is_some();
-    let refused = may.err().map(|error| match ResponseError::from(&error) {
-        // A group that is known by its commits alone has no members, and so not this one.
-        ResponseError::IllegalGeneration if is_known() && !has_members() => {
-            ResponseError::UnknownMemberId
-        }
-        other => other,
-    });
+    let refused = allowed
+        .err()
+        .map(|error| match ResponseError::from(&error) {
+            // A group that only has committed offsets has no members, so this one is unknown.
+            ResponseError::IllegalGeneration if is_known() && !has_members() => {
+                ResponseError::UnknownMemberId
+            }
+            other => other,
+        });
     let mut commits = Vec::new();
     let mut topics: Vec<_> = request
         .topics
@@ -79,12 +83,12 @@ pub fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResp
     OffsetCommitResponse::default().with_topics(topics)
 }
 
-/// What is to be stored for a partition, if it can be.
-pub fn checked(
+/// Checks a commit, and returns the offset to store.
+pub(crate) fn checked(
     shared: &Shared,
     topic: &TopicName,
     request: OffsetCommitRequestPartition,
-) -> Result<(TopicPartition, Committed), ResponseError> {
+) -> Result<(TopicPartition, CommittedOffset), ResponseError> {
     let partition = PartitionId(request.partition_index);
     if shared.topics.partition(topic, partition).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
@@ -97,7 +101,7 @@ pub fn checked(
     if metadata.len() > MAX_METADATA {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
-    let committed = Committed {
+    let committed = CommittedOffset {
         offset: Offset(request.committed_offset),
         leader_epoch: request.committed_leader_epoch,
         metadata,
@@ -106,8 +110,12 @@ pub fn checked(
     Ok(((topic.to_string(), partition), committed))
 }
 
-/// What was committed; -1 where nothing was. All topics of a group if none is named.
-pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+/// Returns committed offsets, -1 where there is none; those of all topics of the group if the request names none.
+pub(crate) fn fetch(
+    shared: &Shared,
+    request: OffsetFetchRequest,
+    version: i16,
+) -> OffsetFetchResponse {
     let require_stable = request.require_stable;
     if version >= FIRST_VERSION_OF_MANY_GROUPS {
         let groups = request.groups.into_iter().map(|group| {
@@ -118,7 +126,7 @@ pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> Offs
         });
         return OffsetFetchResponse::default().with_groups(groups.collect());
     }
-    let asked = request.topics.map(|topics| {
+    let requested = request.topics.map(|topics| {
         let topics = topics.into_iter().map(|topic| {
             OffsetFetchRequestTopics::default()
                 .with_name(topic.name)
@@ -126,20 +134,20 @@ pub fn fetch(shared: &Shared, request: OffsetFetchRequest, version: i16) -> Offs
         });
         topics.collect()
     });
-    let topics = group_topics(shared, &request.group_id, asked, require_stable);
+    let topics = group_topics(shared, &request.group_id, requested, require_stable);
     OffsetFetchResponse::default().with_topics(topics.into_iter().map(before_version_8).collect())
 }
 
 fn group_topics(
     shared: &Shared,
     group: &GroupId,
-    asked: Option<Vec<OffsetFetchRequestTopics>>,
+    requested: Option<Vec<OffsetFetchRequestTopics>>,
     require_stable: bool,
 ) -> Vec<OffsetFetchResponseTopics> {
-    let Some(asked) = asked else {
+    let Some(requested) = requested else {
         return all_topics(shared, group, require_stable);
     };
-    let topics = asked.into_iter().map(|topic| {
+    let topics = requested.into_iter().map(|topic| {
         let partitions = topic.partition_indexes.iter().map(|index| {
             let key = (topic.name.to_string(), PartitionId(*index));
             find(shared, group, &key, require_stable)
@@ -169,8 +177,8 @@ fn all_topics(
     topics.into_iter().map(topic).collect()
 }
 
-/// What was committed for one partition. Whoever wants it stable has to wait for the transaction that is about to change
-/// it (KIP-447).
+/// Returns the committed offset of a partition. With `require_stable` it is an error if an open transaction is about to
+/// change it (KIP-447).
 fn find(
     shared: &Shared,
     group: &GroupId,
@@ -184,7 +192,7 @@ fn find(
     found(partition.1.0, shared.offsets.get(group, partition))
 }
 
-fn found(index: i32, committed: Option<Committed>) -> OffsetFetchResponsePartitions {
+fn found(index: i32, committed: Option<CommittedOffset>) -> OffsetFetchResponsePartitions {
     let response = OffsetFetchResponsePartitions::default().with_partition_index(index);
     match committed {
         Some(committed) => response
@@ -198,7 +206,7 @@ fn found(index: i32, committed: Option<Committed>) -> OffsetFetchResponsePartiti
     }
 }
 
-/// The same content in the types of the older form.
+/// Converts the topic into the type of the older versions.
 fn before_version_8(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
     let partitions = topic.partitions.into_iter().map(|partition| {
         OffsetFetchResponsePartition::default()

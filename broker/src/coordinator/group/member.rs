@@ -1,4 +1,4 @@
-//! A member of a group, and the questions and answers between members and their group.
+//! The members of a group, their requests, and the results that they get.
 
 use std::time::{Duration, Instant};
 
@@ -7,107 +7,107 @@ use tokio::sync::oneshot;
 
 use super::GroupError;
 
-/// What a member says to join.
+/// A request to join a group.
 #[derive(Clone, Debug)]
-pub struct Join {
-    /// Empty for a new member.
-    pub member_id: String,
-    /// Set for a static member, which keeps its place over a restart.
-    pub instance_id: Option<String>,
-    /// As the client calls itself.
-    pub client_id: String,
-    /// Where it connects from.
-    pub client_host: String,
-    /// Without a sign of life for this long, the member is out.
-    pub session_timeout: Duration,
+pub(crate) struct JoinRequest {
+    /// The member id; empty for a new member.
+    pub(crate) member_id: String,
+    /// The instance id of a static member, which keeps its assignment across a restart.
+    pub(crate) instance_id: Option<String>,
+    /// The client id that the client gave itself.
+    pub(crate) client_id: String,
+    /// The address that it connects from.
+    pub(crate) client_host: String,
+    /// The time without a heartbeat after which the member is removed.
+    pub(crate) session_timeout: Duration,
     /// How long a rebalance waits for this member.
-    pub rebalance_timeout: Duration,
-    /// "consumer" for consumers.
-    pub protocol_type: String,
-    /// Assignment strategies, the preferred one first, each with what the leader needs to know of this member.
-    pub protocols: Vec<(String, Bytes)>,
-    /// Whether a new member is sent away to join again with the id that it is told.
-    pub id_required: bool,
+    pub(crate) rebalance_timeout: Duration,
+    /// The protocol type; "consumer" for consumers.
+    pub(crate) protocol_type: String,
+    /// The assignment strategies in the order of preference, each with metadata for the leader.
+    pub(crate) protocols: Vec<(String, Bytes)>,
+    /// Whether a new member has to join again with the id that it gets.
+    pub(crate) id_required: bool,
 }
 
-/// The group that a member has joined.
+/// The result of joining a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joined {
-    /// Counts the rebalances.
-    pub generation: i32,
-    /// As all members said.
-    pub protocol_type: String,
-    /// The strategy that all have in common.
-    pub protocol: String,
-    /// The member that assigns.
-    pub leader: String,
-    /// The member's own id.
-    pub member_id: String,
-    /// Everybody, told to the leader only.
-    pub members: Vec<JoinedMember>,
+pub(crate) struct JoinReply {
+    /// The generation, which counts rebalances.
+    pub(crate) generation: i32,
+    /// The protocol type that all members have.
+    pub(crate) protocol_type: String,
+    /// The assignment strategy, which all members support.
+    pub(crate) protocol: String,
+    /// The id of the leader, which makes the assignments.
+    pub(crate) leader: String,
+    /// The id of the member itself.
+    pub(crate) member_id: String,
+    /// All members for the leader; empty for the others.
+    pub(crate) members: Vec<JoinedMember>,
 }
 
-/// A member as its leader sees it.
+/// A member, as the leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinedMember {
-    /// Its id.
-    pub member_id: String,
-    /// Set for a static member.
-    pub instance_id: Option<String>,
-    /// What it said under the chosen strategy.
-    pub metadata: Bytes,
+pub(crate) struct JoinedMember {
+    /// The member id.
+    pub(crate) member_id: String,
+    /// The instance id of a static member.
+    pub(crate) instance_id: Option<String>,
+    /// The metadata that the member sent for the strategy.
+    pub(crate) metadata: Bytes,
 }
 
-/// What a member says to get its assignment.
+/// A request for an assignment.
 #[derive(Clone, Debug)]
-pub struct Sync {
-    /// Its id.
-    pub member_id: String,
-    /// Set for a static member.
-    pub instance_id: Option<String>,
-    /// The generation it joined.
-    pub generation: i32,
-    /// If given, must be the group's.
-    pub protocol_type: Option<String>,
-    /// If given, must be the group's.
-    pub protocol: Option<String>,
-    /// Everybody's assignment, if this is the leader.
-    pub assignments: Vec<(String, Bytes)>,
+pub(crate) struct SyncRequest {
+    /// The member id.
+    pub(crate) member_id: String,
+    /// The instance id of a static member.
+    pub(crate) instance_id: Option<String>,
+    /// The generation that the member joined.
+    pub(crate) generation: i32,
+    /// The protocol type that the member expects the group to have.
+    pub(crate) protocol_type: Option<String>,
+    /// The strategy that the member expects the group to have.
+    pub(crate) protocol: Option<String>,
+    /// The assignments of all members, from the leader.
+    pub(crate) assignments: Vec<(String, Bytes)>,
 }
 
-/// An assignment.
+/// The assignment of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Synced {
-    /// The group's protocol type.
-    pub protocol_type: String,
-    /// The group's strategy.
-    pub protocol: String,
-    /// As the leader wrote it; empty if it gave this member none.
-    pub assignment: Bytes,
+pub(crate) struct SyncReply {
+    /// The protocol type of the group.
+    pub(crate) protocol_type: String,
+    /// The strategy of the group.
+    pub(crate) protocol: String,
+    /// The assignment that the leader made; empty if it made none for this member.
+    pub(crate) assignment: Bytes,
 }
 
-pub(super) type Sender<T> = oneshot::Sender<Result<T, GroupError>>;
+pub(super) type ReplySender<T> = oneshot::Sender<Result<T, GroupError>>;
 
-/// A member as its group keeps it.
+/// A member of a group.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub instance_id: Option<String>,
-    pub client_id: String,
-    pub client_host: String,
-    pub session_timeout: Duration,
-    pub rebalance_timeout: Duration,
-    pub protocols: Vec<(String, Bytes)>,
-    pub assignment: Bytes,
-    /// When it is out, unless it gives a sign of life or waits for an answer.
-    pub session_ends: Instant,
-    /// Waits for the end of the rebalance.
-    pub joining: Option<Sender<Joined>>,
-    /// Waits for the leader's assignments.
-    pub syncing: Option<Sender<Synced>>,
+    pub(crate) instance_id: Option<String>,
+    pub(crate) client_id: String,
+    pub(crate) client_host: String,
+    pub(crate) session_timeout: Duration,
+    pub(crate) rebalance_timeout: Duration,
+    pub(crate) protocols: Vec<(String, Bytes)>,
+    pub(crate) assignment: Bytes,
+    /// When the session expires, unless the member sends a heartbeat or waits for a result.
+    pub(crate) session_ends: Instant,
+    /// Set while the member waits for the end of the rebalance.
+    pub(crate) joining: Option<ReplySender<JoinReply>>,
+    /// Set while the member waits for the assignments of the leader.
+    pub(crate) syncing: Option<ReplySender<SyncReply>>,
 }
 
 impl Member {
-    pub fn new(join: Join, now: Instant) -> Member {
+    pub(crate) fn new(join: JoinRequest, now: Instant) -> Member {
         Member {
             session_ends: now + join.session_timeout,
             instance_id: join.instance_id,
@@ -122,8 +122,8 @@ impl Member {
         }
     }
 
-    /// Takes over what a member says that joins again.
-    pub fn update(&mut self, join: Join, now: Instant) {
+    /// Updates a member that joins again.
+    pub(crate) fn update(&mut self, join: JoinRequest, now: Instant) {
         self.client_id = join.client_id;
         self.client_host = join.client_host;
         self.session_timeout = join.session_timeout;
@@ -132,30 +132,30 @@ impl Member {
         self.touch(now);
     }
 
-    /// Notes a sign of life.
-    pub fn touch(&mut self, now: Instant) {
+    /// Extends the session.
+    pub(crate) fn touch(&mut self, now: Instant) {
         self.session_ends = now + self.session_timeout;
     }
 
-    /// Whether its session is over. One that waits for us is not late.
-    pub fn is_expired(&self, now: Instant) -> bool {
+    /// Returns whether the session has expired. It does not while the member waits for a result.
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
         self.joining.is_none() && self.syncing.is_none() && self.session_ends <= now
     }
 
-    pub fn supports(&self, protocol: &str) -> bool {
+    pub(crate) fn supports(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|(name, _)| name == protocol)
     }
 
-    /// What it said under a strategy.
-    pub fn metadata(&self, protocol: &str) -> Bytes {
+    /// Returns the metadata that the member sent for a strategy.
+    pub(crate) fn metadata(&self, protocol: &str) -> Bytes {
         let named = self.protocols.iter().find(|(name, _)| name == protocol);
         named
             .map(|(_, metadata)| metadata.clone())
             .unwrap_or_default()
     }
 
-    /// Ends its waiting, if it waits.
-    pub fn refuse(&mut self, error: &GroupError) {
+    /// Sends an error to the member if it waits for a result.
+    pub(crate) fn refuse(&mut self, error: &GroupError) {
         if let Some(sender) = self.joining.take() {
             let _ = sender.send(Err(error.clone()));
         }

@@ -1,8 +1,7 @@
-//! The coordinator of consumer groups, classic protocol: which groups there are, and the clock that expires their
-//! members. The state machine of one group is [`Group`]; neither knows the protocol crate, topics or committed offsets.
+//! The coordinator of consumer groups with the classic protocol. [`Group`] is the state machine of one group.
 //!
-//! Groups live in memory. After a restart the members find their ids unknown and join again, as with Kafka when the
-//! coordinator moves; what they committed is elsewhere, on disk.
+//! Groups are only in memory. After a restart, the ids of members are unknown and they join again, as with Kafka when the
+//! coordinator moves. The committed offsets are in [`offsets`](super::offsets), on disk.
 
 mod joining;
 mod member;
@@ -11,63 +10,66 @@ mod state_machine;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-pub use state_machine::{Description, Group, Phase};
-pub use member::{Join, Joined, Sync, Synced};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How often expired sessions and rebalances are looked for; they end up to this much late.
-pub const TICK: Duration = Duration::from_millis(50);
+pub(crate) use member::{JoinReply, JoinRequest, SyncReply, SyncRequest};
+pub(crate) use state_machine::{Group, GroupDescription, GroupState};
 
-/// Comes when the group gets there: at once for an error, after the rebalance for a member that waits in it.
-pub type Reply<T> = oneshot::Receiver<Result<T, GroupError>>;
+/// How often sessions and rebalances are checked for their timeout, which may pass by this much.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// What the coordinator answers instead.
+/// Receives the result of a request: at once for an error, and after the rebalance for a member that waits for it.
+pub(crate) type ReplyReceiver<T> = oneshot::Receiver<Result<T, GroupError>>;
+
+/// The reason why the coordinator refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GroupError {
-    /// The group has an empty name.
-    #[error("a group needs a name")]
+pub(crate) enum GroupError {
+    /// The name of the group is empty.
+    #[error("the name of the group is empty")]
     InvalidGroup,
-    /// The session timeout is outside the range that is allowed.
-    #[error("session timeout outside the allowed range")]
+    /// The session timeout is too short or too long.
+    #[error("the session timeout is outside the allowed range")]
     InvalidSessionTimeout,
-    /// A new member joins again with this id, so that the coordinator does not forget it should the answer be lost.
-    #[error("join again as {0}")]
+    /// A new member has to join again with this id, so that a lost response leaves no unknown member behind.
+    #[error("join again with the member id {0}")]
     MemberIdRequired(String),
-    /// The group has no such member.
-    #[error("no such member")]
+    /// The group does not have the member.
+    #[error("unknown member")]
     UnknownMember,
-    /// Another process has taken over the static member.
+    /// Another member has the instance id.
     #[error("another member has this instance id")]
     FencedInstance,
-    /// The member is of a generation that is over.
-    #[error("not the current generation")]
+    /// The generation of the member is not the current one.
+    #[error("the generation is not the current one")]
     IllegalGeneration,
     /// The member has to join again.
     #[error("the group is rebalancing")]
     RebalanceInProgress,
-    /// The member has no protocol in common with the others.
-    #[error("no protocol in common with the group")]
+    /// The member supports none of the protocols that all others support.
+    #[error("the member has no protocol in common with the group")]
     InconsistentProtocol,
 }
 
-/// Every group that has members or had some a moment ago.
+/// The coordinator of all groups that have members.
 #[derive(Debug, Default)]
-pub struct Coordinator {
-    /// One lock for all: groups speak a few times a second, and nothing waits while holding it.
+pub(crate) struct GroupCoordinator {
+    /// One lock for all groups: there are only a few requests a second, and nothing waits while holding the lock.
     groups: Mutex<HashMap<String, Group>>,
 }
 
-impl Coordinator {
-    /// Joins a group, making it when the member is new.
-    pub fn join(&self, group: &str, join: Join) -> Reply<Joined> {
+impl GroupCoordinator {
+    /// Joins a group, and creates it if it does not exist.
+    pub(crate) fn join(&self, group: &str, join: JoinRequest) -> ReplyReceiver<JoinReply> {
         if group.is_empty() {
             return refused(GroupError::InvalidGroup);
         }
-        let mut groups = self.lock();
+        let mut groups = self.groups.lock();
         if !groups.contains_key(group) && !join.member_id.is_empty() {
             return refused(GroupError::UnknownMember);
         }
@@ -75,63 +77,65 @@ impl Coordinator {
         group.join(join, Instant::now())
     }
 
-    /// Asks for the member's assignment, as leader bringing everybody's.
-    pub fn sync(&self, group: &str, sync: Sync) -> Reply<Synced> {
-        match self.lock().get_mut(group) {
+    /// Requests the assignment of a member. The leader sends the assignments of all members with it.
+    pub(crate) fn sync(&self, group: &str, sync: SyncRequest) -> ReplyReceiver<SyncReply> {
+        match self.groups.lock().get_mut(group) {
             Some(group) => group.sync(sync, Instant::now()),
             None => refused(GroupError::UnknownMember),
         }
     }
 
-    /// Keeps the member alive.
-    pub fn heartbeat(
+    /// Keeps a member alive.
+    pub(crate) fn heartbeat(
         &self,
         group: &str,
         member: &str,
         instance: Option<&str>,
         generation: i32,
     ) -> Result<(), GroupError> {
-        self.lock()
+        self.groups
+            .lock()
             .get_mut(group)
             .ok_or(GroupError::UnknownMember)?
             .heartbeat(member, instance, generation, Instant::now())
     }
 
-    /// Takes a member out; a static one may be named by its instance id alone.
-    pub fn leave(
+    /// Removes a member. The instance id is enough for a static one.
+    pub(crate) fn leave(
         &self,
         group: &str,
         member: &str,
         instance: Option<&str>,
     ) -> Result<(), GroupError> {
-        self.lock()
+        self.groups
+            .lock()
             .get_mut(group)
             .ok_or(GroupError::UnknownMember)?
             .leave(member, instance, Instant::now())
     }
 
-    /// Whether this member may commit offsets. A negative generation is that of a consumer outside the group protocol.
-    pub fn check_commit(
+    /// Checks whether a member may commit offsets. A consumer that is not a member has a negative generation.
+    pub(crate) fn check_commit(
         &self,
         group: &str,
         member: &str,
         instance: Option<&str>,
         generation: i32,
     ) -> Result<(), GroupError> {
-        // Who is no member may use even the group without a name, as Kafka's oldest consumers did.
+        // A consumer that is not a member may use an empty name, as the oldest consumers of Kafka did.
         if group.is_empty() && generation >= 0 {
             return Err(GroupError::InvalidGroup);
         }
-        match self.lock().get_mut(group) {
+        match self.groups.lock().get_mut(group) {
             Some(group) => group.check_commit(member, instance, generation, Instant::now()),
             None if generation < 0 => Ok(()),
             None => Err(GroupError::IllegalGeneration),
         }
     }
 
-    /// Whether this member may commit offsets with a transaction, as [`check_commit`](Coordinator::check_commit); a
-    /// producer that says nothing of the member may always.
-    pub fn check_transactional_commit(
+    /// Checks whether a member may commit offsets with a transaction, like [`check_commit`](GroupCoordinator::check_commit).
+    /// A producer that names no member always may.
+    pub(crate) fn check_transactional_commit(
         &self,
         group: &str,
         member: &str,
@@ -144,51 +148,47 @@ impl Coordinator {
                 false => Ok(()),
             };
         }
-        match self.lock().get_mut(group) {
-            // While the group completes a rebalance too: the generation is the member's own.
+        match self.groups.lock().get_mut(group) {
+            // This is also allowed while the group completes a rebalance, because the generation has to match.
             Some(group) => group.check_member(member, instance, generation, Instant::now()),
             None if generation < 0 => Ok(()),
             None => Err(GroupError::IllegalGeneration),
         }
     }
 
-    /// Forgets a group whose members have left, as the next tick would.
-    pub fn forget_empty(&self, group: &str) {
-        let mut groups = self.lock();
-        let is_empty = |group: &Group| group.describe().phase == Phase::Empty;
+    /// Removes a group without members, as the next tick would.
+    pub(crate) fn remove_empty(&self, group: &str) {
+        let mut groups = self.groups.lock();
+        let is_empty = |group: &Group| group.describe().state == GroupState::Empty;
         if groups.get(group).is_some_and(is_empty) {
             groups.remove(group);
         }
     }
 
-    /// What is known of a group; `None` if it has no members and had none lately.
-    pub fn describe(&self, group: &str) -> Option<Description> {
-        self.lock().get(group).map(Group::describe)
+    /// Describes a group, or returns `None` if it has no members.
+    pub(crate) fn describe(&self, group: &str) -> Option<GroupDescription> {
+        self.groups.lock().get(group).map(Group::describe)
     }
 
-    /// Name and description of every group with members.
-    pub fn all(&self) -> Vec<(String, Description)> {
+    /// Returns name and description of every group with members.
+    pub(crate) fn all(&self) -> Vec<(String, GroupDescription)> {
         let describe = |(name, group): (&String, &Group)| (name.clone(), group.describe());
-        self.lock().iter().map(describe).collect()
+        self.groups.lock().iter().map(describe).collect()
     }
 
-    /// Ends what has run out of time; to be called every [`TICK`].
-    pub fn tick(&self) {
+    /// Applies all timeouts. The caller has to call this every [`TICK`].
+    pub(crate) fn tick(&self) {
         let now = Instant::now();
-        self.lock().retain(|name, group| {
+        self.groups.lock().retain(|name, group| {
             for member in group.expire(now) {
                 tracing::info!(group = name, member, "group member timed out");
             }
-            !group.is_over()
+            !group.is_unused()
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn refused<T>(error: GroupError) -> Reply<T> {
+fn refused<T>(error: GroupError) -> ReplyReceiver<T> {
     let (sender, reply) = oneshot::channel();
     let _ = sender.send(Err(error));
     reply

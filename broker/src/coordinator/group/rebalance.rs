@@ -1,14 +1,17 @@
-//! How a group gets from one generation to the next: calling its members, waiting for them, choosing leader and
-//! strategy.
+//! Rebalances: how a group gets from one generation to the next.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
-use super::GroupError;
-use super::state_machine::{Group, Phase};
-use super::member::{Joined, JoinedMember, Member};
+use super::{
+    GroupError,
+    member::{JoinReply, JoinedMember, Member},
+    state_machine::{Group, GroupState},
+};
 
 impl Group {
     pub(super) fn remove(&mut self, id: &str) {
@@ -25,22 +28,22 @@ impl Group {
     }
 
     pub(super) fn after_removal(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Empty => {}
-            Phase::PreparingRebalance => self.finish_if_all_joined(now),
-            Phase::CompletingRebalance | Phase::Stable => self.rebalance(now),
+        match self.state {
+            GroupState::Empty => {}
+            GroupState::PreparingRebalance => self.finish_if_all_joined(now),
+            GroupState::CompletingRebalance | GroupState::Stable => self.rebalance(now),
         }
     }
 
-    /// Calls everybody to join again, unless that is going on already.
+    /// Makes all members join again, unless a rebalance is under way.
     pub(super) fn rebalance(&mut self, now: Instant) {
-        if self.phase != Phase::PreparingRebalance {
+        if self.state != GroupState::PreparingRebalance {
             for member in self.members.values_mut() {
                 if let Some(sender) = member.syncing.take() {
                     let _ = sender.send(Err(GroupError::RebalanceInProgress));
                 }
             }
-            self.phase = Phase::PreparingRebalance;
+            self.state = GroupState::PreparingRebalance;
             self.rebalance_ends = Some(now + self.rebalance_timeout());
         }
         self.finish_if_all_joined(now);
@@ -53,17 +56,17 @@ impl Group {
 
     pub(super) fn finish_if_all_joined(&mut self, now: Instant) {
         let all_joined = self.members.values().all(|member| member.joining.is_some());
-        if self.phase == Phase::PreparingRebalance && all_joined && self.pending.is_empty() {
+        if self.state == GroupState::PreparingRebalance && all_joined && self.pending.is_empty() {
             self.finish_join(now);
         }
     }
 
-    /// Begins the next generation with those that have joined.
+    /// Begins the next generation with the members that have joined.
     pub(super) fn finish_join(&mut self, now: Instant) {
         self.rebalance_ends = Some(now + self.rebalance_timeout());
         let joined = |member: &Member| member.joining.is_some();
         if self.members.is_empty() {
-            self.phase = Phase::Empty;
+            self.state = GroupState::Empty;
             self.protocol.clear();
             self.leader = None;
             self.rebalance_ends = None;
@@ -71,18 +74,18 @@ impl Group {
             return;
         }
         if !self.members.values().any(joined) {
-            // Only static members, all of them away: wait on, their sessions will end.
+            // Only static members are left and none has joined: wait until their sessions expire.
             return;
         }
         self.generation = next_generation(self.generation);
-        self.phase = Phase::CompletingRebalance;
+        self.state = GroupState::CompletingRebalance;
         self.protocol = self.choose_protocol();
-        let leads = |id: &String| self.members.get(id).is_some_and(joined);
-        if !self.leader.as_ref().is_some_and(leads) {
+        let can_lead = |id: &String| self.members.get(id).is_some_and(joined);
+        if !self.leader.as_ref().is_some_and(can_lead) {
             let mut candidates = self.members.iter().filter(|(_, member)| joined(member));
             self.leader = candidates.next().map(|(id, _)| id.clone());
         }
-        let answers: Vec<_> = self
+        let waiting: Vec<_> = self
             .members
             .iter_mut()
             .filter_map(|(id, member)| {
@@ -92,20 +95,20 @@ impl Group {
                 Some((id.clone(), sender))
             })
             .collect();
-        for (id, sender) in answers {
+        for (id, sender) in waiting {
             let _ = sender.send(Ok(self.joined(&id)));
         }
     }
 
-    /// What a member of the current generation is told.
-    pub(super) fn joined(&self, id: &str) -> Joined {
+    /// Returns the result of joining for a member of the current generation.
+    pub(super) fn joined(&self, id: &str) -> JoinReply {
         let leader = self.leader.clone().unwrap_or_default();
         let for_leader = |(id, member): (&String, &Member)| JoinedMember {
             member_id: id.clone(),
             instance_id: member.instance_id.clone(),
             metadata: member.metadata(&self.protocol),
         };
-        Joined {
+        JoinReply {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone(),
@@ -119,7 +122,7 @@ impl Group {
         }
     }
 
-    /// Of the strategies that all have, the one that most members prefer.
+    /// Returns the strategy that most members prefer, among those that all support.
     pub(super) fn choose_protocol(&self) -> String {
         let by_all = |name: &str| self.members.values().all(|member| member.supports(name));
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -134,7 +137,7 @@ impl Group {
     }
 }
 
-/// Generations are positive; -1 means "none" in the protocol.
+/// Returns the generation after another one. Generations are positive, because -1 means "none" in the protocol.
 fn next_generation(generation: i32) -> i32 {
     generation.checked_add(1).unwrap_or(1)
 }

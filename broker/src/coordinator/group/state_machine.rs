@@ -1,89 +1,93 @@
-//! One group: the state machine of the classic group protocol, as Kafka's `GroupCoordinator` has it.
+//! The state machine of one group with the classic protocol, as in Kafka's `GroupCoordinator`.
 //!
 //! ```text
-//!          join                      all joined, or time is up          the leader's sync
+//!          join                      all have joined, or timeout        assignments of the leader
 //! Empty ────────> PreparingRebalance ─────────────────────────> CompletingRebalance ─────> Stable
 //!   ^                   │     ^                                          │                   │
-//!   └── nobody joined ──┘     └────── a member comes, goes or changes ───┴───────────────────┘
+//!   └── no member joins ┘     └────── a member joins, leaves or changes ─┴───────────────────┘
 //! ```
 //!
-//! Time is passed in, and answers go into channels, so every transition can be tested without a socket or a clock.
+//! Callers pass the time in, and results go to channels. So every transition can be tested without sockets and clocks.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::member::{Member, Sync, Synced};
-use super::{GroupError, Reply};
+use super::{
+    GroupError, ReplyReceiver,
+    member::{Member, SyncReply, SyncRequest},
+};
 
 /// The state of one group; a new one is empty.
 #[derive(Debug, Default)]
-pub struct Group {
-    pub(super) phase: Phase,
+pub(crate) struct Group {
+    pub(super) state: GroupState,
     pub(super) generation: i32,
     pub(super) protocol_type: String,
     pub(super) protocol: String,
     pub(super) leader: Option<String>,
     pub(super) members: BTreeMap<String, Member>,
-    /// The member that each static instance is.
+    /// The member ids of the static members, by instance id.
     pub(super) instances: HashMap<String, String>,
-    /// Ids told to members that are yet to join with them, and how long that may take.
+    /// Ids of new members that have to join again with them, and their deadlines.
     pub(super) pending: HashMap<String, Instant>,
-    /// When the rebalance goes on without those that are late.
+    /// When the rebalance continues without the members that are late.
     pub(super) rebalance_ends: Option<Instant>,
 }
 
-/// Where in the protocol a group is. The names are Kafka's.
+/// The state of a group, with the names of Kafka.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// No members.
+pub(crate) enum GroupState {
+    /// The group has no members.
     #[default]
     Empty,
-    /// Waiting for all members to join.
+    /// The group waits for all members to join.
     PreparingRebalance,
-    /// Waiting for the leader's assignments.
+    /// The group waits for the assignments of the leader.
     CompletingRebalance,
-    /// Everybody has an assignment.
+    /// All members have their assignment.
     Stable,
 }
 
-/// A group as it shows itself to an administrator.
+/// A group, as administrators see it.
 #[derive(Clone, Debug)]
-pub struct Description {
-    /// Where it is.
-    pub phase: Phase,
-    /// As all members said.
-    pub protocol_type: String,
-    /// The strategy chosen; empty while rebalancing.
-    pub protocol: String,
-    /// Its members.
-    pub members: Vec<DescribedMember>,
+pub(crate) struct GroupDescription {
+    /// The state of the group.
+    pub(crate) state: GroupState,
+    /// The protocol type that all members have.
+    pub(crate) protocol_type: String,
+    /// The assignment strategy; empty during a rebalance.
+    pub(crate) protocol: String,
+    /// The members.
+    pub(crate) members: Vec<MemberDescription>,
 }
 
-/// A member as it shows itself to an administrator.
+/// A member, as administrators see it.
 #[derive(Clone, Debug)]
-pub struct DescribedMember {
-    /// Its id.
-    pub member_id: String,
-    /// Set for a static member.
-    pub instance_id: Option<String>,
-    /// As the client calls itself.
-    pub client_id: String,
-    /// Where it connects from.
-    pub client_host: String,
-    /// What it said under the chosen strategy.
-    pub metadata: Bytes,
-    /// What it was assigned.
-    pub assignment: Bytes,
+pub(crate) struct MemberDescription {
+    /// The member id.
+    pub(crate) member_id: String,
+    /// The instance id of a static member.
+    pub(crate) instance_id: Option<String>,
+    /// The client id that the client gave itself.
+    pub(crate) client_id: String,
+    /// The address that it connects from.
+    pub(crate) client_host: String,
+    /// The metadata that the member sent for the strategy.
+    pub(crate) metadata: Bytes,
+    /// The assignment.
+    pub(crate) assignment: Bytes,
 }
 
 impl Group {
-    /// A member asks for its assignment; the leader brings everybody's.
-    pub fn sync(&mut self, sync: Sync, now: Instant) -> Reply<Synced> {
+    /// Requests the assignment of a member. The leader sends the assignments of all members with it.
+    pub(crate) fn sync(&mut self, sync: SyncRequest, now: Instant) -> ReplyReceiver<SyncReply> {
         let (sender, reply) = oneshot::channel();
-        if let Err(error) = self.try_sync(&sync, now) {
+        if let Err(error) = self.check_sync(&sync, now) {
             let _ = sender.send(Err(error));
             return reply;
         }
@@ -93,22 +97,22 @@ impl Group {
             let _ = before.send(Err(GroupError::RebalanceInProgress));
         }
         let is_leader = self.leader.as_ref() == Some(&sync.member_id);
-        if self.phase == Phase::CompletingRebalance && is_leader {
+        if self.state == GroupState::CompletingRebalance && is_leader {
             for (id, assignment) in sync.assignments {
                 if let Some(member) = self.members.get_mut(&id) {
                     member.assignment = assignment;
                 }
             }
-            self.phase = Phase::Stable;
+            self.state = GroupState::Stable;
             self.rebalance_ends = None;
         }
-        if self.phase == Phase::Stable {
-            self.answer_syncs(now);
+        if self.state == GroupState::Stable {
+            self.send_assignments(now);
         }
         reply
     }
 
-    fn try_sync(&mut self, sync: &Sync, now: Instant) -> Result<(), GroupError> {
+    fn check_sync(&mut self, sync: &SyncRequest, now: Instant) -> Result<(), GroupError> {
         let other =
             |given: &Option<String>, ours: &str| given.as_deref().is_some_and(|g| g != ours);
         self.check(
@@ -121,18 +125,19 @@ impl Group {
             return Err(GroupError::InconsistentProtocol);
         }
         self.touch(&sync.member_id, now);
-        match self.phase {
-            Phase::Empty => Err(GroupError::UnknownMember),
-            Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
-            Phase::CompletingRebalance | Phase::Stable => Ok(()),
+        match self.state {
+            GroupState::Empty => Err(GroupError::UnknownMember),
+            GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::CompletingRebalance | GroupState::Stable => Ok(()),
         }
     }
 
-    fn answer_syncs(&mut self, now: Instant) {
+    /// Sends their assignments to the members that wait for them.
+    fn send_assignments(&mut self, now: Instant) {
         for member in self.members.values_mut() {
             if let Some(sender) = member.syncing.take() {
                 member.touch(now);
-                let _ = sender.send(Ok(Synced {
+                let _ = sender.send(Ok(SyncReply {
                     protocol_type: self.protocol_type.clone(),
                     protocol: self.protocol.clone(),
                     assignment: member.assignment.clone(),
@@ -141,8 +146,8 @@ impl Group {
         }
     }
 
-    /// A sign of life; an error tells the member to join again.
-    pub fn heartbeat(
+    /// Keeps a member alive; an error tells it to join again.
+    pub(crate) fn heartbeat(
         &mut self,
         member: &str,
         instance: Option<&str>,
@@ -151,15 +156,15 @@ impl Group {
     ) -> Result<(), GroupError> {
         self.check(member, instance, generation)?;
         self.touch(member, now);
-        match self.phase {
-            Phase::Empty => Err(GroupError::UnknownMember),
-            Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
-            Phase::CompletingRebalance | Phase::Stable => Ok(()),
+        match self.state {
+            GroupState::Empty => Err(GroupError::UnknownMember),
+            GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::CompletingRebalance | GroupState::Stable => Ok(()),
         }
     }
 
-    /// A member goes. A static one is named by its instance, its id may be empty.
-    pub fn leave(
+    /// Removes a member. The instance id is enough for a static one.
+    pub(crate) fn leave(
         &mut self,
         member: &str,
         instance: Option<&str>,
@@ -186,26 +191,26 @@ impl Group {
         Ok(())
     }
 
-    /// Whether the member may commit offsets now.
-    pub fn check_commit(
+    /// Checks whether a member may commit offsets now.
+    pub(crate) fn check_commit(
         &mut self,
         member: &str,
         instance: Option<&str>,
         generation: i32,
         now: Instant,
     ) -> Result<(), GroupError> {
-        if self.phase == Phase::Empty && generation < 0 {
+        if self.state == GroupState::Empty && generation < 0 {
             return Ok(());
         }
         self.check_member(member, instance, generation, now)?;
-        match self.phase {
-            Phase::CompletingRebalance => Err(GroupError::RebalanceInProgress),
-            Phase::Empty | Phase::PreparingRebalance | Phase::Stable => Ok(()),
+        match self.state {
+            GroupState::CompletingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::Empty | GroupState::PreparingRebalance | GroupState::Stable => Ok(()),
         }
     }
 
-    /// Whether the member is one of this generation, which counts as a sign of life.
-    pub fn check_member(
+    /// Checks that a member belongs to the current generation, and keeps it alive.
+    pub(crate) fn check_member(
         &mut self,
         member: &str,
         instance: Option<&str>,
@@ -217,16 +222,18 @@ impl Group {
         Ok(())
     }
 
-    /// Ends what has run out of time. Returns the ids of the members that this cost.
-    pub fn expire(&mut self, now: Instant) -> Vec<String> {
+    /// Applies the timeouts; returns the ids of the members that are removed.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<String> {
         self.pending.retain(|_, until| *until > now);
         let rebalance_over = self.rebalance_ends.is_some_and(|ends| ends <= now);
-        let late = |member: &Member| match self.phase {
+        let late = |member: &Member| match self.state {
             _ if !rebalance_over => false,
-            // A static member that is late keeps its place until its session ends.
-            Phase::PreparingRebalance => member.joining.is_none() && member.instance_id.is_none(),
-            Phase::CompletingRebalance => member.syncing.is_none(),
-            Phase::Empty | Phase::Stable => false,
+            // A static member that is late stays until its session expires.
+            GroupState::PreparingRebalance => {
+                member.joining.is_none() && member.instance_id.is_none()
+            }
+            GroupState::CompletingRebalance => member.syncing.is_none(),
+            GroupState::Empty | GroupState::Stable => false,
         };
         let lost: Vec<String> = self
             .members
@@ -237,7 +244,7 @@ impl Group {
         for id in &lost {
             self.remove(id);
         }
-        if rebalance_over && self.phase == Phase::PreparingRebalance {
+        if rebalance_over && self.state == GroupState::PreparingRebalance {
             self.finish_join(now);
         } else if rebalance_over || !lost.is_empty() {
             self.after_removal(now);
@@ -247,15 +254,18 @@ impl Group {
         lost
     }
 
-    /// Whether nothing would be lost by forgetting the group.
-    pub fn is_over(&self) -> bool {
-        self.phase == Phase::Empty && self.pending.is_empty()
+    /// Returns whether the group can be removed.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.state == GroupState::Empty && self.pending.is_empty()
     }
 
-    /// The group as it is now.
-    pub fn describe(&self) -> Description {
-        let settled = matches!(self.phase, Phase::CompletingRebalance | Phase::Stable);
-        let describe = |(id, member): (&String, &Member)| DescribedMember {
+    /// Describes the group.
+    pub(crate) fn describe(&self) -> GroupDescription {
+        let settled = matches!(
+            self.state,
+            GroupState::CompletingRebalance | GroupState::Stable
+        );
+        let describe = |(id, member): (&String, &Member)| MemberDescription {
             member_id: id.clone(),
             instance_id: member.instance_id.clone(),
             client_id: member.client_id.clone(),
@@ -263,8 +273,8 @@ impl Group {
             metadata: member.metadata(&self.protocol),
             assignment: member.assignment.clone(),
         };
-        Description {
-            phase: self.phase,
+        GroupDescription {
+            state: self.state,
             protocol_type: self.protocol_type.clone(),
             protocol: if settled {
                 self.protocol.clone()
@@ -275,7 +285,7 @@ impl Group {
         }
     }
 
-    /// The fencing of every call: the member is known, is the one of its instance, and is of this generation.
+    /// Makes the checks of every request: the member is known, has its instance id, and belongs to the current generation.
     fn check(
         &self,
         member: &str,
@@ -304,4 +314,3 @@ impl Group {
         }
     }
 }
-

@@ -1,20 +1,21 @@
-//! The group protocol, transition by transition, on a clock that only moves when told.
+//! Tests of the transitions of the group protocol, with a clock that the tests control.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use std::time::Instant;
 
-use super::member::{Join, Joined, Sync};
-use super::state_machine::{Group, Phase};
-use super::{GroupError, Reply};
+use super::{
+    GroupError, ReplyReceiver,
+    member::{JoinReply, JoinRequest, SyncRequest},
+    state_machine::{Group, GroupState},
+};
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
 
-fn join_as(member_id: &str) -> Join {
-    Join {
+fn join_as(member_id: &str) -> JoinRequest {
+    JoinRequest {
         member_id: member_id.to_owned(),
         instance_id: None,
         client_id: "client".to_owned(),
@@ -27,16 +28,16 @@ fn join_as(member_id: &str) -> Join {
     }
 }
 
-fn static_join(member_id: &str, instance: &str) -> Join {
-    Join {
+fn static_join(member_id: &str, instance: &str) -> JoinRequest {
+    JoinRequest {
         instance_id: Some(instance.to_owned()),
         ..join_as(member_id)
     }
 }
 
-fn sync_as(joined: &Joined, assignments: &[(&str, &'static str)]) -> Sync {
+fn sync_as(joined: &JoinReply, assignments: &[(&str, &'static str)]) -> SyncRequest {
     let assignments = assignments.iter();
-    Sync {
+    SyncRequest {
         member_id: joined.member_id.clone(),
         instance_id: None,
         generation: joined.generation,
@@ -48,38 +49,38 @@ fn sync_as(joined: &Joined, assignments: &[(&str, &'static str)]) -> Sync {
     }
 }
 
-/// The answer that must be there already.
-fn now_there<T>(mut reply: Reply<T>) -> Result<T, GroupError> {
-    reply.try_recv().expect("an answer")
+/// Returns a result that must be there already.
+fn result_of<T>(mut reply: ReplyReceiver<T>) -> Result<T, GroupError> {
+    reply.try_recv().expect("a result")
 }
 
-fn is_waiting<T: std::fmt::Debug>(reply: &mut Reply<T>) -> bool {
+fn is_waiting<T: std::fmt::Debug>(reply: &mut ReplyReceiver<T>) -> bool {
     matches!(reply.try_recv(), Err(oneshot::error::TryRecvError::Empty))
 }
 
-/// A stable group of one member, which has "all" assigned.
-fn group_of_one(now: Instant) -> (Group, Joined) {
+/// Returns a stable group with one member, whose assignment is "all".
+fn group_of_one(now: Instant) -> (Group, JoinReply) {
     let mut group = Group::default();
-    let joined = now_there(group.join(join_as(""), now)).unwrap();
+    let joined = result_of(group.join(join_as(""), now)).unwrap();
     let synced = group.sync(sync_as(&joined, &[(&joined.member_id, "all")]), now);
-    assert_eq!(now_there(synced).unwrap().assignment, "all");
+    assert_eq!(result_of(synced).unwrap().assignment, "all");
     (group, joined)
 }
 
-/// A stable group of two; the first leads.
-fn group_of_two(now: Instant) -> (Group, Joined, Joined) {
+/// Returns a stable group with two members, of which the first is the leader.
+fn group_of_two(now: Instant) -> (Group, JoinReply, JoinReply) {
     let (mut group, first) = group_of_one(now);
     let second = group.join(join_as(""), now);
-    let first = now_there(group.join(join_as(&first.member_id), now)).unwrap();
-    let second = now_there(second).unwrap();
+    let first = result_of(group.join(join_as(&first.member_id), now)).unwrap();
+    let second = result_of(second).unwrap();
     let (a, b) = (first.member_id.clone(), second.member_id.clone());
     let waiting = group.sync(sync_as(&second, &[]), now);
-    now_there(group.sync(sync_as(&first, &[(&a, "0"), (&b, "1")]), now)).unwrap();
-    assert_eq!(now_there(waiting).unwrap().assignment, "1");
+    result_of(group.sync(sync_as(&first, &[(&a, "0"), (&b, "1")]), now)).unwrap();
+    assert_eq!(result_of(waiting).unwrap().assignment, "1");
     (group, first, second)
 }
 
-fn beat(group: &mut Group, member: &Joined, now: Instant) -> Result<(), GroupError> {
+fn beat(group: &mut Group, member: &JoinReply, now: Instant) -> Result<(), GroupError> {
     group.heartbeat(&member.member_id, None, member.generation, now)
 }
 
@@ -90,7 +91,7 @@ fn the_first_member_leads_alone() {
     assert_eq!(joined.leader, joined.member_id);
     assert_eq!(joined.members.len(), 1);
     assert_eq!((joined.generation, joined.protocol.as_str()), (1, "range"));
-    assert_eq!(group.describe().phase, Phase::Stable);
+    assert_eq!(group.describe().state, GroupState::Stable);
     assert_eq!(beat(&mut group, &joined, now), Ok(()));
 }
 
@@ -104,8 +105,8 @@ fn a_second_member_makes_the_first_join_again() {
         beat(&mut group, &first, now),
         Err(GroupError::RebalanceInProgress)
     );
-    let again = now_there(group.join(join_as(&first.member_id), now)).unwrap();
-    let second = now_there(second).unwrap();
+    let again = result_of(group.join(join_as(&first.member_id), now)).unwrap();
+    let second = result_of(second).unwrap();
     assert_eq!((again.generation, second.generation), (2, 2));
     assert_eq!(again.members.len(), 2, "the leader sees both");
     assert!(second.members.is_empty());
@@ -128,33 +129,33 @@ fn syncs_wait_for_the_leader() {
 fn a_new_member_is_told_its_id_first() {
     let now = Instant::now();
     let mut group = Group::default();
-    let ask = Join {
+    let ask = JoinRequest {
         id_required: true,
         ..join_as("")
     };
-    let Err(GroupError::MemberIdRequired(id)) = now_there(group.join(ask, now)) else {
+    let Err(GroupError::MemberIdRequired(id)) = result_of(group.join(ask, now)) else {
         panic!("an id was to be required");
     };
-    assert!(!group.is_over());
+    assert!(!group.is_unused());
     assert_eq!(
-        now_there(group.join(join_as(&id), now)).unwrap().member_id,
+        result_of(group.join(join_as(&id), now)).unwrap().member_id,
         id
     );
     let unknown = group.join(join_as("never-heard"), now);
-    assert_eq!(now_there(unknown), Err(GroupError::UnknownMember));
+    assert_eq!(result_of(unknown), Err(GroupError::UnknownMember));
 }
 
 #[test]
 fn a_told_id_that_nobody_uses_is_forgotten() {
     let now = Instant::now();
     let mut group = Group::default();
-    let ask = Join {
+    let ask = JoinRequest {
         id_required: true,
         ..join_as("")
     };
-    assert!(now_there(group.join(ask, now)).is_err());
+    assert!(result_of(group.join(ask, now)).is_err());
     group.expire(now + SESSION);
-    assert!(group.is_over());
+    assert!(group.is_unused());
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn a_silent_member_is_out_after_its_session() {
     assert_eq!(group.expire(now + SESSION), [first.member_id.as_str()]);
     let state = beat(&mut group, &second, now + SESSION);
     assert_eq!(state, Err(GroupError::RebalanceInProgress));
-    let alone = now_there(group.join(join_as(&second.member_id), now + SESSION)).unwrap();
+    let alone = result_of(group.join(join_as(&second.member_id), now + SESSION)).unwrap();
     assert_eq!(alone.leader, second.member_id);
 }
 
@@ -180,7 +181,7 @@ fn a_rebalance_goes_on_without_the_late() {
     let now = Instant::now();
     let (mut group, first) = group_of_one(now);
     let mut second = group.join(join_as(""), now);
-    // The first lives, but does not join again.
+    // The first member sends heartbeats but does not join again.
     let mut at = now;
     while at < now + REBALANCE - SESSION {
         at += SESSION / 2;
@@ -193,7 +194,7 @@ fn a_rebalance_goes_on_without_the_late() {
     assert!(is_waiting(&mut second));
     let _ = beat(&mut group, &first, now + REBALANCE - SESSION / 2);
     assert_eq!(group.expire(now + REBALANCE), [first.member_id.as_str()]);
-    let second = now_there(second).unwrap();
+    let second = result_of(second).unwrap();
     assert_eq!(second.leader, second.member_id);
     assert_eq!(
         beat(&mut group, &first, now + REBALANCE),
@@ -206,8 +207,8 @@ fn a_leader_that_does_not_assign_is_out() {
     let now = Instant::now();
     let (mut group, first) = group_of_one(now);
     let second = group.join(join_as(""), now);
-    let first = now_there(group.join(join_as(&first.member_id), now)).unwrap();
-    let second = now_there(second).unwrap();
+    let first = result_of(group.join(join_as(&first.member_id), now)).unwrap();
+    let second = result_of(second).unwrap();
     let waiting = group.sync(sync_as(&second, &[]), now);
     let mut at = now;
     while at + SESSION / 2 < now + REBALANCE {
@@ -222,7 +223,7 @@ fn a_leader_that_does_not_assign_is_out() {
     )
     .unwrap();
     assert_eq!(group.expire(now + REBALANCE), [first.member_id]);
-    assert_eq!(now_there(waiting), Err(GroupError::RebalanceInProgress));
+    assert_eq!(result_of(waiting), Err(GroupError::RebalanceInProgress));
 }
 
 #[test]
@@ -239,8 +240,8 @@ fn leaving_calls_the_others() {
         Err(GroupError::RebalanceInProgress)
     );
     group.leave(&second.member_id, None, now).unwrap();
-    assert_eq!(group.describe().phase, Phase::Empty);
-    assert!(group.is_over());
+    assert_eq!(group.describe().state, GroupState::Empty);
+    assert!(group.is_unused());
 }
 
 #[test]
@@ -259,14 +260,14 @@ fn commits_are_fenced_by_member_and_generation() {
         Err(GroupError::UnknownMember)
     );
     assert_eq!(check("", -1), Err(GroupError::UnknownMember));
-    // During a rebalance a member may still commit what it has done, until the next generation begins.
+    // During a rebalance, a member may commit until the next generation begins.
     let third = group.join(join_as(""), now);
     let commit =
         |group: &mut Group, generation| group.check_commit(&first.member_id, None, generation, now);
     assert_eq!(commit(&mut group, generation), Ok(()));
     let _first = group.join(join_as(&first.member_id), now);
     let _second = group.join(join_as(&second.member_id), now);
-    let generation = now_there(third).unwrap().generation;
+    let generation = result_of(third).unwrap().generation;
     assert_eq!(
         commit(&mut group, generation),
         Err(GroupError::RebalanceInProgress)
@@ -278,7 +279,7 @@ fn commits_are_fenced_by_member_and_generation() {
 #[test]
 fn the_strategy_is_one_that_all_have() {
     let now = Instant::now();
-    let with = |member_id: &str, names: &[&str]| Join {
+    let with = |member_id: &str, names: &[&str]| JoinRequest {
         protocols: names
             .iter()
             .map(|n| ((*n).to_owned(), Bytes::new()))
@@ -286,19 +287,19 @@ fn the_strategy_is_one_that_all_have() {
         ..join_as(member_id)
     };
     let mut group = Group::default();
-    let first = now_there(group.join(with("", &["sticky", "range"]), now)).unwrap();
+    let first = result_of(group.join(with("", &["sticky", "range"]), now)).unwrap();
     assert_eq!(first.protocol, "sticky");
     let foreign = group.join(with("", &["roundrobin"]), now);
-    assert_eq!(now_there(foreign), Err(GroupError::InconsistentProtocol));
+    assert_eq!(result_of(foreign), Err(GroupError::InconsistentProtocol));
     let second = group.join(with("", &["range"]), now);
-    now_there(group.join(with(&first.member_id, &["sticky", "range"]), now)).unwrap();
-    assert_eq!(now_there(second).unwrap().protocol, "range");
-    let other_type = Join {
+    result_of(group.join(with(&first.member_id, &["sticky", "range"]), now)).unwrap();
+    assert_eq!(result_of(second).unwrap().protocol, "range");
+    let other_type = JoinRequest {
         protocol_type: "connect".to_owned(),
         ..join_as("")
     };
     assert_eq!(
-        now_there(group.join(other_type, now)),
+        result_of(group.join(other_type, now)),
         Err(GroupError::InconsistentProtocol)
     );
 }
@@ -307,30 +308,30 @@ fn the_strategy_is_one_that_all_have() {
 fn a_static_member_comes_back_without_a_rebalance() {
     let now = Instant::now();
     let mut group = Group::default();
-    let before = now_there(group.join(static_join("", "a"), now)).unwrap();
-    now_there(group.sync(sync_as(&before, &[(&before.member_id, "all")]), now)).unwrap();
-    let after = now_there(group.join(static_join("", "a"), now)).unwrap();
+    let before = result_of(group.join(static_join("", "a"), now)).unwrap();
+    result_of(group.sync(sync_as(&before, &[(&before.member_id, "all")]), now)).unwrap();
+    let after = result_of(group.join(static_join("", "a"), now)).unwrap();
     assert_eq!(after.generation, before.generation);
     assert_ne!(after.member_id, before.member_id);
     assert_ne!(after.leader, after.member_id, "it must not assign anew");
     let synced = group.sync(sync_as(&after, &[]), now);
-    assert_eq!(now_there(synced).unwrap().assignment, "all");
+    assert_eq!(result_of(synced).unwrap().assignment, "all");
     let old = group.heartbeat(&before.member_id, Some("a"), before.generation, now);
     assert_eq!(old, Err(GroupError::FencedInstance));
     let old = group.join(static_join(&before.member_id, "a"), now);
-    assert_eq!(now_there(old), Err(GroupError::FencedInstance));
+    assert_eq!(result_of(old), Err(GroupError::FencedInstance));
     group.leave("", Some("a"), now).unwrap();
-    assert!(group.is_over());
+    assert!(group.is_unused());
 }
 
 #[test]
 fn a_lost_answer_can_be_asked_for_again() {
     let now = Instant::now();
     let (mut group, first, second) = group_of_two(now);
-    let again = now_there(group.join(join_as(&second.member_id), now)).unwrap();
+    let again = result_of(group.join(join_as(&second.member_id), now)).unwrap();
     assert_eq!(again.generation, second.generation, "a follower may ask");
     let synced = group.sync(sync_as(&first, &[]), now);
-    assert_eq!(now_there(synced).unwrap().assignment, "0");
+    assert_eq!(result_of(synced).unwrap().assignment, "0");
     let mut leader = group.join(join_as(&first.member_id), now);
     assert!(is_waiting(&mut leader), "a leader wants to assign anew");
 }
@@ -339,11 +340,11 @@ fn a_lost_answer_can_be_asked_for_again() {
 fn session_timeouts_have_limits() {
     let now = Instant::now();
     for session_timeout in [Duration::ZERO, Duration::from_secs(3600)] {
-        let ask = Join {
+        let ask = JoinRequest {
             session_timeout,
             ..join_as("")
         };
-        let refused = now_there(Group::default().join(ask, now));
+        let refused = result_of(Group::default().join(ask, now));
         assert_eq!(refused, Err(GroupError::InvalidSessionTimeout));
     }
 }

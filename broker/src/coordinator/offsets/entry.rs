@@ -1,55 +1,61 @@
-//! The payloads of the journal `offsets`, and what each does to the groups.
+//! The payloads of the journal `offsets`, and the change that each makes.
 
-use super::{Committed, Groups, TopicPartition};
-use crate::ids::{Offset, PartitionId};
-use crate::storage::journal::{Fields, put_entry, put_text};
+use super::{CommittedOffset, Groups, TopicPartition};
+use crate::{
+    ids::{Offset, PartitionId},
+    storage::journal::{FieldReader, put_entry, put_text},
+};
 
-/// A change of what groups committed.
+/// A change of the committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A group committed.
-    Commit(String, TopicPartition, Committed),
-    /// A group was deleted, or expired.
-    GroupGone(String),
-    /// A topic was deleted.
-    TopicGone(String),
-    /// Since when a group has no members, ms; `None` if it has some.
+pub(crate) enum OffsetsEntry {
+    /// A group commits an offset.
+    Commit(String, TopicPartition, CommittedOffset),
+    /// A group is deleted.
+    GroupDeleted(String),
+    /// A topic is deleted.
+    TopicDeleted(String),
+    /// A group has no members since this time (ms), or has members for `None`.
     Members(String, Option<i64>),
-    /// A group's offset of one partition was deleted, or expired.
-    CommitGone(String, TopicPartition),
+    /// The offset of a group for one partition is deleted, or has expired.
+    OffsetDeleted(String, TopicPartition),
 }
 
-const NOT_EMPTY: i64 = -1;
+/// The time of a group that has members.
+const HAS_MEMBERS: i64 = -1;
 
-impl Entry {
-    /// What [`put`](Entry::put) wrote; `None` if it is something else.
-    pub fn read(payload: &[u8]) -> Option<Entry> {
-        let mut fields = Fields(payload);
+impl OffsetsEntry {
+    /// Decodes what [`put`](OffsetsEntry::put) wrote, or returns `None` if it is something else.
+    pub(crate) fn read(payload: &[u8]) -> Option<OffsetsEntry> {
+        let mut fields = FieldReader(payload);
         let kind = fields.u8()?;
         let name = fields.text()?;
         Some(match kind {
             0 => {
                 let partition = partition_of(&mut fields)?;
-                let committed = Committed {
+                let committed = CommittedOffset {
                     offset: Offset(fields.i64()?),
                     leader_epoch: fields.i32()?,
                     time: fields.i64()?,
                     metadata: fields.text()?,
                 };
-                Entry::Commit(name, partition, committed)
+                OffsetsEntry::Commit(name, partition, committed)
             }
-            1 => Entry::GroupGone(name),
-            2 => Entry::TopicGone(name),
-            3 => Entry::Members(name, Some(fields.i64()?).filter(|time| *time != NOT_EMPTY)),
-            4 => Entry::CommitGone(name, partition_of(&mut fields)?),
+            1 => OffsetsEntry::GroupDeleted(name),
+            2 => OffsetsEntry::TopicDeleted(name),
+            3 => OffsetsEntry::Members(
+                name,
+                Some(fields.i64()?).filter(|time| *time != HAS_MEMBERS),
+            ),
+            4 => OffsetsEntry::OffsetDeleted(name, partition_of(&mut fields)?),
             _ => return None,
         })
     }
 
-    /// Adds it to the bytes of a journal.
-    pub fn put(&self, out: &mut Vec<u8>) {
+    /// Appends the entry to the bytes of a journal.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_entry(out, |payload| match self {
-            Entry::Commit(group, partition, committed) => {
+            OffsetsEntry::Commit(group, partition, committed) => {
                 payload.push(0);
                 put_text(payload, group);
                 put_partition(payload, partition);
@@ -58,20 +64,20 @@ impl Entry {
                 payload.extend(committed.time.to_le_bytes());
                 put_text(payload, &committed.metadata);
             }
-            Entry::GroupGone(group) => {
+            OffsetsEntry::GroupDeleted(group) => {
                 payload.push(1);
                 put_text(payload, group);
             }
-            Entry::TopicGone(topic) => {
+            OffsetsEntry::TopicDeleted(topic) => {
                 payload.push(2);
                 put_text(payload, topic);
             }
-            Entry::Members(group, empty_since) => {
+            OffsetsEntry::Members(group, empty_since) => {
                 payload.push(3);
                 put_text(payload, group);
-                payload.extend(empty_since.unwrap_or(NOT_EMPTY).to_le_bytes());
+                payload.extend(empty_since.unwrap_or(HAS_MEMBERS).to_le_bytes());
             }
-            Entry::CommitGone(group, partition) => {
+            OffsetsEntry::OffsetDeleted(group, partition) => {
                 payload.push(4);
                 put_text(payload, group);
                 put_partition(payload, partition);
@@ -79,26 +85,26 @@ impl Entry {
         });
     }
 
-    /// Changes the groups. One that has nothing committed any more is forgotten.
-    pub fn apply(self, groups: &mut Groups) {
+    /// Applies the change. A group without committed offsets is removed.
+    pub(crate) fn apply(self, groups: &mut Groups) {
         match self {
-            Entry::Commit(group, partition, committed) => {
+            OffsetsEntry::Commit(group, partition, committed) => {
                 let group = groups.entry(group).or_default();
                 group.commits.insert(partition, committed);
             }
-            Entry::GroupGone(group) => {
+            OffsetsEntry::GroupDeleted(group) => {
                 groups.remove(&group);
             }
-            Entry::TopicGone(topic) => groups.retain(|_, group| {
+            OffsetsEntry::TopicDeleted(topic) => groups.retain(|_, group| {
                 group.commits.retain(|(name, _), _| *name != topic);
                 !group.commits.is_empty()
             }),
-            Entry::Members(name, empty_since) => {
+            OffsetsEntry::Members(name, empty_since) => {
                 if let Some(group) = groups.get_mut(&name) {
                     group.empty_since = empty_since;
                 }
             }
-            Entry::CommitGone(name, partition) => {
+            OffsetsEntry::OffsetDeleted(name, partition) => {
                 if let Some(group) = groups.get_mut(&name) {
                     group.commits.remove(&partition);
                     if group.commits.is_empty() {
@@ -110,7 +116,7 @@ impl Entry {
     }
 }
 
-fn partition_of(fields: &mut Fields<'_>) -> Option<TopicPartition> {
+fn partition_of(fields: &mut FieldReader<'_>) -> Option<TopicPartition> {
     Some((fields.text()?, PartitionId(fields.i32()?)))
 }
 

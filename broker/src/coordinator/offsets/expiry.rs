@@ -1,50 +1,52 @@
-//! The end of what a group committed and nobody asks for any more, as KIP-211 has it: some time after the group's last
-//! member went and after the commit itself.
+//! Expiry of the committed offsets of abandoned groups (KIP-211): some time after the last member of the group has left,
+//! and after the commit itself.
 
 use std::time::Duration;
 
-use super::entry::Entry;
-use super::{CommittedOffsets, Group};
+use super::{CommittedOffsets, Group, entry::OffsetsEntry};
 use crate::Error;
 
-/// How long offsets outlive their group: Kafka's default of `offsets.retention.minutes`, seven days.
-pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long offsets are kept without members in the group: Kafka's default of `offsets.retention.minutes`, seven days.
+pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl CommittedOffsets {
-    /// Notes which groups have members at `now` (ms), and forgets what was committed by those without for too long.
-    /// To be called now and then; how many offsets it forgot.
+    /// Notes which groups have members at `now` (ms), and deletes the offsets of those that have had none for too long.
+    /// Returns the number of deleted offsets. The caller has to call this regularly.
     ///
-    /// Who has members is journaled too, so that neither a restart makes a group look abandoned nor many of them make
-    /// it look used.
-    pub fn expire(&self, now: i64, has_members: impl Fn(&str) -> bool) -> Result<usize, Error> {
-        let mut state = self.lock();
+    /// The journal has the time of the last member, too. So a restart makes a group look neither abandoned nor used.
+    pub(crate) fn expire(
+        &self,
+        now: i64,
+        has_members: impl Fn(&str) -> bool,
+    ) -> Result<usize, Error> {
+        let mut state = self.state.lock();
         let mut entries = Vec::new();
-        let mut gone = 0;
+        let mut deleted = 0;
         for (name, group) in &state.groups {
             match (has_members(name), group.empty_since) {
                 (true, None) => {}
-                (true, Some(_)) => entries.push(Entry::Members(name.clone(), None)),
-                (false, None) => entries.push(Entry::Members(name.clone(), Some(now))),
+                (true, Some(_)) => entries.push(OffsetsEntry::Members(name.clone(), None)),
+                (false, None) => entries.push(OffsetsEntry::Members(name.clone(), Some(now))),
                 (false, Some(since)) => {
                     let before = entries.len();
                     entries.extend(group.expired(name, since, now));
-                    gone += entries.len() - before;
+                    deleted += entries.len() - before;
                 }
             }
         }
         self.write(&mut state, entries)?;
-        Ok(gone)
+        Ok(deleted)
     }
 }
 
 impl Group {
-    fn expired(&self, name: &str, since: i64, now: i64) -> impl Iterator<Item = Entry> {
+    fn expired(&self, name: &str, since: i64, now: i64) -> impl Iterator<Item = OffsetsEntry> {
         let deadline = now.saturating_sub(RETENTION.as_millis() as i64);
         let old = move |time: i64| since.max(time) <= deadline;
         self.commits
             .iter()
             .filter(move |(_, committed)| old(committed.time))
-            .map(|(partition, _)| Entry::CommitGone(name.to_owned(), partition.clone()))
+            .map(|(partition, _)| OffsetsEntry::OffsetDeleted(name.to_owned(), partition.clone()))
     }
 }
 
@@ -61,10 +63,10 @@ mod tests {
         let open = || CommittedOffsets::open(dir.path()).unwrap();
         open().commit("g", vec![(key("t", 0), at(1))]).unwrap();
         let expire = |day, members| open().expire(day * DAY, |_| members).unwrap();
-        // While it has members nothing expires, however old the commit.
+        // Nothing expires while the group has members, however old the commit is.
         assert_eq!([expire(1, true), expire(30, true)], [0, 0]);
         assert_eq!([expire(31, false), expire(37, false)], [0, 0]);
-        // Coming back for a moment begins the seven days anew.
+        // After a member was back for a moment, the seven days begin again.
         assert_eq!([expire(37, true), expire(38, false)], [0, 0]);
         assert_eq!([expire(44, false), expire(45, false)], [0, 1]);
         assert!(!open().has_group("g"));
@@ -74,7 +76,7 @@ mod tests {
     fn a_fresh_commit_of_an_old_group_stays() {
         let dir = tempfile::tempdir().unwrap();
         let offsets = CommittedOffsets::open(dir.path()).unwrap();
-        let fresh = super::super::Committed {
+        let fresh = super::super::CommittedOffset {
             time: 8 * DAY,
             ..at(2)
         };

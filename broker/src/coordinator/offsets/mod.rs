@@ -1,44 +1,49 @@
-//! What consumer groups committed, in memory and in the journal `offsets`, whose payloads are a kind byte, then:
+//! The committed offsets of consumer groups, in memory and in the journal `offsets`.
+//!
+//! The payloads of the journal begin with a byte for the kind:
 //!
 //! - 0, a commit: group, topic, partition i32, offset i64, leader epoch i32, time i64 (ms), metadata
-//! - 1, a group's end: group
-//! - 2, a topic's end: topic
-//! - 3, a group's last member went, or its first one came: group, time i64 (ms), which is -1 while it has members
-//! - 4, the end of what was committed for one partition: group, topic, partition i32
+//! - 1, a group is deleted: group
+//! - 2, a topic is deleted: topic
+//! - 3, the last member of a group leaves, or the first one joins: group, time i64 (ms), which is -1 if it has members
+//! - 4, the offset of one partition is deleted: group, topic, partition i32
 //!
-//! An entry is written before its request is answered, so a kill loses none.
+//! An entry is written before its request is acknowledged, so a kill loses none.
 
 mod entry;
 mod expiry;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{collections::BTreeMap, path::Path};
 
-use crate::Error;
-use crate::ids::{Offset, PartitionId};
-use crate::storage::journal::{Journal, replay};
-use entry::Entry;
+use parking_lot::Mutex;
 
-/// What a group committed for one partition.
+use crate::{
+    Error,
+    ids::{Offset, PartitionId},
+    storage::journal::{Journal, replay},
+};
+
+use entry::OffsetsEntry;
+
+/// The committed offset of a group for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub(crate) struct CommittedOffset {
     /// The next offset to read.
-    pub offset: Offset,
-    /// As the consumer sent it; -1 unknown.
-    pub leader_epoch: i32,
-    /// Free text of the consumer.
-    pub metadata: String,
-    /// When, in ms since 1970.
-    pub time: i64,
+    pub(crate) offset: Offset,
+    /// The leader epoch that the consumer sent; -1 if unknown.
+    pub(crate) leader_epoch: i32,
+    /// The text that the consumer sent.
+    pub(crate) metadata: String,
+    /// The time of the commit, in ms since 1970.
+    pub(crate) time: i64,
 }
 
-/// A partition of a topic, as a key.
-pub type TopicPartition = (String, PartitionId);
+/// Topic and partition, as a key.
+pub(crate) type TopicPartition = (String, PartitionId);
 
 /// The committed offsets of every group.
 #[derive(Debug)]
-pub struct CommittedOffsets {
+pub(crate) struct CommittedOffsets {
     state: Mutex<State>,
 }
 
@@ -50,21 +55,21 @@ struct State {
 
 type Groups = BTreeMap<String, Group>;
 
-/// What is known of a group here.
+/// The committed offsets of a group.
 #[derive(Debug, Default)]
 struct Group {
-    commits: BTreeMap<TopicPartition, Committed>,
-    /// Since when it has no members, ms; `None` while it has some, or where nobody has looked yet.
+    commits: BTreeMap<TopicPartition, CommittedOffset>,
+    /// The time (ms) since when the group has no members; `None` if it has members or was never checked.
     empty_since: Option<i64>,
 }
 
 impl CommittedOffsets {
-    /// Reads the file, cuts a torn tail, and compacts.
-    pub fn open(folder: &Path) -> Result<CommittedOffsets, Error> {
+    /// Reads the journal without a torn end, and rewrites it.
+    pub(crate) fn open(folder: &Path) -> Result<CommittedOffsets, Error> {
         let path = folder.join("offsets");
         let mut groups = Groups::new();
         replay(&path, |payload| {
-            Entry::read(payload)?.apply(&mut groups);
+            OffsetsEntry::read(payload)?.apply(&mut groups);
             Some(())
         })?;
         let journal = Journal::rewrite(&path, &snapshot(&groups))?;
@@ -72,68 +77,78 @@ impl CommittedOffsets {
         Ok(CommittedOffsets { state })
     }
 
-    /// Stores commits of one group before it returns; after an error none of them counts.
-    pub fn commit(
+    /// Stores offsets of a group; after an error, none of them is stored.
+    pub(crate) fn commit(
         &self,
         group: &str,
-        commits: Vec<(TopicPartition, Committed)>,
+        commits: Vec<(TopicPartition, CommittedOffset)>,
     ) -> Result<(), Error> {
-        let commit = |(partition, committed)| Entry::Commit(group.to_owned(), partition, committed);
-        self.write(&mut self.lock(), commits.into_iter().map(commit).collect())
+        let commit =
+            |(partition, committed)| OffsetsEntry::Commit(group.to_owned(), partition, committed);
+        self.write(
+            &mut self.state.lock(),
+            commits.into_iter().map(commit).collect(),
+        )
     }
 
-    /// What the group committed for a partition.
-    pub fn get(&self, group: &str, partition: &TopicPartition) -> Option<Committed> {
-        let state = self.lock();
+    /// Returns the committed offset of a group for a partition.
+    pub(crate) fn get(&self, group: &str, partition: &TopicPartition) -> Option<CommittedOffset> {
+        let state = self.state.lock();
         state.groups.get(group)?.commits.get(partition).cloned()
     }
 
-    /// Everything that the group committed.
-    pub fn all(&self, group: &str) -> BTreeMap<TopicPartition, Committed> {
-        let state = self.lock();
+    /// Returns all committed offsets of a group.
+    pub(crate) fn all(&self, group: &str) -> BTreeMap<TopicPartition, CommittedOffset> {
+        let state = self.state.lock();
         let group = state.groups.get(group);
         group.map(|group| group.commits.clone()).unwrap_or_default()
     }
 
-    /// Every group that committed something.
-    pub fn groups(&self) -> Vec<String> {
-        self.lock().groups.keys().cloned().collect()
+    /// Returns all groups with committed offsets.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.state.lock().groups.keys().cloned().collect()
     }
 
-    /// Whether the group committed something.
-    pub fn has_group(&self, group: &str) -> bool {
-        self.lock().groups.contains_key(group)
+    /// Returns whether a group has committed offsets.
+    pub(crate) fn has_group(&self, group: &str) -> bool {
+        self.state.lock().groups.contains_key(group)
     }
 
-    /// Forgets a group; whether there was one.
-    pub fn remove_group(&self, group: &str) -> Result<bool, Error> {
-        let mut state = self.lock();
+    /// Deletes the committed offsets of a group; returns whether there were any.
+    pub(crate) fn remove_group(&self, group: &str) -> Result<bool, Error> {
+        let mut state = self.state.lock();
         if !state.groups.contains_key(group) {
             return Ok(false);
         }
-        self.write(&mut state, vec![Entry::GroupGone(group.to_owned())])?;
+        self.write(
+            &mut state,
+            vec![OffsetsEntry::GroupDeleted(group.to_owned())],
+        )?;
         Ok(true)
     }
 
-    /// Forgets what all groups committed for a topic that is deleted.
-    pub fn remove_topic(&self, topic: &str) -> Result<(), Error> {
-        let gone = Entry::TopicGone(topic.to_owned());
-        self.write(&mut self.lock(), vec![gone])
+    /// Deletes the committed offsets of all groups for a topic.
+    pub(crate) fn remove_topic(&self, topic: &str) -> Result<(), Error> {
+        let entry = OffsetsEntry::TopicDeleted(topic.to_owned());
+        self.write(&mut self.state.lock(), vec![entry])
     }
 
-    /// Forgets what a group committed for these partitions.
-    pub fn remove(&self, group: &str, partitions: Vec<TopicPartition>) -> Result<(), Error> {
-        let gone = |partition| Entry::CommitGone(group.to_owned(), partition);
-        self.write(&mut self.lock(), partitions.into_iter().map(gone).collect())
+    /// Deletes the committed offsets of a group for some partitions.
+    pub(crate) fn remove(&self, group: &str, partitions: Vec<TopicPartition>) -> Result<(), Error> {
+        let entry = |partition| OffsetsEntry::OffsetDeleted(group.to_owned(), partition);
+        self.write(
+            &mut self.state.lock(),
+            partitions.into_iter().map(entry).collect(),
+        )
     }
 
-    /// Waits until the disk has everything.
-    pub fn sync(&self) -> Result<(), Error> {
-        self.lock().journal.sync()
+    /// Syncs the journal.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.state.lock().journal.sync()
     }
 
-    /// To the disk first, then to memory.
-    fn write(&self, state: &mut State, entries: Vec<Entry>) -> Result<(), Error> {
+    /// Writes entries to the journal, then applies them.
+    fn write(&self, state: &mut State, entries: Vec<OffsetsEntry>) -> Result<(), Error> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -146,21 +161,18 @@ impl CommittedOffsets {
         state.journal.compact_if_due(|| snapshot(&state.groups));
         Ok(())
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Entries that make the same groups again.
+/// Returns the entries that restore the groups.
 fn snapshot(groups: &Groups) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, group) in groups {
         for (partition, committed) in &group.commits {
-            Entry::Commit(name.clone(), partition.clone(), committed.clone()).put(&mut bytes);
+            OffsetsEntry::Commit(name.clone(), partition.clone(), committed.clone())
+                .put(&mut bytes);
         }
         if group.empty_since.is_some() {
-            Entry::Members(name.clone(), group.empty_since).put(&mut bytes);
+            OffsetsEntry::Members(name.clone(), group.empty_since).put(&mut bytes);
         }
     }
     bytes
@@ -175,8 +187,8 @@ pub(crate) mod tests {
         (topic.to_owned(), PartitionId(partition))
     }
 
-    pub(crate) fn at(offset: i64) -> Committed {
-        Committed {
+    pub(crate) fn at(offset: i64) -> CommittedOffset {
+        CommittedOffset {
             offset: Offset(offset),
             leader_epoch: -1,
             metadata: "née".to_owned(),
@@ -234,7 +246,7 @@ pub(crate) mod tests {
             let kept = (cut / each) as i64;
             let offsets = CommittedOffsets::open(dir.path()).unwrap();
             prop_assert_eq!(offset_of(&offsets, "g", "t"), (kept > 0).then_some(kept - 1));
-            // And it can be written to again.
+            // The journal can be appended to again.
             offsets.commit("g", vec![(key("t", 0), at(50))]).unwrap();
             drop(offsets);
             let offsets = CommittedOffsets::open(dir.path()).unwrap();

@@ -1,63 +1,66 @@
-//! The payloads of the journal `transactions`: a kind byte, the transactional id, then what changed.
+//! The payloads of the journal `transactions`: a byte for the kind, the transactional id, and the change.
 //!
-//! - 0, a producer began: its id i64 and epoch i16, those of the one it succeeded (-1 if none), timeout i32 (ms), time i64 (ms)
-//! - 1, partitions: time i64, number u32, and of each topic and partition i32
-//! - 2, a group: time i64, group
-//! - 3, offsets of a group: group, number u32, and of each topic, partition i32, offset i64, leader epoch i32, time i64, metadata
-//! - 4, how it ends is decided: 0 abort or 1 commit, epoch i16, time i64
-//! - 5, it has ended
-//! - 6, the id is forgotten
+//! - 0, a producer begins: its id i64 and epoch i16, those of its predecessor (-1 if none), timeout i32 (ms), time i64 (ms)
+//! - 1, partitions are added: time i64, number u32, then topic and partition i32 of each
+//! - 2, a group is added: time i64, group
+//! - 3, offsets are added: group, number u32, then topic, partition i32, offset i64, leader epoch i32, time i64 and metadata of
+//!   each
+//! - 4, the outcome is decided: 0 abort or 1 commit, epoch i16, time i64
+//! - 5, the transaction is complete
+//! - 6, the transactional id is deleted
 
-use crate::ids::{Offset, PartitionId, Producer, ProducerId};
-use crate::storage::journal::{Fields, put_entry, put_text};
-use crate::record::control_batch::Outcome;
-use crate::coordinator::offsets::{Committed, TopicPartition};
+use crate::{
+    coordinator::offsets::{CommittedOffset, TopicPartition},
+    ids::{Offset, PartitionId, Producer, ProducerId},
+    record::control_batch::Outcome,
+    storage::journal::{FieldReader, put_entry, put_text},
+};
 
-/// A change of one transaction.
+/// A change of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A producer has the transactional id from now on.
+pub(crate) enum TransactionChange {
+    /// A producer gets the transactional id.
     Began {
-        /// As it was told.
+        /// The id and epoch that the producer gets.
         producer: Producer,
-        /// As [`Transaction::previous`](super::metadata::Transaction::previous).
+        /// The value of [`TransactionMetadata::previous`](super::metadata::TransactionMetadata::previous).
         previous: Option<Producer>,
-        /// How long its transactions may stay open, ms.
+        /// How long its transactions may stay open (ms).
         timeout_ms: i32,
-        /// When, ms.
+        /// The time of the change (ms).
         time: i64,
     },
-    /// The transaction reaches into these too.
+    /// Partitions are added to the transaction.
     Partitions {
-        /// Not empty.
+        /// The partitions; not empty.
         partitions: Vec<TopicPartition>,
-        /// When, ms.
+        /// The time of the change (ms).
         time: i64,
     },
-    /// The transaction will commit offsets of this group.
+    /// A group is added, whose offsets the transaction will commit.
     Group {
-        /// Its name.
+        /// The name of the group.
         group: String,
-        /// When, ms.
+        /// The time of the change (ms).
         time: i64,
     },
-    /// What it will commit for the group.
+    /// Offsets of a group are added.
     Offsets {
-        /// Its name.
+        /// The name of the group.
         group: String,
-        /// What counts once the transaction is committed.
-        commits: Vec<(TopicPartition, Committed)>,
+        /// The offsets, which become visible when the transaction commits.
+        commits: Vec<(TopicPartition, CommittedOffset)>,
     },
-    /// How the transaction ends.
+    /// The outcome of the transaction is decided.
     Prepared {
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// Of the markers; higher than the producer's own where that is to be fenced.
+        /// The epoch of the control batches; higher than that of the producer if it is fenced.
         epoch: i16,
-        /// When, ms.
+        /// The time of the change (ms).
         time: i64,
     },
-    /// It has ended.
+    /// The transaction is complete.
     Completed,
 }
 
@@ -66,16 +69,16 @@ const NONE: Producer = Producer {
     epoch: -1,
 };
 
-/// Adds a change to the bytes of a journal; `None` is the end of the id.
-pub fn put(out: &mut Vec<u8>, id: &str, change: Option<&Change>) {
+/// Appends a change to the bytes of a journal; `None` deletes the transactional id.
+pub(crate) fn put(out: &mut Vec<u8>, id: &str, change: Option<&TransactionChange>) {
     put_entry(out, |payload| {
         let kind = match change {
-            Some(Change::Began { .. }) => 0,
-            Some(Change::Partitions { .. }) => 1,
-            Some(Change::Group { .. }) => 2,
-            Some(Change::Offsets { .. }) => 3,
-            Some(Change::Prepared { .. }) => 4,
-            Some(Change::Completed) => 5,
+            Some(TransactionChange::Began { .. }) => 0,
+            Some(TransactionChange::Partitions { .. }) => 1,
+            Some(TransactionChange::Group { .. }) => 2,
+            Some(TransactionChange::Offsets { .. }) => 3,
+            Some(TransactionChange::Prepared { .. }) => 4,
+            Some(TransactionChange::Completed) => 5,
             None => 6,
         };
         payload.push(kind);
@@ -86,9 +89,9 @@ pub fn put(out: &mut Vec<u8>, id: &str, change: Option<&Change>) {
     });
 }
 
-fn put_fields(payload: &mut Vec<u8>, change: &Change) {
+fn put_fields(payload: &mut Vec<u8>, change: &TransactionChange) {
     match change {
-        Change::Began {
+        TransactionChange::Began {
             producer,
             previous,
             timeout_ms,
@@ -101,18 +104,18 @@ fn put_fields(payload: &mut Vec<u8>, change: &Change) {
             payload.extend(timeout_ms.to_le_bytes());
             payload.extend(time.to_le_bytes());
         }
-        Change::Partitions { partitions, time } => {
+        TransactionChange::Partitions { partitions, time } => {
             payload.extend(time.to_le_bytes());
             payload.extend((partitions.len() as u32).to_le_bytes());
             for partition in partitions {
                 put_partition(payload, partition);
             }
         }
-        Change::Group { group, time } => {
+        TransactionChange::Group { group, time } => {
             payload.extend(time.to_le_bytes());
             put_text(payload, group);
         }
-        Change::Offsets { group, commits } => {
+        TransactionChange::Offsets { group, commits } => {
             put_text(payload, group);
             payload.extend((commits.len() as u32).to_le_bytes());
             for (partition, committed) in commits {
@@ -123,7 +126,7 @@ fn put_fields(payload: &mut Vec<u8>, change: &Change) {
                 put_text(payload, &committed.metadata);
             }
         }
-        Change::Prepared {
+        TransactionChange::Prepared {
             outcome,
             epoch,
             time,
@@ -132,17 +135,17 @@ fn put_fields(payload: &mut Vec<u8>, change: &Change) {
             payload.extend(epoch.to_le_bytes());
             payload.extend(time.to_le_bytes());
         }
-        Change::Completed => {}
+        TransactionChange::Completed => {}
     }
 }
 
-/// What [`put`] wrote: the transactional id, and its change or end. `None` if it is something else.
-pub fn read(payload: &[u8]) -> Option<(String, Option<Change>)> {
-    let mut fields = Fields(payload);
+/// Decodes what [`put`] wrote into the transactional id and the change, or returns `None` if it is something else.
+pub(crate) fn read(payload: &[u8]) -> Option<(String, Option<TransactionChange>)> {
+    let mut fields = FieldReader(payload);
     let kind = fields.u8()?;
     let id = fields.text()?;
     let change = match kind {
-        0 => Change::Began {
+        0 => TransactionChange::Began {
             producer: producer_of(&mut fields)?,
             previous: Some(producer_of(&mut fields)?).filter(|previous| *previous != NONE),
             timeout_ms: fields.i32()?,
@@ -152,12 +155,12 @@ pub fn read(payload: &[u8]) -> Option<(String, Option<Change>)> {
             let time = fields.i64()?;
             let count = fields.u32()?;
             let partitions = (0..count).map(|_| partition_of(&mut fields));
-            Change::Partitions {
+            TransactionChange::Partitions {
                 partitions: partitions.collect::<Option<_>>()?,
                 time,
             }
         }
-        2 => Change::Group {
+        2 => TransactionChange::Group {
             time: fields.i64()?,
             group: fields.text()?,
         },
@@ -165,12 +168,12 @@ pub fn read(payload: &[u8]) -> Option<(String, Option<Change>)> {
             let group = fields.text()?;
             let count = fields.u32()?;
             let commits = (0..count).map(|_| commit_of(&mut fields));
-            Change::Offsets {
+            TransactionChange::Offsets {
                 group,
                 commits: commits.collect::<Option<_>>()?,
             }
         }
-        4 => Change::Prepared {
+        4 => TransactionChange::Prepared {
             outcome: match fields.u8()? {
                 0 => Outcome::Abort,
                 1 => Outcome::Commit,
@@ -179,23 +182,23 @@ pub fn read(payload: &[u8]) -> Option<(String, Option<Change>)> {
             epoch: fields.i16()?,
             time: fields.i64()?,
         },
-        5 => Change::Completed,
+        5 => TransactionChange::Completed,
         6 => return Some((id, None)),
         _ => return None,
     };
     Some((id, Some(change)))
 }
 
-fn producer_of(fields: &mut Fields<'_>) -> Option<Producer> {
+fn producer_of(fields: &mut FieldReader<'_>) -> Option<Producer> {
     Some(Producer {
         id: ProducerId(fields.i64()?),
         epoch: fields.i16()?,
     })
 }
 
-fn commit_of(fields: &mut Fields<'_>) -> Option<(TopicPartition, Committed)> {
+fn commit_of(fields: &mut FieldReader<'_>) -> Option<(TopicPartition, CommittedOffset)> {
     let partition = partition_of(fields)?;
-    let committed = Committed {
+    let committed = CommittedOffset {
         offset: Offset(fields.i64()?),
         leader_epoch: fields.i32()?,
         time: fields.i64()?,
@@ -204,7 +207,7 @@ fn commit_of(fields: &mut Fields<'_>) -> Option<(TopicPartition, Committed)> {
     Some((partition, committed))
 }
 
-fn partition_of(fields: &mut Fields<'_>) -> Option<TopicPartition> {
+fn partition_of(fields: &mut FieldReader<'_>) -> Option<TopicPartition> {
     Some((fields.text()?, PartitionId(fields.i32()?)))
 }
 

@@ -1,88 +1,89 @@
-//! The transaction of one transactional id: the state machine, as Kafka's `TransactionCoordinator` and
-//! `TransactionMetadata` have it (KIP-98, KIP-360).
+//! The state machine of one transactional id, as in Kafka's `TransactionCoordinator` and `TransactionMetadata` (KIP-98,
+//! KIP-360).
 //!
 //! ```text
-//!          partition or group added          end, or time is up            markers and offsets written
+//!          partition or group added             end, or timeout           control batches and offsets written
 //! Empty ───────────────────────────> Ongoing ───────────────────> Prepared ────────────────────────────> Completed
 //!   ^                                   ^                                                                 │   │
 //!   │                                   └─────────────────── partition or group added ────────────────────┘   │
-//!   └────────────────────────────────────────── the producer begins anew ─────────────────────────────────────┘
+//!   └────────────────────────────────────────── a new producer begins ────────────────────────────────────────┘
 //! ```
 //!
-//! Questions are answered without changing anything; what is decided is a [`Change`], which is journaled first and then
-//! applied, at once and again at every start.
+//! Checks change nothing. A decision is a [`TransactionChange`], which is written to the journal and then applied, and
+//! applied again at every start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::TransactionError;
-use super::change::Change;
-use crate::ids::{Producer, ProducerId};
-use crate::record::control_batch::Outcome;
-use crate::coordinator::offsets::{Committed, TopicPartition};
+use super::{TransactionError, change::TransactionChange};
+use crate::{
+    coordinator::offsets::{CommittedOffset, TopicPartition},
+    ids::{Producer, ProducerId},
+    record::control_batch::Outcome,
+};
 
-/// An epoch from here on is the last of its producer id (`TransactionMetadata.isEpochExhausted`).
+/// From this epoch on, a successor gets a new producer id (`TransactionMetadata.isEpochExhausted`).
 const LAST_EPOCH: i16 = i16::MAX - 1;
 
-/// What is known of one transactional id.
+/// The state of a transactional id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction {
-    /// Who may use it; everybody before is fenced.
-    pub producer: Producer,
-    /// Whom the producer succeeded when it asked for that, should the answer have been lost.
-    pub previous: Option<Producer>,
-    /// How long it may stay open, ms.
-    pub timeout_ms: i32,
-    /// Where it is.
-    pub phase: Phase,
-    /// When it was opened, ms.
-    pub started: i64,
-    /// When it last changed, ms.
-    pub updated: i64,
-    /// Where its records may be.
-    pub partitions: BTreeSet<TopicPartition>,
-    /// What it will commit for groups; a group is here once it is part of the transaction.
-    pub groups: BTreeMap<String, BTreeMap<TopicPartition, Committed>>,
+pub(crate) struct TransactionMetadata {
+    /// The current producer; all earlier ones are fenced.
+    pub(crate) producer: Producer,
+    /// The producer that the current one said to continue, in case the response to that was lost.
+    pub(crate) previous: Option<Producer>,
+    /// How long a transaction may stay open (ms).
+    pub(crate) timeout_ms: i32,
+    /// The state of the transaction.
+    pub(crate) state: TransactionState,
+    /// The time when the transaction was opened (ms).
+    pub(crate) started: i64,
+    /// The time of the last change (ms).
+    pub(crate) updated: i64,
+    /// The partitions that may have records of the transaction.
+    pub(crate) partitions: BTreeSet<TopicPartition>,
+    /// The groups of the transaction, with the offsets that it will commit.
+    pub(crate) groups: BTreeMap<String, BTreeMap<TopicPartition, CommittedOffset>>,
 }
 
-/// Where in its life a transaction is.
+/// The state of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// None was begun by this producer.
+pub(crate) enum TransactionState {
+    /// The producer has begun no transaction.
     Empty,
-    /// Open.
+    /// The transaction is open.
     Ongoing,
-    /// How it ends is decided, and on the disk; not every partition has its marker.
+    /// The outcome is decided and in the journal, but not every partition has its control batch.
     Prepared(Outcome),
-    /// It is over.
+    /// The transaction is complete.
     Completed(Outcome),
 }
 
-/// What the end of a transaction takes.
+/// What has to be done to end a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It is open: prepare it.
+pub(crate) enum End {
+    /// Decide the outcome, because the transaction is open.
     Prepare,
-    /// It has ended in this way already.
+    /// Nothing: it has already ended with this outcome.
     Done,
 }
 
 /// How a producer begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// As the next incarnation of the producer.
-    Anew,
-    /// As it was told already.
-    AsTold,
+pub(crate) enum Begin {
+    /// With a new epoch.
+    New,
+    /// With the id and epoch that it was already given.
+    Same,
 }
 
-impl Transaction {
-    /// One that nothing is known of yet.
-    pub fn new(producer: Producer) -> Transaction {
-        Transaction {
+impl TransactionMetadata {
+    /// Returns the state of a new transactional id.
+    pub(crate) fn new(producer: Producer) -> TransactionMetadata {
+        TransactionMetadata {
             producer,
             previous: None,
             timeout_ms: 0,
-            phase: Phase::Empty,
+            state: TransactionState::Empty,
             started: 0,
             updated: 0,
             partitions: BTreeSet::new(),
@@ -90,80 +91,101 @@ impl Transaction {
         }
     }
 
-    /// Whether a producer may begin. `expected` is whom it believes to be, if it goes on after an error (KIP-360).
-    pub fn may_begin(&self, expected: Option<Producer>) -> Result<Begin, TransactionError> {
-        match (self.phase, expected) {
-            (Phase::Prepared(_), _) => Err(TransactionError::Concurrent),
-            (_, None) => Ok(Begin::Anew),
-            (_, Some(expected)) if expected == self.producer => Ok(Begin::Anew),
-            (Phase::Empty, expected) if expected == self.previous => Ok(Begin::AsTold),
+    /// Checks whether a producer may begin. `expected` is the id and epoch that it already has, if it continues after an
+    /// error (KIP-360).
+    pub(crate) fn check_begin(
+        &self,
+        expected: Option<Producer>,
+    ) -> Result<Begin, TransactionError> {
+        match (self.state, expected) {
+            (TransactionState::Prepared(_), _) => Err(TransactionError::Concurrent),
+            (_, None) => Ok(Begin::New),
+            (_, Some(expected)) if expected == self.producer => Ok(Begin::New),
+            (TransactionState::Empty, expected) if expected == self.previous => Ok(Begin::Same),
             _ => Err(TransactionError::Fenced),
         }
     }
 
-    /// The incarnation after this one; `take` gives a new id when the epochs of this are used up.
-    pub fn successor<E>(
+    /// Returns the id and epoch of the next producer; calls `assign` for a new id if the epochs of this one are used up.
+    pub(crate) fn successor<E>(
         &self,
-        take: impl FnOnce() -> Result<ProducerId, E>,
+        assign: impl FnOnce() -> Result<ProducerId, E>,
     ) -> Result<Producer, E> {
         if self.producer.epoch >= LAST_EPOCH {
             return Ok(Producer {
-                id: take()?,
+                id: assign()?,
                 epoch: 0,
             });
         }
         Ok(self.fenced())
     }
 
-    /// The incarnation that nobody is told, so that whoever used the transaction is fenced.
-    pub fn fenced(&self) -> Producer {
+    /// Returns the producer with an epoch that no client gets, which fences the client that has the current one.
+    pub(crate) fn fenced(&self) -> Producer {
         Producer {
             epoch: self.producer.epoch.saturating_add(1),
             ..self.producer
         }
     }
 
-    /// Whether this producer may add to the transaction.
-    pub fn may_add(&self, producer: Producer) -> Result<(), TransactionError> {
+    /// Checks whether a producer may add to the transaction.
+    pub(crate) fn check_add(&self, producer: Producer) -> Result<(), TransactionError> {
         self.check(producer)?;
-        match self.phase {
-            Phase::Prepared(_) => Err(TransactionError::Concurrent),
-            Phase::Empty | Phase::Ongoing | Phase::Completed(_) => Ok(()),
+        match self.state {
+            TransactionState::Prepared(_) => Err(TransactionError::Concurrent),
+            TransactionState::Empty
+            | TransactionState::Ongoing
+            | TransactionState::Completed(_) => Ok(()),
         }
     }
 
-    /// Whether this producer may commit offsets of that group with the transaction.
-    pub fn may_commit(&self, producer: Producer, group: &str) -> Result<(), TransactionError> {
-        self.may_add(producer)?;
-        match self.phase == Phase::Ongoing && self.groups.contains_key(group) {
+    /// Checks whether a producer may commit offsets of a group with the transaction.
+    pub(crate) fn check_commit(
+        &self,
+        producer: Producer,
+        group: &str,
+    ) -> Result<(), TransactionError> {
+        self.check_add(producer)?;
+        match self.state == TransactionState::Ongoing && self.groups.contains_key(group) {
             true => Ok(()),
             false => Err(TransactionError::State),
         }
     }
 
-    /// Whether this producer may end the transaction.
-    pub fn may_end(&self, producer: Producer, outcome: Outcome) -> Result<End, TransactionError> {
+    /// Checks whether a producer may end the transaction.
+    pub(crate) fn check_end(
+        &self,
+        producer: Producer,
+        outcome: Outcome,
+    ) -> Result<End, TransactionError> {
         self.check(producer)?;
-        match self.phase {
-            Phase::Ongoing => Ok(End::Prepare),
-            Phase::Completed(before) if before == outcome => Ok(End::Done),
-            Phase::Prepared(before) if before == outcome => Err(TransactionError::Concurrent),
-            Phase::Empty | Phase::Prepared(_) | Phase::Completed(_) => Err(TransactionError::State),
+        match self.state {
+            TransactionState::Ongoing => Ok(End::Prepare),
+            TransactionState::Completed(before) if before == outcome => Ok(End::Done),
+            TransactionState::Prepared(before) if before == outcome => {
+                Err(TransactionError::Concurrent)
+            }
+            TransactionState::Empty
+            | TransactionState::Prepared(_)
+            | TransactionState::Completed(_) => Err(TransactionError::State),
         }
     }
 
-    /// Whether it has been open for longer than its producer wanted.
-    pub fn is_overdue(&self, now: i64) -> bool {
-        self.phase == Phase::Ongoing && self.started + i64::from(self.timeout_ms) < now
+    /// Returns whether the transaction is open for longer than its timeout.
+    pub(crate) fn is_overdue(&self, now: i64) -> bool {
+        self.state == TransactionState::Ongoing && self.started + i64::from(self.timeout_ms) < now
     }
 
-    /// Whether nothing is open and nothing has happened since `deadline` (ms).
-    pub fn is_idle_since(&self, deadline: i64) -> bool {
-        matches!(self.phase, Phase::Empty | Phase::Completed(_)) && self.updated <= deadline
+    /// Returns whether no transaction is open and nothing has changed since `deadline` (ms).
+    pub(crate) fn is_idle_since(&self, deadline: i64) -> bool {
+        matches!(
+            self.state,
+            TransactionState::Empty | TransactionState::Completed(_)
+        ) && self.updated <= deadline
     }
 
-    /// Whether it is this producer's.
-    pub fn check(&self, producer: Producer) -> Result<(), TransactionError> {
+    /// Checks that a producer is the current one.
+    pub(crate) fn check(&self, producer: Producer) -> Result<(), TransactionError> {
         if producer.id != self.producer.id {
             Err(TransactionError::Mapping)
         } else if producer.epoch != self.producer.epoch {
@@ -173,45 +195,45 @@ impl Transaction {
         }
     }
 
-    /// Does what was decided.
-    pub fn apply(&mut self, change: Change) {
+    /// Applies a change.
+    pub(crate) fn apply(&mut self, change: TransactionChange) {
         match change {
-            Change::Began {
+            TransactionChange::Began {
                 producer,
                 previous,
                 timeout_ms,
                 time,
             } => {
-                *self = Transaction {
+                *self = TransactionMetadata {
                     previous,
                     timeout_ms,
                     updated: time,
-                    ..Transaction::new(producer)
+                    ..TransactionMetadata::new(producer)
                 };
             }
-            Change::Partitions { partitions, time } => {
+            TransactionChange::Partitions { partitions, time } => {
                 self.open(time);
                 self.partitions.extend(partitions);
             }
-            Change::Group { group, time } => {
+            TransactionChange::Group { group, time } => {
                 self.open(time);
                 self.groups.entry(group).or_default();
             }
-            Change::Offsets { group, commits } => {
+            TransactionChange::Offsets { group, commits } => {
                 self.groups.entry(group).or_default().extend(commits);
             }
-            Change::Prepared {
+            TransactionChange::Prepared {
                 outcome,
                 epoch,
                 time,
             } => {
                 self.producer.epoch = epoch;
-                self.phase = Phase::Prepared(outcome);
+                self.state = TransactionState::Prepared(outcome);
                 self.updated = time;
             }
-            Change::Completed => {
-                if let Phase::Prepared(outcome) = self.phase {
-                    self.phase = Phase::Completed(outcome);
+            TransactionChange::Completed => {
+                if let TransactionState::Prepared(outcome) = self.state {
+                    self.state = TransactionState::Completed(outcome);
                 }
                 self.partitions.clear();
                 self.groups.clear();
@@ -220,48 +242,52 @@ impl Transaction {
     }
 
     fn open(&mut self, time: i64) {
-        if self.phase != Phase::Ongoing {
-            self.phase = Phase::Ongoing;
+        if self.state != TransactionState::Ongoing {
+            self.state = TransactionState::Ongoing;
             self.started = time;
         }
         self.updated = time;
     }
 
-    /// Changes that make it again as it is.
-    pub fn changes(&self) -> Vec<Change> {
-        let mut changes = vec![Change::Began {
+    /// Returns the changes that restore the current state.
+    pub(crate) fn changes(&self) -> Vec<TransactionChange> {
+        let mut changes = vec![TransactionChange::Began {
             producer: self.producer,
             previous: self.previous,
             timeout_ms: self.timeout_ms,
             time: self.updated,
         }];
-        if matches!(self.phase, Phase::Ongoing | Phase::Prepared(_)) {
-            changes.push(Change::Partitions {
+        if matches!(
+            self.state,
+            TransactionState::Ongoing | TransactionState::Prepared(_)
+        ) {
+            changes.push(TransactionChange::Partitions {
                 partitions: self.partitions.iter().cloned().collect(),
                 time: self.started,
             });
         }
         for (group, commits) in &self.groups {
-            changes.push(Change::Group {
+            changes.push(TransactionChange::Group {
                 group: group.clone(),
                 time: self.updated,
             });
-            changes.push(Change::Offsets {
+            changes.push(TransactionChange::Offsets {
                 group: group.clone(),
                 commits: commits.clone().into_iter().collect(),
             });
         }
-        if let Phase::Prepared(outcome) | Phase::Completed(outcome) = self.phase {
-            changes.push(Change::Prepared {
+        if let TransactionState::Prepared(outcome) | TransactionState::Completed(outcome) =
+            self.state
+        {
+            changes.push(TransactionChange::Prepared {
                 outcome,
                 epoch: self.producer.epoch,
                 time: self.updated,
             });
         }
-        if let Phase::Completed(_) = self.phase {
-            changes.push(Change::Completed);
+        if let TransactionState::Completed(_) = self.state {
+            changes.push(TransactionChange::Completed);
         }
         changes
     }
 }
-

@@ -1,70 +1,75 @@
-//! The coordinator of transactions: who has each transactional id, and what is open under it.
+//! The transaction coordinator: which producer has each transactional id, and the transaction that it has open.
 //!
-//! Every decision is in the journal `transactions` before it is answered. The one that counts is `Prepared`: from then
-//! on the transaction will be committed, or aborted, whatever happens; what remains is to write a marker to each of
-//! its partitions and to make its offsets visible, and a start after a kill does what is left of that before anybody
-//! is served. A transaction that was open stays open over a restart, as Kafka's does, for its producer to go on with or
-//! for its timeout to abort.
+//! Every change is in the journal `transactions` before its request is acknowledged. The decisive one is `Prepared`: from
+//! then on the transaction will be committed or aborted, whatever happens. What remains is to write a control batch to each
+//! of its partitions and to commit its offsets; after a kill, the next start does this before it serves. An open
+//! transaction stays open across a restart, as with Kafka, until its producer ends it or its timeout aborts it.
 //!
-//! Of the protocol (KIP-98) it is the version before KIP-890: a producer registers each partition. `Transaction` is the
-//! state machine of one id, [`completion`] what follows a decision.
+//! It implements the protocol of KIP-98 as before KIP-890: a producer registers each partition. [`TransactionMetadata`] is
+//! the state machine of one transactional id, and [`completion`] carries out decisions.
 
 mod change;
 mod completion;
 mod metadata;
-pub mod producer_ids;
+pub(crate) mod producer_ids;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{collections::BTreeMap, path::Path};
 
-use crate::Error;
-use crate::clock::now_ms;
-use crate::ids::Producer;
-use crate::storage::journal::{Journal, replay};
-use crate::record::control_batch::Outcome;
-use crate::coordinator::offsets::{Committed, CommittedOffsets, TopicPartition};
-use crate::coordinator::transaction::producer_ids::ProducerIds;
-use crate::topics::Topics;
-use change::Change;
+use parking_lot::Mutex;
+
+use crate::{
+    Error,
+    clock::now_ms,
+    coordinator::{
+        offsets::{CommittedOffset, CommittedOffsets, TopicPartition},
+        transaction::producer_ids::ProducerIdManager,
+    },
+    ids::Producer,
+    record::control_batch::Outcome,
+    storage::journal::{Journal, replay},
+    topics::Topics,
+};
+
+use change::TransactionChange;
 use metadata::{Begin, End};
-pub use metadata::{Phase, Transaction};
 
-/// The longest that a transaction may stay open, ms: Kafka's default of `transaction.max.timeout.ms`.
-pub const MAX_TIMEOUT_MS: i32 = 15 * 60 * 1000;
-/// How long an unused id is remembered, ms: Kafka's default of `transactional.id.expiration.ms`, seven days.
+pub(crate) use metadata::{TransactionMetadata, TransactionState};
+
+/// How long a transaction may stay open at most (ms): Kafka's default of `transaction.max.timeout.ms`.
+pub(crate) const MAX_TIMEOUT_MS: i32 = 15 * 60 * 1000;
+/// How long an unused transactional id is kept (ms): Kafka's default of `transactional.id.expiration.ms`, seven days.
 const ID_EXPIRATION_MS: i64 = 7 * 24 * 3_600_000;
 
-/// What the coordinator answers instead.
+/// The reason why the coordinator refuses a request.
 #[derive(Debug, thiserror::Error)]
-pub enum TransactionError {
-    /// The transaction is just being ended; the client tries again.
-    #[error("the transaction is just being ended")]
+pub(crate) enum TransactionError {
+    /// The transaction is being completed; the client retries.
+    #[error("the transaction is being completed; try again")]
     Concurrent,
-    /// Another producer has taken over the transactional id, or the transaction timed out.
-    #[error("another producer has the transactional id")]
+    /// A newer producer has the transactional id, or the transaction has timed out.
+    #[error("a newer producer has the transactional id, or the transaction has timed out")]
     Fenced,
-    /// The transactional id is not known, or belongs to another producer id.
-    #[error("the transactional id is not that of the producer")]
+    /// The transactional id is unknown, or has another producer id.
+    #[error("the transactional id does not have this producer id")]
     Mapping,
-    /// Nothing is open, or the request does not fit what is.
-    #[error("the transaction is in another state")]
+    /// No transaction is open, or the request does not fit its state.
+    #[error("the request does not fit the state of the transaction")]
     State,
     /// Not between 1 ms and [`MAX_TIMEOUT_MS`].
-    #[error("a transaction timeout of {0} ms; the most is {MAX_TIMEOUT_MS}")]
+    #[error("transaction timeout {0} ms is not between 1 and {MAX_TIMEOUT_MS}")]
     Timeout(i32),
-    /// A transactional id of no characters.
-    #[error("a transactional id needs a character")]
+    /// The transactional id is empty.
+    #[error("the transactional id is empty")]
     Name,
-    /// The disk refused.
+    /// Writing failed.
     #[error(transparent)]
     Storage(#[from] Error),
 }
 
-/// All transactional ids.
+/// The coordinator of all transactions.
 #[derive(Debug)]
-pub struct Transactions {
-    /// One lock for all, held while a transaction is ended too, so that nobody meets one half ended.
+pub(crate) struct TransactionCoordinator {
+    /// One lock for all transactions. It is also held while one is completed, so that none is seen half complete.
     state: Mutex<State>,
 }
 
@@ -74,20 +79,23 @@ struct State {
     journal: Journal,
 }
 
-type ById = BTreeMap<String, Transaction>;
+type ById = BTreeMap<String, TransactionMetadata>;
 
-/// Where transactions have their effects.
+/// The stores that transactions change.
 #[derive(Clone, Copy, Debug)]
-pub struct Stores<'a> {
-    /// Markers go to their partitions.
-    pub topics: &'a Topics,
-    /// Offsets of groups go here.
-    pub offsets: &'a CommittedOffsets,
+pub(crate) struct TransactionStores<'a> {
+    /// The topics, whose partitions get control batches.
+    pub(crate) topics: &'a Topics,
+    /// The committed offsets of groups.
+    pub(crate) offsets: &'a CommittedOffsets,
 }
 
-impl Transactions {
-    /// Reads the journal, ends what was to be ended, and goes on with what was open.
-    pub fn open(folder: &Path, stores: Stores<'_>) -> Result<Transactions, Error> {
+impl TransactionCoordinator {
+    /// Reads the journal, completes the decided transactions, and continues with the open ones.
+    pub(crate) fn open(
+        folder: &Path,
+        stores: TransactionStores<'_>,
+    ) -> Result<TransactionCoordinator, Error> {
         let path = folder.join("transactions");
         let mut by_id = ById::new();
         replay(&path, |payload| {
@@ -99,16 +107,17 @@ impl Transactions {
         let mut state = State { by_id, journal };
         completion::recover(&mut state, stores)?;
         let state = Mutex::new(state);
-        Ok(Transactions { state })
+        Ok(TransactionCoordinator { state })
     }
 
-    /// Gives a producer the transactional id, fencing and aborting whoever had it (`InitProducerId`).
+    /// Gives a transactional id to a producer (`InitProducerId`). This fences the producer that had it, and aborts its open
+    /// transaction.
     ///
-    /// `expected` is what the producer believes to be, if it goes on after an error.
-    pub fn begin(
+    /// `expected` is the id and epoch that the producer already has, if it continues after an error.
+    pub(crate) fn begin(
         &self,
-        stores: Stores<'_>,
-        ids: &ProducerIds,
+        stores: TransactionStores<'_>,
+        ids: &ProducerIdManager,
         id: &str,
         timeout_ms: i32,
         expected: Option<Producer>,
@@ -119,26 +128,26 @@ impl Transactions {
         if !(1..=MAX_TIMEOUT_MS).contains(&timeout_ms) {
             return Err(TransactionError::Timeout(timeout_ms));
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut previous = None;
         let producer = match state.by_id.get(id) {
             None => Producer {
-                id: ids.take()?,
+                id: ids.assign()?,
                 epoch: 0,
             },
             Some(transaction) => {
-                if transaction.may_begin(expected)? == Begin::AsTold {
+                if transaction.check_begin(expected)? == Begin::Same {
                     return Ok(transaction.producer);
                 }
-                if transaction.phase == Phase::Ongoing {
+                if transaction.state == TransactionState::Ongoing {
                     completion::fence(&mut state, stores, id)?;
                 }
                 let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
                 previous = expected;
-                transaction.successor(|| ids.take())?
+                transaction.successor(|| ids.assign())?
             }
         };
-        let began = Change::Began {
+        let began = TransactionChange::Began {
             producer,
             previous,
             timeout_ms,
@@ -148,17 +157,17 @@ impl Transactions {
         Ok(producer)
     }
 
-    /// Takes partitions into the transaction, opening it with the first (`AddPartitionsToTxn`).
-    pub fn add_partitions(
+    /// Adds partitions to the transaction, and opens it if it is not open (`AddPartitionsToTxn`).
+    pub(crate) fn add_partitions(
         &self,
-        stores: Stores<'_>,
+        stores: TransactionStores<'_>,
         id: &str,
         producer: Producer,
         mut partitions: Vec<TopicPartition>,
     ) -> Result<(), TransactionError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
-        transaction.may_add(producer)?;
+        transaction.check_add(producer)?;
         partitions.retain(|partition| !transaction.partitions.contains(partition));
         if partitions.is_empty() {
             return Ok(());
@@ -168,41 +177,45 @@ impl Transactions {
         record(
             &mut state,
             id,
-            Some(Change::Partitions { partitions, time }),
+            Some(TransactionChange::Partitions { partitions, time }),
         )?;
         completion::admit(stores, producer, &added);
         Ok(())
     }
 
-    /// Takes a group into the transaction (`AddOffsetsToTxn`).
-    pub fn add_group(
+    /// Adds a group to the transaction (`AddOffsetsToTxn`).
+    pub(crate) fn add_group(
         &self,
         id: &str,
         producer: Producer,
         group: &str,
     ) -> Result<(), TransactionError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
-        transaction.may_add(producer)?;
+        transaction.check_add(producer)?;
         if transaction.groups.contains_key(group) {
             return Ok(());
         }
         let group = group.to_owned();
         let time = now_ms();
-        Ok(record(&mut state, id, Some(Change::Group { group, time }))?)
+        Ok(record(
+            &mut state,
+            id,
+            Some(TransactionChange::Group { group, time }),
+        )?)
     }
 
-    /// Keeps offsets of a group until the transaction ends (`TxnOffsetCommit`).
-    pub fn commit_offsets(
+    /// Stores offsets of a group until the transaction ends (`TxnOffsetCommit`).
+    pub(crate) fn commit_offsets(
         &self,
         id: &str,
         producer: Producer,
         group: &str,
-        commits: Vec<(TopicPartition, Committed)>,
+        commits: Vec<(TopicPartition, CommittedOffset)>,
     ) -> Result<(), TransactionError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
-        transaction.may_commit(producer, group)?;
+        transaction.check_commit(producer, group)?;
         if commits.is_empty() {
             return Ok(());
         }
@@ -210,66 +223,62 @@ impl Transactions {
         Ok(record(
             &mut state,
             id,
-            Some(Change::Offsets { group, commits }),
+            Some(TransactionChange::Offsets { group, commits }),
         )?)
     }
 
-    /// Ends the transaction (`EndTxn`): once it is answered, nothing can change the outcome.
-    pub fn end(
+    /// Ends the transaction (`EndTxn`). After this, nothing can change the outcome.
+    pub(crate) fn end(
         &self,
-        stores: Stores<'_>,
+        stores: TransactionStores<'_>,
         id: &str,
         producer: Producer,
         outcome: Outcome,
     ) -> Result<(), TransactionError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
-        if transaction.may_end(producer, outcome)? == End::Prepare {
+        if transaction.check_end(producer, outcome)? == End::Prepare {
             completion::prepare(&mut state, id, outcome, producer.epoch)?;
-            completion::try_finish(&mut state, stores, id);
+            completion::try_complete(&mut state, stores, id);
         }
         Ok(())
     }
 
-    /// Whether the id is still this producer's; no more than that.
-    pub fn check(&self, id: &str, producer: Producer) -> Result<(), TransactionError> {
-        let state = self.lock();
+    /// Checks that a producer still has a transactional id.
+    pub(crate) fn check(&self, id: &str, producer: Producer) -> Result<(), TransactionError> {
+        let state = self.state.lock();
         let transaction = state.by_id.get(id).ok_or(TransactionError::Mapping)?;
         transaction.check(producer)
     }
 
-    /// Whether an open transaction will commit something for that partition of the group (KIP-447).
-    pub fn is_unstable(&self, group: &str, partition: &TopicPartition) -> bool {
-        let state = self.lock();
+    /// Returns whether an open transaction will commit an offset of the group for a partition (KIP-447).
+    pub(crate) fn is_unstable(&self, group: &str, partition: &TopicPartition) -> bool {
+        let state = self.state.lock();
         let mut groups = state.by_id.values().filter_map(|t| t.groups.get(group));
         groups.any(|commits| commits.contains_key(partition))
     }
 
-    /// Every transactional id and its transaction.
-    pub fn all(&self) -> Vec<(String, Transaction)> {
-        let state = self.lock();
+    /// Returns all transactional ids and their transactions.
+    pub(crate) fn all(&self) -> Vec<(String, TransactionMetadata)> {
+        let state = self.state.lock();
         let all = state.by_id.iter();
         all.map(|(id, transaction)| (id.clone(), transaction.clone()))
             .collect()
     }
 
-    /// The transaction of an id, if that is known.
-    pub fn get(&self, id: &str) -> Option<Transaction> {
-        self.lock().by_id.get(id).cloned()
+    /// Returns the transaction of a transactional id.
+    pub(crate) fn get(&self, id: &str) -> Option<TransactionMetadata> {
+        self.state.lock().by_id.get(id).cloned()
     }
 
-    /// Waits until the disk has everything.
-    pub fn sync(&self) -> Result<(), Error> {
-        self.lock().journal.sync()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Syncs the journal.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.state.lock().journal.sync()
     }
 }
 
-/// To the disk first, then to memory; `None` forgets the id.
-fn record(state: &mut State, id: &str, change: Option<Change>) -> Result<(), Error> {
+/// Writes a change to the journal, then applies it; `None` deletes the transactional id.
+fn record(state: &mut State, id: &str, change: Option<TransactionChange>) -> Result<(), Error> {
     let mut bytes = Vec::new();
     change::put(&mut bytes, id, change.as_ref());
     state.journal.append(&bytes)?;
@@ -278,13 +287,13 @@ fn record(state: &mut State, id: &str, change: Option<Change>) -> Result<(), Err
     Ok(())
 }
 
-fn apply(by_id: &mut ById, id: String, change: Option<Change>) {
+fn apply(by_id: &mut ById, id: String, change: Option<TransactionChange>) {
     match change {
         None => {
             by_id.remove(&id);
         }
-        Some(Change::Began { producer, .. }) if !by_id.contains_key(&id) => {
-            let mut transaction = Transaction::new(producer);
+        Some(TransactionChange::Began { producer, .. }) if !by_id.contains_key(&id) => {
+            let mut transaction = TransactionMetadata::new(producer);
             change
                 .into_iter()
                 .for_each(|change| transaction.apply(change));
@@ -298,7 +307,7 @@ fn apply(by_id: &mut ById, id: String, change: Option<Change>) {
     }
 }
 
-/// Entries that make the same transactions again.
+/// Returns the entries that restore the transactions.
 fn snapshot(by_id: &ById) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (id, transaction) in by_id {

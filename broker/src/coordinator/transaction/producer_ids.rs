@@ -1,18 +1,21 @@
-//! Hands out producer ids, none twice: not after a kill either.
+//! Assigns producer ids, none of them twice, even across kills.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use crate::Error;
-use crate::ids::ProducerId;
-use crate::storage::{read_if_exists, write_whole};
+use parking_lot::Mutex;
 
-/// Ids reserved with one write of the file; what is left of a block is skipped at a restart.
+use crate::{
+    Error,
+    ids::ProducerId,
+    storage::{read_if_exists, write_atomically},
+};
+
+/// The number of ids that one write of the file reserves. A restart skips the unused ids of the block.
 const BLOCK: i64 = 1000;
 
-/// The counter, in the file `producer-ids` as a decimal: the first id that no block covers.
+/// Assigns producer ids. The file `producer-ids` has the first id that is not reserved, as a decimal number.
 #[derive(Debug)]
-pub struct ProducerIds {
+pub(crate) struct ProducerIdManager {
     path: PathBuf,
     next: Mutex<Next>,
 }
@@ -23,35 +26,35 @@ struct Next {
     reserved_to: i64,
 }
 
-impl ProducerIds {
-    /// Goes on after the last reserved block.
-    pub fn open(folder: &Path) -> Result<ProducerIds, Error> {
+impl ProducerIdManager {
+    /// Opens the file; the next id follows the last reserved block.
+    pub(crate) fn open(folder: &Path) -> Result<ProducerIdManager, Error> {
         let path = folder.join("producer-ids");
         let id = match read_if_exists(&path)? {
             None => 0,
             Some(bytes) => parse(&bytes).ok_or_else(|| Error::Damaged {
                 path: path.clone(),
                 position: 0,
-                reason: "no number".to_owned(),
+                reason: "expected a number".to_owned(),
             })?,
         };
         let next = Mutex::new(Next {
             id,
             reserved_to: id,
         });
-        Ok(ProducerIds { path, next })
+        Ok(ProducerIdManager { path, next })
     }
 
-    /// An id that was never handed out before.
+    /// Returns an id that was never assigned before.
     ///
     /// # Errors
     ///
-    /// The file cannot be written; no id is lost by that.
-    pub fn take(&self) -> Result<ProducerId, Error> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns an error if the file cannot be written; this uses up no id.
+    pub(crate) fn assign(&self) -> Result<ProducerId, Error> {
+        let mut next = self.next.lock();
         if next.id == next.reserved_to {
             let reserved_to = next.id + BLOCK;
-            write_whole(&self.path, format!("{reserved_to}\n").as_bytes())?;
+            write_atomically(&self.path, format!("{reserved_to}\n").as_bytes())?;
             next.reserved_to = reserved_to;
         }
         next.id += 1;
@@ -73,9 +76,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..3 {
-            let ids = ProducerIds::open(dir.path()).unwrap();
+            let ids = ProducerIdManager::open(dir.path()).unwrap();
             for _ in 0..BLOCK + 1 {
-                assert!(seen.insert(ids.take().unwrap()));
+                assert!(seen.insert(ids.assign().unwrap()));
             }
         }
     }

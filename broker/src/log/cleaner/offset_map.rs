@@ -1,34 +1,33 @@
-//! Where the newest record of each key is.
+//! The offset of the newest record of each key.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
+use std::{collections::HashMap, fs::File, io};
 
 use sha2::{Digest, Sha256};
 
-use super::Plan;
-use super::rewrite::is_aborted;
-use crate::ids::Offset;
-use crate::log::batch_reader::{Check, Next, Reader};
-use crate::record::records;
+use super::{CleanPlan, rewrite::is_aborted};
+use crate::{
+    ids::Offset,
+    log::batch_reader::{BatchCheck, BatchReader, NextBatch},
+    record::records,
+};
 
-/// Keys of one pass, 40 bytes of memory each. What lies behind is left for the next pass.
+/// The number of keys of one cleaning, which take 40 bytes of memory each. The next cleaning continues after them.
 const MAX_KEYS: usize = 2_000_000;
 
-/// Half of a SHA-256: enough that no two keys of anybody's are ever taken for one.
-type Digested = [u8; 16];
+/// The first half of a SHA-256 digest: enough that no two keys ever collide.
+type KeyDigest = [u8; 16];
 
-/// The newest offset of each key among the records that were not compacted yet.
+/// The newest offset of each key among the records that were not cleaned yet.
 #[derive(Debug)]
-pub struct Newest {
-    offsets: HashMap<Digested, Offset>,
+pub(crate) struct OffsetMap {
+    offsets: HashMap<KeyDigest, Offset>,
     end: Offset,
 }
 
-impl Newest {
-    /// Reads the part of the log that no pass has seen.
-    pub fn read(plan: &Plan) -> io::Result<Newest> {
-        let mut newest = Newest {
+impl OffsetMap {
+    /// Reads the part of the log that is not cleaned yet.
+    pub(crate) fn build(plan: &CleanPlan) -> io::Result<OffsetMap> {
+        let mut newest = OffsetMap {
             offsets: HashMap::new(),
             end: plan.dirty_from,
         };
@@ -37,8 +36,8 @@ impl Newest {
                 continue;
             }
             let file = File::open(source.segment.path())?;
-            let mut reader = Reader::new(&file, 0, source.segment.size());
-            while let Next::Batch(header, bytes) = reader.next(Offset(0), Check::Form)? {
+            let mut reader = BatchReader::new(&file, 0, source.segment.size());
+            while let NextBatch::Batch(header, bytes) = reader.next(Offset(0), BatchCheck::Form)? {
                 if newest.offsets.len() >= MAX_KEYS {
                     newest.end = header.base_offset;
                     return Ok(newest);
@@ -46,11 +45,11 @@ impl Newest {
                 if header.is_control() || is_aborted(&header, &plan.aborted) {
                     continue;
                 }
-                // What cannot be opened is kept, and outdates nothing.
-                let Ok(records) = records::unfold(&header, bytes) else {
+                // Records that cannot be decompressed are kept and outdate nothing.
+                let Ok(records) = records::decompress(&header, bytes) else {
                     continue;
                 };
-                for record in records::iterate(&records) {
+                for record in records::iter(&records) {
                     if let Some(key) = record.key {
                         let offset = Offset(header.base_offset.0 + record.offset_delta);
                         newest.offsets.insert(digest(key), offset);
@@ -62,21 +61,21 @@ impl Newest {
         Ok(newest)
     }
 
-    /// Up to where it knows: records at or behind it are all to be kept.
-    pub fn end(&self) -> Offset {
+    /// Returns the offset up to which the map covers the log. All records after it are kept.
+    pub(crate) fn end(&self) -> Offset {
         self.end
     }
 
-    /// Whether there is a later record of that key.
-    pub fn outdates(&self, key: &[u8], offset: Offset) -> bool {
+    /// Returns whether there is a newer record of the key.
+    pub(crate) fn outdates(&self, key: &[u8], offset: Offset) -> bool {
         let newest = self.offsets.get(&digest(key));
         newest.is_some_and(|newest| *newest > offset)
     }
 }
 
-fn digest(key: &[u8]) -> Digested {
+fn digest(key: &[u8]) -> KeyDigest {
     let whole = Sha256::digest(key);
-    let mut half = Digested::default();
+    let mut half = KeyDigest::default();
     half.copy_from_slice(&whole[..16]);
     half
 }

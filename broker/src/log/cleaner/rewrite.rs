@@ -1,39 +1,46 @@
-//! Writing segments again without the records that are outdated.
+//! Rewriting segments without outdated records.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+};
 
-use super::Source;
-use super::offset_map::Newest;
-use crate::record::batch::{self, DELETE_HORIZON, HEADER_LEN, Header, LENGTH_PREFIX};
-use crate::record::compression;
-use crate::ids::Offset;
-use crate::log::offset_index::{self, Entry, Summary};
-use crate::log::batch_reader::{Check, Next, Reader};
-use crate::log::config::Settings;
-use crate::log::producer_state::transactions::Aborted;
-use crate::record::records::{self, Record};
-use crate::storage::UNFINISHED;
+use super::{SourceSegment, offset_map::OffsetMap};
+use crate::{
+    ids::Offset,
+    log::{
+        batch_reader::{BatchCheck, BatchReader, NextBatch},
+        config::LogConfig,
+        offset_index::{OffsetIndex, SegmentSummary},
+        producer_state::transactions::AbortedTxn,
+    },
+    record::{
+        batch::{self, DELETE_HORIZON, HEADER_LEN, LENGTH_PREFIX, RecordBatchHeader},
+        compression,
+        records::{self, Record},
+    },
+    storage::UNFINISHED,
+};
 
-/// What is kept and what is not.
+/// Decides which records are kept, and writes them.
 #[derive(Debug)]
-pub struct Rewrite<'a> {
-    newest: &'a Newest,
-    aborted: &'a [Aborted],
+pub(crate) struct SegmentRewriter<'a> {
+    newest: &'a OffsetMap,
+    aborted: &'a [AbortedTxn],
     now: i64,
-    /// What a batch whose tombstones are met for the first time gets, ms.
+    /// The delete horizon (ms) of batches whose tombstones are cleaned for the first time.
     horizon: i64,
 }
 
-/// A file that was written, not yet in its place.
+/// A file that was written but does not have its final name yet.
 #[derive(Debug)]
-pub struct Written {
-    pub summary: Summary,
-    pub index: Vec<Entry>,
+pub(crate) struct RewrittenSegment {
+    pub(crate) summary: SegmentSummary,
+    pub(crate) index: OffsetIndex,
 }
 
-/// Whether the batch belongs to a transaction that was aborted.
-pub fn is_aborted(header: &Header, aborted: &[Aborted]) -> bool {
+/// Returns whether the batch belongs to an aborted transaction.
+pub(crate) fn is_aborted(header: &RecordBatchHeader, aborted: &[AbortedTxn]) -> bool {
     header.is_transactional()
         && !header.is_control()
         && aborted.iter().any(|aborted| {
@@ -42,41 +49,41 @@ pub fn is_aborted(header: &Header, aborted: &[Aborted]) -> bool {
         })
 }
 
-impl<'a> Rewrite<'a> {
-    /// With what the newest records outdate, at `now` (ms).
-    pub fn new(
-        newest: &'a Newest,
-        aborted: &'a [Aborted],
-        settings: &Settings,
+impl<'a> SegmentRewriter<'a> {
+    /// Returns a rewriter for a cleaning at `now` (ms).
+    pub(crate) fn new(
+        newest: &'a OffsetMap,
+        aborted: &'a [AbortedTxn],
+        config: &LogConfig,
         now: i64,
-    ) -> Rewrite<'a> {
-        Rewrite {
+    ) -> SegmentRewriter<'a> {
+        SegmentRewriter {
             newest,
             aborted,
             now,
-            horizon: now.saturating_add(settings.delete_retention_ms),
+            horizon: now.saturating_add(config.delete_retention_ms),
         }
     }
 
-    /// Writes what is kept of the sources, which are neighbours, beside the first of them, and syncs it.
-    pub fn write(&self, sources: &[Source]) -> io::Result<Written> {
+    /// Writes the kept records of neighbouring segments to a file beside the first of them, and syncs it.
+    pub(crate) fn write(&self, sources: &[SourceSegment]) -> io::Result<RewrittenSegment> {
         let first = &sources[0].segment;
         let path = first.path().with_extension(UNFINISHED);
         let mut output = Output {
             file: BufWriter::new(File::create(path)?),
-            summary: Summary::empty(first.base()),
-            index: Vec::new(),
+            summary: SegmentSummary::empty(first.base()),
+            index: OffsetIndex::default(),
         };
         let mut last = first.next();
         for source in sources {
             let file = File::open(source.segment.path())?;
-            let mut reader = Reader::new(&file, 0, source.segment.size());
+            let mut reader = BatchReader::new(&file, 0, source.segment.size());
             loop {
-                match reader.next(Offset(0), Check::Checksum)? {
-                    Next::Batch(header, bytes) => self.copy(&header, bytes, &mut output)?,
-                    Next::End => break,
-                    // Better a large log than one that lost what it cannot read.
-                    Next::Fault(fault) => return Err(io::Error::other(fault)),
+                match reader.next(Offset(0), BatchCheck::Checksum)? {
+                    NextBatch::Batch(header, bytes) => self.copy(&header, bytes, &mut output)?,
+                    NextBatch::End => break,
+                    // Keeping a large log is better than losing records that cannot be read.
+                    NextBatch::Fault(fault) => return Err(io::Error::other(fault)),
                 }
             }
             last = source.next;
@@ -87,44 +94,49 @@ impl<'a> Rewrite<'a> {
             .map_err(|error| error.into_error())?;
         file.sync_all()?;
         output.summary.next = last;
-        Ok(Written {
+        Ok(RewrittenSegment {
             summary: output.summary,
             index: output.index,
         })
     }
 
-    fn copy(&self, header: &Header, batch: &[u8], output: &mut Output) -> io::Result<()> {
+    fn copy(
+        &self,
+        header: &RecordBatchHeader,
+        batch: &[u8],
+        output: &mut Output,
+    ) -> io::Result<()> {
         if is_aborted(header, self.aborted) {
             return Ok(());
         }
         if header.is_control() || header.base_offset >= self.newest.end() {
             return output.push(header, batch);
         }
-        let Ok(records) = records::unfold(header, batch) else {
+        let Ok(records) = records::decompress(header, batch) else {
             return output.push(header, batch);
         };
-        let all: Vec<_> = records::iterate(&records).collect();
+        let all: Vec<_> = records::iter(&records).collect();
         let (kept, gone): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|record| self.keeps(header, record));
-        let meets_tombstone =
+        let has_new_tombstone =
             header.delete_horizon().is_none() && kept.iter().any(|record| record.value.is_none());
         if kept.is_empty() {
             return Ok(());
         }
-        if gone.is_empty() && !meets_tombstone {
+        if gone.is_empty() && !has_new_tombstone {
             return output.push(header, batch);
         }
-        let horizon = meets_tombstone.then_some(self.horizon);
+        let horizon = has_new_tombstone.then_some(self.horizon);
         let smaller = with_records(header, batch, &kept, horizon)?;
-        let header = Header::parse(&smaller).map_err(io::Error::other)?;
+        let header = RecordBatchHeader::parse(&smaller).map_err(io::Error::other)?;
         output.push(&header, &smaller)
     }
 
-    fn keeps(&self, header: &Header, record: &Record<'_>) -> bool {
+    fn keeps(&self, header: &RecordBatchHeader, record: &Record<'_>) -> bool {
         let offset = Offset(header.base_offset.0 + record.offset_delta);
         let Some(key) = record.key else {
-            // From before the topic was compacted; nothing would ever outdate it.
+            // The record is older than the compaction of the topic, and nothing could ever outdate it.
             return false;
         };
         let is_spent_tombstone = record.value.is_none()
@@ -135,14 +147,14 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-/// The same batch with only these of its records; from `horizon` on its tombstones may go.
+/// Returns the batch with only the kept records, and with a delete horizon if there is one.
 fn with_records(
-    header: &Header,
+    header: &RecordBatchHeader,
     batch: &[u8],
     kept: &[Record<'_>],
     horizon: Option<i64>,
 ) -> io::Result<Vec<u8>> {
-    // The horizon stands where the timestamps count from, so they are counted anew.
+    // The horizon takes the place of the base timestamp, so all timestamp deltas change.
     let base = horizon.unwrap_or(header.base_timestamp);
     let mut plain = Vec::new();
     let mut newest = i64::MIN;
@@ -158,7 +170,7 @@ fn with_records(
         newest = header.max_timestamp;
     }
     let mut out = batch[..HEADER_LEN].to_vec();
-    out.extend(compression::fold(header.codec(), &plain)?);
+    out.extend(compression::compress(header.codec(), &plain)?);
     let length = i32::try_from(out.len() - LENGTH_PREFIX).map_err(io::Error::other)?;
     let horizon_bit = horizon.map_or(0, |_| DELETE_HORIZON);
     out[8..12].copy_from_slice(&length.to_be_bytes());
@@ -166,22 +178,22 @@ fn with_records(
     out[27..35].copy_from_slice(&base.to_be_bytes());
     out[35..43].copy_from_slice(&newest.to_be_bytes());
     out[57..61].copy_from_slice(&(kept.len() as i32).to_be_bytes());
-    batch::seal(&mut out);
+    batch::write_crc(&mut out);
     Ok(out)
 }
 
-/// A segment in the making.
+/// A segment that is being written.
 struct Output {
     file: BufWriter<File>,
-    summary: Summary,
-    index: Vec<Entry>,
+    summary: SegmentSummary,
+    index: OffsetIndex,
 }
 
 impl Output {
-    fn push(&mut self, header: &Header, batch: &[u8]) -> io::Result<()> {
+    fn push(&mut self, header: &RecordBatchHeader, batch: &[u8]) -> io::Result<()> {
         self.file.write_all(batch)?;
-        offset_index::note(&mut self.index, &self.summary, header);
-        self.summary.note(header);
+        self.index.add(&self.summary, header);
+        self.summary.add(header);
         Ok(())
     }
 }

@@ -1,32 +1,39 @@
-//! Putting one file in the place of several so that a kill leaves either all of them or the one.
+//! Replacing several segments by one, so that a kill leaves either all of the old ones or the new one.
 //!
-//! The new file lies finished beside the first of the old ones. The decision is a small file, `swap`: base i64 and next
-//! i64 in a journal entry. Once it is there, whoever opens the folder carries it out to its end.
+//! First the new file is complete beside the first of the old ones. Then the small file `swap` decides the replacement: a
+//! journal entry with the base offset i64 and the next offset i64. Once that file exists, opening the folder finishes the
+//! replacement.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
-use crate::ids::Offset;
-use crate::storage::journal::{Fields, entry, put_entry};
-use crate::log::offset_index;
-use crate::log::segment::Segment;
-use crate::storage::{UNFINISHED, replace};
+use crate::{
+    ids::Offset,
+    log::{offset_index, segment::LogSegment},
+    storage::{
+        UNFINISHED,
+        journal::{FieldReader, put_entry, read_entry},
+        replace,
+    },
+};
 
-/// The segments from `base` on, up to the offset `next`, which is not theirs, become the one that is finished.
+/// The replacement of the segments from `base` up to, but not including, `next` by one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swap {
-    /// Of the first segment, and of the one that takes its place.
-    pub base: Offset,
-    /// Of the segment behind the last.
-    pub next: Offset,
+pub(crate) struct SegmentSwap {
+    /// The base offset of the first segment, and of the one that replaces it.
+    pub(crate) base: Offset,
+    /// The base offset of the segment after the last one.
+    pub(crate) next: Offset,
 }
 
 const FILE: &str = "swap";
 
-impl Swap {
-    /// From now on it counts.
-    pub fn decide(&self, folder: &Path) -> io::Result<()> {
+impl SegmentSwap {
+    /// Makes the replacement final.
+    pub(crate) fn decide(&self, folder: &Path) -> io::Result<()> {
         let mut bytes = Vec::new();
         put_entry(&mut bytes, |payload| {
             payload.extend(self.base.0.to_le_bytes());
@@ -38,15 +45,15 @@ impl Swap {
         })
     }
 
-    fn read(folder: &Path) -> io::Result<Option<Swap>> {
+    fn read(folder: &Path) -> io::Result<Option<SegmentSwap>> {
         let bytes = match fs::read(folder.join(FILE)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(entry(&bytes).and_then(|payload| {
-            let mut fields = Fields(payload);
-            Some(Swap {
+        Ok(read_entry(&bytes).and_then(|payload| {
+            let mut fields = FieldReader(payload);
+            Some(SegmentSwap {
                 base: Offset(fields.i64()?),
                 next: Offset(fields.i64()?),
             })
@@ -54,12 +61,12 @@ impl Swap {
     }
 }
 
-/// Carries out what was decided, if anything was; doing it twice is as doing it once.
-pub fn finish_swap(folder: &Path) -> io::Result<()> {
-    let Some(swap) = Swap::read(folder)? else {
+/// Finishes a replacement that was decided, if there is one. Doing it twice does no harm.
+pub(crate) fn finish_swap(folder: &Path) -> io::Result<()> {
+    let Some(swap) = SegmentSwap::read(folder)? else {
         return Ok(());
     };
-    let log = folder.join(Segment::file_name(swap.base));
+    let log = folder.join(LogSegment::file_name(swap.base));
     let finished = log.with_extension(UNFINISHED);
     if finished.exists() {
         offset_index::remove(&log)?;
@@ -67,7 +74,7 @@ pub fn finish_swap(folder: &Path) -> io::Result<()> {
     }
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let base = Segment::base_of(&path);
+        let base = LogSegment::base_of(&path);
         if base.is_some_and(|base| swap.base < base && base < swap.next) {
             offset_index::remove(&path)?;
             fs::remove_file(&path)?;

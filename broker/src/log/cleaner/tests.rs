@@ -1,40 +1,44 @@
-//! What a reader finds after compaction: of each key what it found last before, at the same offsets.
+//! Tests that after a cleaning, readers find the newest record of each key at the same offset as before.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::batch::tests::{Sample, sample};
-use crate::record::batch::{self, HEADER_LEN, Header, LENGTH_PREFIX};
-use crate::ids::{Producer, ProducerId};
-use crate::record::control_batch::Outcome;
-use crate::storage::tests::copy;
-use crate::storage::{Trust, UNFINISHED};
-use crate::record::{compression, records};
+use crate::{
+    ids::{Producer, ProducerId},
+    record::{
+        batch::{
+            self, HEADER_LEN, LENGTH_PREFIX, RecordBatchHeader,
+            tests::{Sample, sample},
+        },
+        compression,
+        control_batch::Outcome,
+        records,
+    },
+    storage::{Trust, UNFINISHED, tests::copy},
+};
 
 const DAY: i64 = 86_400_000;
 const NOW: i64 = 100 * DAY;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> LogConfig {
+    LogConfig {
         segment_bytes: 2 << 10,
         compact: true,
         delete: false,
         min_dirty_ratio: 0.0,
-        ..Settings::default()
+        ..LogConfig::default()
     }
 }
 
-fn open(folder: &Path) -> Partition {
-    Partition::open(folder, settings(), Trust::All).unwrap()
+fn open(folder: &Path) -> PartitionLog {
+    PartitionLog::open(folder, settings(), Trust::All).unwrap()
 }
 
 type Pair = (u8, Option<u8>);
 
-/// A batch of keys and values, `None` for a tombstone.
+/// Returns a batch of keys and values; a value of `None` makes a tombstone.
 fn keyed(pairs: &[Pair], codec: i16, producer: (i64, i16, i32), transactional: bool) -> Vec<u8> {
     let mut bytes = sample(&Sample {
         count: pairs.len() as i32,
@@ -47,7 +51,7 @@ fn keyed(pairs: &[Pair], codec: i16, producer: (i64, i16, i32), transactional: b
     for (i, (key, value)) in pairs.iter().enumerate() {
         let mut body = vec![0, 2 * i as u8, 2 * i as u8, 2, *key];
         match value {
-            // 99 bytes that only differ in one, so that segments fill.
+            // Long values, so that segments fill.
             Some(value) => body.extend([&[0xc6, 1][..], &[*value; 99]].concat()),
             None => body.push(1),
         }
@@ -60,25 +64,25 @@ fn keyed(pairs: &[Pair], codec: i16, producer: (i64, i16, i32), transactional: b
         plain.extend(body);
     }
     bytes.truncate(HEADER_LEN);
-    bytes.extend(compression::fold(codec, &plain).unwrap());
+    bytes.extend(compression::compress(codec, &plain).unwrap());
     let length = (bytes.len() - LENGTH_PREFIX) as i32;
     bytes[8..12].copy_from_slice(&length.to_be_bytes());
     bytes[22] |= codec as u8;
-    batch::seal(&mut bytes);
+    batch::write_crc(&mut bytes);
     bytes
 }
 
-fn append(partition: &Partition, bytes: &[u8]) {
+fn append(partition: &PartitionLog, bytes: &[u8]) {
     let header = batch::verify(bytes).unwrap();
     assert_eq!(
-        records::iterate(&records::unfold(&header, bytes).unwrap()).count(),
+        records::iter(&records::decompress(&header, bytes).unwrap()).count(),
         header.count as usize
     );
     partition.append(&header, bytes).unwrap();
 }
 
-/// Fills up the last segment with keys that nobody asks for, so that what was before it is closed.
-fn close_last(partition: &Partition) {
+/// Fills the last segment with keys that no test looks at, so that the segments before it are closed.
+fn close_last(partition: &PartitionLog) {
     for i in 0..20 {
         append(
             partition,
@@ -87,8 +91,8 @@ fn close_last(partition: &Partition) {
     }
 }
 
-/// Offset, key and value of every record that a reader of everything gets, fetch by fetch.
-fn read(partition: &Partition) -> Vec<(i64, u8, Option<u8>)> {
+/// Returns offset, key and value of every record that a reader gets.
+fn read(partition: &PartitionLog) -> Vec<(i64, u8, Option<u8>)> {
     let mut found = Vec::new();
     let mut at = partition.bounds().start;
     while at < partition.bounds().end {
@@ -101,7 +105,7 @@ fn read(partition: &Partition) -> Vec<(i64, u8, Option<u8>)> {
         if header.is_control() {
             continue;
         }
-        for record in records::iterate(&records::unfold(&header, &bytes).unwrap()) {
+        for record in records::iter(&records::decompress(&header, &bytes).unwrap()) {
             let offset = header.base_offset.0 + record.offset_delta;
             let key = record.key.unwrap()[0];
             found.push((offset, key, record.value.map(|value| value[0])));
@@ -132,13 +136,13 @@ proptest! {
         close_last(&partition);
         let before = read(&partition);
         let end = partition.bounds().end;
-        partition.compact_if_due(NOW).unwrap().unwrap();
+        partition.clean_if_due(NOW).unwrap().unwrap();
         let after = read(&partition);
         prop_assert_eq!(newest(&after), newest(&before));
         prop_assert!(after.iter().all(|record| before.contains(record)));
         prop_assert!(after.is_sorted_by_key(|record| record.0));
-        // Twice is as once, and so is a start on what it left, by its indexes or without them.
-        partition.compact_if_due(NOW).unwrap();
+        // A second cleaning changes nothing, and neither does a restart, with or without the index files.
+        partition.clean_if_due(NOW).unwrap();
         prop_assert_eq!(&read(&partition), &after);
         drop(partition);
         for without in [false, true] {
@@ -178,14 +182,14 @@ fn it_becomes_small_and_its_segments_few() {
             })
             .count()
     };
-    let done = partition.compact_if_due(NOW).unwrap().unwrap();
-    assert!(done.after * 10 < done.before, "{done:?}");
-    // The empty ones are small enough to become one at the next pass.
+    let done = partition.clean_if_due(NOW).unwrap().unwrap();
+    assert!(done.bytes_after * 10 < done.bytes_before, "{done:?}");
+    // The next cleaning merges the segments that are nearly empty now.
     close_last(&partition);
-    partition.compact_if_due(NOW).unwrap().unwrap();
+    partition.clean_if_due(NOW).unwrap().unwrap();
     assert!(logs() < 8, "{}", logs());
     assert_eq!(partition.bounds().start, Offset(0));
-    // Whoever stands where nothing is left is led on.
+    // A reader at an offset without a record gets the next one.
     let (bytes, _) = partition.read(Offset(3), 1, true).unwrap();
     assert!(batch::verify(&bytes).unwrap().base_offset > Offset(400));
 }
@@ -205,7 +209,7 @@ fn tombstones_stay_for_their_time() {
     );
     close_last(&partition);
     let of_key_1 = |at| {
-        partition.compact_if_due(at).unwrap();
+        partition.clean_if_due(at).unwrap();
         let records = read(&partition);
         records.into_iter().filter(|r| r.1 == 1).collect::<Vec<_>>()
     };
@@ -214,10 +218,10 @@ fn tombstones_stay_for_their_time() {
         let (bytes, _) = partition.read(Offset(0), 1, true).unwrap();
         let header = batch::verify(&bytes).unwrap();
         assert_eq!(header.delete_horizon(), Some(NOW + DAY));
-        let records = records::unfold(&header, &bytes).unwrap();
-        let stamps: Vec<_> = records::stamps(&header, &records).collect();
+        let records = records::decompress(&header, &bytes).unwrap();
+        let found: Vec<_> = records::timestamps(&header, &records).collect();
         assert_eq!(
-            stamps,
+            found,
             [(NOW - DAY + 1, Offset(1)), (NOW - DAY + 2, Offset(2))]
         );
         NOW + DAY
@@ -253,12 +257,12 @@ fn transactions_are_left_alone_until_they_end_and_aborted_ones_go() {
         .unwrap();
     send(3, 0);
     close_last(&partition);
-    assert!(partition.compact_if_due(NOW).unwrap().is_none());
+    assert!(partition.clean_if_due(NOW).unwrap().is_none());
     partition
         .end_transaction(producer(3), Outcome::Commit)
         .unwrap();
     close_last(&partition);
-    partition.compact_if_due(NOW).unwrap().unwrap();
+    partition.clean_if_due(NOW).unwrap().unwrap();
     let of_key_1: Vec<_> = read(&partition).into_iter().filter(|r| r.1 == 1).collect();
     assert_eq!(of_key_1, [(4, 1, Some(0))]);
     drop(partition);
@@ -280,18 +284,18 @@ fn a_kill_at_any_step_leaves_all_or_the_one() {
     close_last(&partition);
     partition.seal().unwrap();
     let expected = newest(&read(&partition));
-    let plan = partition.lock().plan(NOW).unwrap();
-    let found = Newest::read(&plan).unwrap();
-    let rewrite = Rewrite::new(&found, &plan.aborted, &plan.settings, NOW);
+    let plan = partition.state.lock().plan_cleaning(NOW).unwrap();
+    let newest_offsets = OffsetMap::build(&plan).unwrap();
+    let rewrite = SegmentRewriter::new(&newest_offsets, &plan.aborted, &plan.config, NOW);
     let group = &plan.sources[..];
     rewrite.write(group).unwrap();
-    let swap = Swap {
+    let swap = SegmentSwap {
         base: group[0].segment.base(),
         next: group[group.len() - 1].next,
     };
     let first = group[0].segment.path().to_owned();
     drop(partition);
-    // Killed before the decision: what was written counts for nothing.
+    // A kill before the decision: the new file does not count.
     let undecided = copy(dir.path());
     assert_eq!(newest(&read(&open(undecided.path()))), expected);
     assert!(
@@ -299,7 +303,7 @@ fn a_kill_at_any_step_leaves_all_or_the_one() {
             .with_extension(UNFINISHED)
             .starts_with(undecided.path())
     );
-    // After it, at each of the steps.
+    // A kill after the decision, at each of the steps.
     swap.decide(dir.path()).unwrap();
     for step in 0..4 {
         let copied = copy(dir.path());
@@ -330,7 +334,7 @@ fn a_record_without_a_key_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let partition = open(dir.path());
     let bytes = sample(&Sample::default());
-    let header = Header::parse(&bytes).unwrap();
+    let header = RecordBatchHeader::parse(&bytes).unwrap();
     let refused = partition.append(&header, &bytes).unwrap_err();
     assert!(matches!(refused, crate::log::AppendError::NoKey { .. }));
 }

@@ -1,122 +1,128 @@
-//! What one partition remembers of idempotent producers: epoch and the last batches of each, to tell a retry from a
-//! gap. The rules are Kafka's (`ProducerStateManager`, `ProducerAppendInfo`). At start they come from the last
-//! checkpoint and the log behind it.
+//! The state of producers in one partition: the epoch and the last batches of each idempotent producer, which tell a retry
+//! from a gap, and the transactions.
+//!
+//! The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo`. At start, the state comes from the last
+//! checkpoint and the batches after it.
 
 mod snapshot;
-pub mod transactions;
+pub(crate) mod transactions;
 
 use std::collections::{HashMap, VecDeque};
 
-use self::transactions::{Outside, Transactions};
-use crate::record::batch::Header;
-use crate::ids::{Offset, ProducerId};
+use crate::{
+    ids::{Offset, ProducerId},
+    record::batch::RecordBatchHeader,
+};
 
-/// Batches kept a producer: as many as an idempotent producer may have in flight.
-const REMEMBERED: usize = 5;
+use self::transactions::{PartitionTransactions, TransactionMismatch};
 
-/// Producers kept a partition. Beyond that the one that was silent for longest is forgotten, and may go on with any
-/// sequence number should it come back.
+/// The number of batches kept per producer: as many as an idempotent producer may have in flight.
+const BATCHES_KEPT: usize = 5;
+
+/// The number of producers kept per partition. Beyond it, the one that has been silent for longest is forgotten, and may
+/// continue with any sequence number if it comes back.
 const MAX_PRODUCERS: usize = 5_000;
 
-/// The producers of one partition.
+/// The state of all producers in one partition.
 #[derive(Clone, Debug, Default)]
-pub struct Producers {
-    states: HashMap<ProducerId, State>,
-    /// What of it belongs to transactions.
-    pub transactions: Transactions,
-    /// Counts the batches remembered, as a clock for `State::used`.
+pub(crate) struct ProducerStateManager {
+    states: HashMap<ProducerId, ProducerState>,
+    /// The transactions in the partition.
+    pub(crate) transactions: PartitionTransactions,
+    /// The number of batches so far, as a clock for `ProducerState::last_used`.
     clock: u64,
 }
 
 #[derive(Clone, Debug)]
-struct State {
+struct ProducerState {
     epoch: i16,
-    /// When it last came, on the clock of `Producers`.
-    used: u64,
-    /// Oldest first; empty where a marker brought the epoch and nothing came since.
-    batches: VecDeque<Remembered>,
+    /// The time of the last batch, on the clock of `ProducerStateManager`.
+    last_used: u64,
+    /// The last batches, oldest first; empty if a control batch brought the epoch and no batch came since.
+    batches: VecDeque<RememberedBatch>,
 }
 
+/// A batch of a producer.
 #[derive(Clone, Copy, Debug)]
-struct Remembered {
-    first: i32,
-    last: i32,
+struct RememberedBatch {
+    first_sequence: i32,
+    last_sequence: i32,
     base_offset: Offset,
 }
 
 /// What to do with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Append it.
     New,
-    /// It is stored already, at this offset.
+    /// It is already stored, at this offset.
     Duplicate(Offset),
 }
 
-/// Why a batch may not be appended.
+/// The reason why a batch of a producer may not be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A newer producer has taken over the id.
-    #[error("producer epoch {got} is older than {current}")]
+pub(crate) enum ProducerRefusal {
+    /// A newer producer with the same id has replaced this one.
+    #[error("producer epoch {got} is older than the current epoch {current}")]
     StaleEpoch {
-        /// Of the batch.
+        /// The epoch of the batch.
         got: i16,
-        /// Of the newest batch stored.
+        /// The epoch of the newest batch in the log.
         current: i16,
     },
     /// Batches before this one are missing.
-    #[error("sequence {got} where {expected} comes next")]
+    #[error("sequence number {got} instead of {expected}")]
     OutOfOrder {
-        /// Of the batch.
+        /// The sequence number of the batch.
         got: i32,
-        /// What would be in order.
+        /// The next sequence number in order.
         expected: i32,
     },
-    /// It is transactional where there is no transaction, or the other way round.
+    /// The batch is transactional without an open transaction, or the other way round.
     #[error(transparent)]
-    Outside(#[from] Outside),
+    WrongTransaction(#[from] TransactionMismatch),
 }
 
-impl Producers {
-    /// Judges a batch; changes nothing. A batch of no idempotent producer is always new.
+impl ProducerStateManager {
+    /// Checks a batch, without changing anything. A batch without a producer id is always new.
     ///
-    /// A producer that the partition has not seen may begin at any sequence, since its earlier batches may have been
-    /// removed with an old segment.
+    /// A producer that the partition does not know may begin with any sequence number, because its earlier batches may have
+    /// been removed with an old segment.
     ///
-    /// Whoever is fenced hears that first, then whoever is outside a transaction, even of a batch that is stored.
-    pub fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
+    /// The checks for fencing and for transactions come first, even if the batch is already stored.
+    pub(crate) fn check(&self, batch: &RecordBatchHeader) -> Result<Verdict, ProducerRefusal> {
         let state = batch.producer_id.and_then(|id| self.states.get(&id));
         if let Some(state) = state
             && batch.producer_epoch < state.epoch
         {
-            return Err(Refusal::StaleEpoch {
+            return Err(ProducerRefusal::StaleEpoch {
                 got: batch.producer_epoch,
                 current: state.epoch,
             });
         }
-        self.transactions.judge(batch)?;
+        self.transactions.check(batch)?;
         match state {
-            Some(state) => state.judge(batch),
+            Some(state) => state.check_sequence(batch),
             None => Ok(Verdict::New),
         }
     }
 
-    /// Remembers a batch that was appended at `base_offset`; `bytes` are needed of a control batch only.
+    /// Adds a batch that was appended at `base_offset`. Only a control batch needs `bytes`.
     ///
-    /// A marker has no sequence number, but the epoch that fences whoever was cut off by it.
-    pub fn remember(&mut self, batch: &Header, bytes: &[u8], base_offset: Offset) {
-        self.transactions.remember(batch, bytes, base_offset);
+    /// A control batch has no sequence number, but its epoch fences the producer whose transaction it ended.
+    pub(crate) fn update(&mut self, batch: &RecordBatchHeader, bytes: &[u8], base_offset: Offset) {
+        self.transactions.update(batch, bytes, base_offset);
         let Some(id) = batch.producer_id else { return };
         self.clock += 1;
         if self.states.len() >= MAX_PRODUCERS && !self.states.contains_key(&id) {
-            self.forget_one();
+            self.forget_oldest();
         }
-        let state = self.states.entry(id).or_insert_with(|| State {
+        let state = self.states.entry(id).or_insert_with(|| ProducerState {
             epoch: batch.producer_epoch,
-            used: 0,
-            batches: VecDeque::with_capacity(REMEMBERED),
+            last_used: 0,
+            batches: VecDeque::with_capacity(BATCHES_KEPT),
         });
-        state.used = self.clock;
+        state.last_used = self.clock;
         if state.epoch != batch.producer_epoch {
             state.epoch = batch.producer_epoch;
             state.batches.clear();
@@ -124,61 +130,61 @@ impl Producers {
         if batch.is_control() {
             return;
         }
-        if state.batches.len() == REMEMBERED {
+        if state.batches.len() == BATCHES_KEPT {
             state.batches.pop_front();
         }
-        state.batches.push_back(Remembered {
-            first: batch.base_sequence,
-            last: sequence_after(batch.base_sequence, batch.last_offset_delta),
+        state.batches.push_back(RememberedBatch {
+            first_sequence: batch.base_sequence,
+            last_sequence: sequence_after(batch.base_sequence, batch.last_offset_delta),
             base_offset,
         });
     }
 
-    fn forget_one(&mut self) {
-        let silent = self.states.iter().min_by_key(|(_, state)| state.used);
+    fn forget_oldest(&mut self) {
+        let silent = self.states.iter().min_by_key(|(_, state)| state.last_used);
         if let Some(id) = silent.map(|(id, _)| *id) {
             self.states.remove(&id);
         }
     }
 }
 
-impl State {
-    /// By its sequence alone.
-    fn judge(&self, batch: &Header) -> Result<Verdict, Refusal> {
+impl ProducerState {
+    /// Checks the sequence number of a batch.
+    fn check_sequence(&self, batch: &RecordBatchHeader) -> Result<Verdict, ProducerRefusal> {
         let expected = if batch.producer_epoch > self.epoch {
             0
         } else {
             if let Some(offset) = self.duplicate_of(batch) {
                 return Ok(Verdict::Duplicate(offset));
             }
-            self.expected()
+            self.expected_sequence()
         };
         if batch.base_sequence == expected {
             Ok(Verdict::New)
         } else {
-            Err(Refusal::OutOfOrder {
+            Err(ProducerRefusal::OutOfOrder {
                 got: batch.base_sequence,
                 expected,
             })
         }
     }
 
-    fn duplicate_of(&self, batch: &Header) -> Option<Offset> {
+    fn duplicate_of(&self, batch: &RecordBatchHeader) -> Option<Offset> {
         let last = sequence_after(batch.base_sequence, batch.last_offset_delta);
         self.batches
             .iter()
-            .find(|seen| seen.first == batch.base_sequence && seen.last == last)
+            .find(|seen| seen.first_sequence == batch.base_sequence && seen.last_sequence == last)
             .map(|seen| seen.base_offset)
     }
 
-    fn expected(&self) -> i32 {
+    fn expected_sequence(&self) -> i32 {
         self.batches
             .back()
-            .map_or(0, |batch| sequence_after(batch.last, 1))
+            .map_or(0, |batch| sequence_after(batch.last_sequence, 1))
     }
 }
 
-/// Sequence numbers run from 0 to `i32::MAX` and begin again at 0.
+/// Returns a sequence number some steps later: they run from 0 to `i32::MAX` and then begin at 0 again.
 fn sequence_after(sequence: i32, steps: i32) -> i32 {
     sequence.wrapping_add(steps) & i32::MAX
 }
@@ -186,24 +192,24 @@ fn sequence_after(sequence: i32, steps: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::batch::tests::{Sample, sample};
     use crate::ids::Producer;
-    use crate::record::control_batch::{self, Outcome};
+    use crate::record::batch::tests::{Sample, sample};
+    use crate::record::control_batch::{ControlBatch, Outcome};
 
-    fn batch(epoch: i16, base_sequence: i32, count: i32) -> Header {
+    fn batch(epoch: i16, base_sequence: i32, count: i32) -> RecordBatchHeader {
         let bytes = sample(&Sample {
             count,
             producer: (7, epoch, base_sequence),
             ..Sample::default()
         });
-        Header::parse(&bytes).unwrap()
+        RecordBatchHeader::parse(&bytes).unwrap()
     }
 
-    fn after(batches: &[Header]) -> Producers {
-        let mut producers = Producers::default();
+    fn after(batches: &[RecordBatchHeader]) -> ProducerStateManager {
+        let mut producers = ProducerStateManager::default();
         for (i, batch) in batches.iter().enumerate() {
-            assert_eq!(producers.judge(batch), Ok(Verdict::New));
-            producers.remember(batch, &[], Offset(i as i64 * 100));
+            assert_eq!(producers.check(batch), Ok(Verdict::New));
+            producers.update(batch, &[], Offset(i as i64 * 100));
         }
         producers
     }
@@ -212,22 +218,22 @@ mod tests {
     fn a_retry_gets_the_offset_of_the_first_time() {
         let producers = after(&[batch(0, 0, 3), batch(0, 3, 2)]);
         assert_eq!(
-            producers.judge(&batch(0, 0, 3)),
+            producers.check(&batch(0, 0, 3)),
             Ok(Verdict::Duplicate(Offset(0)))
         );
         assert_eq!(
-            producers.judge(&batch(0, 3, 2)),
+            producers.check(&batch(0, 3, 2)),
             Ok(Verdict::Duplicate(Offset(100)))
         );
-        assert_eq!(producers.judge(&batch(0, 5, 1)), Ok(Verdict::New));
+        assert_eq!(producers.check(&batch(0, 5, 1)), Ok(Verdict::New));
     }
 
     #[test]
     fn a_gap_is_refused() {
         let producers = after(&[batch(0, 0, 3)]);
         assert_eq!(
-            producers.judge(&batch(0, 4, 1)),
-            Err(Refusal::OutOfOrder {
+            producers.check(&batch(0, 4, 1)),
+            Err(ProducerRefusal::OutOfOrder {
                 got: 4,
                 expected: 3
             })
@@ -238,9 +244,9 @@ mod tests {
     fn only_the_last_five_are_remembered() {
         let batches: Vec<_> = (0..6).map(|i| batch(0, i, 1)).collect();
         let producers = after(&batches);
-        assert!(producers.judge(&batches[0]).is_err());
+        assert!(producers.check(&batches[0]).is_err());
         assert_eq!(
-            producers.judge(&batches[1]),
+            producers.check(&batches[1]),
             Ok(Verdict::Duplicate(Offset(100)))
         );
     }
@@ -248,13 +254,13 @@ mod tests {
     #[test]
     fn a_new_epoch_begins_at_zero_and_fences_the_old_one() {
         let mut producers = after(&[batch(0, 0, 3)]);
-        assert!(producers.judge(&batch(1, 3, 1)).is_err());
+        assert!(producers.check(&batch(1, 3, 1)).is_err());
         let fresh = batch(1, 0, 1);
-        assert_eq!(producers.judge(&fresh), Ok(Verdict::New));
-        producers.remember(&fresh, &[], Offset(9));
+        assert_eq!(producers.check(&fresh), Ok(Verdict::New));
+        producers.update(&fresh, &[], Offset(9));
         assert_eq!(
-            producers.judge(&batch(0, 3, 1)),
-            Err(Refusal::StaleEpoch { got: 0, current: 1 })
+            producers.check(&batch(0, 3, 1)),
+            Err(ProducerRefusal::StaleEpoch { got: 0, current: 1 })
         );
     }
 
@@ -266,13 +272,18 @@ mod tests {
                 id: ProducerId(7),
                 epoch,
             };
-            let bytes = control_batch::encode(producer, Outcome::Abort, 0);
-            producers.remember(&Header::parse(&bytes).unwrap(), &bytes, Offset(3));
-            let judge = |epoch, sequence| producers.judge(&batch(epoch, sequence, 1));
-            [judge(0, 3), judge(1, 0)]
+            let outcome = Outcome::Abort;
+            let bytes = ControlBatch { producer, outcome }.encode(0);
+            producers.update(
+                &RecordBatchHeader::parse(&bytes).unwrap(),
+                &bytes,
+                Offset(3),
+            );
+            let check = |epoch, sequence| producers.check(&batch(epoch, sequence, 1));
+            [check(0, 3), check(1, 0)]
         };
         assert_eq!(end(0), [Ok(Verdict::New), Ok(Verdict::New)]);
-        let stale = Refusal::StaleEpoch { got: 0, current: 1 };
+        let stale = ProducerRefusal::StaleEpoch { got: 0, current: 1 };
         assert_eq!(end(1), [Err(stale), Ok(Verdict::New)]);
     }
 
@@ -285,16 +296,16 @@ mod tests {
         };
         let all: Vec<_> = (0..=MAX_PRODUCERS).map(of).collect();
         let producers = after(&all);
-        assert_eq!(producers.judge(&all[0]), Ok(Verdict::New));
-        let kept = producers.judge(&all[1]);
+        assert_eq!(producers.check(&all[0]), Ok(Verdict::New));
+        let kept = producers.check(&all[1]);
         assert_eq!(kept, Ok(Verdict::Duplicate(Offset(100))));
     }
 
     #[test]
     fn sequences_wrap_to_zero() {
         let producers = after(&[batch(0, i32::MAX - 1, 2)]);
-        assert_eq!(producers.judge(&batch(0, 0, 1)), Ok(Verdict::New));
+        assert_eq!(producers.check(&batch(0, 0, 1)), Ok(Verdict::New));
         let across = after(&[batch(0, i32::MAX, 3)]);
-        assert_eq!(across.judge(&batch(0, 2, 1)), Ok(Verdict::New));
+        assert_eq!(across.check(&batch(0, 2, 1)), Ok(Verdict::New));
     }
 }

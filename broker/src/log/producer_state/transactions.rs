@@ -1,64 +1,73 @@
-//! What one partition knows of transactions: which are open in it, and which of its stretches were aborted. Who may
-//! open one is decided elsewhere; here is only kept that nothing else gets in (the rules are Kafka's
-//! `ProducerStateManager`; admitting in the partition itself closes the gap that KIP-890 describes). The stretches and
-//! the open transactions that have records are rebuilt from the log at start, the admissions from the coordinator.
+//! The transactions in one partition: which are open, and which were aborted.
+//!
+//! The coordinator decides who may have a transaction and admits it here; this module only lets batches of admitted
+//! transactions in. (The rules are those of Kafka's `ProducerStateManager`. That the partition itself knows the admitted
+//! transactions closes the gap that KIP-890 describes.) At start, the aborted transactions and the open ones with records
+//! come from the log, and the admissions from the coordinator.
 
 use std::collections::HashMap;
 
-use crate::record::batch::Header;
-use crate::ids::{Offset, Producer, ProducerId};
-use crate::storage::journal::Fields;
-use crate::record::control_batch::{self, Outcome};
+use crate::{
+    ids::{Offset, Producer, ProducerId},
+    record::{
+        batch::RecordBatchHeader,
+        control_batch::{ControlBatch, Outcome},
+    },
+    storage::journal::FieldReader,
+};
 
 /// The transactions of one partition.
 #[derive(Clone, Debug, Default)]
-pub struct Transactions {
-    open: HashMap<ProducerId, Open>,
-    /// In the order of `last`.
-    aborted: Vec<Aborted>,
+pub(crate) struct PartitionTransactions {
+    open: HashMap<ProducerId, OpenTransaction>,
+    /// The aborted transactions, in the order of `last`.
+    aborted: Vec<AbortedTxn>,
 }
 
+/// A transaction that has not ended.
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenTransaction {
     epoch: i16,
-    /// Whether the coordinator has it open too, so that more may come.
+    /// Whether the coordinator has admitted it, so that more batches may follow.
     admitted: bool,
-    /// The first record, once there is one.
+    /// The offset of its first record, once there is one.
     first: Option<Offset>,
 }
 
-/// Records that a reader of committed ones passes over: those of `producer` from `first` on, up to the marker.
+/// An aborted transaction: a read_committed consumer skips the records of `producer` from `first` to the control batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Aborted {
-    /// Whose.
-    pub producer: ProducerId,
+pub(crate) struct AbortedTxn {
+    /// The producer of the transaction.
+    pub(crate) producer: ProducerId,
     /// The offset of its first record.
-    pub first: Offset,
-    /// The offset of the marker.
-    pub last: Offset,
+    pub(crate) first: Offset,
+    /// The offset of the control batch that aborts it.
+    pub(crate) last: Offset,
 }
 
-/// Why a batch does not belong here.
+/// The reason why a batch does not fit the transactions of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Outside {
-    /// A newer producer has a transaction here.
-    #[error("producer epoch {got} is older than {current}")]
+pub(crate) enum TransactionMismatch {
+    /// A newer producer with the same id has an open transaction.
+    #[error("producer epoch {got} is older than the current epoch {current}")]
     StaleEpoch {
-        /// Of the batch.
+        /// The epoch of the batch.
         got: i16,
-        /// Of the open transaction.
+        /// The epoch of the open transaction.
         current: i16,
     },
-    /// A transactional batch outside a transaction, or another one inside.
-    #[error("the partition is not in a transaction of the producer, or the batch is not")]
+    /// A transactional batch without an open transaction, or a plain batch within one.
+    #[error(
+        "the partition has no open transaction of the producer, or the batch is not part of it"
+    )]
     NotOpen,
 }
 
-impl Transactions {
-    /// From now on batches of this producer's transaction may come.
-    pub fn admit(&mut self, producer: Producer) {
+impl PartitionTransactions {
+    /// Accepts batches of a transaction of this producer from now on.
+    pub(crate) fn admit(&mut self, producer: Producer) {
         let first = self.open.get(&producer.id).and_then(|open| open.first);
-        let open = Open {
+        let open = OpenTransaction {
             epoch: producer.epoch,
             admitted: true,
             first,
@@ -66,13 +75,13 @@ impl Transactions {
         self.open.insert(producer.id, open);
     }
 
-    /// Whether a batch is where it should be; changes nothing.
-    pub fn judge(&self, batch: &Header) -> Result<(), Outside> {
+    /// Checks whether a batch fits the open transactions, without changing anything.
+    pub(crate) fn check(&self, batch: &RecordBatchHeader) -> Result<(), TransactionMismatch> {
         let Some(producer) = batch.producer() else {
             return Ok(());
         };
         match self.open.get(&producer.id).filter(|open| open.admitted) {
-            Some(open) if producer.epoch < open.epoch => Err(Outside::StaleEpoch {
+            Some(open) if producer.epoch < open.epoch => Err(TransactionMismatch::StaleEpoch {
                 got: producer.epoch,
                 current: open.epoch,
             }),
@@ -80,28 +89,29 @@ impl Transactions {
                 let fits = open.is_some_and(|open| open.epoch == producer.epoch);
                 match batch.is_transactional() == fits {
                     true => Ok(()),
-                    false => Err(Outside::NotOpen),
+                    false => Err(TransactionMismatch::NotOpen),
                 }
             }
         }
     }
 
-    /// Takes note of a batch that was stored at `base_offset`; `bytes` are needed of a control batch only.
-    pub fn remember(&mut self, batch: &Header, bytes: &[u8], base_offset: Offset) {
+    /// Adds a batch that was stored at `base_offset`. Only a control batch needs `bytes`.
+    pub(crate) fn update(&mut self, batch: &RecordBatchHeader, bytes: &[u8], base_offset: Offset) {
         let Some(producer) = batch.producer().filter(|_| batch.is_transactional()) else {
             return;
         };
         if !batch.is_control() {
-            let open = self.open.entry(producer.id).or_insert(Open {
+            let open = self.open.entry(producer.id).or_insert(OpenTransaction {
                 epoch: producer.epoch,
                 admitted: false,
                 first: None,
             });
             open.first.get_or_insert(base_offset);
-        } else if let Some((producer, outcome)) = control_batch::decode(batch, bytes) {
+        } else if let Some(ControlBatch { producer, outcome }) = ControlBatch::decode(batch, bytes)
+        {
             let first = self.open.remove(&producer.id).and_then(|open| open.first);
             if let (Some(first), Outcome::Abort) = (first, outcome) {
-                self.aborted.push(Aborted {
+                self.aborted.push(AbortedTxn {
                     producer: producer.id,
                     first,
                     last: base_offset,
@@ -110,13 +120,13 @@ impl Transactions {
         }
     }
 
-    /// Where the first open transaction begins: what lies before is settled.
-    pub fn first_open(&self) -> Option<Offset> {
+    /// Returns the offset of the first record of an open transaction: all transactions before it have ended.
+    pub(crate) fn first_open(&self) -> Option<Offset> {
         self.open.values().filter_map(|open| open.first).min()
     }
 
-    /// The aborted stretches that touch the offsets from `from` up to `to`, which is not included.
-    pub fn aborted_in(&self, from: Offset, to: Offset) -> Vec<Aborted> {
+    /// Returns the aborted transactions with offsets from `from` up to, but not including, `to`.
+    pub(crate) fn aborted_in(&self, from: Offset, to: Offset) -> Vec<AbortedTxn> {
         let after = self.aborted.partition_point(|aborted| aborted.last < from);
         let touching = self.aborted[after..].iter();
         touching
@@ -125,8 +135,8 @@ impl Transactions {
             .collect()
     }
 
-    /// Producers with records that no marker ended and no coordinator has asked for.
-    pub fn orphans(&self) -> Vec<Producer> {
+    /// Returns the producers whose transaction has records here but was not admitted by the coordinator.
+    pub(crate) fn orphans(&self) -> Vec<Producer> {
         let orphans = self.open.iter().filter(|(_, open)| !open.admitted);
         orphans
             .map(|(id, open)| Producer {
@@ -137,11 +147,11 @@ impl Transactions {
     }
 }
 
-/// For a snapshot beside the log, so that a start need not walk it: integers little-endian, each list behind its length
-/// u32. Admissions are no part of it, for they come from the coordinator.
-impl Transactions {
-    /// Adds what is open and has records, and what was aborted at or behind `log_start`.
-    pub fn put(&self, log_start: Offset, out: &mut Vec<u8>) {
+/// The encoding of transactions in a checkpoint: integers are little-endian, and each list follows its length u32. The
+/// admissions are not part of it, because they come from the coordinator.
+impl PartitionTransactions {
+    /// Appends the open transactions with records, and those aborted at or after `log_start`.
+    pub(crate) fn put(&self, log_start: Offset, out: &mut Vec<u8>) {
         let open = self.open.iter();
         let open: Vec<_> = open
             .filter_map(|(id, open)| Some((id.0, open.epoch, open.first?.0)))
@@ -155,7 +165,7 @@ impl Transactions {
         let after = self.aborted.partition_point(|a| a.last < log_start);
         let aborted = &self.aborted[after..];
         out.extend((aborted.len() as u32).to_le_bytes());
-        for Aborted {
+        for AbortedTxn {
             producer,
             first,
             last,
@@ -167,12 +177,12 @@ impl Transactions {
         }
     }
 
-    /// What [`put`](Transactions::put) added, taken from the front; `None` if it is something else.
-    pub fn read(fields: &mut Fields<'_>) -> Option<Transactions> {
-        let mut transactions = Transactions::default();
+    /// Decodes what [`put`](PartitionTransactions::put) appended, or returns `None` if it is something else.
+    pub(crate) fn read(fields: &mut FieldReader<'_>) -> Option<PartitionTransactions> {
+        let mut transactions = PartitionTransactions::default();
         for _ in 0..fields.u32()? {
             let id = ProducerId(fields.i64()?);
-            let open = Open {
+            let open = OpenTransaction {
                 epoch: fields.i16()?,
                 admitted: false,
                 first: Some(Offset(fields.i64()?)),
@@ -180,7 +190,7 @@ impl Transactions {
             transactions.open.insert(id, open);
         }
         for _ in 0..fields.u32()? {
-            transactions.aborted.push(Aborted {
+            transactions.aborted.push(AbortedTxn {
                 producer: ProducerId(fields.i64()?),
                 first: Offset(fields.i64()?),
                 last: Offset(fields.i64()?),
@@ -200,47 +210,66 @@ mod tests {
         epoch: 2,
     };
 
-    fn batch(epoch: i16, transactional: bool) -> Header {
+    fn batch(epoch: i16, transactional: bool) -> RecordBatchHeader {
         let bytes = sample(&Sample {
             producer: (P.id.0, epoch, 0),
             transactional,
             ..Sample::default()
         });
-        Header::parse(&bytes).unwrap()
+        RecordBatchHeader::parse(&bytes).unwrap()
     }
 
-    fn end(transactions: &mut Transactions, outcome: Outcome, at: i64) {
-        let bytes = control_batch::encode(P, outcome, 0);
-        let header = Header::parse(&bytes).unwrap();
-        transactions.remember(&header, &bytes, Offset(at));
+    fn end(transactions: &mut PartitionTransactions, outcome: Outcome, at: i64) {
+        let marker = ControlBatch {
+            producer: P,
+            outcome,
+        };
+        let bytes = marker.encode(0);
+        let header = RecordBatchHeader::parse(&bytes).unwrap();
+        transactions.update(&header, &bytes, Offset(at));
     }
 
     #[test]
     fn only_what_was_admitted_gets_in_and_until_its_marker_only() {
-        let mut transactions = Transactions::default();
-        assert_eq!(transactions.judge(&batch(2, false)), Ok(()));
-        assert_eq!(transactions.judge(&batch(2, true)), Err(Outside::NotOpen));
+        let mut transactions = PartitionTransactions::default();
+        assert_eq!(transactions.check(&batch(2, false)), Ok(()));
+        assert_eq!(
+            transactions.check(&batch(2, true)),
+            Err(TransactionMismatch::NotOpen)
+        );
         transactions.admit(P);
-        assert_eq!(transactions.judge(&batch(2, true)), Ok(()));
-        assert_eq!(transactions.judge(&batch(2, false)), Err(Outside::NotOpen));
-        assert_eq!(transactions.judge(&batch(3, true)), Err(Outside::NotOpen));
-        let stale = transactions.judge(&batch(1, true));
-        assert_eq!(stale, Err(Outside::StaleEpoch { got: 1, current: 2 }));
+        assert_eq!(transactions.check(&batch(2, true)), Ok(()));
+        assert_eq!(
+            transactions.check(&batch(2, false)),
+            Err(TransactionMismatch::NotOpen)
+        );
+        assert_eq!(
+            transactions.check(&batch(3, true)),
+            Err(TransactionMismatch::NotOpen)
+        );
+        let stale = transactions.check(&batch(1, true));
+        assert_eq!(
+            stale,
+            Err(TransactionMismatch::StaleEpoch { got: 1, current: 2 })
+        );
         end(&mut transactions, Outcome::Commit, 5);
-        assert_eq!(transactions.judge(&batch(2, true)), Err(Outside::NotOpen));
+        assert_eq!(
+            transactions.check(&batch(2, true)),
+            Err(TransactionMismatch::NotOpen)
+        );
     }
 
     #[test]
     fn the_first_record_of_the_first_open_transaction_bounds_what_is_settled() {
-        let mut transactions = Transactions::default();
+        let mut transactions = PartitionTransactions::default();
         transactions.admit(P);
         assert_eq!(transactions.first_open(), None);
-        transactions.remember(&batch(2, true), &[], Offset(10));
-        transactions.remember(&batch(2, true), &[], Offset(11));
+        transactions.update(&batch(2, true), &[], Offset(10));
+        transactions.update(&batch(2, true), &[], Offset(11));
         assert_eq!(transactions.first_open(), Some(Offset(10)));
         end(&mut transactions, Outcome::Abort, 12);
         assert_eq!(transactions.first_open(), None);
-        let aborted = Aborted {
+        let aborted = AbortedTxn {
             producer: P.id,
             first: Offset(10),
             last: Offset(12),
@@ -253,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_marker_without_records_aborts_nothing() {
-        let mut transactions = Transactions::default();
+        let mut transactions = PartitionTransactions::default();
         transactions.admit(P);
         end(&mut transactions, Outcome::Abort, 0);
         assert!(transactions.aborted_in(Offset(0), Offset(9)).is_empty());
@@ -261,34 +290,37 @@ mod tests {
 
     #[test]
     fn a_snapshot_has_all_but_the_admissions() {
-        let mut transactions = Transactions::default();
+        let mut transactions = PartitionTransactions::default();
         transactions.admit(P);
-        transactions.remember(&batch(2, true), &[], Offset(1));
+        transactions.update(&batch(2, true), &[], Offset(1));
         end(&mut transactions, Outcome::Abort, 2);
         transactions.admit(P);
-        transactions.remember(&batch(2, true), &[], Offset(3));
+        transactions.update(&batch(2, true), &[], Offset(3));
         let mut bytes = Vec::new();
         transactions.put(Offset(2), &mut bytes);
-        let again = Transactions::read(&mut Fields(&bytes)).unwrap();
+        let again = PartitionTransactions::read(&mut FieldReader(&bytes)).unwrap();
         assert_eq!(again.first_open(), Some(Offset(3)));
         assert_eq!(again.orphans(), [P]);
-        let all = |t: &Transactions| t.aborted_in(Offset(0), Offset(9));
+        let all = |t: &PartitionTransactions| t.aborted_in(Offset(0), Offset(9));
         assert_eq!(all(&again), all(&transactions));
         for cut in 0..bytes.len() {
-            assert!(Transactions::read(&mut Fields(&bytes[..cut])).is_none());
+            assert!(PartitionTransactions::read(&mut FieldReader(&bytes[..cut])).is_none());
         }
         bytes.clear();
         transactions.put(Offset(3), &mut bytes);
-        let trimmed = Transactions::read(&mut Fields(&bytes)).unwrap();
+        let trimmed = PartitionTransactions::read(&mut FieldReader(&bytes)).unwrap();
         assert_eq!(all(&trimmed), []);
     }
 
     #[test]
     fn what_the_log_has_open_is_an_orphan_until_it_is_admitted() {
-        let mut transactions = Transactions::default();
-        transactions.remember(&batch(2, true), &[], Offset(3));
+        let mut transactions = PartitionTransactions::default();
+        transactions.update(&batch(2, true), &[], Offset(3));
         assert_eq!(transactions.orphans(), [P]);
-        assert_eq!(transactions.judge(&batch(2, true)), Err(Outside::NotOpen));
+        assert_eq!(
+            transactions.check(&batch(2, true)),
+            Err(TransactionMismatch::NotOpen)
+        );
         transactions.admit(P);
         assert_eq!(transactions.orphans(), []);
         assert_eq!(transactions.first_open(), Some(Offset(3)));

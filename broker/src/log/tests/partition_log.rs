@@ -1,24 +1,26 @@
-//! A partition from outside: what was appended reads back, whatever happened between.
+//! Tests that what was appended to a log reads back, whatever happens in between.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
-use crate::log::partition_log::Partition;
-use crate::log::read::ReadError;
-use crate::log::config::Settings;
-use crate::record::batch::{self, tests::Sample, tests::sample};
-use crate::ids::Offset;
-use crate::storage::Trust;
+use crate::{
+    ids::Offset,
+    log::{config::LogConfig, partition_log::PartitionLog, read::ReadError},
+    record::batch::{
+        self,
+        tests::{Sample, sample},
+    },
+    storage::Trust,
+};
 
-fn open(folder: &Path) -> Partition {
-    let settings = Settings {
+fn open(folder: &Path) -> PartitionLog {
+    let settings = LogConfig {
         segment_bytes: 4 << 10,
-        ..Settings::default()
+        ..LogConfig::default()
     };
-    Partition::open(folder, settings, Trust::All).unwrap()
+    PartitionLog::open(folder, settings, Trust::All).unwrap()
 }
 
-fn append(partition: &Partition, count: i32, base_timestamp: i64) -> Offset {
+fn append(partition: &PartitionLog, count: i32, base_timestamp: i64) -> Offset {
     let bytes = sample(&Sample {
         count,
         base_timestamp,
@@ -113,8 +115,8 @@ fn what_a_failed_sync_may_have_lost_never_counts_as_synced() {
     partition.sync().unwrap();
     assert!(!partition.is_dirty());
     append(&partition, 1, 1_000);
-    // As the sync of another request leaves it.
-    partition.lock().failed = true;
+    // The state after a failed sync of another request.
+    partition.state.lock().failed = true;
     for _ in 0..2 {
         assert!(partition.is_dirty());
         assert!(partition.sync().is_err());

@@ -1,28 +1,35 @@
-//! What a start finds after each way to end, and what it reads for that.
+//! Tests of what a start finds, and what it has to read for that, after each way to end.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
-use crate::log::partition_log::Partition;
-use crate::log::config::Settings;
-use crate::record::batch::{self, tests::Sample, tests::sample};
-use crate::ids::{Offset, Producer, ProducerId};
-use crate::log::Isolation;
-use crate::record::control_batch::Outcome;
-use crate::storage::Trust;
+use crate::{
+    ids::{Offset, Producer, ProducerId},
+    log::{Isolation, config::LogConfig, partition_log::PartitionLog},
+    record::{
+        batch::{
+            self,
+            tests::{Sample, sample},
+        },
+        control_batch::Outcome,
+    },
+    storage::Trust,
+};
 
 const P: Producer = Producer {
     id: ProducerId(9),
     epoch: 0,
 };
 
-fn open(folder: &Path, trust: Trust) -> Partition {
-    let settings = Settings {
+fn open(folder: &Path, trust: Trust) -> PartitionLog {
+    let settings = LogConfig {
         segment_bytes: 4 << 10,
-        ..Settings::default()
+        ..LogConfig::default()
     };
-    Partition::open(folder, settings, trust).unwrap()
+    PartitionLog::open(folder, settings, trust).unwrap()
 }
 
 fn batch(sequence: i32, transactional: bool) -> Vec<u8> {
@@ -35,13 +42,13 @@ fn batch(sequence: i32, transactional: bool) -> Vec<u8> {
     })
 }
 
-fn append(partition: &Partition, batch: &[u8]) -> Offset {
+fn append(partition: &PartitionLog, batch: &[u8]) -> Offset {
     let header = batch::verify(batch).unwrap();
     partition.append(&header, batch).unwrap().base_offset
 }
 
-/// 60 batches over some four segments.
-fn filled(folder: &Path) -> Partition {
+/// Returns a log of 60 batches in about four segments.
+fn filled(folder: &Path) -> PartitionLog {
     let partition = open(folder, Trust::All);
     for sequence in 0..60 {
         append(&partition, &batch(sequence, false));
@@ -60,19 +67,19 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Makes the first batch of a file unreadable for whoever walks it.
-fn spoil(file: &Path) {
+/// Makes the first batch of a file unreadable.
+fn damage(file: &Path) {
     let file = File::options().write(true).open(file).unwrap();
     file.write_all_at(&[0xff; 64], 0).unwrap();
 }
 
-fn assert_whole(partition: &Partition) {
+fn assert_whole(partition: &PartitionLog) {
     assert_eq!(partition.bounds().end, Offset(60));
     for offset in 0..60 {
         let (bytes, _) = partition.read(Offset(offset), 1, true).unwrap();
         assert_eq!(batch::verify(&bytes).unwrap().base_offset, Offset(offset));
     }
-    // The producers are known too.
+    // The producer state is there as well.
     assert_eq!(append(partition, &batch(59, false)), Offset(59));
     assert_eq!(append(partition, &batch(60, false)), Offset(60));
 }
@@ -84,7 +91,7 @@ fn after_an_orderly_end_nothing_of_the_log_is_read() {
     let logs = files(dir.path(), "log");
     assert_eq!(files(dir.path(), "index").len(), logs.len() - 1);
     let originals: Vec<_> = logs.iter().map(|log| fs::read(log).unwrap()).collect();
-    logs.iter().for_each(|log| spoil(log));
+    logs.iter().for_each(|log| damage(log));
     let partition = open(dir.path(), Trust::All);
     for (log, original) in logs.iter().zip(originals) {
         fs::write(log, original).unwrap();
@@ -112,7 +119,7 @@ fn files_that_are_missing_or_spoilt_cost_time_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path()).close().unwrap();
         for index in files(dir.path(), "index") {
-            spoil(&index);
+            damage(&index);
         }
         fs::write(dir.path().join("checkpoint"), "no checkpoint").unwrap();
         fs::write(dir.path().join("checkpoint.new"), "half of one").unwrap();
@@ -143,7 +150,7 @@ fn a_power_cut_costs_what_was_not_synced_and_no_more() {
         append(&partition, &batch(sequence, false));
     }
     drop(partition);
-    // The disk has zeros where the bytes of a segment that was not sealed should be.
+    // A part of an unsealed segment is zeros on disk.
     let lost = files(dir.path(), "log")
         .into_iter()
         .find(|log| Segments::base(log) == sealed_to)
@@ -157,7 +164,7 @@ fn a_power_cut_costs_what_was_not_synced_and_no_more() {
     assert_eq!(next, end);
 }
 
-/// What the names of the log files say.
+/// The base offsets in the names of the log files.
 struct Segments {
     last_base: Offset,
 }
@@ -184,7 +191,7 @@ fn transactions_from_before_the_checkpoint_are_known_after_it() {
     append(&partition, &batch(1, true));
     partition.close().unwrap();
     drop(partition);
-    spoil(&files(dir.path(), "log")[0]);
+    damage(&files(dir.path(), "log")[0]);
     let partition = open(dir.path(), Trust::All);
     assert_eq!(partition.orphans(), [P]);
     assert_eq!(partition.bounds().end_for(Isolation::Committed), Offset(2));

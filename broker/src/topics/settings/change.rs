@@ -1,59 +1,59 @@
-//! Altering the settings of a topic: all of them at once, or one by one.
+//! Changes of the settings of a topic: all at once, or one by one.
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Kind, SettingError, TopicSettings, table};
+use super::{SettingError, SettingKind, TopicSettings, table};
 
-/// What is to become of a topic's settings.
+/// A change of the settings of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// These, by name, and none beside them (`AlterConfigs`).
+pub(crate) enum SettingsChange {
+    /// Replaces all settings by these names and values (`AlterConfigs`).
     Replace(Vec<(String, String)>),
-    /// The others stay as they are (`IncrementalAlterConfigs`).
-    Each(Vec<(String, Operation)>),
+    /// Changes these settings and leaves the others (`IncrementalAlterConfigs`).
+    Each(Vec<(String, SettingOperation)>),
 }
 
-/// What is to become of one setting (`AlterConfigOp`).
+/// A change of one setting (`AlterConfigOp`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// It has this value.
+pub(crate) enum SettingOperation {
+    /// Sets the value.
     Set(String),
-    /// It has its default. No error where it was not set, or is not known.
+    /// Resets the setting to its default. No error if it was not set or is unknown.
     Delete,
-    /// A list gets these elements, comma-separated, those that it has not yet.
+    /// Adds comma-separated elements to a list, except those that it already has.
     Append(String),
-    /// A list loses these elements, those that it has.
+    /// Removes comma-separated elements from a list, if it has them.
     Subtract(String),
 }
 
-/// Why settings cannot be altered so.
+/// The reason why settings cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// One name comes twice.
-    #[error("setting {0:?} is named twice in one request")]
+pub(crate) enum ChangeError {
+    /// A name occurs twice.
+    #[error("the request names setting {0:?} twice")]
     Repeated(String),
-    /// It has one value, not several.
+    /// The setting is not a list.
     #[error("cannot {action} {name:?}, which is not a list")]
     NoList {
-        /// Of the setting.
+        /// The name of the setting.
         name: String,
-        /// What was asked for, as a verb and a preposition.
+        /// The operation, as a verb and a preposition.
         action: &'static str,
     },
-    /// What comes out is not valid.
+    /// The result is invalid.
     #[error(transparent)]
     Setting(#[from] SettingError),
 }
 
 impl TopicSettings {
-    /// These settings, changed.
+    /// Returns the changed settings.
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with the change or with what would come of it; then nothing is changed.
-    pub fn changed(&self, change: &Change) -> Result<TopicSettings, ChangeError> {
+    /// Returns an error if the change or its result is invalid.
+    pub(crate) fn changed(&self, change: &SettingsChange) -> Result<TopicSettings, ChangeError> {
         let pairs: BTreeMap<&str, String> = match change {
-            Change::Replace(pairs) => {
+            SettingsChange::Replace(pairs) => {
                 let mut all = BTreeMap::new();
                 for (name, value) in pairs {
                     if all.insert(name.as_str(), value.clone()).is_some() {
@@ -62,14 +62,14 @@ impl TopicSettings {
                 }
                 all
             }
-            Change::Each(operations) => self.each_changed(operations)?,
+            SettingsChange::Each(operations) => self.each_changed(operations)?,
         };
         Ok(TopicSettings::parse(pairs)?)
     }
 
     fn each_changed<'a>(
         &'a self,
-        operations: &'a [(String, Operation)],
+        operations: &'a [(String, SettingOperation)],
     ) -> Result<BTreeMap<&'a str, String>, ChangeError> {
         let mut pairs: BTreeMap<&str, String> = self
             .overrides()
@@ -81,12 +81,12 @@ impl TopicSettings {
                 return Err(ChangeError::Repeated(name.clone()));
             }
             let value = match operation {
-                Operation::Set(value) => value.clone(),
-                Operation::Delete => {
+                SettingOperation::Set(value) => value.clone(),
+                SettingOperation::Delete => {
                     pairs.remove(name.as_str());
                     continue;
                 }
-                Operation::Append(more) => {
+                SettingOperation::Append(more) => {
                     let mut list = self.list(name, "append to")?;
                     for element in elements(more) {
                         if !list.iter().any(|known| known == element) {
@@ -95,7 +95,7 @@ impl TopicSettings {
                     }
                     list.join(",")
                 }
-                Operation::Subtract(less) => {
+                SettingOperation::Subtract(less) => {
                     let mut list = self.list(name, "subtract from")?;
                     list.retain(|known| elements(less).all(|element| element != known));
                     list.join(",")
@@ -106,10 +106,10 @@ impl TopicSettings {
         Ok(pairs)
     }
 
-    /// The elements that hold now, the default's if none were set.
+    /// Returns the elements of a list, which are those of the default if it was not set.
     fn list(&self, name: &str, action: &'static str) -> Result<Vec<String>, ChangeError> {
         let setting = table::find(name).ok();
-        let Some(setting) = setting.filter(|setting| setting.kind() == Kind::List) else {
+        let Some(setting) = setting.filter(|setting| setting.kind() == SettingKind::List) else {
             return Err(ChangeError::NoList {
                 name: name.to_owned(),
                 action,

@@ -1,7 +1,7 @@
-//! The settings of a topic: those that were set for it, checked, and what all of them come to.
+//! The settings of a topic: the ones that were set for it, and the values that result from them.
 //!
-//! `table` has each setting that there is, `rule` what values it may have; `change` alters them. Nothing here knows
-//! topics, files or the protocol.
+//! `table` lists all settings, `rule` says which values they accept, and `change` alters them. Nothing here knows topics,
+//! files or the protocol.
 
 mod change;
 mod rule;
@@ -9,73 +9,73 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use crate::log;
+use crate::log::LogConfig;
 
-pub use change::{Change, ChangeError, Operation};
-pub use rule::{Kind, Setting};
-pub use table::all;
+pub(crate) use change::{ChangeError, SettingOperation, SettingsChange};
+pub(crate) use rule::{Setting, SettingKind};
+pub(crate) use table::all;
 
-/// What was set for one topic, always valid, and what follows from it.
+/// The valid settings of a topic.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TopicSettings {
-    /// By name, in the words of whoever set it, without blanks around them.
+pub(crate) struct TopicSettings {
+    /// The settings that differ from the defaults: names, and values as they were given but without whitespace.
     overrides: BTreeMap<&'static str, String>,
-    values: Values,
+    values: SettingValues,
 }
 
-/// What all settings of a topic come to, the defaults included.
+/// The values of all settings of a topic, with the defaults.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Values {
-    log: log::Settings,
+pub(crate) struct SettingValues {
+    log: LogConfig,
     min_insync_replicas: i32,
 }
 
-/// Why a topic cannot have a setting.
+/// The reason why a topic cannot have a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingError {
-    /// Nobody knows it.
-    #[error("there is no topic setting {name:?}{}", match .nearest { Some(near) => format!("; did you mean {near}?"), None => String::new() })]
+pub(crate) enum SettingError {
+    /// There is no such setting.
+    #[error("unknown topic setting {name:?}{}", match .nearest { Some(near) => format!("; did you mean {near}?"), None => String::new() })]
     Unknown {
-        /// As asked for.
+        /// The unknown name.
         name: String,
-        /// The one that is spelt nearly so.
+        /// A setting with a similar name.
         nearest: Option<&'static str>,
     },
-    /// Kafka has it, this broker does not.
+    /// Kafka has the setting, but this broker does not.
     #[error("topic setting {name} is not supported: {why}; leave it out")]
     Unsupported {
-        /// Of the setting.
+        /// The name of the setting.
         name: String,
-        /// What stands against it.
+        /// The reason.
         why: &'static str,
     },
-    /// It cannot have that value.
+    /// The setting does not accept the value.
     #[error("invalid value {value:?} for {name}: {why}")]
     Value {
-        /// Of the setting.
+        /// The name of the setting.
         name: &'static str,
-        /// As asked for.
+        /// The invalid value.
         value: String,
-        /// What would be right.
+        /// What is expected instead.
         why: String,
     },
-    /// Two of them contradict each other.
-    #[error("min.compaction.lag.ms ({min}) is more than max.compaction.lag.ms ({max})")]
+    /// The limits of the compaction lag contradict each other.
+    #[error("min.compaction.lag.ms ({min}) exceeds max.compaction.lag.ms ({max})")]
     Lags {
-        /// The least, ms.
+        /// The value of `min.compaction.lag.ms`.
         min: i64,
-        /// The most, ms.
+        /// The value of `max.compaction.lag.ms`.
         max: i64,
     },
 }
 
 impl TopicSettings {
-    /// Takes up names and values; of a name that comes twice the last one counts, as in Kafka.
+    /// Parses names and values. If a name occurs twice, the last value counts, as in Kafka.
     ///
     /// # Errors
     ///
-    /// The first that no topic can have.
-    pub fn parse<N: AsRef<str>, V: AsRef<str>>(
+    /// Returns the error of the first invalid setting.
+    pub(crate) fn parse<N: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Result<TopicSettings, SettingError> {
         let mut settings = TopicSettings::default();
@@ -97,41 +97,42 @@ impl TopicSettings {
         Ok(settings)
     }
 
-    /// What was set, by name. No value has a blank in it.
-    pub fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    /// Returns names and values of the settings that were set. No value contains whitespace.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.overrides.iter().map(|(name, text)| (*name, &**text))
     }
 
-    /// What was set for this name.
-    pub fn override_of(&self, setting: &Setting) -> Option<&str> {
+    /// Returns the value that was set, if any.
+    pub(crate) fn override_of(&self, setting: &Setting) -> Option<&str> {
         self.overrides.get(setting.name).map(String::as_str)
     }
 
-    /// What holds: as it was set, or the default.
-    pub fn value_of(&self, setting: &Setting) -> String {
+    /// Returns the value in effect: the one that was set, or the default.
+    pub(crate) fn value_of(&self, setting: &Setting) -> String {
         match self.override_of(setting) {
             Some(text) => text.to_owned(),
             None => setting.default(),
         }
     }
 
-    /// What they mean to the log of each partition.
-    pub fn log(&self) -> &log::Settings {
+    /// Returns the settings of the log of each partition.
+    pub(crate) fn log(&self) -> &LogConfig {
         &self.values.log
     }
 
-    /// How many nodes must have a batch before a producer with acks=all hears of it (`min.insync.replicas`).
+    /// Returns the number of nodes that must have a batch before a producer with acks=all gets its acknowledgement
+    /// (`min.insync.replicas`, default 1).
     ///
-    /// Default 1. There is one node, so a topic that wants more takes no such batch.
-    pub fn min_insync_replicas(&self) -> i32 {
+    /// There is only one node, so a topic with a larger value refuses such batches.
+    pub(crate) fn min_insync_replicas(&self) -> i32 {
         self.values.min_insync_replicas
     }
 }
 
-impl Default for Values {
-    fn default() -> Values {
-        Values {
-            log: log::Settings::default(),
+impl Default for SettingValues {
+    fn default() -> SettingValues {
+        SettingValues {
+            log: LogConfig::default(),
             min_insync_replicas: 1,
         }
     }

@@ -1,24 +1,24 @@
-//! What values one setting may have, and where they go.
+//! The values that a setting accepts, and what they set.
 
 use std::ops::RangeInclusive;
 
-use super::{SettingError, Values};
+use super::{SettingError, SettingValues};
 
-/// One setting.
+/// A setting.
 #[derive(Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Kafka's name for it.
-    pub name: &'static str,
-    /// The name of the same thing among a broker's settings, for all topics that do not set it.
-    pub broker_name: Option<&'static str>,
-    /// What it does here, for people.
-    pub documentation: &'static str,
+    pub(crate) name: &'static str,
+    /// The name of the broker setting that is the default of all topics.
+    pub(crate) broker_name: Option<&'static str>,
+    /// What the setting does, for people.
+    pub(crate) documentation: &'static str,
     pub(super) rule: Rule,
 }
 
-/// What a value is (`ConfigDef.Type`).
+/// The type of a value (`ConfigDef.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum SettingKind {
     /// `true` or `false`, in any case.
     Boolean,
     /// Text.
@@ -29,42 +29,42 @@ pub enum Kind {
     Long,
     /// A number.
     Double,
-    /// Texts with commas between them.
+    /// Texts separated by commas.
     List,
 }
 
-/// What values a setting may have, and where they go.
+/// Which values a setting accepts, and what they set.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// A whole number within the range.
+    /// A whole number in the range.
     Number {
-        kind: Kind,
+        kind: SettingKind,
         range: RangeInclusive<i64>,
-        get: fn(&Values) -> i64,
-        set: fn(&mut Values, i64),
+        get: fn(&SettingValues) -> i64,
+        set: fn(&mut SettingValues, i64),
     },
-    /// A whole number within the range, which changes nothing here.
+    /// A whole number in the range, without effect.
     NumberHint {
-        kind: Kind,
+        kind: SettingKind,
         range: RangeInclusive<i64>,
         default: i64,
     },
-    /// `true` or `false`, which changes nothing here.
+    /// `true` or `false`, without effect.
     BooleanHint,
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     Ratio {
-        get: fn(&Values) -> f64,
-        set: fn(&mut Values, f64),
+        get: fn(&SettingValues) -> f64,
+        set: fn(&mut SettingValues, f64),
     },
     /// One of the words.
     Word {
         words: &'static [&'static str],
-        get: fn(&Values) -> &'static str,
-        set: fn(&mut Values, &str),
+        get: fn(&SettingValues) -> &'static str,
+        set: fn(&mut SettingValues, &str),
     },
-    /// What holds anyway, and nothing else.
+    /// Only the one value that is always in effect.
     Only {
-        kind: Kind,
+        kind: SettingKind,
         value: &'static str,
         why: &'static str,
     },
@@ -72,26 +72,26 @@ pub(super) enum Rule {
     Policy,
 }
 
-/// Every whole number.
+/// All whole numbers.
 pub(super) const ANY: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
 impl Setting {
-    /// What its values are.
-    pub fn kind(&self) -> Kind {
+    /// Returns the type of the values.
+    pub(crate) fn kind(&self) -> SettingKind {
         match &self.rule {
             Rule::Number { kind, .. } | Rule::NumberHint { kind, .. } | Rule::Only { kind, .. } => {
                 *kind
             }
-            Rule::BooleanHint => Kind::Boolean,
-            Rule::Ratio { .. } => Kind::Double,
-            Rule::Word { .. } => Kind::Text,
-            Rule::Policy => Kind::List,
+            Rule::BooleanHint => SettingKind::Boolean,
+            Rule::Ratio { .. } => SettingKind::Double,
+            Rule::Word { .. } => SettingKind::Text,
+            Rule::Policy => SettingKind::List,
         }
     }
 
-    /// The value of a topic that does not set it.
-    pub fn default(&self) -> String {
-        let values = Values::default();
+    /// Returns the value of a topic that does not set it.
+    pub(crate) fn default(&self) -> String {
+        let values = SettingValues::default();
         match &self.rule {
             Rule::Number { get, .. } => get(&values).to_string(),
             Rule::NumberHint { default, .. } => default.to_string(),
@@ -101,13 +101,16 @@ impl Setting {
             Rule::Only { value, .. } => (*value).to_owned(),
             Rule::Policy => {
                 let both = [(values.log.compact, COMPACT), (values.log.delete, DELETE)];
-                let held = both.iter().filter(|(held, _)| *held).map(|(_, word)| *word);
-                held.collect::<Vec<_>>().join(",")
+                let active = both
+                    .iter()
+                    .filter(|(active, _)| *active)
+                    .map(|(_, word)| *word);
+                active.collect::<Vec<_>>().join(",")
             }
         }
     }
 
-    /// The value without the blanks that Kafka overlooks, if a topic may have it.
+    /// Checks a value; returns it without the whitespace that Kafka ignores.
     pub(super) fn check(&self, value: &str) -> Result<String, SettingError> {
         let text = match self.rule {
             Rule::Policy => {
@@ -116,11 +119,12 @@ impl Setting {
             }
             _ => value.trim().to_owned(),
         };
-        self.apply(&mut Values::default(), &text).map(|()| text)
+        self.apply(&mut SettingValues::default(), &text)
+            .map(|()| text)
     }
 
-    /// Puts a value where it belongs.
-    pub(super) fn apply(&self, values: &mut Values, text: &str) -> Result<(), SettingError> {
+    /// Parses a value and sets it.
+    pub(super) fn apply(&self, values: &mut SettingValues, text: &str) -> Result<(), SettingError> {
         let applied = match &self.rule {
             Rule::Number { range, set, .. } => number(text, range).map(|n| set(values, n)),
             Rule::NumberHint { range, .. } => number(text, range).map(drop),
@@ -128,7 +132,7 @@ impl Setting {
             Rule::Ratio { set, .. } => ratio(text).map(|n| set(values, n)),
             Rule::Word { words, set, .. } => one_of(text, words).map(|()| set(values, text)),
             Rule::Only { value, .. } if text == *value => Ok(()),
-            Rule::Only { value, why, .. } => Err(format!("it is always {value}: {why}")),
+            Rule::Only { value, why, .. } => Err(format!("only {value:?} is supported: {why}")),
             Rule::Policy => policy(text).map(|(compact, delete)| {
                 values.log.compact = compact;
                 values.log.delete = delete;
@@ -179,14 +183,14 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), String> {
 const COMPACT: &str = "compact";
 const DELETE: &str = "delete";
 
-/// Whether to compact, and whether to delete. In Kafka 4.3 neither is a policy too.
+/// Returns whether to compact and whether to delete. Since Kafka 4.3, neither is a valid policy, too.
 fn policy(text: &str) -> Result<(bool, bool), String> {
     let (mut compact, mut delete) = (false, false);
     for word in text.split(',').filter(|_| !text.is_empty()) {
         match word {
             COMPACT => compact = true,
             DELETE => delete = true,
-            _ => return Err("choose from compact and delete, or nothing".to_owned()),
+            _ => return Err("choose from compact and delete, or leave it empty".to_owned()),
         }
     }
     Ok((compact, delete))

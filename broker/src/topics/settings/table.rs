@@ -1,46 +1,51 @@
-//! Every setting that a topic can have: Kafka's name and range for it, what it says of itself, and what it sets.
+//! All settings that a topic can have: name, range, documentation and effect of each.
 //!
-//! Names and ranges are those of Kafka 4.3 (`LogConfig`, `TopicConfig`), defaults those of [`log::Settings`]. Settings
-//! of Kafka that are not here are refused with the reason; none is taken and then not honoured. Some are honoured
-//! by doing nothing: they are hints to a part that this broker does not have, or limits that it never reaches.
+//! Names and ranges are those of Kafka 4.3 (`LogConfig`, `TopicConfig`), defaults those of
+//! [`LogConfig`](crate::log::LogConfig). The settings of Kafka that are not here are refused with a reason; none is
+//! accepted and then ignored. Some have no effect: they tune parts that this broker does not have, or are limits that it
+//! never reaches.
 
 use std::ops::RangeInclusive;
 
-use super::SettingError;
-use super::rule::Kind::{self, Int, Long};
-use super::rule::{ANY, Rule, Setting};
+use super::{
+    SettingError,
+    rule::{
+        ANY, Rule, Setting,
+        SettingKind::{self, Int, Long},
+    },
+};
 use crate::log::Timestamps;
 
 const NOT_NEGATIVE: RangeInclusive<i64> = 0..=i64::MAX;
 const POSITIVE: RangeInclusive<i64> = 1..=i64::MAX;
 const INT_MAX: i64 = i32::MAX as i64;
 const NEVER: &str = "9223372036854775807";
-const FLUSHED_ALIKE: &str = "the broker flushes all topics alike, as its own setting says";
+const FLUSHED_ALIKE: &str = "the broker flushes all topics alike, as its own setting flush says";
 
 static TABLE: &[Setting] = &[
     Setting {
         name: "cleanup.policy",
         broker_name: Some("log.cleanup.policy"),
-        documentation: "What becomes of old records: \"delete\" removes segments past retention.ms or \
-            retention.bytes, \"compact\" keeps the newest record of each key only, \"compact,delete\" does both, and \
-            nothing keeps everything.",
+        documentation: "What happens to old records: \"delete\" removes segments beyond retention.ms or \
+            retention.bytes, \"compact\" keeps only the newest record of each key, \"compact,delete\" does both, and \
+            an empty value keeps everything.",
         rule: Rule::Policy,
     },
     Setting {
         name: "compression.type",
         broker_name: Some("compression.type"),
-        documentation: "Always \"producer\": batches are stored as they came.",
+        documentation: "Always \"producer\": batches are stored as producers send them.",
         rule: Rule::Only {
-            kind: Kind::Text,
+            kind: SettingKind::Text,
             value: "producer",
-            why: "batches are stored as they came; set compression.type at the producer",
+            why: "batches are stored as producers send them; set compression.type at the producer",
         },
     },
     Setting {
         name: "delete.retention.ms",
         broker_name: Some("log.cleaner.delete.retention.ms"),
-        documentation: "How long, in ms, compaction leaves a record without a value after it met it, so that whoever \
-            reads from the beginning hears of the deletion.",
+        documentation: "How long, in ms, a record without a value stays after the first compaction that finds it, so \
+            that a consumer that reads from the beginning sees the deletion.",
         rule: Rule::Number {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -51,8 +56,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "file.delete.delay.ms",
         broker_name: Some("log.segment.delete.delay.ms"),
-        documentation: "No effect: a segment that is no part of the log any more is removed at once, and who is \
-            reading it reads on.",
+        documentation: "No effect: a segment is removed as soon as it is no longer part of the log, and those who \
+            are reading it can go on.",
         rule: Rule::NumberHint {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -62,7 +67,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "flush.messages",
         broker_name: Some("log.flush.interval.messages"),
-        documentation: "Always without end: when files are flushed to the disk is the broker's own setting.",
+        documentation: "Always unlimited: the broker has its own setting for when data is synced to disk.",
         rule: Rule::Only {
             kind: Long,
             value: NEVER,
@@ -72,7 +77,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "flush.ms",
         broker_name: None,
-        documentation: "Always without end: when files are flushed to the disk is the broker's own setting.",
+        documentation: "Always unlimited: the broker has its own setting for when data is synced to disk.",
         rule: Rule::Only {
             kind: Long,
             value: NEVER,
@@ -82,7 +87,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "index.interval.bytes",
         broker_name: Some("log.index.interval.bytes"),
-        documentation: "No effect: how dense the index is changes no answer.",
+        documentation: "No effect: the density of the index changes no result.",
         rule: Rule::NumberHint {
             kind: Int,
             range: 0..=INT_MAX,
@@ -92,7 +97,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "max.compaction.lag.ms",
         broker_name: Some("log.cleaner.max.compaction.lag.ms"),
-        documentation: "After how long, in ms, compaction takes up a record however little else there is to do.",
+        documentation: "The age, in ms, at which a record is compacted even if there is little to compact.",
         rule: Rule::Number {
             kind: Long,
             range: POSITIVE,
@@ -103,7 +108,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "max.message.bytes",
         broker_name: Some("message.max.bytes"),
-        documentation: "The largest batch that is taken, in bytes as it comes, compressed if it is.",
+        documentation: "The size of the largest batch that is accepted, in bytes and compressed if it is.",
         rule: Rule::Number {
             kind: Int,
             range: 0..=INT_MAX,
@@ -114,8 +119,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "message.timestamp.after.max.ms",
         broker_name: Some("log.message.timestamp.after.max.ms"),
-        documentation: "How far, in ms, a record's timestamp may be ahead of the broker's clock. Without effect where \
-            the broker stamps.",
+        documentation: "How far, in ms, the timestamp of a record may be ahead of the clock of the broker. No effect \
+            with LogAppendTime.",
         rule: Rule::Number {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -126,8 +131,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "message.timestamp.before.max.ms",
         broker_name: Some("log.message.timestamp.before.max.ms"),
-        documentation: "How far, in ms, a record's timestamp may be behind the broker's clock. Without effect where \
-            the broker stamps.",
+        documentation: "How far, in ms, the timestamp of a record may be behind the clock of the broker. No effect \
+            with LogAppendTime.",
         rule: Rule::Number {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -138,8 +143,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "message.timestamp.type",
         broker_name: Some("log.message.timestamp.type"),
-        documentation: "Whose clock stamps the records: the producer's (\"CreateTime\") or the broker's as it stores \
-            them (\"LogAppendTime\").",
+        documentation: "Who sets the timestamps of records: the producer (\"CreateTime\"), or the broker as it \
+            stores them (\"LogAppendTime\").",
         rule: Rule::Word {
             words: &["CreateTime", "LogAppendTime"],
             get: |values| match values.log.timestamps {
@@ -157,7 +162,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "min.cleanable.dirty.ratio",
         broker_name: Some("log.cleaner.min.cleanable.ratio"),
-        documentation: "The share of bytes not yet compacted, from 0 to 1, at which compaction begins.",
+        documentation: "The share of bytes that are not compacted yet, from 0 to 1, at which compaction begins.",
         rule: Rule::Ratio {
             get: |values| values.log.min_dirty_ratio,
             set: |values, ratio| values.log.min_dirty_ratio = ratio,
@@ -166,7 +171,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "min.compaction.lag.ms",
         broker_name: Some("log.cleaner.min.compaction.lag.ms"),
-        documentation: "How long, in ms, compaction leaves a record alone.",
+        documentation: "The age, in ms, below which a record is not compacted.",
         rule: Rule::Number {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -177,8 +182,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "min.insync.replicas",
         broker_name: Some("min.insync.replicas"),
-        documentation: "How many nodes must have a batch before a producer with acks=all hears of it. There is one \
-            node, so a topic that wants more takes no such batch.",
+        documentation: "The number of nodes that must have a batch before a producer with acks=all gets its \
+            acknowledgement. There is only one node, so a topic with a larger value refuses such batches.",
         rule: Rule::Number {
             kind: Int,
             range: 1..=INT_MAX,
@@ -197,7 +202,7 @@ static TABLE: &[Setting] = &[
         broker_name: None,
         documentation: "Always false: there is no tiered storage.",
         rule: Rule::Only {
-            kind: Kind::Boolean,
+            kind: SettingKind::Boolean,
             value: "false",
             why: TIERED,
         },
@@ -205,8 +210,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "retention.bytes",
         broker_name: Some("log.retention.bytes"),
-        documentation: "How many bytes a partition may hold before its oldest segments are removed, where \
-            cleanup.policy has \"delete\". -1 is without end.",
+        documentation: "The size of a partition, in bytes, above which its oldest segments are removed, if \
+            cleanup.policy has \"delete\". -1 means no limit.",
         rule: Rule::Number {
             kind: Long,
             range: ANY,
@@ -217,8 +222,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "retention.ms",
         broker_name: Some("log.retention.ms"),
-        documentation: "How old, in ms, the newest record of a segment may grow before the segment is removed, where \
-            cleanup.policy has \"delete\". -1 is without end.",
+        documentation: "The age of its newest record, in ms, at which a segment is removed, if cleanup.policy has \
+            \"delete\". -1 means no limit.",
         rule: Rule::Number {
             kind: Long,
             range: -1..=i64::MAX,
@@ -229,8 +234,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "segment.bytes",
         broker_name: Some("log.segment.bytes"),
-        documentation: "The bytes at which a segment is closed and a new one begun. Records are removed and compacted \
-            a closed segment at a time.",
+        documentation: "The size, in bytes, at which a segment is closed and a new one begins. Only closed segments \
+            are removed and compacted.",
         rule: Rule::Number {
             kind: Int,
             range: 1 << 20..=INT_MAX,
@@ -251,7 +256,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "segment.jitter.ms",
         broker_name: None,
-        documentation: "No effect: it is the most by which a segment may be closed too early, and none is.",
+        documentation: "No effect: it limits by how much segments may be closed early, and none is.",
         rule: Rule::NumberHint {
             kind: Long,
             range: NOT_NEGATIVE,
@@ -261,7 +266,7 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "segment.ms",
         broker_name: Some("log.roll.ms"),
-        documentation: "The age in ms at which a segment is closed and a new one begun.",
+        documentation: "The age, in ms, at which a segment is closed and a new one begins.",
         rule: Rule::Number {
             kind: Long,
             range: POSITIVE,
@@ -272,17 +277,17 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "unclean.leader.election.enable",
         broker_name: Some("unclean.leader.election.enable"),
-        documentation: "No effect: one node elects nobody.",
+        documentation: "No effect: a single node holds no elections.",
         rule: Rule::BooleanHint,
     },
 ];
 
 const TIERED: &str = "there is no tiered storage";
-const ONE_NODE: &str = "there is one node, which replicates to nobody";
-const COMPRESSED_ELSEWHERE: &str = "batches are stored as they came, compressed by their producers";
+const ONE_NODE: &str = "there is only one node and no replication";
+const COMPRESSED_ELSEWHERE: &str = "batches are stored as producers send and compress them";
 const REMOVED: &str = "Kafka 4 has removed it";
 
-/// What Kafka has, or had, and a topic here has not; and why.
+/// The settings of Kafka that this broker does not support, with the reasons.
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("compression.gzip.level", COMPRESSED_ELSEWHERE),
     ("compression.lz4.level", COMPRESSED_ELSEWHERE),
@@ -298,17 +303,17 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("remote.log.delete.on.disable", TIERED),
 ];
 
-/// How much a name must resemble a known one, from 0 to 1, to be taken for a slip.
+/// The similarity with a known name, from 0 to 1, at which an unknown name counts as a typing error.
 const NEAR: f64 = 0.7;
-/// No name is this long, nor a slip of one.
+/// Longer names are not compared with the known ones.
 const LONG_NAME: usize = 100;
 
-/// Every setting, by name.
-pub fn all() -> &'static [Setting] {
+/// Returns all settings, ordered by name.
+pub(crate) fn all() -> &'static [Setting] {
     TABLE
 }
 
-/// The setting of that name.
+/// Returns the setting with a name.
 pub(super) fn find(name: &str) -> Result<&'static Setting, SettingError> {
     if let Some(setting) = TABLE.iter().find(|setting| setting.name == name) {
         return Ok(setting);

@@ -1,4 +1,4 @@
-//! What a topic may be asked for, and what comes of it.
+//! Tests of topic settings.
 
 use super::*;
 use crate::log::Timestamps;
@@ -7,19 +7,19 @@ fn parse(pairs: &[(&str, &str)]) -> Result<TopicSettings, SettingError> {
     TopicSettings::parse(pairs.iter().copied())
 }
 
-fn set(name: &str, value: &str) -> Change {
-    each(name, Operation::Set(value.to_owned()))
+fn set(name: &str, value: &str) -> SettingsChange {
+    each(name, SettingOperation::Set(value.to_owned()))
 }
 
-fn each(name: &str, operation: Operation) -> Change {
-    Change::Each(vec![(name.to_owned(), operation)])
+fn each(name: &str, operation: SettingOperation) -> SettingsChange {
+    SettingsChange::Each(vec![(name.to_owned(), operation)])
 }
 
 #[test]
 fn without_any_the_log_is_as_it_is_by_default() {
     let settings = parse(&[]).unwrap();
     assert_eq!(settings, TopicSettings::default());
-    assert_eq!(settings.log(), &log::Settings::default());
+    assert_eq!(settings.log(), &LogConfig::default());
     assert_eq!(settings.min_insync_replicas(), 1);
     assert_eq!(settings.overrides().count(), 0);
 }
@@ -29,7 +29,7 @@ fn every_default_is_a_value_that_may_be_set_and_changes_nothing() {
     for setting in all() {
         let default = setting.default();
         let settings = parse(&[(setting.name, &default)]).unwrap();
-        assert_eq!(settings.log(), &log::Settings::default(), "{setting:?}");
+        assert_eq!(settings.log(), &LogConfig::default(), "{setting:?}");
         let overrides: Vec<_> = settings.overrides().collect();
         assert_eq!(overrides, [(setting.name, default.as_str())]);
     }
@@ -60,7 +60,7 @@ fn each_setting_reaches_its_field_of_the_log() {
         ("segment.ms", "9"),
     ])
     .unwrap();
-    let expected = log::Settings {
+    let expected = LogConfig {
         segment_bytes: 1 << 20,
         segment_ms: 9,
         delete: false,
@@ -161,7 +161,11 @@ fn what_is_not_honoured_is_refused_with_the_reason() {
     for (name, value, reason) in [
         ("retention.mss", "1", "did you mean retention.ms?"),
         ("Retention.MS", "1", "did you mean retention.ms?"),
-        ("unknown.thing", "1", "no topic setting \"unknown.thing\""),
+        (
+            "unknown.thing",
+            "1",
+            "unknown topic setting \"unknown.thing\"",
+        ),
         (
             "compression.type",
             "snappy",
@@ -189,23 +193,41 @@ fn operations_change_one_setting_and_leave_the_others() {
             .filter(|(name, _)| name.starts_with('c'));
         policy.next().map(|(_, value)| value.to_owned())
     };
-    let list = |operation: fn(String) -> Operation, value: &str| {
+    let list = |operation: fn(String) -> SettingOperation, value: &str| {
         policy(each("cleanup.policy", operation(value.to_owned())))
     };
-    assert_eq!(list(Operation::Set, "delete").as_deref(), Some("delete"));
+    assert_eq!(
+        list(SettingOperation::Set, "delete").as_deref(),
+        Some("delete")
+    );
     let both = Some("compact,delete");
-    assert_eq!(list(Operation::Append, "delete").as_deref(), both);
-    assert_eq!(list(Operation::Append, "compact,delete").as_deref(), both);
-    assert_eq!(list(Operation::Subtract, "compact").as_deref(), Some(""));
-    assert_eq!(list(Operation::Subtract, "foo").as_deref(), Some("compact"));
-    assert_eq!(policy(each("cleanup.policy", Operation::Delete)), None);
-    let never_set = policy(each("bogus", Operation::Delete));
+    assert_eq!(list(SettingOperation::Append, "delete").as_deref(), both);
+    assert_eq!(
+        list(SettingOperation::Append, "compact,delete").as_deref(),
+        both
+    );
+    assert_eq!(
+        list(SettingOperation::Subtract, "compact").as_deref(),
+        Some("")
+    );
+    assert_eq!(
+        list(SettingOperation::Subtract, "foo").as_deref(),
+        Some("compact")
+    );
+    assert_eq!(
+        policy(each("cleanup.policy", SettingOperation::Delete)),
+        None
+    );
+    let never_set = policy(each("bogus", SettingOperation::Delete));
     assert_eq!(never_set.as_deref(), Some("compact"));
 }
 
 #[test]
 fn a_list_that_was_not_set_grows_from_its_default() {
-    let more = each("cleanup.policy", Operation::Append("compact".to_owned()));
+    let more = each(
+        "cleanup.policy",
+        SettingOperation::Append("compact".to_owned()),
+    );
     let changed = TopicSettings::default().changed(&more).unwrap();
     let overrides: Vec<_> = changed.overrides().collect();
     assert_eq!(overrides, [("cleanup.policy", "delete,compact")]);
@@ -214,7 +236,7 @@ fn a_list_that_was_not_set_grows_from_its_default() {
 #[test]
 fn a_replacement_forgets_what_it_does_not_name() {
     let settings = parse(&[("retention.ms", "5")]).unwrap();
-    let only = Change::Replace(vec![("segment.ms".to_owned(), "7".to_owned())]);
+    let only = SettingsChange::Replace(vec![("segment.ms".to_owned(), "7".to_owned())]);
     let changed = settings.changed(&only).unwrap();
     assert_eq!(changed, parse(&[("segment.ms", "7")]).unwrap());
 }
@@ -229,24 +251,30 @@ fn a_change_that_cannot_be_is_refused_as_a_whole() {
         ChangeError::Setting(SettingError::Lags { .. })
     ));
     for name in ["retention.ms", "bogus"] {
-        for operation in [Operation::Append, Operation::Subtract] {
+        for operation in [SettingOperation::Append, SettingOperation::Subtract] {
             let refused = refuse(each(name, operation("1".to_owned())));
             assert!(matches!(refused, ChangeError::NoList { .. }), "{refused}");
         }
     }
-    let empty = refuse(each("cleanup.policy", Operation::Append(String::new())));
+    let empty = refuse(each(
+        "cleanup.policy",
+        SettingOperation::Append(String::new()),
+    ));
     assert!(matches!(empty, ChangeError::Setting(_)), "{empty}");
     let twice = vec![
-        ("segment.ms".to_owned(), Operation::Set("5".to_owned())),
-        ("segment.ms".to_owned(), Operation::Delete),
+        (
+            "segment.ms".to_owned(),
+            SettingOperation::Set("5".to_owned()),
+        ),
+        ("segment.ms".to_owned(), SettingOperation::Delete),
     ];
     assert_eq!(
-        refuse(Change::Each(twice)),
+        refuse(SettingsChange::Each(twice)),
         ChangeError::Repeated("segment.ms".to_owned())
     );
     let twice = vec![("segment.ms".to_owned(), "5".to_owned()); 2];
     assert_eq!(
-        refuse(Change::Replace(twice)),
+        refuse(SettingsChange::Replace(twice)),
         ChangeError::Repeated("segment.ms".to_owned())
     );
 }

@@ -30,8 +30,9 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 pub struct Subject {
     servers: String,
     admin: OnceCell<AdminClient<DefaultClientContext>>,
-    /// Ends before the folder goes.
     runtime: Runtime,
+    /// The built-in broker, which ends before its folder is removed.
+    _broker: Option<eventos_broker::Broker>,
     _dir: Option<TempDir>,
 }
 
@@ -45,6 +46,7 @@ impl Subject {
             servers,
             admin: OnceCell::new(),
             runtime: runtime(),
+            _broker: None,
             _dir: None,
         }
     }
@@ -59,14 +61,14 @@ impl Subject {
             partitions: 1,
             ..eventos_broker::Config::default()
         };
-        let broker = runtime.block_on(eventos_broker::Broker::bind(&config));
+        let broker = runtime.block_on(eventos_broker::Broker::start(config));
         let broker = broker.expect("a broker");
-        let servers = broker.local_addr().to_string();
-        runtime.spawn(broker.run(std::future::pending()));
+        let servers = broker.address().to_string();
         Self {
             servers,
             admin: OnceCell::new(),
             runtime,
+            _broker: Some(broker),
             _dir: Some(dir),
         }
     }

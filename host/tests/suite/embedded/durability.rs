@@ -24,7 +24,7 @@ async fn a_shutdown_in_order_keeps_everything_too() {
     let broker = TestBroker::start().await;
     send(&broker.producer(), "t", 0, numbered("m", 0..10)).await;
     let dir = broker.stop().await;
-    let again = Broker::bind(&config(dir.path())).await;
+    let again = Broker::start(config(dir.path())).await;
     assert!(again.is_ok(), "the lock is released");
 }
 
@@ -53,7 +53,7 @@ async fn a_torn_tail_is_cut_and_written_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_broker_at_a_time() {
     let broker = TestBroker::start().await;
-    let refused = Broker::bind(&config(broker.dir())).await.unwrap_err();
+    let refused = Broker::start(config(broker.dir())).await.unwrap_err();
     assert!(matches!(refused, Error::Locked(_)), "{refused}");
     assert!(refused.to_string().contains("another"), "{refused}");
 }
@@ -66,7 +66,7 @@ async fn it_listens_on_loopback_only() {
             listen: listen.parse().unwrap(),
             ..config(dir.path())
         };
-        let refused = Broker::bind(&config).await.unwrap_err();
+        let refused = Broker::start(config).await.unwrap_err();
         assert!(matches!(refused, Error::NotLoopback(_)), "{refused}");
     }
 }
@@ -79,7 +79,7 @@ async fn a_taken_port_is_named() {
         listen: broker.address,
         ..config(dir.path())
     };
-    let refused = Broker::bind(&config).await.unwrap_err();
+    let refused = Broker::start(config).await.unwrap_err();
     assert!(
         refused.to_string().contains(&broker.address.to_string()),
         "{refused}"

@@ -4,27 +4,24 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use eventos_broker::{Broker, Config, Error};
+use eventos_broker::{Broker, Config};
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 /// No test waits longer than this for anything.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A broker that runs in a task, on a folder that outlives it.
+/// A broker on a folder that outlives it.
 pub struct TestBroker {
     pub address: SocketAddr,
+    broker: Broker,
     dir: Arc<TempDir>,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), Error>>,
 }
 
 impl TestBroker {
@@ -38,17 +35,15 @@ impl TestBroker {
     }
 
     async fn start_at(dir: Arc<TempDir>, listen: SocketAddr) -> TestBroker {
-        let broker = bind(dir.path(), listen).await;
-        let address = broker.local_addr();
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(broker.run(async {
-            let _ = stopped.await;
-        }));
+        let config = Config {
+            listen,
+            ..config(dir.path())
+        };
+        let broker = Broker::start(config).await.unwrap();
         TestBroker {
-            address,
+            address: broker.address(),
+            broker,
             dir,
-            stop,
-            task,
         }
     }
 
@@ -65,15 +60,13 @@ impl TestBroker {
 
     /// Shuts it down in order; gives the folder.
     pub async fn stop(self) -> Arc<TempDir> {
-        self.stop.send(()).unwrap();
-        within(self.task).await.unwrap().unwrap();
+        within(self.broker.shutdown()).await.unwrap();
         self.dir
     }
 
     /// Ends it without a shutdown.
     pub async fn kill(self) -> Arc<TempDir> {
-        self.task.abort();
-        let _ = within(self.task).await;
+        within(self.broker.kill()).await;
         self.dir
     }
 
@@ -129,24 +122,6 @@ pub fn client(address: SocketAddr) -> ClientConfig {
     config.set("bootstrap.servers", address.to_string());
     config.set("reconnect.backoff.max.ms", "100");
     config
-}
-
-/// Binds to a folder once its former broker has let go of it.
-async fn bind(dir: &Path, listen: SocketAddr) -> Broker {
-    let config = Config {
-        listen,
-        ..config(dir)
-    };
-    let start = Instant::now();
-    loop {
-        match Broker::bind(&config).await {
-            Ok(broker) => return broker,
-            Err(Error::Locked(_) | Error::Bind { .. }) if start.elapsed() < DEADLINE => {
-                tokio::task::yield_now().await
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 /// A free port of loopback.

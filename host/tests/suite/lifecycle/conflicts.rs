@@ -29,7 +29,7 @@ fn a_second_daemon_on_the_same_folder_is_refused() {
     let log = refused(&setup);
     let folder = setup.dir.path().join("broker");
     let error = format!(
-        "error: {} is in use by another process: stop it, or choose another folder",
+        "error: {} is in use by another broker: stop that broker, or choose another folder",
         folder.display()
     );
     assert!(log.contains(&error), "{log}");

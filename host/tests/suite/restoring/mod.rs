@@ -34,7 +34,7 @@ fn produce_all(daemon: &Daemon, topic: &str, eventos: &[(String, i64)]) {
 
 /// The broker inside makes topics of four partitions, the Kafka of the tests of one.
 fn partitions(daemon: &Daemon) -> i32 {
-    if daemon.log().contains("broker inside listens") {
+    if daemon.log().contains("built-in broker listening") {
         4
     } else {
         1

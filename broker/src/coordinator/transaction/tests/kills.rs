@@ -1,22 +1,33 @@
-//! A kill after every write: the folder is put back to what it was then, with and without half of the next write, and
-//! opened again.
+//! Tests of a kill after every write: they restore the folder to that moment, with and without half of the next write, and
+//! open it again.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use tempfile::TempDir;
 
-use crate::coordinator::offsets::{CommittedOffsets, TopicPartition};
-use crate::coordinator::transaction::change::{self, Change};
-use crate::coordinator::transaction::producer_ids::ProducerIds;
-use crate::coordinator::transaction::{Stores, TransactionError, Transactions};
-use crate::record::control_batch::Outcome;
-use crate::topics::Topics;
-use crate::record::batch::{self, tests::Sample, tests::sample};
-use crate::ids::{Offset, PartitionId, Producer};
-use crate::coordinator::offsets::tests::at;
-use crate::storage::Trust;
-use crate::storage::tests::copy;
+use crate::{
+    coordinator::{
+        offsets::{CommittedOffsets, TopicPartition, tests::at},
+        transaction::{
+            TransactionCoordinator, TransactionError, TransactionStores,
+            change::{self, TransactionChange},
+            producer_ids::ProducerIdManager,
+        },
+    },
+    ids::{Offset, PartitionId, Producer},
+    record::{
+        batch::{
+            self,
+            tests::{Sample, sample},
+        },
+        control_batch::Outcome,
+    },
+    storage::{Trust, tests::copy},
+    topics::Topics,
+};
 
 const ID: &str = "tx";
 const LOGS: [&str; 2] = [
@@ -24,12 +35,12 @@ const LOGS: [&str; 2] = [
     "logs/t-1/00000000000000000000.log",
 ];
 
-/// Everything that takes part, opened from a folder in the order of the broker.
+/// Everything that takes part in transactions, opened in the order of the broker.
 struct Opened {
     topics: Topics,
     offsets: CommittedOffsets,
-    ids: ProducerIds,
-    transactions: Transactions,
+    ids: ProducerIdManager,
+    transactions: TransactionCoordinator,
 }
 
 impl Opened {
@@ -37,21 +48,21 @@ impl Opened {
         let topics = Topics::open(folder, 2, Trust::All).unwrap();
         topics.get_or_create("t").unwrap();
         let offsets = CommittedOffsets::open(folder).unwrap();
-        let stores = Stores {
+        let stores = TransactionStores {
             topics: &topics,
             offsets: &offsets,
         };
-        let transactions = Transactions::open(folder, stores).unwrap();
+        let transactions = TransactionCoordinator::open(folder, stores).unwrap();
         Opened {
-            ids: ProducerIds::open(folder).unwrap(),
+            ids: ProducerIdManager::open(folder).unwrap(),
             topics,
             offsets,
             transactions,
         }
     }
 
-    fn stores(&self) -> Stores<'_> {
-        Stores {
+    fn stores(&self) -> TransactionStores<'_> {
+        TransactionStores {
             topics: &self.topics,
             offsets: &self.offsets,
         }
@@ -95,14 +106,14 @@ impl Opened {
         self.transactions.end(self.stores(), ID, producer, outcome)
     }
 
-    /// Committed records of each partition, and the offset of the group.
+    /// Returns the number of committed records of each partition, and the committed offset of the group.
     fn visible(&self) -> ([usize; 2], Option<i64>) {
         let records = [0, 1].map(|i| {
             let log = &self.topics.get("t").unwrap().partitions[i];
             let (bytes, aborted, _) = log.read_committed(Offset(0), 1 << 20, true).unwrap();
             let mut records = 0;
             let mut rest = &bytes[..];
-            while let Ok(header) = batch::Header::parse(rest) {
+            while let Ok(header) = batch::RecordBatchHeader::parse(rest) {
                 rest = &rest[header.size..];
                 let offset = header.base_offset;
                 let is_aborted = aborted.iter().any(|a| {
@@ -134,7 +145,7 @@ fn size(folder: &Path, file: &str) -> u64 {
     fs::metadata(folder.join(file)).unwrap().len()
 }
 
-/// A copy of the folder in which these files are cut.
+/// Copies the folder and cuts some files to these sizes.
 fn cut(folder: &Path, cuts: &[(&str, u64)]) -> TempDir {
     let dir = copy(folder);
     for (file, size) in cuts {
@@ -162,7 +173,7 @@ fn a_kill_before_the_decision_leaves_it_open_to_either_end() {
             let copy = cut(dir.path(), &[]);
             let again = Opened::from(copy.path());
             assert_eq!(again.visible(), NOTHING);
-            // Its producer goes on as if nothing had happened.
+            // The producer continues as if nothing had happened.
             if done == 0 {
                 again.add(producer);
             }
@@ -180,7 +191,7 @@ fn a_kill_before_the_decision_leaves_it_open_to_either_end() {
             assert_eq!(again.visible(), expected, "{done} {outcome:?}");
             again.assert_settled("ended");
         }
-        // Or another producer comes.
+        // A new producer gets the transactional id.
         let copy = cut(dir.path(), &[]);
         let again = Opened::from(copy.path());
         assert_eq!(again.begin().id, producer.id);
@@ -207,7 +218,7 @@ fn a_kill_after_the_decision_changes_nothing_of_it() {
         let before = files.map(|file| size(dir.path(), file));
         opened.end(producer, outcome).unwrap();
         let mut prepared = Vec::new();
-        let change = Change::Prepared {
+        let change = TransactionChange::Prepared {
             outcome,
             epoch: producer.epoch,
             time: 0,
@@ -215,7 +226,7 @@ fn a_kill_after_the_decision_changes_nothing_of_it() {
         change::put(&mut prepared, ID, Some(&change));
         drop(opened);
 
-        // The writes of the end, in their order; of each the file's size before and after it.
+        // The writes that end the transaction, in order, each with the size of the file before and after it.
         let mut writes: Vec<(&str, u64, u64)> = Vec::new();
         for (file, before) in files.into_iter().zip(before) {
             writes.push((file, before, size(dir.path(), file)));
@@ -224,7 +235,7 @@ fn a_kill_after_the_decision_changes_nothing_of_it() {
         writes[4].1 = writes[0].2;
         for done in 0..=writes.len() {
             for torn in [false, true] {
-                // What was not written yet is cut away, the last cut of a file being the deepest.
+                // Cuts off what was not written yet. A file that is cut twice ends at its smaller size.
                 let mut cuts: Vec<_> = writes[done..].iter().map(|w| (w.0, w.1)).collect();
                 cuts.reverse();
                 if let (true, Some((file, from, to))) = (torn, writes.get(done)) {
@@ -248,7 +259,7 @@ fn a_kill_after_the_decision_changes_nothing_of_it() {
                     NOTHING
                 };
                 assert_eq!(again.visible(), expected, "{what}");
-                // And once more from what that left.
+                // The same again from the result.
                 drop(again);
                 assert_eq!(Opened::from(copy.path()).visible(), expected, "{what}");
             }
@@ -266,7 +277,7 @@ fn what_only_a_log_knows_is_aborted_unless_the_journal_says_committed() {
         opened.send(producer, 0);
         let before = LOGS.map(|file| (file, size(dir.path(), file)));
         opened.end(producer, outcome).unwrap();
-        // A power cut took the markers and left the journal.
+        // A power cut has lost the control batches but not the journal.
         let copy = cut(dir.path(), &before);
         let again = Opened::from(copy.path());
         assert_eq!(again.visible().0, expected);

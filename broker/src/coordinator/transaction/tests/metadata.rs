@@ -1,12 +1,19 @@
-//! The rules of one transaction, and that its changes make it again.
+//! Tests of the rules for one transaction, and that its changes restore it.
 
-use crate::coordinator::offsets::Committed;
-use crate::coordinator::transaction::TransactionError;
-use crate::coordinator::transaction::change::{self, Change};
-use crate::coordinator::transaction::metadata::{End, Phase, Transaction};
-use crate::ids::{Offset, PartitionId, Producer, ProducerId};
-use crate::record::control_batch::Outcome;
 use proptest::prelude::*;
+
+use crate::{
+    coordinator::{
+        offsets::CommittedOffset,
+        transaction::{
+            TransactionError,
+            change::{self, TransactionChange},
+            metadata::{End, TransactionMetadata, TransactionState},
+        },
+    },
+    ids::{Offset, PartitionId, Producer, ProducerId},
+    record::control_batch::Outcome,
+};
 
 fn producer(epoch: i16) -> Producer {
     Producer {
@@ -15,25 +22,25 @@ fn producer(epoch: i16) -> Producer {
     }
 }
 
-fn partitions(time: i64) -> Change {
-    Change::Partitions {
+fn partitions(time: i64) -> TransactionChange {
+    TransactionChange::Partitions {
         partitions: vec![("t".to_owned(), PartitionId(0))],
         time,
     }
 }
 
-fn prepared(outcome: Outcome) -> Change {
-    Change::Prepared {
+fn prepared(outcome: Outcome) -> TransactionChange {
+    TransactionChange::Prepared {
         outcome,
         epoch: 3,
         time: 20,
     }
 }
 
-/// One of epoch 3 with a timeout of 100 ms, to which this has happened.
-fn after(changes: &[Change]) -> Transaction {
-    let mut transaction = Transaction::new(producer(3));
-    transaction.apply(Change::Began {
+/// Returns a transaction with epoch 3 and a timeout of 100 ms after some changes.
+fn after(changes: &[TransactionChange]) -> TransactionMetadata {
+    let mut transaction = TransactionMetadata::new(producer(3));
+    transaction.apply(TransactionChange::Began {
         producer: producer(3),
         previous: None,
         timeout_ms: 100,
@@ -45,7 +52,7 @@ fn after(changes: &[Change]) -> Transaction {
     transaction
 }
 
-/// The name of an error, which has no equality of its own.
+/// Returns the name of a result, because errors cannot be compared.
 fn name<T: std::fmt::Debug>(result: Result<T, TransactionError>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
@@ -57,15 +64,15 @@ fn name<T: std::fmt::Debug>(result: Result<T, TransactionError>) -> String {
 fn each_phase_allows_what_kafka_allows() {
     use Outcome::{Abort, Commit};
     let open = partitions(10);
-    let committed = [open.clone(), prepared(Commit), Change::Completed];
+    let committed = [open.clone(), prepared(Commit), TransactionChange::Completed];
     for (changes, add, commit, abort, begin) in [
-        (&[][..], "()", "State", "State", "Anew"),
+        (&[][..], "()", "State", "State", "New"),
         (
             std::slice::from_ref(&open),
             "()",
             "Prepare",
             "Prepare",
-            "Anew",
+            "New",
         ),
         (
             &[open.clone(), prepared(Commit)],
@@ -81,23 +88,23 @@ fn each_phase_allows_what_kafka_allows() {
             "Concurrent",
             "Concurrent",
         ),
-        (&committed, "()", "Done", "State", "Anew"),
+        (&committed, "()", "Done", "State", "New"),
     ] {
         let transaction = after(changes);
-        let what = format!("{:?}", transaction.phase);
+        let what = format!("{:?}", transaction.state);
         let me = producer(3);
-        assert_eq!(name(transaction.may_add(me)), add, "{what}");
-        assert_eq!(name(transaction.may_end(me, Commit)), commit, "{what}");
-        assert_eq!(name(transaction.may_end(me, Abort)), abort, "{what}");
-        assert_eq!(name(transaction.may_begin(None)), begin, "{what}");
-        assert_eq!(name(transaction.may_add(producer(2))), "Fenced", "{what}");
-        assert_eq!(name(transaction.may_add(producer(4))), "Fenced", "{what}");
+        assert_eq!(name(transaction.check_add(me)), add, "{what}");
+        assert_eq!(name(transaction.check_end(me, Commit)), commit, "{what}");
+        assert_eq!(name(transaction.check_end(me, Abort)), abort, "{what}");
+        assert_eq!(name(transaction.check_begin(None)), begin, "{what}");
+        assert_eq!(name(transaction.check_add(producer(2))), "Fenced", "{what}");
+        assert_eq!(name(transaction.check_add(producer(4))), "Fenced", "{what}");
         let other = Producer {
             id: ProducerId(6),
             epoch: 3,
         };
         assert_eq!(
-            name(transaction.may_end(other, Commit)),
+            name(transaction.check_end(other, Commit)),
             "Mapping",
             "{what}"
         );
@@ -106,46 +113,54 @@ fn each_phase_allows_what_kafka_allows() {
 
 #[test]
 fn offsets_come_after_their_group_and_while_it_is_open() {
-    let group = Change::Group {
+    let group = TransactionChange::Group {
         group: "g".to_owned(),
         time: 5,
     };
-    let may = |changes: &[Change]| name(after(changes).may_commit(producer(3), "g"));
+    let may = |changes: &[TransactionChange]| name(after(changes).check_commit(producer(3), "g"));
     assert_eq!(may(&[partitions(1)]), "State");
     assert_eq!(may(std::slice::from_ref(&group)), "()");
-    let done = [group, prepared(Outcome::Commit), Change::Completed];
+    let done = [
+        group,
+        prepared(Outcome::Commit),
+        TransactionChange::Completed,
+    ];
     assert_eq!(may(&done), "State");
 }
 
 #[test]
 fn a_producer_that_goes_on_must_be_the_last_or_the_one_before() {
     let mut transaction = after(&[]);
-    let begin = |t: &Transaction, expected| name(t.may_begin(Some(expected)));
-    assert_eq!(begin(&transaction, producer(3)), "Anew");
+    let begin = |t: &TransactionMetadata, expected| name(t.check_begin(Some(expected)));
+    assert_eq!(begin(&transaction, producer(3)), "New");
     assert_eq!(begin(&transaction, producer(2)), "Fenced");
-    transaction.apply(Change::Began {
+    transaction.apply(TransactionChange::Began {
         producer: producer(4),
         previous: Some(producer(3)),
         timeout_ms: 100,
         time: 2,
     });
-    // The answer was lost.
-    assert_eq!(begin(&transaction, producer(3)), "AsTold");
+    // The response was lost.
+    assert_eq!(begin(&transaction, producer(3)), "Same");
     transaction.apply(partitions(3));
     assert_eq!(begin(&transaction, producer(3)), "Fenced");
 }
 
 #[test]
 fn used_up_epochs_lead_to_a_new_id() {
-    let take = || Ok::<_, ()>(ProducerId(6));
-    let of = |epoch| Transaction::new(producer(epoch)).successor(take).unwrap();
+    let assign = || Ok::<_, ()>(ProducerId(6));
+    let of = |epoch| {
+        TransactionMetadata::new(producer(epoch))
+            .successor(assign)
+            .unwrap()
+    };
     assert_eq!(of(3), producer(4));
     assert_eq!(of(i16::MAX - 2), producer(i16::MAX - 1));
     for epoch in [i16::MAX - 1, i16::MAX] {
         assert_eq!((of(epoch).id, of(epoch).epoch), (ProducerId(6), 0));
     }
     assert_eq!(
-        Transaction::new(producer(i16::MAX - 1)).fenced(),
+        TransactionMetadata::new(producer(i16::MAX - 1)).fenced(),
         producer(i16::MAX)
     );
 }
@@ -163,7 +178,7 @@ fn time_runs_from_the_first_partition() {
 proptest! {
     #[test]
     fn whatever_happened_its_changes_make_it_again(steps in proptest::collection::vec(0..7u8, 0..12)) {
-        let committed = |offset| Committed {
+        let committed = |offset| CommittedOffset {
             offset: Offset(offset),
             leader_epoch: -1,
             metadata: "m".to_owned(),
@@ -174,35 +189,35 @@ proptest! {
             let group = format!("g{}", step % 2);
             let change = match step {
                 0 => partitions(i),
-                1 | 2 => Change::Group { group, time: i },
-                3 => Change::Offsets { group: "g1".to_owned(), commits: vec![(("t".to_owned(), PartitionId(1)), committed(i))] },
+                1 | 2 => TransactionChange::Group { group, time: i },
+                3 => TransactionChange::Offsets { group: "g1".to_owned(), commits: vec![(("t".to_owned(), PartitionId(1)), committed(i))] },
                 4 => prepared(Outcome::Abort),
                 5 => prepared(Outcome::Commit),
-                _ => Change::Completed,
+                _ => TransactionChange::Completed,
             };
             let me = transaction.producer;
             let may = match &change {
-                Change::Began { .. } | Change::Partitions { .. } | Change::Group { .. } => transaction.may_add(me).is_ok(),
-                Change::Offsets { group, .. } => transaction.may_commit(me, group).is_ok(),
-                Change::Prepared { outcome, .. } => matches!(transaction.may_end(me, *outcome), Ok(End::Prepare)),
-                Change::Completed => matches!(transaction.phase, Phase::Prepared(_)),
+                TransactionChange::Began { .. } | TransactionChange::Partitions { .. } | TransactionChange::Group { .. } => transaction.check_add(me).is_ok(),
+                TransactionChange::Offsets { group, .. } => transaction.check_commit(me, group).is_ok(),
+                TransactionChange::Prepared { outcome, .. } => matches!(transaction.check_end(me, *outcome), Ok(End::Prepare)),
+                TransactionChange::Completed => matches!(transaction.state, TransactionState::Prepared(_)),
             };
             if may {
                 transaction.apply(change);
             }
         }
-        let mut again = Transaction::new(producer(0));
+        let mut again = TransactionMetadata::new(producer(0));
         for change in transaction.changes() {
             let mut bytes = Vec::new();
             change::put(&mut bytes, "id", Some(&change));
-            // The journal's own head is eight bytes.
+            // The header of a journal entry has eight bytes.
             let read = change::read(&bytes[8..]);
             prop_assert_eq!(read, Some(("id".to_owned(), Some(change.clone()))));
             again.apply(change);
         }
-        // When an open one last changed, nobody asks.
+        // The time of the last change of an open transaction does not matter.
         again.updated = transaction.updated;
-        if !matches!(transaction.phase, Phase::Ongoing | Phase::Prepared(_)) {
+        if !matches!(transaction.state, TransactionState::Ongoing | TransactionState::Prepared(_)) {
             again.started = transaction.started;
         }
         prop_assert_eq!(again, transaction);

@@ -85,7 +85,7 @@ impl Broker {
     /// Returns an error if a file cannot be synced.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<(), Error> {
         tokio::select! {
-            // Only a bug ends the task before it is told to stop.
+            // Only a bug ends the task before `shutdown` does.
             ended = &mut self.task => return outcome(ended),
             () = signal => {}
         }

@@ -52,6 +52,10 @@ fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
 
 fn cargo_bench(name: &str) -> Command {
     let mut cargo = workspace::cargo();
-    cargo.args(["bench", "--package", "eventos", "--bench", name]);
+    let package = match name {
+        "broker" => "eventos-broker",
+        _ => "eventos",
+    };
+    cargo.args(["bench", "--package", package, "--bench", name]);
     cargo
 }

@@ -34,7 +34,7 @@ const FIRST_VERSION_OF_TIERED: i16 = 9;
 /// The first version whose responses have a leader epoch.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
 
-/// A timestamp (-1 if it has no meaning) and an offset; `None` if there is no such record.
+/// A timestamp (-1 if it has no meaning) and an offset; `None` if no record matches.
 type Found = Option<(i64, Offset)>;
 
 /// Returns the offset of a timestamp for each partition.

@@ -1,4 +1,4 @@
-//! Connections: accepts them, splits their bytes into frames, and answers the requests in order.
+//! Connections: accepts them, splits their bytes into frames, and handles the requests in order.
 //!
 //! A connection handles one request at a time and reads nothing else meanwhile. So a client that sends too fast or reads
 //! too slowly is held up by its own socket, and a connection keeps at most one request and one response in memory.

@@ -82,7 +82,7 @@ pub(crate) enum InvalidBatch {
     /// The length field has an impossible value.
     #[error("impossible batch length {0}")]
     Length(i32),
-    /// The format is older than v2, or the bytes are no batch at all.
+    /// The format is older than v2, or the bytes are not a batch at all.
     #[error("record format v{0} is not supported; use v2, which clients write since Kafka 0.11")]
     Magic(i8),
     /// The bytes are not those that the producer wrote.

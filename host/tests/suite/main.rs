@@ -7,9 +7,7 @@
 mod authorization;
 mod clients;
 mod command_line;
-mod conformance;
 mod dead_letters;
-mod embedded;
 mod guarantees;
 mod handlers;
 mod lifecycle;

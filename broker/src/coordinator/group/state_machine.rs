@@ -146,7 +146,7 @@ impl Group {
         }
     }
 
-    /// Keeps a member alive; an error tells it to join again.
+    /// Keeps a member alive; after an error it has to join again.
     pub(crate) fn heartbeat(
         &mut self,
         member: &str,

@@ -76,7 +76,7 @@ impl LogCleaner<'_> {
         if self.log.state.lock().plan_cleaning(self.now).is_none() {
             return Ok(None);
         }
-        // After a kill, only sealed segments can be told from those that were being replaced.
+        // After a kill, only sealed segments can be distinguished from those that were being replaced.
         self.log.seal_closed()?;
         match self.log.state.lock().plan_cleaning(self.now) {
             Some(plan) => self.clean(&plan).map(Some),

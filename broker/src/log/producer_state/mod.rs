@@ -1,5 +1,5 @@
-//! The state of producers in one partition: the epoch and the last batches of each idempotent producer, which tell a retry
-//! from a gap, and the transactions.
+//! The state of producers in one partition: the epoch and the last batches of each idempotent producer, to distinguish a
+//! retry from a gap, and the transactions.
 //!
 //! The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo`. At start, the state comes from the last
 //! checkpoint and the batches after it.

@@ -33,7 +33,7 @@ pub(crate) struct SettingValues {
 /// The reason why a topic cannot have a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingError {
-    /// There is no such setting.
+    /// Neither this broker nor Kafka has the setting.
     #[error("unknown topic setting {name:?}{}", match .nearest { Some(near) => format!("; did you mean {near}?"), None => String::new() })]
     Unknown {
         /// The unknown name.

@@ -1,0 +1,16 @@
+//! The built-in broker through librdkafka, and byte by byte for what no client library would send.
+#![allow(clippy::unwrap_used, reason = "in a test it is the message")]
+
+mod administration;
+mod child;
+mod copying;
+mod durability;
+mod groups;
+mod kills;
+mod messages;
+mod protocol;
+mod robust;
+mod storage;
+mod support;
+mod transactions;
+mod wire;

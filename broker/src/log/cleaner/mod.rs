@@ -78,7 +78,9 @@ impl LogCleaner<'_> {
         }
         // After a kill, only sealed segments can be distinguished from those that were being replaced.
         self.log.seal_closed()?;
-        match self.log.state.lock().plan_cleaning(self.now) {
+        // Releases the lock before the cleaning, which takes it again.
+        let plan = self.log.state.lock().plan_cleaning(self.now);
+        match plan {
             Some(plan) => self.clean(&plan).map(Some),
             None => Ok(None),
         }

@@ -1,6 +1,5 @@
-//! `cargo xtask bench boundary`: what it costs an Evento to cross into a handler and back, as CPU
-//! time of the one thread that does it, filling the columns included. Beside it, in the same
-//! rounds, the same look in native Rust, and through a component that takes a list of records.
+//! `cargo xtask bench boundary`: the cost of one Evento to cross into a handler and back, as CPU time of the thread that does it. It
+//! includes filling the columns. The same rounds measure the same logic in native Rust, and in a component that takes a list of records.
 
 use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 
@@ -16,16 +15,16 @@ use wasmtime::{
 };
 use wit_component::ComponentEncoder;
 
-/// Rounds of every size and way, in turn.
+/// Rounds of each batch size. All ways take turns within a round.
 const ROUNDS: usize = 15;
 
-/// Eventos of one way in one round.
+/// Eventos per way and round.
 const EVENTOS: usize = 1 << 18;
 
-/// At most so many nanoseconds an Evento at a batch of 256.
+/// Maximum of nanoseconds per Evento with a batch of 256.
 const GOAL: f64 = 50.0;
 
-/// The contract that eventos does not have.
+/// The alternative contract, in which a batch is a list of records.
 mod per_record {
     wasmtime::component::bindgen!({
         path: "../plugins/bench-records/wit",
@@ -37,9 +36,9 @@ mod per_record {
 fn main() {
     let mut columns = columns();
     let mut records = records();
-    println!("ns of CPU an Evento: median of {ROUNDS} rounds (least to greatest)");
-    println!("100-byte values, a key, two headers; filling the batch included\n");
-    println!("batch  way                  ns an Evento");
+    println!("ns of CPU per Evento: median of {ROUNDS} rounds (minimum to maximum)");
+    println!("100-byte values, a key, two headers; includes filling the batch\n");
+    println!("batch  way                  ns per Evento");
     for size in [1, 16, 256, 1_024] {
         let source = Source::new(size);
         let mut rounds = [const { Vec::new() }; 3];
@@ -57,13 +56,13 @@ fn main() {
         if size == 256 {
             let median = Figures::new(rounds[0].clone()).median();
             let verdict = if median <= GOAL { "met" } else { "MISSED" };
-            println!("       goal: at most {GOAL} ns at a batch of 256: {verdict}");
+            println!("       goal: at most {GOAL} ns with a batch of 256: {verdict}");
         }
         println!();
     }
 }
 
-/// Nanoseconds an Evento.
+/// Measures the nanoseconds per Evento.
 fn time(size: usize, mut batch: impl FnMut()) -> f64 {
     let batches = EVENTOS / size;
     let began = thread_seconds();
@@ -73,10 +72,10 @@ fn time(size: usize, mut batch: impl FnMut()) -> f64 {
     (thread_seconds() - began) * 1e9 / (batches * size) as f64
 }
 
-/// Records as they lie in the consumer's memory, each for itself.
+/// Records as the consumer has them in memory, each on its own.
 struct Source {
     values: Vec<String>,
-    /// With the capacity that a lane's next batch has.
+    /// An empty batch with the capacity that the next batch of a partition has.
     room: RawBatch,
 }
 
@@ -108,7 +107,7 @@ impl Source {
         source
     }
 
-    /// As the intake fills a batch.
+    /// Fills a batch in the same way as the intake.
     fn raw(&self) -> RawBatch {
         let mut raw = self.room.empty_like();
         for (i, value) in self.values.iter().enumerate() {
@@ -118,7 +117,7 @@ impl Source {
         raw
     }
 
-    /// As a worker reads it, but for the parsing: where id and tipo are is known.
+    /// Makes the batch that a worker makes, without parsing: the positions of id and tipo are known.
     fn batch(&self) -> Batch {
         let read = self.raw().read_by(|value| {
             let (id, tipo) = (Id::Text(id_in(value).into()), "sismo".into());
@@ -134,7 +133,7 @@ fn id_in(value: &[u8]) -> &str {
 
 fn by_columns(instance: &mut Instance, source: &Source) {
     let answer = instance.call(&Arc::new(source.batch()));
-    let answer = answer.expect("the guest answers");
+    let answer = answer.expect("the handler returns");
     assert_eq!(answer.outcomes.iter().len(), source.values.len());
 }
 
@@ -171,7 +170,7 @@ fn by_records((store, bindings): &mut (Store<()>, per_record::PerRecord), source
         })
         .collect();
     let outcomes = bindings.call_handle(store, &eventos);
-    assert_eq!(outcomes.expect("the guest answers").len(), eventos.len());
+    assert_eq!(outcomes.expect("the handler returns").len(), eventos.len());
 }
 
 fn columns() -> Instance {
@@ -185,7 +184,7 @@ fn columns() -> Instance {
         Metrics::new().handler("bench-columns"),
     );
     let handler = handler.expect("run it as `cargo xtask bench boundary`, which builds the guests");
-    handler.instance().expect("it starts")
+    handler.instance().expect("the handler starts")
 }
 
 fn records() -> (Store<()>, per_record::PerRecord) {
@@ -196,13 +195,13 @@ fn records() -> (Store<()>, per_record::PerRecord) {
         .expect("run it as `cargo xtask bench boundary`, which builds the guests");
     let mut encoder = ComponentEncoder::default();
     let component = encoder.module(&module).and_then(ComponentEncoder::encode);
-    let component = Component::new(&engine, component.expect("it says its world"));
+    let component = Component::new(&engine, component.expect("the module has its world"));
     let component = component.expect("a component");
     let mut store = Store::new(&engine, ());
     store.set_epoch_deadline(u64::MAX / 2);
     let linker = Linker::new(&engine);
     let bindings = per_record::PerRecord::instantiate(&mut store, &component, &linker);
-    (store, bindings.expect("it starts"))
+    (store, bindings.expect("the handler starts"))
 }
 
 fn guest(name: &str) -> PathBuf {

@@ -1,8 +1,8 @@
-//! `cargo xtask bench guarantees`: what exactly once costs. A whole process consumes a preloaded topic of 100-byte Eventos,
-//! in turn with each guarantee, on the broker inside (in another process) and on Apache Kafka: once with everything that
-//! leaves the chain sent on to an output topic, once with nothing produced, so that only offsets are committed.
+//! `cargo xtask bench guarantees`: the cost of exactly once. A whole process consumes a preloaded topic of 100-byte Eventos with each
+//! guarantee in turn, on the built-in broker (in another process) and on Apache Kafka. Each is measured with an output topic that gets
+//! every record that leaves the handler chain, and without one, so that the process only commits offsets.
 //!
-//! The parent runs itself again for each part, with the part's name as the argument.
+//! The parent process runs itself again for each part, with the name of the part as the argument.
 
 use std::{
     env,
@@ -21,22 +21,27 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use eventos_testkit::measure::{
-    Figures,
-    part::{Part, broker, runtime},
-    preload::preload,
-    process_seconds,
+use eventos_testkit::{
+    measure::{
+        Figures,
+        part::{Part, runtime, serve_broker},
+        preload::preload,
+        process_seconds,
+    },
+    wait::pause_async,
 };
 use tokio_util::sync::CancellationToken;
 
-/// Eventos in the topic, and its partitions.
+/// Eventos in the topic.
 const EVENTOS: u64 = 200_000;
+
+/// Partitions of the topics.
 const PARTITIONS: i32 = 4;
 
-/// Rounds of both guarantees.
+/// Rounds in which both guarantees take turns.
 const ROUNDS: usize = 5;
 
-/// No part takes longer.
+/// Time after which a part has failed.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 const GUARANTEES: [&str; 2] = ["at_least_once", "exactly_once"];
@@ -45,7 +50,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["broker", dir] => broker(Path::new(dir)),
+        ["broker", dir] => serve_broker(Path::new(dir)),
         ["preload", servers] => fill_topic(servers),
         ["run", servers, group, guarantee, output] => run(servers, group, guarantee, output),
         _ => compare(),
@@ -54,28 +59,29 @@ fn main() {
 
 fn compare() {
     let dir = tempfile::tempdir().expect("a folder");
-    let mut inside = Part::start(&["broker", &dir.path().display().to_string()]);
+    let mut broker = Part::start(&["broker", &dir.path().display().to_string()]);
     let kafka = env::var("EVENTOS_BENCH_KAFKA").expect("run it as `cargo xtask bench guarantees`");
     println!(
-        "median of {ROUNDS} rounds (least to greatest), {EVENTOS} Eventos, {PARTITIONS} partitions"
+        "median of {ROUNDS} rounds (minimum to maximum), {EVENTOS} Eventos, {PARTITIONS} partitions"
     );
     for (on, servers) in [
-        ("the broker inside", inside.line()),
+        ("the built-in broker", broker.read_line()),
         ("Apache Kafka", kafka),
     ] {
-        Part::start(&["preload", &servers]).line();
+        Part::start(&["preload", &servers]).read_line();
         for output in ["output", "-"] {
-            on_one(on, &servers, output);
+            compare_on(on, &servers, output);
         }
     }
 }
 
-fn on_one(on: &str, servers: &str, output: &str) {
+/// Compares both guarantees on one broker, with or without output.
+fn compare_on(broker: &str, servers: &str, output: &str) {
     let (mut rates, mut costs) = ([vec![], vec![]], [vec![], vec![]]);
     for round in 0..ROUNDS {
         for (i, guarantee) in GUARANTEES.into_iter().enumerate() {
             let group = format!("{guarantee}-{output}-{round}");
-            let printed = Part::start(&["run", servers, &group, guarantee, output]).line();
+            let printed = Part::start(&["run", servers, &group, guarantee, output]).read_line();
             let (wall, cpu) = printed.split_once(' ').expect("two figures");
             let [wall, cpu] = [wall, cpu].map(|text| text.parse::<f64>().expect("seconds"));
             rates[i].push(EVENTOS as f64 / wall / 1e3);
@@ -84,28 +90,28 @@ fn on_one(on: &str, servers: &str, output: &str) {
     }
     let what = match output {
         "-" => "nothing produced",
-        _ => "all sent on to the output",
+        _ => "everything sent to the output topic",
     };
-    println!("\n{on}, {what}");
+    println!("\n{broker}, {what}");
     for (i, guarantee) in GUARANTEES.into_iter().enumerate() {
         println!(
-            "  {guarantee:14} thousand a second {}",
+            "  {guarantee:14} thousand per second {}",
             Figures::new(rates[i].clone())
         );
         println!(
-            "  {guarantee:14} us of CPU each    {}",
+            "  {guarantee:14} us of CPU each      {}",
             Figures::new(costs[i].clone())
         );
     }
-    let [least, exactly] = &rates;
+    let [at_least, exactly] = &rates;
     println!(
-        "  exactly / at least, rate         {}",
-        Figures::ratios(exactly, least)
+        "  exactly / at least, rate           {}",
+        Figures::ratios(exactly, at_least)
     );
-    let [least, exactly] = &costs;
+    let [at_least, exactly] = &costs;
     println!(
-        "  exactly / at least, CPU          {}",
-        Figures::ratios(exactly, least)
+        "  exactly / at least, CPU            {}",
+        Figures::ratios(exactly, at_least)
     );
 }
 
@@ -113,7 +119,7 @@ fn fill_topic(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
         let topics = [config.topic.as_str(), "output"];
-        // Both brokers then have the same: Kafka makes topics of one partition by itself.
+        // Kafka would create topics with one partition.
         create(servers, &topics).await;
         preload(servers, &config.topic, PARTITIONS, EVENTOS).await;
     });
@@ -140,7 +146,7 @@ async fn create(servers: &str, topics: &[&str]) {
     }
 }
 
-/// Prints the seconds, of the clock and of CPU, from joining the group until all is done and committed.
+/// Consumes the topic. Prints the wall-clock seconds and the CPU seconds from joining the group until everything is consumed.
 fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
     let kafka = kafka::Config {
         group_id: group.to_owned(),
@@ -180,12 +186,12 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
         let running = pipeline.start().expect("started");
         while consumed(&metrics) < EVENTOS {
             assert!(began.elapsed() < DEADLINE, "only {} stored", store.events());
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pause_async(Duration::from_millis(5)).await;
         }
         let figures = (began.elapsed().as_secs_f64(), process_seconds() - cpu);
         println!("{:.4} {:.4}", figures.0, figures.1);
         stop.cancel();
-        running.await.expect("no panic").expect("it ends well");
+        running.await.expect("no panic").expect("no error");
     });
 }
 

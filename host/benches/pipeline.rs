@@ -1,9 +1,8 @@
-//! `cargo xtask bench pipeline`: CPU time an Evento of a whole process that reads a preloaded topic
-//! of a million 100-byte Eventos. Three ways, in turn, each in a process of its own against one
-//! broker in another: a bare `BaseConsumer` that only counts; our pipeline with the default
-//! handler, consume to stored; our pipeline with the same logic in native Rust.
+//! `cargo xtask bench pipeline`: CPU time per Evento of a whole process that reads a preloaded topic of a million Eventos of 100 bytes.
+//! Three ways take turns, each in its own process, with the built-in broker in another: a bare `BaseConsumer` that only counts; our
+//! pipeline with the default handler, from consuming to storing; our pipeline with the same logic in native Rust.
 //!
-//! The parent runs itself again for each part, with the part's name as the argument.
+//! The parent process runs itself again for each part, with the name of the part as the argument.
 
 use std::{
     env,
@@ -22,32 +21,37 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use eventos_testkit::measure::{
-    Figures,
-    part::{Part, broker, runtime},
-    preload::preload,
-    process_seconds,
+use eventos_testkit::{
+    measure::{
+        Figures,
+        part::{Part, runtime, serve_broker},
+        preload::preload,
+        process_seconds,
+    },
+    wait::pause_async,
 };
 use tokio_util::sync::CancellationToken;
 
 /// Eventos in the topic.
 const EVENTOS: u64 = 1_000_000;
 
-/// Rounds of all three ways.
+/// Rounds in which all three ways take turns.
 const ROUNDS: usize = 7;
 
-/// At most so many times the bare loop, and so many times native.
+/// Maximum cost relative to the bare consumer.
 const GOAL_BARE: f64 = 2.5;
+
+/// Maximum cost relative to native Rust.
 const GOAL_NATIVE: f64 = 1.1;
 
-/// No part takes longer.
+/// Time after which a part has failed.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["broker", dir] => broker(Path::new(dir)),
+        ["broker", dir] => serve_broker(Path::new(dir)),
         ["preload", servers] => fill_topic(servers),
         ["bare", servers, group] => bare(servers, group),
         ["wasm", servers, group] => ours(servers, group, component()),
@@ -56,25 +60,25 @@ fn main() {
     }
 }
 
-/// The parent: starts the parts in turn and compares what they print.
+/// Starts the parts in turn and compares the figures that they print.
 fn compare() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut broker = Part::start(&["broker", &dir.path().display().to_string()]);
-    let servers = broker.line();
+    let servers = broker.read_line();
     eprintln!("preloading {EVENTOS} Eventos of 100 bytes");
-    Part::start(&["preload", &servers]).line();
+    Part::start(&["preload", &servers]).read_line();
     let ways = ["bare", "wasm", "native"];
     let mut rounds = [const { Vec::new() }; 3];
     for round in 0..ROUNDS {
         for (way, rounds) in ways.iter().zip(&mut rounds) {
             let group = format!("{way}-{round}");
-            let printed = Part::start(&[way, &servers, &group]).line();
+            let printed = Part::start(&[way, &servers, &group]).read_line();
             let seconds: f64 = printed.parse().expect("CPU seconds");
             rounds.push(seconds * 1e6 / EVENTOS as f64);
             eprintln!("round {round}: {way} {printed} s of CPU");
         }
     }
-    println!("us of CPU an Evento, whole process: median of {ROUNDS} rounds (least to greatest)");
+    println!("us of CPU per Evento, whole process: median of {ROUNDS} rounds (minimum to maximum)");
     let [bare, wasm, native] = rounds;
     for (way, rounds) in [
         ("bare BaseConsumer, counting", &bare),
@@ -114,7 +118,7 @@ fn fill_topic(servers: &str) {
     println!("done");
 }
 
-/// The bar: polling and counting, nothing else, with the settings of our own consumer.
+/// The bare consumer: it only polls and counts, with the settings of our own consumer.
 fn bare(servers: &str, group: &str) {
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -169,11 +173,11 @@ fn ours(servers: &str, group: &str, handler: Handler) {
         let deadline = Instant::now() + DEADLINE;
         while store.events() < EVENTOS {
             assert!(Instant::now() < deadline, "only {} stored", store.events());
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            pause_async(Duration::from_millis(2)).await;
         }
         println!("{:.4}", process_seconds() - began);
         stop.cancel();
-        running.await.expect("no panic").expect("it ends well");
+        running.await.expect("no panic").expect("no error");
     });
 }
 
@@ -186,7 +190,7 @@ fn component() -> Handler {
     loaded.expect("run it as `cargo xtask bench pipeline`, which builds the handler")
 }
 
-/// What plugins/store does: every Evento is stored and passes, tombstones only pass.
+/// The logic of plugins/store: it stores and passes every Evento, and passes tombstones.
 fn store_all(batch: &Batch) -> HandlerOutput {
     let evento = |&i: &usize| batch.record(i).value.is_some();
     let stored = (0..batch.len()).filter(evento).map(|i| i as u32);

@@ -1,64 +1,74 @@
-//! A daemon in a process of its own, with a folder, ports and a configuration of its own.
+//! A daemon in a process of its own, with its own folder, ports and configuration.
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
     thread,
 };
 
+use reqwest::{
+    Method,
+    blocking::{Client, RequestBuilder},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Broker, Received, eventually, handler, read_topic};
+use crate::{
+    Answer, Broker, DEADLINE, ReceivedRecord, eventually, handler,
+    program::{OutputReader, send_signal},
+    read_topic, wait_until_committed,
+};
 
-/// A daemon's folder, which outlives it: what is started on it again finds what was there.
+/// The folder and the configuration of a daemon. They outlive it: a daemon that is started again finds the data of the one
+/// before.
 pub struct Setup {
-    /// The program, as `CARGO_BIN_EXE_eventos` has it.
+    /// Path of the executable.
     program: String,
-    /// The folder.
+    /// Folder with the configuration, the drop-in folder and the data of the built-in broker.
     pub dir: TempDir,
-    /// Topics and group are named after it, so that suites share one Kafka.
+    /// Prefix of the names of topics and group. It is unique, so that all tests can share one Kafka.
     pub name: String,
-    /// As `kafka.bootstrap_servers` has it; another daemon's broker, for one.
+    /// Value of `kafka.bootstrap_servers`; for example, the address of another daemon's broker.
     pub servers: String,
-    /// Where the broker inside listens: on a free port, unless a test needs the same one again.
+    /// Value of `embedded.listen`. The default is a free port; a test that starts the daemon again at the same address sets one.
     pub broker_listen: String,
-    /// Variables that are set for the daemon, see [`Setup::set`].
+    /// Environment variables of the daemon, see [`Setup::set_env`].
     environment: Vec<(String, String)>,
-    /// Where compiled handlers are kept: one folder for all tests, unless one looks into its own.
+    /// Value of `handlers.cache`. All tests share one folder, except those that look into it.
     pub cache: PathBuf,
-    /// A command that runs the daemon, if it is not run by itself; the daemon's own command line follows.
+    /// A command that runs the daemon, if it is not started directly. The daemon's command line follows it.
     pub wrapper: Vec<String>,
-    more: String,
+    /// More configuration, in TOML.
+    config: String,
 }
 
-/// A running daemon. It is killed when dropped.
+/// A running daemon. It is killed when this is dropped.
 pub struct Daemon {
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
-    /// Fills the log until the daemon ends.
-    reader: Option<thread::JoinHandle<()>>,
+    log: OutputReader,
+    /// URL of its HTTP server.
     http: String,
+    /// Address of the broker that it uses.
     broker: String,
-    client: reqwest::blocking::Client,
+    client: Client,
 }
 
 impl Setup {
-    /// On this broker, with these handlers in this order, and more configuration (TOML).
-    pub fn new(program: &str, broker: Broker, handlers: &[&str], more: &str) -> Self {
+    /// Prepares a daemon of the executable `program` on this broker, with these handlers in this order, and with `config` (TOML)
+    /// added to its configuration.
+    #[must_use]
+    pub fn new(program: &str, broker: Broker, handlers: &[&str], config: &str) -> Self {
         let dir = TempDir::with_prefix("eventos-").expect("a folder");
         let plugins = dir.path().join("plugins");
-        fs::create_dir(&plugins).expect("made");
+        fs::create_dir(&plugins).expect("the drop-in folder is created");
         for (i, name) in handlers.iter().enumerate() {
             let to = plugins.join(format!("{i}0-{name}.wasm"));
-            fs::copy(handler(name), to).expect("copied");
+            fs::copy(handler(name), to).expect("the handler is copied");
         }
         let name = dir.path().file_name().expect("a name");
-        // Of the target folder that the program was built into.
-        let target = Path::new(program).ancestors().nth(2).expect("a target");
+        // The program is in a folder for its profile, such as `target/debug`.
+        let target = Path::new(program).ancestors().nth(2);
         Self {
             program: program.to_owned(),
             name: name.to_string_lossy().into_owned(),
@@ -66,34 +76,36 @@ impl Setup {
             servers: broker.servers(),
             broker_listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
-            cache: target.join("tmp/handlers"),
+            cache: target.expect("a target folder").join("tmp/handlers"),
             wrapper: Vec::new(),
-            more: more.to_owned(),
+            config: config.to_owned(),
         }
     }
 
-    /// The topic of Eventos.
+    /// Returns the name of the topic of Eventos.
+    #[must_use]
     pub fn topic(&self) -> String {
         format!("{}-eventos", self.name)
     }
 
-    /// The topic of dead letters.
-    pub fn dead_letters(&self) -> String {
+    /// Returns the name of the dead-letter topic.
+    #[must_use]
+    pub fn dead_letter_topic(&self) -> String {
         format!("{}-dead", self.name)
     }
 
-    /// Adds configuration (TOML) that needs the names of this setup.
-    pub fn configure(&mut self, more: &str) {
-        self.more.push_str(more);
+    /// Adds configuration (TOML) that could not be given to [`Setup::new`] because it contains the names of this setup.
+    pub fn add_config(&mut self, config: &str) {
+        self.config.push_str(config);
     }
 
-    /// Sets a variable for the daemon.
-    pub fn set(&mut self, name: &str, value: &str) {
+    /// Sets an environment variable of the daemon.
+    pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Writes the configuration; answers where.
-    pub fn config(&self) -> PathBuf {
+    /// Writes the configuration file and returns its path.
+    pub fn write_config(&self) -> PathBuf {
         let path = self.dir.path().join("eventos.toml");
         let [plugins, data] = ["plugins", "broker"].map(|name| self.dir.path().join(name));
         let config = format!(
@@ -106,33 +118,74 @@ impl Setup {
             self.topic(),
             self.name,
             self.broker_listen,
-            self.dead_letters(),
+            self.dead_letter_topic(),
             self.cache,
-            self.more,
+            self.config,
         );
-        fs::write(&path, config).expect("written");
+        fs::write(&path, config).expect("the configuration is written");
         path
     }
 
     /// Starts the daemon and waits until it is ready.
+    #[must_use]
     pub fn start(&self) -> Daemon {
-        let daemon = self.spawn();
+        let daemon = self.start_listening();
         daemon.wait_until_ready();
         daemon
     }
 
-    /// Starts the daemon, which must not come to listen but end with 1; answers with what it said.
-    pub fn refused(&self) -> String {
-        let (status, said) = self.launch().wait();
-        assert_eq!(status.code(), Some(1), "{said}");
-        assert!(!said.contains("listening on"), "{said}");
-        said
+    /// Starts the daemon and waits until it listens, but not until it is ready.
+    #[must_use]
+    pub fn start_listening(&self) -> Daemon {
+        let mut daemon = self.spawn();
+        daemon.http = daemon.wait_for_log_word("listening on ", "listening on ");
+        if daemon.broker == "embedded" {
+            daemon.broker = daemon.wait_for_log_word("built-in broker listening", "address=");
+        }
+        daemon
     }
 
-    /// What is in the topic of dead letters now, in the order of what is dead.
-    pub fn read_dead_letters(&self, daemon: &Daemon) -> Vec<Received> {
-        let letters = read_topic(daemon.broker(), &self.dead_letters());
-        let mut letters: Vec<_> = letters.into_iter().map(Received::from).collect();
+    /// Starts the daemon, and checks that it exits with code 1 before it listens. Returns its log.
+    pub fn expect_start_failure(&self) -> String {
+        let (status, log) = self.spawn().wait_for_exit();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(!log.contains("listening on"), "{log}");
+        log
+    }
+
+    /// Starts the daemon and waits for nothing; it may fail to start.
+    #[must_use]
+    pub fn spawn(&self) -> Daemon {
+        let program = self.program.clone();
+        let mut words = self.wrapper.iter().cloned().chain([program]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
+            .args(["serve", "--config"])
+            .arg(self.write_config())
+            .envs(self.environment.iter().cloned())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let log = OutputReader::new(child.stderr.take().expect("piped"));
+        Daemon {
+            child,
+            log,
+            http: String::new(),
+            broker: self.servers.clone(),
+            client: Client::new(),
+        }
+    }
+
+    /// Waits until the group has committed every record of the topic of Eventos.
+    pub fn wait_until_committed(&self, daemon: &Daemon) {
+        wait_until_committed(daemon.broker(), &self.name, &self.topic());
+    }
+
+    /// Reads the dead-letter topic, in the order of the records that the dead letters were made from.
+    #[must_use]
+    pub fn read_dead_letters(&self, daemon: &Daemon) -> Vec<ReceivedRecord> {
+        let letters = read_topic(daemon.broker(), &self.dead_letter_topic());
+        let mut letters: Vec<_> = letters.into_iter().map(ReceivedRecord::from).collect();
         letters.sort_by_key(|letter| {
             let number = |name| letter.header(name).parse::<i64>().expect("a number");
             let names = ["__connect.errors.partition", "__connect.errors.offset"];
@@ -140,49 +193,10 @@ impl Setup {
         });
         letters
     }
-
-    /// Starts the daemon and waits until it listens.
-    pub fn spawn(&self) -> Daemon {
-        let mut daemon = self.launch();
-        daemon.http = daemon.wait_for_log("listening on ", "listening on ");
-        if daemon.broker == "embedded" {
-            daemon.broker = daemon.wait_for_log("built-in broker listening", "address=");
-        }
-        daemon
-    }
-
-    /// Starts the daemon and waits for nothing: it may well fail.
-    pub fn launch(&self) -> Daemon {
-        let program = self.program.clone();
-        let mut words = self.wrapper.iter().cloned().chain([program]);
-        let mut child = Command::new(words.next().expect("a program"))
-            .args(words)
-            .args(["serve", "--config"])
-            .arg(self.config())
-            .envs(self.environment.iter().cloned())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, lines) = (child.stderr.take().expect("piped"), Arc::clone(&log));
-        let reader = thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().expect("no panic").push(line);
-            }
-        });
-        Daemon {
-            child,
-            log,
-            reader: Some(reader),
-            http: String::new(),
-            broker: self.servers.clone(),
-            client: reqwest::blocking::Client::new(),
-        }
-    }
 }
 
 impl Daemon {
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` responds with 200.
     pub fn wait_until_ready(&self) {
         eventually("the daemon to be ready", || {
             let ready = self.client.get(self.url("/readyz")).send();
@@ -190,45 +204,95 @@ impl Daemon {
         });
     }
 
-    /// Its process.
+    /// Returns the id of its process.
+    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The address of one of its pages.
+    /// Returns the URL for a path.
+    #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.http)
     }
 
-    /// Where its broker listens, inside or not.
+    /// Returns the address of the broker that it uses, built in or not.
+    #[must_use]
     pub fn broker(&self) -> &str {
         &self.broker
     }
 
-    /// An HTTP client.
-    pub fn client(&self) -> &reqwest::blocking::Client {
+    /// Returns an HTTP client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Sends one Evento; answers with the parsed body.
+    /// Returns a request that has not been sent yet.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        // Longer than the default, because the daemon waits 20 seconds for a peer that does not answer.
+        self.client
+            .request(method, self.url(path))
+            .timeout(DEADLINE)
+    }
+
+    /// Sends a GET request and returns the answer, whatever its status.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path))
+    }
+
+    /// Sends a POST request without a body and returns the answer, whatever its status.
+    pub fn post(&self, path: &str) -> Answer {
+        send(self.request(Method::POST, path))
+    }
+
+    /// Sends a POST request with a body and returns the answer, whatever its status.
+    pub fn post_body(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let request = self.request(Method::POST, path);
+        send(
+            request
+                .header("content-type", content_type)
+                .body(body.into()),
+        )
+    }
+
+    /// Sends a DELETE request and returns the answer, whatever its status.
+    pub fn delete(&self, path: &str) -> Answer {
+        send(self.request(Method::DELETE, path))
+    }
+
+    /// Sends a PUT request with a body and returns the answer, whatever its status.
+    pub fn put(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        send(self.request(Method::PUT, path).body(body.into()))
+    }
+
+    /// Sends one Evento to `/send`, which must answer 200, and returns the parsed body.
     pub fn send(&self, evento: &str) -> Value {
-        let request = self.client.post(self.url("/send"));
-        let request = request.header("content-type", "application/json");
-        let answer = request.body(evento.to_owned()).send().expect("answered");
-        let (status, text) = (answer.status(), answer.text().expect("a body"));
-        assert_eq!(status, 200, "{text}");
-        serde_json::from_str(&text).expect("JSON")
+        let answer = self.post_body("/send", "application/json", evento);
+        answer.assert_status(200).json()
     }
 
-    /// What `GET /messages` with this query shows, as raw text.
+    /// Sends Eventos to `/send/batch`, and checks that each is acknowledged.
+    pub fn send_all(&self, eventos: &[String]) {
+        let answer = self.post_body("/send/batch", "application/x-ndjson", eventos.join("\n"));
+        let lines = answer.assert_status(200).json_lines();
+        assert_eq!(lines.len(), eventos.len());
+        for (i, line) in lines.iter().enumerate() {
+            assert_eq!(line["status"], "message sent", "{line}");
+            assert_eq!(line["index"], i, "{line}");
+        }
+    }
+
+    /// Returns the body of `GET /messages` with this query, which must answer 200.
+    #[must_use]
     pub fn messages(&self, query: &str) -> String {
-        let url = self.url(&format!("/messages{query}"));
-        let answer = self.client.get(url).send().expect("answered");
-        assert_eq!(answer.status(), 200);
-        answer.text().expect("a body")
+        let answer = self.get(&format!("/messages{query}"));
+        answer.assert_status(200);
+        answer.text
     }
 
-    /// Waits until so many Eventos are stored, no fewer and no more; answers them, oldest first.
+    /// Waits until exactly `count` Eventos are stored; more than that is an error. Returns them, oldest first.
     pub fn wait_for_messages(&self, count: usize) -> Vec<Value> {
         eventually(&format!("{count} stored Eventos"), || {
             let text = self.messages(&format!("?limit={}", count + 1));
@@ -238,8 +302,8 @@ impl Daemon {
         })
     }
 
-    /// Waits until so many records are consumed, no fewer and no more: all that they bring about has
-    /// happened then, so what has not is not going to.
+    /// Waits until exactly `count` records are consumed; more than that is an error. A record counts as consumed only after all
+    /// of its effects, so afterwards a test can also check that something has not happened.
     pub fn wait_for_consumed(&self, count: u32) {
         eventually(&format!("{count} consumed records"), || {
             let of = |p| self.metric(&format!("eventos_consumed_total{{partition=\"{p}\"}}"));
@@ -249,51 +313,54 @@ impl Daemon {
         });
     }
 
-    /// The value of a metric's line, given as it stands before the space.
-    pub fn metric(&self, line: &str) -> Option<f64> {
-        let answer = self
-            .client
-            .get(self.url("/metrics"))
-            .send()
-            .expect("answered");
-        let text = answer.text().expect("a body");
-        let found = text
-            .lines()
-            .find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
-        found.map(|value| value.parse().expect("a number"))
+    /// Returns the text of `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.get("/metrics").text
     }
 
-    /// A counter or gauge of this name, over all its labels.
-    pub fn sum(&self, name: &str) -> f64 {
-        let answer = self.client.get(self.url("/metrics")).send();
-        let text = answer.expect("answered").text().expect("a body");
-        let line = |line: &str| {
+    /// Returns the value of one metric, given by its name and labels as they are in the text before the space.
+    #[must_use]
+    pub fn metric(&self, name_and_labels: &str) -> Option<f64> {
+        let text = self.metrics();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name_and_labels)?.strip_prefix(' '));
+        value.map(|value| value.parse().expect("a number"))
+    }
+
+    /// Returns the sum of a counter or gauge over all its labels.
+    #[must_use]
+    pub fn metric_sum(&self, name: &str) -> f64 {
+        let text = self.metrics();
+        let value = |line: &str| {
             let rest = line.strip_prefix(name)?;
             let (labels, value) = rest.rsplit_once(' ')?;
-            let whole = labels.is_empty() || labels.starts_with('{');
-            whole.then(|| value.parse::<f64>().expect("a number"))
+            let is_whole_name = labels.is_empty() || labels.starts_with('{');
+            is_whole_name.then(|| value.parse::<f64>().expect("a number"))
         };
-        text.lines().filter_map(line).sum()
+        text.lines().filter_map(value).sum()
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
+    #[must_use]
     pub fn log(&self) -> String {
-        self.log.lock().expect("no panic").join("\n")
+        self.log.text()
     }
 
-    /// What it has logged once a line holds `text`: lines may come a moment later than what they tell of.
-    pub fn log_with(&self, text: &str) -> String {
+    /// Waits until the log contains `text`, and returns the log. A log line may come a moment after the event that it reports.
+    pub fn wait_for_log(&self, text: &str) -> String {
         eventually(&format!("{text:?} in the log"), || {
             let log = self.log();
             log.contains(text).then_some(log)
         })
     }
 
-    /// Waits for a line of the log that holds `text`; answers the word after `before` in it.
-    pub fn wait_for_log(&self, text: &str, before: &str) -> String {
+    /// Waits until a line of the log contains `text`, and returns the word that follows `before` in that line.
+    pub fn wait_for_log_word(&self, text: &str, before: &str) -> String {
         eventually(&format!("{text:?} in the log"), || {
-            let log = self.log.lock().expect("no panic");
-            let line = log.iter().find(|line| line.contains(text))?;
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(text))?;
             let (_, after) = line.split_once(before)?;
             after.split_whitespace().next().map(str::to_owned)
         })
@@ -301,36 +368,41 @@ impl Daemon {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
-        let sent = Command::new("kill").args([signal, pid]).status();
-        assert!(sent.expect("kill runs").success());
+        send_signal(self.child.id(), name);
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM, waits until the daemon exits, and returns its exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
-        eventually("the daemon to end", || {
-            self.child.try_wait().expect("waited")
-        })
+        self.wait_for_status()
     }
 
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("waited").is_some()
+    /// Returns whether the daemon has exited.
+    #[must_use]
+    pub fn has_exited(&mut self) -> bool {
+        let status = self.child.try_wait();
+        status.expect("the child can be waited for").is_some()
     }
 
-    /// Waits until it ends by itself.
-    pub fn wait(mut self) -> (ExitStatus, String) {
-        let status = eventually("the daemon to end", || {
-            self.child.try_wait().expect("waited")
-        });
-        let reader = self.reader.take().expect("it is taken once");
-        reader.join().expect("no panic");
+    /// Waits until the daemon exits, and returns its exit status and its log.
+    pub fn wait_for_exit(mut self) -> (ExitStatus, String) {
+        let status = self.wait_for_status();
+        self.log.join();
         (status, self.log())
     }
 
-    /// kill -9.
+    fn wait_for_status(&mut self) -> ExitStatus {
+        eventually("the daemon to exit", || {
+            self.child.try_wait().expect("the child can be waited for")
+        })
+    }
+
+    /// Kills the daemon with SIGKILL.
     pub fn kill(self) {}
+}
+
+fn send(request: RequestBuilder) -> Answer {
+    request.send().expect("the daemon answers").into()
 }
 
 impl Drop for Daemon {

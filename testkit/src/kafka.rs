@@ -1,6 +1,6 @@
-//! The broker from outside, through an ordinary client.
+//! The broker as an ordinary Kafka client sees it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
@@ -12,19 +12,20 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
-use crate::provided;
+use crate::{Background, DEADLINE, eventually, provided};
 
-/// Which broker a suite runs on.
+/// The broker that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broker {
-    /// The one inside.
+    /// The built-in broker.
     Embedded,
-    /// The Apache Kafka that `cargo xtask test` started.
+    /// The Apache Kafka that `cargo xtask test` has started.
     Kafka,
 }
 
 impl Broker {
-    /// As `kafka.bootstrap_servers` says it.
+    /// Returns the value for `kafka.bootstrap_servers`.
+    #[must_use]
     pub fn servers(self) -> String {
         match self {
             Self::Embedded => "embedded".to_owned(),
@@ -33,79 +34,105 @@ impl Broker {
     }
 }
 
-/// Creates a topic that keeps everything: tests send records that are years old.
+/// Creates a topic that keeps everything, because tests produce records with timestamps that are years old.
 pub fn create_topic(servers: &str, topic: &str, partitions: i32) {
     create_topic_with(servers, topic, partitions, &[]);
 }
 
-/// Creates a topic that keeps everything, with more settings.
+/// Creates a topic that keeps everything and has these settings too.
 pub fn create_topic_with(servers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    // -1: as many replicas as the broker gives to topics of which it is not said.
+    // -1 means the broker's default replication factor.
     let replicas = TopicReplication::Fixed(-1);
     let mut new = NewTopic::new(topic, partitions, replicas).set("retention.ms", "-1");
     for (name, value) in settings {
         new = new.set(name, value);
     }
-    let created = admin.create_topics([&new], &AdminOptions::new());
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let created = runtime.block_on(created).expect("answered");
-    created[0].as_ref().expect("created");
+    let created = block_on(admin(servers).create_topics([&new], &AdminOptions::new()));
+    created.expect("the broker answers")[0]
+        .as_ref()
+        .expect("the topic is created");
 }
 
-/// Adds partitions to a topic, so that it has so many.
+/// Adds partitions to a topic until it has this number of them.
 pub fn add_partitions(servers: &str, topic: &str, partitions: usize) {
-    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    let more = NewPartitions::new(topic, partitions);
-    let added = admin.create_partitions([&more], &AdminOptions::new());
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let added = runtime.block_on(added).expect("answered");
-    added[0].as_ref().expect("added");
+    let new = NewPartitions::new(topic, partitions);
+    let added = block_on(admin(servers).create_partitions([&new], &AdminOptions::new()));
+    added.expect("the broker answers")[0]
+        .as_ref()
+        .expect("the partitions are added");
 }
 
 /// Deletes a topic.
 pub fn delete_topic(servers: &str, topic: &str) {
-    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("a client");
-    let deleted = [topic];
-    let deleted = admin.delete_topics(&deleted, &AdminOptions::new());
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let deleted = runtime.block_on(deleted).expect("answered");
-    deleted[0].as_ref().expect("deleted");
+    let deleted = block_on(admin(servers).delete_topics(&[topic], &AdminOptions::new()));
+    deleted.expect("the broker answers")[0]
+        .as_ref()
+        .expect("the topic is deleted");
 }
 
 /// Produces records and waits until all of them are acknowledged.
 pub fn produce<'a>(servers: &str, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
-    let load = Load::new(servers);
-    load.send(records);
-    load.finish();
+    let producer = TestProducer::new(servers);
+    producer.send(records);
+    producer.finish();
 }
 
-/// A producer for who sends again and again.
-pub struct Load(ThreadedProducer<DefaultProducerContext>);
+/// A producer for tests that send more than once.
+pub struct TestProducer(ThreadedProducer<DefaultProducerContext>);
 
-impl Load {
-    /// On these servers.
+impl TestProducer {
+    /// Creates a producer that sends to these servers.
+    #[must_use]
     pub fn new(servers: &str) -> Self {
         let mut client = client(servers);
         client.set("message.max.bytes", "20000000");
         Self(client.create().expect("a client"))
     }
 
-    /// Puts records on their way.
+    /// Queues records, and does not wait for their acknowledgements.
     pub fn send<'a>(&self, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
         for record in records {
             let sent = self.0.send(record).map_err(|(error, _)| error);
-            sent.expect("queued");
+            sent.expect("the record is queued");
         }
     }
 
-    /// Waits until all of them are acknowledged.
+    /// Waits until all records are acknowledged.
     pub fn finish(self) {
-        self.0.flush(crate::DEADLINE).expect("acknowledged");
+        self.0.flush(DEADLINE).expect("all are acknowledged");
     }
 }
 
-/// Everything in a topic that is committed by now, partition by partition.
+/// A member of a consumer group that takes its share of the partitions and does nothing with them. It leaves the group when this
+/// is dropped.
+pub struct IdleMember {
+    _polling: Background<()>,
+}
+
+impl IdleMember {
+    /// Joins a group of daemons, with this `client.id`.
+    #[must_use]
+    pub fn join(servers: &str, group: &str, topic: &str, client_id: &str) -> Self {
+        let consumer: BaseConsumer = client(servers)
+            .set("group.id", group)
+            .set("client.id", client_id)
+            // All members of a group have to use the same protocol, and the daemons use this one.
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .create()
+            .expect("a client");
+        consumer.subscribe(&[topic]).expect("a valid topic");
+        let polling = Background::start(move |stop| {
+            while !stop.is_set() {
+                let _ = consumer.poll(Duration::from_millis(50));
+            }
+            consumer.unsubscribe();
+        });
+        Self { _polling: polling }
+    }
+}
+
+/// Reads every record of a topic that is committed by now, in the order of partition and offset.
+#[must_use]
 pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     let consumer: BaseConsumer = client(servers)
         .set("group.id", "test-reader")
@@ -115,19 +142,19 @@ pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
         .create()
         .expect("a client");
     let mut from = TopicPartitionList::new();
-    let mut open: BTreeSet<_> = partitions(&consumer, topic).collect();
-    for &partition in &open {
+    let mut unfinished: BTreeSet<_> = partitions(&consumer, topic).collect();
+    for &partition in &unfinished {
         let offset = rdkafka::Offset::Beginning;
         from.add_partition_offset(topic, partition, offset)
-            .expect("added");
+            .expect("a valid offset");
     }
-    consumer.assign(&from).expect("assigned");
+    consumer.assign(&from).expect("the partitions are assigned");
     let mut messages = Vec::new();
-    while !open.is_empty() {
-        match consumer.poll(crate::DEADLINE).expect("in time") {
+    while !unfinished.is_empty() {
+        match consumer.poll(DEADLINE).expect("an answer in time") {
             Ok(message) => messages.push(message.detach()),
             Err(KafkaError::PartitionEOF(partition)) => {
-                open.remove(&partition);
+                unfinished.remove(&partition);
             }
             Err(error) => panic!("{topic}: {error}"),
         }
@@ -136,22 +163,29 @@ pub fn read_topic(servers: &str, topic: &str) -> Vec<OwnedMessage> {
     messages
 }
 
-/// The next offset of each partition of a topic.
-pub fn ends(servers: &str, topic: &str) -> Vec<i64> {
-    ends_of(servers, topic, "read_uncommitted")
+/// Returns the number of partitions of a topic.
+#[must_use]
+pub fn partition_count(servers: &str, topic: &str) -> i32 {
+    let consumer: BaseConsumer = client(servers).create().expect("a client");
+    partitions(&consumer, topic).end
 }
 
-/// Waits until no transaction is open in a topic: the broker aborts those of a producer that was killed when their time is
-/// over, and until then what comes after them does not count.
+/// Returns the end offset of each partition of a topic: the offset of the next record.
+#[must_use]
+pub fn end_offsets(servers: &str, topic: &str) -> Vec<i64> {
+    high_watermarks(servers, topic, "read_uncommitted")
+}
+
+/// Waits until a topic has no open transaction. If a producer was killed, the broker aborts its transaction only after the
+/// transaction timeout, and until then readers of committed records do not get what lies behind it.
 pub fn wait_until_settled(servers: &str, topic: &str) {
-    let settled = || {
-        let committed = ends_of(servers, topic, "read_committed");
-        (committed == ends(servers, topic)).then_some(())
-    };
-    crate::eventually(&format!("the transactions of {topic} to end"), settled);
+    eventually(&format!("the transactions of {topic} to end"), || {
+        let committed = high_watermarks(servers, topic, "read_committed");
+        (committed == end_offsets(servers, topic)).then_some(())
+    });
 }
 
-fn ends_of(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
+fn high_watermarks(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
     let mut client = client(servers);
     let consumer: BaseConsumer = client
         .set("isolation.level", isolation)
@@ -159,51 +193,71 @@ fn ends_of(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
         .expect("a client");
     partitions(&consumer, topic)
         .map(|partition| {
-            let watermarks = consumer.fetch_watermarks(topic, partition, crate::DEADLINE);
-            watermarks.expect("answered").1
+            let watermarks = consumer.fetch_watermarks(topic, partition, DEADLINE);
+            watermarks.expect("the broker answers").1
         })
         .collect()
 }
 
-/// What a group has committed of each partition of a topic; 0 where it has not.
-pub fn committed(servers: &str, group: &str, topic: &str) -> Vec<i64> {
+/// Returns the committed offset of a group for each partition of a topic, or 0 where it has not committed.
+#[must_use]
+pub fn committed_offsets(servers: &str, group: &str, topic: &str) -> Vec<i64> {
     let consumer: BaseConsumer = client(servers)
         .set("group.id", group)
         .create()
         .expect("a client");
-    let mut asked = TopicPartitionList::new();
+    let mut requested = TopicPartitionList::new();
     for partition in partitions(&consumer, topic) {
-        asked.add_partition(topic, partition);
+        requested.add_partition(topic, partition);
     }
-    let answer = consumer.committed_offsets(asked, crate::DEADLINE);
-    let answer = answer.expect("answered");
+    let committed = consumer.committed_offsets(requested, DEADLINE);
     let offset = |offset: rdkafka::Offset| offset.to_raw().expect("an offset").max(0);
-    answer
+    committed
+        .expect("the broker answers")
         .elements()
         .iter()
         .map(|one| offset(one.offset()))
         .collect()
 }
 
-/// What a group's coordinator tells: its state, and how many members it has.
-pub fn group(servers: &str, name: &str) -> (String, usize) {
+/// Waits until a group has committed every record of a topic.
+pub fn wait_until_committed(servers: &str, group: &str, topic: &str) {
+    eventually(&format!("{group} to commit all of {topic}"), || {
+        let ends = end_offsets(servers, topic);
+        (committed_offsets(servers, group, topic) == ends).then_some(())
+    });
+}
+
+/// Returns the state of a group and the number of its members, as its coordinator reports them.
+#[must_use]
+pub fn describe_group(servers: &str, name: &str) -> (String, usize) {
     let consumer: BaseConsumer = client(servers).create().expect("a client");
-    let groups = consumer.fetch_group_list(Some(name), crate::DEADLINE);
-    let groups = groups.expect("answered");
+    let groups = consumer.fetch_group_list(Some(name), DEADLINE);
+    let groups = groups.expect("the broker answers");
     let group = groups.groups().first();
     group.map_or_else(Default::default, |group| {
         (group.state().to_owned(), group.members().len())
     })
 }
 
-fn partitions(consumer: &BaseConsumer, topic: &str) -> impl Iterator<Item = i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), crate::DEADLINE);
-    let count = metadata.expect("answered").topics()[0].partitions().len();
-    0..i32::try_from(count).expect("few")
+fn partitions(consumer: &BaseConsumer, topic: &str) -> std::ops::Range<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), DEADLINE);
+    let metadata = metadata.expect("the broker answers");
+    let count = metadata.topics()[0].partitions().len();
+    0..i32::try_from(count).expect("a small number")
+}
+
+fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
+    client(servers).create().expect("a client")
 }
 
 fn client(servers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers);
     config
+}
+
+fn block_on<T>(request: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(request)
 }

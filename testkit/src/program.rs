@@ -1,4 +1,4 @@
-//! Programs that are clients of the daemon or of its broker: kcat, Python with its libraries.
+//! Programs that are clients of the daemon or of its broker: kcat, Python scripts, our own commands.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,105 +11,86 @@ use serde_json::Value;
 
 use crate::{eventually, provided, root};
 
-/// A running program. It is killed when dropped.
+/// A running program. It is killed when this is dropped.
 pub struct Program {
-    shown: String,
+    /// Command line, for messages.
+    command: String,
     child: Child,
-    out: Output,
-    err: Output,
+    stdout: OutputReader,
+    stderr: OutputReader,
 }
 
-/// What it writes, line by line, and the thread that reads it.
-struct Output {
+/// The lines of an output stream, and the thread that reads them.
+pub(crate) struct OutputReader {
     lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<thread::JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Program {
-    /// Starts it with this for its input.
+    /// Starts a program and writes `input` to its standard input.
     pub fn start(command: &mut Command, input: &str) -> Self {
         let shown = format!("{command:?}");
-        let piped = command
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Cargo's, for the libraries of this build: among them another librdkafka than kcat's.
-            .env_remove("LD_LIBRARY_PATH");
-        let mut child = piped
+            // Cargo sets it for the libraries of this build, and one of them is another librdkafka than kcat's.
+            .env_remove("LD_LIBRARY_PATH")
             .spawn()
             .unwrap_or_else(|error| panic!("{shown}: {error}"));
-        let out = Output::of(child.stdout.take().expect("piped"));
-        let err = Output::of(child.stderr.take().expect("piped"));
+        let stdout = OutputReader::new(child.stdout.take().expect("piped"));
+        let stderr = OutputReader::new(child.stderr.take().expect("piped"));
         let mut stdin = child.stdin.take().expect("piped");
-        // One that ends before it has read all of it shows that by its code.
+        // A program that exits before it has read everything fails the test by its exit code.
         let _ = stdin.write_all(input.as_bytes());
         Self {
-            shown,
+            command: shown,
             child,
-            out,
-            err,
+            stdout,
+            stderr,
         }
     }
 
-    /// Runs it to its end, which has to be a good one; answers what it wrote to its output.
+    /// Runs a program until it exits, which it must do with code 0. Returns its standard output.
     pub fn run(command: &mut Command, input: &str) -> String {
         let mut program = Self::start(command, input);
-        let code = program.wait();
-        assert_eq!(code, Some(0), "{}\n{}", program.shown, program.err.text());
-        program.out.text()
+        let code = program.wait_for_exit();
+        assert_eq!(code, Some(0), "{}\n{}", program.command, program.stderr());
+        program.stdout.text()
     }
 
-    /// Waits for its end; answers the exit code.
-    pub fn wait(&mut self) -> Option<i32> {
-        let status = eventually(&format!("the end of {}", self.shown), || {
-            self.child.try_wait().expect("waited")
+    /// Waits until the program exits, and returns its exit code.
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
+        let status = eventually(&format!("the exit of {}", self.command), || {
+            self.child.try_wait().expect("the child can be waited for")
         });
-        for output in [&mut self.out, &mut self.err] {
-            if let Some(reader) = output.reader.take() {
-                reader.join().expect("no panic");
-            }
-        }
+        self.stdout.join();
+        self.stderr.join();
         status.code()
     }
 
-    /// Waits for a line that holds `text`, on either output; answers the word after `text`.
+    /// Waits until standard output or standard error contains `text`, and returns the word that follows it.
     pub fn wait_for_word_after(&self, text: &str) -> String {
-        eventually(&format!("{text:?} of {}", self.shown), || {
-            let all = format!("{}\n{}", self.out.text(), self.err.text());
-            let (_, after) = all.split_once(text)?;
-            // Whole lines are read, so a word that is there is all there.
-            Some(after.split_whitespace().next()?.to_owned())
-        })
+        eventually(
+            &format!("{text:?} in the output of {}", self.command),
+            || {
+                let all = format!("{}\n{}", self.stdout.text(), self.stderr.text());
+                let (_, after) = all.split_once(text)?;
+                // The readers take whole lines, so a word is never cut off.
+                Some(after.split_whitespace().next()?.to_owned())
+            },
+        )
     }
 
-    /// What it has written to its error output.
-    pub fn errors(&self) -> String {
-        self.err.text()
+    /// Returns what the program has written to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
     }
 
-    /// Sends it SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-}
-
-impl Output {
-    fn of(stream: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let to = Arc::clone(&lines);
-        let reader = thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                to.lock().expect("no panic").push(line);
-            }
-        });
-        let reader = Some(reader);
-        Self { lines, reader }
-    }
-
-    fn text(&self) -> String {
-        self.lines.lock().expect("no panic").join("\n")
+        send_signal(self.child.id(), "TERM");
     }
 }
 
@@ -118,22 +99,59 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let (out, err) = (self.out.text(), self.err.text());
-            eprintln!("{} wrote:\n{out}\n{err}", self.shown);
+            let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
+            eprintln!("output of {}:\n{stdout}\n{stderr}", self.command);
         }
     }
 }
 
-/// Runs a command of `program`, ours, that talks to the daemon at `url`; answers its exit code, its output and its errors.
-pub fn ask_from_a_shell(
+impl OutputReader {
+    /// Starts a thread that reads the stream until it ends.
+    pub(crate) fn new(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&lines);
+        let thread = thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                to.lock().expect("no panic").push(line);
+            }
+        });
+        let thread = Some(thread);
+        Self { lines, thread }
+    }
+
+    /// Waits until the stream has ended.
+    pub(crate) fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("no panic");
+        }
+    }
+
+    /// Returns the lines that were read so far.
+    pub(crate) fn text(&self) -> String {
+        self.lines.lock().expect("no panic").join("\n")
+    }
+}
+
+/// Sends a signal, such as `TERM`, to a process.
+pub(crate) fn send_signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Runs a subcommand of `eventos`, whose path is `program`, against the daemon at `url`. Returns the exit code, standard output
+/// and standard error.
+#[must_use]
+pub fn run_subcommand(
     program: &str,
-    command: &str,
+    subcommand: &str,
     url: &str,
     arguments: &[&str],
 ) -> (Option<i32>, String, String) {
-    let mut program = Command::new(program);
-    program.arg(command).args(arguments).args(["--url", url]);
-    let output = program.output().expect("started");
+    let mut command = Command::new(program);
+    command.arg(subcommand).args(arguments).args(["--url", url]);
+    let output = command.output().expect("started");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (
         output.status.code(),
@@ -142,7 +160,8 @@ pub fn ask_from_a_shell(
     )
 }
 
-/// Python with the libraries of the tests, about to run a script of `host/tests`.
+/// Returns a command that runs a script of `host/tests` with the Python environment of the tests.
+#[must_use]
 pub fn python(script: &str) -> Command {
     let mut python = Command::new(provided("EVENTOS_TEST_PYTHON"));
     python.arg(root().join("host/tests").join(script));
@@ -154,7 +173,8 @@ pub fn python(script: &str) -> Command {
     python
 }
 
-/// Reads what a program wrote, a JSON value a line.
+/// Parses the output of a program that writes one JSON value per line.
+#[must_use]
 pub fn json_lines(text: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     text.lines().map(parse).collect()

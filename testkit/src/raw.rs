@@ -1,5 +1,5 @@
-//! A tiny client of the Kafka protocol itself, for what librdkafka does not ask or would not let happen. It waits for
-//! each answer before the next request, unless the two halves of a call are made apart.
+//! A small client of the Kafka protocol, for requests that librdkafka does not send. It waits for each response before the next request,
+//! unless a test calls [`Raw::send`] and [`Raw::receive`] separately.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,45 +22,47 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 
 use crate::{DEADLINE, eventually};
 
-/// The verdict of a broker: none is a good one.
+/// Error of a response; `None` is success.
 pub type Verdict = Option<ResponseError>;
 
-/// What a code of the protocol means.
+/// Converts an error code of the protocol.
 pub fn verdict(code: i16) -> Verdict {
     ResponseError::try_from_code(code)
 }
 
-/// A string as the protocol crate wants it, or one of the names that it makes of strings.
+/// Converts a string into the string type of the protocol crate, or one of its types for names.
 pub fn text<T: From<StrBytes>>(text: &str) -> T {
     StrBytes::from_string(text.to_owned()).into()
 }
 
-/// A connection.
+/// A connection to a broker.
 pub struct Raw {
     stream: TcpStream,
-    /// Of the request before.
+    /// Correlation id of the last request.
     correlation: i32,
 }
 
 impl Raw {
     /// Connects to a broker.
     pub fn connect(servers: &str) -> Self {
-        let stream = TcpStream::connect(servers).expect("connected");
-        stream.set_nodelay(true).expect("set");
-        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        let stream = TcpStream::connect(servers).expect("a connection");
+        stream.set_nodelay(true).expect("a socket option");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a socket option");
         Self {
             stream,
             correlation: 0,
         }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for the response.
     pub fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request);
         self.receive::<R>(version)
     }
 
-    /// The first half of a call.
+    /// Sends a request, and does not wait for the response.
     pub fn send<R: Request>(&mut self, version: i16, request: &R) {
         self.correlation += 1;
         let header = RequestHeader::default()
@@ -75,9 +77,9 @@ impl Raw {
         self.send_frame(&frame);
     }
 
-    /// The second half of a call.
+    /// Waits for the response to the last request.
     pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
-        let mut frame = self.receive_frame().expect("an answer");
+        let mut frame = self.receive_frame().expect("a response");
         let header_version = R::Response::header_version(version);
         let header = ResponseHeader::decode(&mut frame, header_version).expect("a header");
         assert_eq!(header.correlation_id, self.correlation);
@@ -86,15 +88,15 @@ impl Raw {
         response
     }
 
-    /// Sends bytes with their length in front.
+    /// Sends bytes after their length.
     pub fn send_frame(&mut self, frame: &[u8]) {
         let mut whole = BytesMut::new();
-        whole.put_i32(i32::try_from(frame.len()).expect("short"));
+        whole.put_i32(i32::try_from(frame.len()).expect("a short frame"));
         whole.put_slice(frame);
-        self.stream.write_all(&whole).expect("sent");
+        self.stream.write_all(&whole).expect("the frame is sent");
     }
 
-    /// Bytes that came with their length in front; none if the connection was closed.
+    /// Receives bytes after their length, or returns `None` if the connection was closed.
     pub fn receive_frame(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).ok()?;
@@ -104,19 +106,18 @@ impl Raw {
         Some(frame.into())
     }
 
-    /// Waits until a topic has a leader that answers for each of its partitions: a Kafka tells of a topic before it can
-    /// be used.
+    /// Waits until every partition of a topic has a leader that responds. Kafka lists a new topic before it can be used.
     pub fn await_leaders(&mut self, topic: &str, partitions: i32) {
         for partition in 0..partitions {
-            eventually(&format!("{topic} [{partition}]"), || {
+            eventually(&format!("a leader of {topic}:{partition}"), || {
                 let (error, ..) = self.list_offset(topic, partition, LATEST, 0);
                 error.is_none().then_some(())
             });
         }
     }
 
-    /// Waits until the coordinators of groups and of transactions are at work, which a Kafka begins with the first
-    /// question for one. Names of one letter cover all partitions of their topics, which are chosen by a hash.
+    /// Waits until the coordinators of groups and of transactions work. Kafka creates their topics at the first request for a
+    /// coordinator. A hash of the name chooses the partition, and these names of one letter cover all of them.
     pub fn await_coordinators(&mut self) {
         for kind in [GROUP, TRANSACTION] {
             eventually("a coordinator", || {
@@ -128,12 +129,12 @@ impl Raw {
             });
         }
         for name in ["a", "b", "c", "d"] {
-            eventually("the groups", || {
+            eventually("the coordinator of groups", || {
                 let request = DescribeGroupsRequest::default().with_groups(vec![text(name)]);
                 let described = self.call(5, &request).groups.remove(0);
                 (described.error_code == 0).then_some(())
             });
-            eventually("the transactions", || {
+            eventually("the coordinator of transactions", || {
                 let request =
                     DescribeTransactionsRequest::default().with_transactional_ids(vec![text(name)]);
                 let described = self.call(0, &request).transaction_states.remove(0);
@@ -143,13 +144,13 @@ impl Raw {
         }
     }
 
-    /// Produces to one partition, with acks=all.
+    /// Produces to one partition with acks=all. Returns the error and the base offset.
     pub fn produce(&mut self, topic: &str, partition: i32, records: Bytes) -> (Verdict, i64) {
         let answer = self.produce_with(-1, None, topic, partition, records);
         (verdict(answer.error_code), answer.base_offset)
     }
 
-    /// Produces to one partition; answers all that was said of it.
+    /// Produces to one partition. Returns its part of the response.
     pub fn produce_with(
         &mut self,
         acks: i16,
@@ -173,7 +174,7 @@ impl Raw {
         answer.responses.remove(0).partition_responses.remove(0)
     }
 
-    /// Fetches one partition without waiting.
+    /// Fetches one partition without waiting for records.
     pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64, level: i8) -> PartitionData {
         let partition = fetch_partition(partition, offset);
         let request = fetch_request(topic, vec![partition]).with_isolation_level(level);
@@ -181,12 +182,12 @@ impl Raw {
         answer.responses.remove(0).partitions.remove(0)
     }
 
-    /// Fetches as the request says.
+    /// Sends a fetch request.
     pub fn fetch_with(&mut self, request: &FetchRequest) -> FetchResponse {
         self.call(11, request)
     }
 
-    /// The verdict, offset and timestamp for a point in time, or one of the special ones such as [`LATEST`].
+    /// Returns error, offset and timestamp for a time, or for a special value such as [`LATEST`].
     pub fn list_offset(
         &mut self,
         topic: &str,
@@ -209,14 +210,14 @@ impl Raw {
         (verdict(found.error_code), found.offset, found.timestamp)
     }
 
-    /// A producer id, of a transactional id if one is given.
+    /// Requests a producer id, for this transactional id if there is one.
     pub fn init_producer(&mut self, transactional_id: Option<&str>) -> InitProducerIdResponse {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(transactional_id.map(text::<TransactionalId>))
             .with_transaction_timeout_ms(60_000)
             .with_producer_id((-1).into())
             .with_producer_epoch(-1);
-        // A Kafka says this until it has got a block of ids from its controller.
+        // Kafka responds with this error until it has got a block of ids from its controller.
         let loading = Some(ResponseError::CoordinatorLoadInProgress);
         eventually("a producer id", || {
             let answer = self.call(3, &request);
@@ -225,24 +226,24 @@ impl Raw {
     }
 }
 
-/// The coordinator of groups.
+/// Key type of the coordinator of groups.
 pub const GROUP: i8 = 0;
-/// That of transactions.
+/// Key type of the coordinator of transactions.
 pub const TRANSACTION: i8 = 1;
 
-/// The end.
+/// Special time that stands for the end of a partition.
 pub const LATEST: i64 = -1;
-/// The beginning.
+/// Special time that stands for the beginning of a partition.
 pub const EARLIEST: i64 = -2;
-/// The record with the largest timestamp.
+/// Special time that stands for the record with the largest timestamp.
 pub const OF_MAX_TIME: i64 = -3;
 
-/// All records.
+/// Isolation level that includes uncommitted records.
 pub const UNCOMMITTED: i8 = 0;
-/// Committed records only.
+/// Isolation level of committed records.
 pub const COMMITTED: i8 = 1;
 
-/// A fetch of some partitions of a topic, which waits for nothing.
+/// Makes a request for partitions of one topic that does not wait for records.
 pub fn fetch_request(topic: &str, partitions: Vec<FetchPartition>) -> FetchRequest {
     let topic = FetchTopic::default()
         .with_topic(text::<TopicName>(topic))
@@ -257,7 +258,7 @@ pub fn fetch_request(topic: &str, partitions: Vec<FetchPartition>) -> FetchReque
         .with_topics(vec![topic])
 }
 
-/// A partition to be fetched, as much of it as is there.
+/// Makes the part of a fetch request for one partition, with a large limit.
 pub fn fetch_partition(partition: i32, offset: i64) -> FetchPartition {
     FetchPartition::default()
         .with_partition(partition)
@@ -267,7 +268,7 @@ pub fn fetch_partition(partition: i32, offset: i64) -> FetchPartition {
         .with_partition_max_bytes(50 << 20)
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 pub fn now() -> i64 {
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
     i64::try_from(now.as_millis()).expect("small")

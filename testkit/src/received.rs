@@ -1,44 +1,47 @@
-//! A record as a client reads it back, in a shape that tests compare.
+//! A record as a consumer reads it, in a form that tests can compare.
 
 use rdkafka::{
     Message, Timestamp,
     message::{Header, Headers, OwnedHeaders, OwnedMessage},
 };
 
-/// Names and values, in order.
+/// Names and values of headers, in order.
 pub type HeaderList = Vec<(String, Option<Vec<u8>>)>;
 
-/// All of a record but its topic.
+/// A record that was read back, without its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Its partition.
+pub struct ReceivedRecord {
+    /// Partition that it was read from.
     pub partition: i32,
-    /// Its offset.
+    /// Offset within the partition.
     pub offset: i64,
-    /// Its key.
+    /// Key, if it has one.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// Value; a tombstone has none.
     pub value: Option<Vec<u8>>,
-    /// Its headers.
+    /// Headers, in order.
     pub headers: HeaderList,
-    /// The producer's, in milliseconds.
+    /// Timestamp that the producer gave it, in milliseconds.
     pub timestamp: Option<i64>,
 }
 
-impl Received {
-    /// The value as text.
+impl ReceivedRecord {
+    /// Returns the value as text.
+    #[must_use]
     pub fn text(&self) -> &str {
-        let value = self.value.as_deref().expect("no tombstone");
+        let value = self.value.as_deref().expect("a value");
         str::from_utf8(value).expect("UTF-8")
     }
 
-    /// The offset of what a dead letter is made of.
+    /// Returns the offset of the record that this dead letter was made from.
+    #[must_use]
     pub fn offset_of_source(&self) -> i64 {
         let offset = self.header("__connect.errors.offset");
         offset.parse().expect("a number")
     }
 
-    /// The text of the last header with this name.
+    /// Returns the text of the last header with this name.
+    #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().rfind(|(there, _)| there == name);
         let Some((_, Some(value))) = found else {
@@ -48,7 +51,7 @@ impl Received {
     }
 }
 
-impl From<OwnedMessage> for Received {
+impl From<OwnedMessage> for ReceivedRecord {
     fn from(message: OwnedMessage) -> Self {
         let headers = message.headers().into_iter().flat_map(Headers::iter);
         Self {
@@ -67,7 +70,8 @@ impl From<OwnedMessage> for Received {
     }
 }
 
-/// Headers to produce; a value of None is null.
+/// Makes headers to produce; a value of `None` is null.
+#[must_use]
 pub fn headers(list: &[(&str, Option<&[u8]>)]) -> OwnedHeaders {
     let add = |all: OwnedHeaders, &(key, value): &(&str, Option<&[u8]>)| {
         all.insert(Header { key, value })
@@ -75,7 +79,8 @@ pub fn headers(list: &[(&str, Option<&[u8]>)]) -> OwnedHeaders {
     list.iter().fold(OwnedHeaders::new(), add)
 }
 
-/// The same as they are read back.
+/// Makes the headers that [`ReceivedRecord::headers`] has when these were produced.
+#[must_use]
 pub fn header_list(list: &[(&str, Option<&[u8]>)]) -> HeaderList {
     list.iter()
         .map(|&(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))

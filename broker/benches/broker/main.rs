@@ -103,7 +103,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["broker", dir] => part::broker(Path::new(dir)),
+        ["broker", dir] => part::serve_broker(Path::new(dir)),
         _ => compare(),
     }
 }

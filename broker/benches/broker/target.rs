@@ -7,7 +7,7 @@ use std::{
 };
 
 use eventos_testkit::measure::{
-    cpu::Threads,
+    cpu::ThreadTimes,
     part::{Part, runtime},
     process_seconds,
 };
@@ -31,7 +31,7 @@ impl Target {
     /// Starts the built-in broker, which ends when the part is dropped.
     pub fn ours(dir: &Path) -> (Part, Self) {
         let mut part = Part::start(&["broker", &dir.display().to_string()]);
-        let (address, pid) = (part.line(), part.id());
+        let (address, pid) = (part.read_line(), part.id());
         (part, Self { address, pid })
     }
 
@@ -46,7 +46,7 @@ impl Target {
 
     /// Measures the duration of `work`.
     pub fn time(&self, work: impl FnOnce()) -> Took {
-        let (threads, client) = (Threads::of(self.pid), process_seconds());
+        let (threads, client) = (ThreadTimes::read(self.pid), process_seconds());
         let began = Instant::now();
         work();
         Took {

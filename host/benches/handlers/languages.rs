@@ -1,7 +1,7 @@
-//! The handler `bench-handlers` in each language: CPU time of the one thread that calls it.
+//! The handler `bench-handlers` in each language: CPU time of the thread that calls it.
 //!
-//! The batch lies filled before; what is measured is the call: crossing, the handler, crossing back, and checking the
-//! answer. In native Rust the same logic looks at the same columns, and makes the same answer.
+//! The batch is filled before. The measured call crosses into the handler, runs it, crosses back, and checks the answer. In native
+//! Rust, the same logic reads the same columns and makes the same answer.
 
 use std::{hint::black_box, path::PathBuf, sync::Arc};
 
@@ -12,16 +12,16 @@ use eventos::{
 };
 use eventos_testkit::measure::{Figures, thread_seconds};
 
-/// Rounds of all languages, in turn.
+/// Rounds in which all languages take turns.
 const ROUNDS: usize = 11;
 
-/// CPU seconds of one language in one round, at least.
+/// Minimum CPU seconds per language and round.
 const ROUND: f64 = 0.1;
 
-/// Calls between two looks at the clock.
+/// Calls between two readings of the clock.
 const CALLS: usize = 8;
 
-/// The first is what the others are compared with.
+/// Name and component of each language. The others are compared with the first.
 const LANGUAGES: [(&str, Option<&str>); 5] = [
     ("native Rust", None),
     ("Rust", Some("bench-handlers")),
@@ -30,7 +30,7 @@ const LANGUAGES: [(&str, Option<&str>); 5] = [
     ("Python", Some("bench-handlers-python")),
 ];
 
-/// What it is called, the tipo that asks for it, and the Eventos in a batch.
+/// Title, tipo and batch size of each logic.
 const LOGICS: [(&str, &str, usize); 4] = [
     ("pass, 256", "look", 256),
     ("pass, 1,024", "look", 1_024),
@@ -50,9 +50,11 @@ pub fn compare() {
         rounds(&mut ways, &batch(tipo, size))
     });
     println!(
-        "ns of CPU an Evento, Eventos a second, and times native Rust: median of {ROUNDS} rounds"
+        "ns of CPU per Evento, Eventos per second, and relative to native Rust: median of {ROUNDS} rounds"
     );
-    println!("(least to greatest). 100-byte values, a key, a header; the batch is filled before\n");
+    println!(
+        "(minimum to maximum). 100-byte values, a key, a header; the batch is filled before\n"
+    );
     println!("| | {} |", LOGICS.map(|(title, ..)| title).join(" | "));
     println!("|---|{}", "---|".repeat(LOGICS.len()));
     for (row, (name, _)) in LANGUAGES.iter().enumerate() {
@@ -62,10 +64,10 @@ pub fn compare() {
     println!();
 }
 
-/// Nanoseconds an Evento of each way, round by round.
+/// Measures the nanoseconds per Evento of each language, round by round.
 fn rounds(ways: &mut [Option<Instance>; 5], batch: &Arc<Batch>) -> [Vec<f64>; 5] {
     let mut rounds = [const { Vec::new() }; 5];
-    // One round more than counts: the first of each grows its memory.
+    // The first round does not count, because the handlers allocate their memory in it.
     for round in 0..=ROUNDS {
         for (way, figures) in ways.iter_mut().zip(&mut rounds) {
             let figure = match way {
@@ -80,7 +82,7 @@ fn rounds(ways: &mut [Option<Instance>; 5], batch: &Arc<Batch>) -> [Vec<f64>; 5]
     rounds
 }
 
-/// Nanoseconds an Evento.
+/// Measures the nanoseconds per Evento.
 fn time(size: usize, mut call: impl FnMut()) -> f64 {
     let (began, mut calls) = (thread_seconds(), 0);
     loop {
@@ -97,20 +99,20 @@ fn time(size: usize, mut call: impl FnMut()) -> f64 {
 
 fn cell(of: &[f64], native: &[f64]) -> String {
     let figures = Figures::new(of.to_vec());
-    let a_second = 1e9 / figures.median();
-    let a_second = match a_second {
-        ..1e6 => format!("{:.0} k/s", a_second / 1e3),
-        _ => format!("{:.1} M/s", a_second / 1e6),
+    let per_second = 1e9 / figures.median();
+    let per_second = match per_second {
+        ..1e6 => format!("{:.0} k/s", per_second / 1e3),
+        _ => format!("{:.1} M/s", per_second / 1e6),
     };
     let times = Figures::ratios(of, native);
     format!(
-        "{}, {a_second}, {:.1} x",
+        "{}, {per_second}, {:.1} x",
         figures.to_string().trim(),
         times.median()
     )
 }
 
-/// Eventos of 100 bytes.
+/// Makes a batch of Eventos of 100 bytes each.
 fn batch(tipo: &str, size: usize) -> Arc<Batch> {
     let mut raw = RawBatch::new("eventos".into(), Partition(0));
     let values: Vec<_> = (0..size)
@@ -133,17 +135,17 @@ fn batch(tipo: &str, size: usize) -> Arc<Batch> {
         );
     }
     let (batch, _) = raw.read();
-    assert_eq!(batch.len(), size, "each is an Evento");
+    assert_eq!(batch.len(), size, "each is a valid Evento");
     Arc::new(batch)
 }
 
 fn call(instance: &mut Instance, batch: &Arc<Batch>) {
-    let answer = instance.call(batch).expect("the guest answers");
+    let answer = instance.call(batch).expect("the handler returns");
     assert_eq!(answer.outcomes.iter().len(), batch.len());
     black_box(answer);
 }
 
-/// What plugins/bench-handlers does.
+/// The logic of plugins/bench-handlers.
 fn natively(batch: &Arc<Batch>) {
     let (mut kinds, mut ends) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut replacements = Records::default();
@@ -175,5 +177,5 @@ fn instance(engine: &Engine, name: &str) -> Instance {
     let handler = Handler::load(engine, &file, &Settings::default(), &own, metrics);
     let handler =
         handler.expect("run it as `cargo xtask bench handlers`, which builds the handlers");
-    handler.instance().expect("it starts")
+    handler.instance().expect("the handler starts")
 }

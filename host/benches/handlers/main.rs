@@ -1,5 +1,5 @@
-//! `cargo xtask bench handlers`: what a handler costs in each of the four languages, beside the same logic in native
-//! Rust; and how long a batch waits when a handler is replaced while it runs.
+//! `cargo xtask bench handlers`: the cost of a handler in each of the four languages, compared with the same logic in native Rust; and
+//! the time that a batch waits when a handler is replaced.
 
 mod languages;
 mod swaps;
@@ -12,7 +12,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["broker", dir] => part::broker(dir.as_ref()),
+        ["broker", dir] => part::serve_broker(dir.as_ref()),
         ["languages", ..] => languages::compare(),
         ["swaps", ..] => swaps::measure(),
         _ => {

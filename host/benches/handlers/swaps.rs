@@ -1,8 +1,8 @@
-//! How long a batch waits when a handler is replaced while it runs, in a whole pipeline: from sending a batch until all
-//! of it is stored, while another version is put in the place of the first handler, and while none is.
+//! The time that a batch waits when a handler is replaced, in a whole pipeline: from sending the batch until all of it is stored, with and
+//! without a replacement of the first handler.
 //!
-//! Stretches with a replacement take turns with others that are as long and without one. A version that ran before
-//! is read from where compiled ones are kept; a new one is compiled, on the same two cores, and that counts too.
+//! Series of batches with a replacement take turns with series of the same length without one. A version that ran before comes from the
+//! cache of compiled handlers. A new one is compiled on the same two cores, which counts, too.
 
 use std::{
     collections::BTreeMap,
@@ -21,31 +21,34 @@ use eventos::{
     store::{self, Store},
     telemetry::metrics::Metrics,
 };
-use eventos_testkit::measure::{
-    Figures,
-    part::{Part, runtime},
+use eventos_testkit::{
+    measure::{
+        Figures,
+        part::{Part, runtime},
+    },
+    wait::pause,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// Replacements of each kind, each with a stretch of its own.
+/// Replacements of each kind, one per series.
 const SWAPS: u32 = 100;
 
-/// Eventos sent at once.
+/// Eventos per batch.
 const BATCH: usize = 64;
 
-/// Batches after a replacement was made, for whoever takes it up late.
+/// Batches after the replacement, because a worker may switch to the new handler late.
 const AFTER: usize = 4;
 
-/// At most so many milliseconds more, at the median.
+/// Maximum of additional milliseconds, at the median.
 const GOAL: f64 = 5.0;
 
-/// No batch takes longer.
+/// Time after which a batch has failed.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Milliseconds of the batches of each stretch, with replacements and without.
+/// Milliseconds of the batches in each series, with and without replacements.
 #[derive(Default)]
-struct Stretches {
+struct SeriesPairs {
     with: Vec<Vec<f64>>,
     without: Vec<Vec<f64>>,
 }
@@ -54,21 +57,22 @@ struct Stretches {
 pub fn measure() {
     let dir = tempfile::tempdir().expect("a folder");
     let [plugins, cache, data] = ["plugins", "cache", "broker"].map(|name| dir.path().join(name));
-    fs::create_dir(&plugins).expect("made");
-    fs::write(plugins.join("10-bench.wasm"), version(0)).expect("written");
-    fs::copy(built("plugins/store.wasm"), plugins.join("20-store.wasm")).expect("copied");
+    fs::create_dir(&plugins).expect("the folder is created");
+    fs::write(plugins.join("10-bench.wasm"), version(0)).expect("the file is written");
+    fs::copy(built("plugins/store.wasm"), plugins.join("20-store.wasm"))
+        .expect("the file is copied");
     let mut broker = Part::start(&["broker", &data.display().to_string()]);
-    let servers = broker.line();
+    let servers = broker.read_line();
 
     let runtime = runtime();
     let _entered = runtime.enter();
     let (mut running, registry) = Running::start(&servers, plugins, cache);
-    let put = |version: Vec<u8>| drop(registry.put("bench", &version).expect("it loads"));
-    // Both of those that are known later are compiled, and everything has run once, before anything counts.
+    let put = |version: Vec<u8>| drop(registry.put("bench", &version).expect("the version loads"));
+    // Compiles both versions that are known later, and runs everything once before anything counts.
     for number in [1, 0] {
         running.during(|| put(version(number)));
     }
-    let [mut known, mut new] = [Stretches::default(), Stretches::default()];
+    let [mut known, mut new] = [SeriesPairs::default(), SeriesPairs::default()];
     for swap in 0..SWAPS {
         known.add(&mut running, || put(version((swap + 1) % 2)));
         new.add(&mut running, || put(version(2 + swap)));
@@ -80,10 +84,10 @@ pub fn measure() {
     new.report("a new version");
     running.stop.cancel();
     let ended = runtime.block_on(running.ended);
-    ended.expect("no panic").expect("it ends well");
+    ended.expect("no panic").expect("no error");
 }
 
-impl Stretches {
+impl SeriesPairs {
     fn add(&mut self, running: &mut Running, act: impl FnOnce() + Send) {
         let with = running.during(act);
         self.without
@@ -94,7 +98,7 @@ impl Stretches {
     fn report(&self, what: &str) {
         let batches = self.with.iter().map(Vec::len).sum::<usize>() as f64;
         println!(
-            "| {what}; {:.0} batches a stretch | without | with | more |",
+            "| {what}; {:.0} batches per series | without | with | more |",
             batches / f64::from(SWAPS)
         );
         println!("|---|---|---|---|");
@@ -102,19 +106,20 @@ impl Stretches {
         let slowest = [&self.without, &self.with].map(|of| slowest(of));
         row("a batch, median", &all, 0.5);
         row("a batch, p99", &all, 0.99);
-        let more = row("the slowest of a stretch, median", &slowest, 0.5);
-        row("the slowest of a stretch, p99", &slowest, 0.99);
+        let more = row("the slowest of a series, median", &slowest, 0.5);
+        row("the slowest of a series, p99", &slowest, 0.99);
         let verdict = if more <= GOAL { "met" } else { "MISSED" };
         println!("\ngoal: the slowest at most {GOAL} ms more at the median: {verdict}\n");
     }
 }
 
-fn slowest(stretches: &[Vec<f64>]) -> Vec<f64> {
+/// Returns the slowest batch of each series.
+fn slowest(series: &[Vec<f64>]) -> Vec<f64> {
     let slowest = |batches: &Vec<f64>| batches.iter().copied().fold(0.0, f64::max);
-    stretches.iter().map(slowest).collect()
+    series.iter().map(slowest).collect()
 }
 
-/// Prints a row; answers with how much more it is.
+/// Prints a row. Returns the difference.
 fn row(what: &str, figures: &[Vec<f64>; 2], quantile: f64) -> f64 {
     let at = |of: &Vec<f64>| Figures::new(of.clone()).quantile(quantile);
     let [without, with] = figures.each_ref().map(at);
@@ -123,7 +128,7 @@ fn row(what: &str, figures: &[Vec<f64>; 2], quantile: f64) -> f64 {
     more
 }
 
-/// A pipeline whose store tells when a batch is through.
+/// A pipeline, and the producer that sends to it.
 struct Running {
     producer: Producer,
     store: Store,
@@ -180,7 +185,7 @@ impl Running {
         (running, registry)
     }
 
-    /// Milliseconds of each batch while something is done in another thread, and of a few more.
+    /// Sends batches while another thread calls `act`, and a few more. Returns the milliseconds of each.
     fn during(&mut self, act: impl FnOnce() + Send) -> Vec<f64> {
         thread::scope(|scope| {
             let acting = scope.spawn(act);
@@ -193,11 +198,11 @@ impl Running {
         })
     }
 
-    /// Milliseconds from sending a batch until all of it is stored.
+    /// Sends a batch and waits until all of it is stored. Returns the milliseconds that it took.
     fn batch(&mut self) -> f64 {
         let began = Instant::now();
         for _ in 0..BATCH {
-            // One key, so that all are in one partition.
+            // The key puts all of them into one partition.
             let value = format!(
                 r#"{{"id":"{:08}","tipo":"look","place":"{:-<58}"}}"#,
                 self.sent, ""
@@ -212,16 +217,17 @@ impl Running {
                 "{} are stored",
                 self.store.events()
             );
-            thread::sleep(Duration::from_micros(20));
+            pause(Duration::from_micros(20));
         }
         began.elapsed().as_secs_f64() * 1e3
     }
 }
 
-/// The bench's handler as a version of its own: with a section that nobody reads.
+/// Returns a distinct version of the handler: it has a custom section that nothing reads.
 fn version(number: u32) -> Vec<u8> {
-    let mut module = fs::read(built("target/handlers/bench-handlers.wasm")).expect("built");
-    // A custom section: its id, its length, the length of its name, its name, and the number.
+    let mut module =
+        fs::read(built("target/handlers/bench-handlers.wasm")).expect("a component that was built");
+    // The custom section has its id, its length, the length of its name, its name, and the number.
     module.extend([0, 6, 1, b'v']);
     module.extend(number.to_le_bytes());
     module

@@ -1,67 +1,49 @@
-//! The broker that is killed and started again: that of a daemon without handlers, or a node of an Apache Kafka whose
-//! command lines `cargo xtask chaos` hands over.
+//! The broker that is killed and started again: the built-in broker of a daemon without handlers, or an Apache Kafka whose
+//! command lines come from `cargo xtask chaos`.
 
-use std::{
-    fs::File,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use eventos_testkit::{self as testkit, Daemon, Setup, eventually, free_port, provided};
+use eventos_testkit::{self as testkit, Daemon, KafkaNode, Setup, eventually, free_port, provided};
 use fastrand::Rng;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::{EVENTOS, Kind};
+use crate::{BrokerKind, EVENTOS};
 
-/// Runs the rest of its command line, and kills it when its own input ends: when we close it, or die.
-const LIFELINE: &str = r#"
-exec 3<&0
-"$@" </dev/null 3<&- &
-broker=$!
-{ cat <&3 >/dev/null; kill -9 "$broker"; } &
-wait "$broker"
-"#;
-
-// There is one of it.
-#[allow(clippy::large_enum_variant)]
-pub enum Broker {
-    Embedded {
+#[allow(clippy::large_enum_variant, reason = "there is only one of it")]
+pub enum ChaosBroker {
+    /// The built-in broker of a daemon.
+    BuiltIn {
         setup: Setup,
+        /// `None` while it is down.
         daemon: Option<Daemon>,
     },
+    /// An Apache Kafka of one or more nodes.
     Kafka {
         addresses: String,
-        nodes: Vec<Node>,
+        nodes: Vec<KafkaNode>,
     },
 }
 
-/// A node of Kafka.
-pub struct Node {
-    /// Its command line, a word a line.
-    command: String,
-    /// None while it is down.
-    shell: Option<Child>,
-}
-
-impl Broker {
-    /// An empty one, as soon as it serves.
-    pub fn start(kind: Kind) -> Self {
+impl ChaosBroker {
+    /// Starts an empty broker and waits until it serves clients.
+    pub fn start(kind: BrokerKind) -> Self {
         let broker = match kind {
-            Kind::Embedded => {
+            BrokerKind::Embedded => {
                 let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &[], "");
                 setup.broker_listen = format!("127.0.0.1:{}", free_port());
-                let daemon = Some(setup.launch());
-                Self::Embedded { setup, daemon }
+                let daemon = Some(setup.spawn());
+                Self::BuiltIn { setup, daemon }
             }
-            Kind::Kafka | Kind::KafkaCluster => {
+            BrokerKind::Kafka | BrokerKind::KafkaCluster => {
                 let commands = provided("EVENTOS_CHAOS_KAFKA_COMMANDS");
+                let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos-kafka.log");
+                let start = |command| KafkaNode::start(command, &log);
                 Self::Kafka {
                     addresses: provided("EVENTOS_CHAOS_KAFKA"),
-                    nodes: commands.split("\n\n").map(Node::start).collect(),
+                    nodes: commands.split("\n\n").map(start).collect(),
                 }
             }
         };
@@ -69,86 +51,44 @@ impl Broker {
         broker
     }
 
-    /// As `kafka.bootstrap_servers` has it.
-    pub fn address(&self) -> String {
+    /// Returns the value for `kafka.bootstrap_servers`.
+    pub fn servers(&self) -> String {
         match self {
-            Self::Embedded { setup, .. } => setup.broker_listen.clone(),
+            Self::BuiltIn { setup, .. } => setup.broker_listen.clone(),
             Self::Kafka { addresses, .. } => addresses.clone(),
         }
     }
 
-    /// kill -9 of one that is up, and gone.
+    /// Kills the broker, or one node of it, with SIGKILL, and waits until it is gone.
     pub fn kill(&mut self, random: &mut Rng) {
         match self {
-            Self::Embedded { daemon, .. } => drop(daemon.take()),
-            Self::Kafka { nodes, .. } => random.choice(nodes).expect("some").kill(),
+            Self::BuiltIn { daemon, .. } => drop(daemon.take()),
+            Self::Kafka { nodes, .. } => random.choice(nodes).expect("at least one node").kill(),
         }
     }
 
-    /// Starts what is down again, on what it left.
+    /// Starts every node that is down. Each has the data that it had.
     pub fn revive(&mut self) {
         match self {
-            Self::Embedded { setup, daemon } => *daemon = Some(setup.launch()),
-            Self::Kafka { nodes, .. } => nodes.iter_mut().for_each(Node::revive),
+            Self::BuiltIn { setup, daemon } => *daemon = Some(setup.spawn()),
+            Self::Kafka { nodes, .. } => nodes.iter_mut().for_each(KafkaNode::revive),
         }
     }
 
-    /// Waits until all of it is there for clients.
+    /// Waits until all nodes serve clients.
     pub fn wait_until_it_serves(&self) {
         let nodes = match self {
-            Self::Embedded { .. } => 1,
+            Self::BuiltIn { .. } => 1,
             Self::Kafka { nodes, .. } => nodes.len(),
         };
         let client: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.address())
+            .set("bootstrap.servers", self.servers())
             .set("reconnect.backoff.max.ms", "500")
             .create()
             .expect("a client");
-        eventually("the broker to serve", || {
-            let known = client.fetch_metadata(None, Duration::from_secs(1)).ok()?;
-            (known.brokers().len() == nodes).then_some(())
+        eventually("the broker to serve clients", || {
+            let metadata = client.fetch_metadata(None, Duration::from_secs(1)).ok()?;
+            (metadata.brokers().len() == nodes).then_some(())
         });
-    }
-}
-
-impl Node {
-    fn start(command: &str) -> Self {
-        let mut node = Self {
-            command: command.to_owned(),
-            shell: None,
-        };
-        node.revive();
-        node
-    }
-
-    fn revive(&mut self) {
-        if self.shell.is_some() {
-            return;
-        }
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", LIFELINE, "sh"])
-            .args(self.command.lines());
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos-kafka.log");
-        let log = File::options().create(true).append(true).open(log);
-        let log = log.expect("a log");
-        let aside = shell
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().expect("a file"))
-            .stderr(log);
-        self.shell = Some(aside.spawn().expect("started"));
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            shell.wait().expect("waited");
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

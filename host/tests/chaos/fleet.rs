@@ -1,21 +1,21 @@
-//! The daemons of the group.
+//! The daemons of the group, which are killed, stopped and started again.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
     time::{Duration, Instant},
 };
 
-use eventos_testkit::{self as testkit, Daemon, Setup, committed, ends, eventually};
+use eventos_testkit::{self as testkit, Daemon, Setup, committed_offsets, end_offsets, eventually};
 use fastrand::Rng;
 use tokio::signal::unix::SignalKind;
 
-use crate::{EVENTOS, Guarantee, load::Topics};
+use crate::{EVENTOS, Guarantee, load::Names};
 
-/// At first; a third comes and goes.
-const USUALLY: usize = 2;
+/// Number of daemons at the start. One more joins and leaves.
+const INITIAL: usize = 2;
 
-/// Where some of them die by themselves: the points of `pipeline/failure_point.rs`. Not every guarantee comes by each.
-const POINTS: [&str; 8] = [
+/// Failpoints of the pipeline at which some of the daemons kill themselves. Not every guarantee passes all of them.
+const FAILPOINTS: [&str; 8] = [
     "handled",
     "produced",
     "acknowledged",
@@ -26,66 +26,61 @@ const POINTS: [&str; 8] = [
     "committed",
 ];
 
-/// How long it is waited for what is left before that is told.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two messages about what is not committed yet.
+const REPORT_INTERVAL: Duration = Duration::from_secs(20);
 
+/// All daemons, running or not.
 pub struct Fleet {
     members: Vec<Member>,
 }
 
 struct Member {
     setup: Setup,
-    /// None while it is down.
+    /// `None` while it is down.
     daemon: Option<Daemon>,
-    /// When it is started again.
+    /// Time at which it is started again.
     down_until: Instant,
-    /// Not to be started again.
-    away: bool,
-    /// At a point, sooner or later.
-    dies: bool,
+    /// Whether it has left, so that it is not started again.
+    has_left: bool,
+    /// Whether it was started with a failpoint at which it kills itself.
+    has_failpoint: bool,
 }
 
 impl Fleet {
-    /// As soon as one of them is ready.
-    pub fn start(servers: &str, topics: &Topics, guarantee: Guarantee) -> Self {
-        let member = |i| Member::new(servers, topics, guarantee, i == USUALLY);
-        let members = (0..=USUALLY).map(member);
-        let mut fleet = Self {
-            members: members.collect(),
-        };
-        for member in fleet.members.iter_mut().filter(|member| !member.away) {
-            member.daemon = Some(member.setup.spawn());
+    /// Starts the first daemons, and waits until one of them is ready.
+    pub fn start(servers: &str, names: &Names, guarantee: Guarantee) -> Self {
+        let member = |i| Member::new(servers, names, guarantee, i == INITIAL);
+        let mut members: Vec<_> = (0..=INITIAL).map(member).collect();
+        for member in members.iter_mut().filter(|member| !member.has_left) {
+            member.daemon = Some(member.setup.start_listening());
         }
-        let first = fleet
-            .members
-            .iter()
-            .find_map(|member| member.daemon.as_ref());
-        first.expect("one is there").wait_until_ready();
-        fleet
+        let first = members.iter().find_map(|member| member.daemon.as_ref());
+        first.expect("one was started").wait_until_ready();
+        Self { members }
     }
 
-    /// kill -9.
+    /// Kills one daemon with SIGKILL.
     pub fn kill_one(&mut self, random: &mut Rng) {
-        if let Some(member) = self.any(random) {
-            member.daemon.take().expect("it is up").kill();
-            member.rest(random);
+        if let Some(member) = self.running_member(random) {
+            member.daemon.take().expect("it is running").kill();
+            member.schedule_start(random);
         }
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Stops one daemon with SIGTERM, and waits until it has exited.
     pub fn stop_one(&mut self, random: &mut Rng) {
-        if let Some(member) = self.any(random) {
-            let daemon = member.daemon.take().expect("it is up");
+        if let Some(member) = self.running_member(random) {
+            let daemon = member.daemon.take().expect("it is running");
             member.stop(daemon);
-            member.rest(random);
+            member.schedule_start(random);
         }
     }
 
-    /// The last one comes, or leaves.
+    /// Lets the additional daemon join or leave.
     pub fn grow_or_shrink(&mut self, random: &mut Rng) {
-        let last = self.members.last_mut().expect("there are some");
-        last.away = !last.away;
-        if last.away
+        let last = self.members.last_mut().expect("there are members");
+        last.has_left = !last.has_left;
+        if last.has_left
             && let Some(daemon) = last.daemon.take()
         {
             match random.bool() {
@@ -95,121 +90,119 @@ impl Fleet {
         }
     }
 
-    /// Starts those that have been down long enough; answers how many have died at a point. One that ended in another
-    /// way by itself is an error of its own.
+    /// Starts the daemons whose time to start has come. Returns how many have killed themselves at a failpoint. A daemon that has
+    /// exited for another reason is an error.
     pub fn revive(&mut self, random: &mut Rng) -> usize {
-        let mut died = 0;
+        let mut deaths = 0;
         for member in &mut self.members {
             if let Some(daemon) = &mut member.daemon {
-                if daemon.has_ended() {
-                    assert!(member.dies, "a daemon ended by itself:\n{}", daemon.log());
-                    died += 1;
+                if daemon.has_exited() {
+                    let log = daemon.log();
+                    assert!(member.has_failpoint, "a daemon exited by itself:\n{log}");
+                    deaths += 1;
                     member.daemon = None;
-                    member.rest(random);
+                    member.schedule_start(random);
                 }
-            } else if !member.away && member.down_until <= Instant::now() {
-                member.launch(random);
+            } else if !member.has_left && member.down_until <= Instant::now() {
+                member.start(random);
             }
         }
-        // Never none for long.
+        // If all of them are down, one starts at the next call.
         if self.members.iter().all(|member| member.daemon.is_none()) {
-            let member = random
-                .choice(self.members[..USUALLY].iter_mut())
-                .expect("some");
+            let initial = self.members[..INITIAL].iter_mut();
+            let member = random.choice(initial).expect("there are members");
             member.down_until = Instant::now();
         }
-        died
+        deaths
     }
 
-    /// Has all of them up, and none of them die any more.
+    /// Starts every daemon that is down, and starts those with a failpoint again without it.
     pub fn settle(&mut self) {
         for member in &mut self.members {
-            let is_up = member.daemon.as_mut().is_some_and(|it| !it.has_ended());
-            if member.dies || !is_up {
-                // Killed, if it has not died yet.
+            let is_running = member.daemon.as_mut().is_some_and(|it| !it.has_exited());
+            if member.has_failpoint || !is_running {
+                // This kills a daemon that is still running.
                 member.daemon = None;
-                member.dies = false;
-                member.setup.set("FAILPOINTS", "");
-                member.daemon = Some(member.setup.launch());
+                member.has_failpoint = false;
+                member.setup.set_env("FAILPOINTS", "");
+                member.daemon = Some(member.setup.spawn());
             }
         }
     }
 
-    /// Waits until everything that was sent is consumed and committed.
-    pub fn wait_until_done(&self, servers: &str, topics: &Topics) {
-        let mut told = Instant::now();
-        eventually("everything to be committed", || {
-            let ends = ends(servers, &topics.eventos);
-            let committed = committed(servers, &topics.group, &topics.eventos);
-            if told.elapsed() > PATIENCE {
-                told = Instant::now();
-                println!("  committed are {committed:?} of {ends:?}");
+    /// Waits until the group has committed every Evento.
+    pub fn wait_until_done(&self, servers: &str, names: &Names) {
+        let mut last_report = Instant::now();
+        eventually("every Evento to be committed", || {
+            let ends = end_offsets(servers, &names.eventos);
+            let committed = committed_offsets(servers, &names.group, &names.eventos);
+            if last_report.elapsed() > REPORT_INTERVAL {
+                last_report = Instant::now();
+                println!("  waiting for commits: {committed:?} of {ends:?}");
             }
             (committed == ends).then_some(())
         });
     }
 
-    fn any(&mut self, random: &mut Rng) -> Option<&mut Member> {
-        let up = self
+    fn running_member(&mut self, random: &mut Rng) -> Option<&mut Member> {
+        let running = self
             .members
             .iter_mut()
             .filter(|member| member.daemon.is_some());
-        random.choice(up.collect::<Vec<_>>())
+        random.choice(running.collect::<Vec<_>>())
     }
 }
 
 impl Member {
-    fn new(servers: &str, topics: &Topics, guarantee: Guarantee, away: bool) -> Self {
+    fn new(servers: &str, names: &Names, guarantee: Guarantee, has_left: bool) -> Self {
         let guarantee = match guarantee {
             Guarantee::AtLeastOnce => "at_least_once",
             Guarantee::ExactlyOnce => "exactly_once",
         };
-        let more = format!(
-            "[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n\
+        let config = format!(
+            "[handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
              [kafka.properties]\n\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"500\"\n",
-            out = topics.out
+            emitted = names.emitted
         );
-        let mut setup = Setup::new(
-            EVENTOS,
-            testkit::Broker::Embedded,
-            &["probe", "store"],
-            &more,
-        );
+        let handlers = ["probe", "store"];
+        let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &handlers, &config);
         servers.clone_into(&mut setup.servers);
-        topics.name.clone_into(&mut setup.name);
-        setup.set("EVENTOS__DELIVERY__GUARANTEE", guarantee);
+        names.group.clone_into(&mut setup.name);
+        setup.set_env("EVENTOS__DELIVERY__GUARANTEE", guarantee);
         Self {
             setup,
             daemon: None,
             down_until: Instant::now(),
-            away,
-            dies: false,
+            has_left,
+            has_failpoint: false,
         }
     }
 
-    /// Every third of them to die at a point, after some batches.
-    fn launch(&mut self, random: &mut Rng) {
-        self.dies = random.u8(..3) == 0;
-        let point = random.choice(POINTS).expect("some");
-        let struck = match self.dies {
-            true => format!("{point}={}*off->return", random.u8(1..100)),
+    /// Starts the daemon. One in three gets a failpoint, at which it kills itself after some batches.
+    fn start(&mut self, random: &mut Rng) {
+        self.has_failpoint = random.u8(..3) == 0;
+        let failpoint = random.choice(FAILPOINTS).expect("there are some");
+        let failpoints = match self.has_failpoint {
+            true => format!("{failpoint}={}*off->return", random.u8(1..100)),
             false => String::new(),
         };
-        self.setup.set("FAILPOINTS", &struck);
-        self.daemon = Some(self.setup.launch());
+        self.setup.set_env("FAILPOINTS", &failpoints);
+        self.daemon = Some(self.setup.spawn());
     }
 
     fn stop(&self, daemon: Daemon) {
         daemon.signal("TERM");
-        let (status, said) = daemon.wait();
-        // It may not even have come to listen to signals yet.
+        let (status, log) = daemon.wait_for_exit();
+        // A signal that comes before the daemon listens to signals kills it.
         let killed = Some(SignalKind::terminate().as_raw_value());
-        let is_too_soon = status.signal() == killed && said.is_empty();
-        let well = status.success() || self.dies || is_too_soon;
-        assert!(well, "an orderly stop ends well, not with {status}: {said}");
+        let was_too_early = status.signal() == killed && log.is_empty();
+        assert!(
+            status.success() || self.has_failpoint || was_too_early,
+            "a stopped daemon exited with {status}:\n{log}"
+        );
     }
 
-    fn rest(&mut self, random: &mut Rng) {
+    fn schedule_start(&mut self, random: &mut Rng) {
         self.down_until = Instant::now() + Duration::from_millis(random.u64(..3_000));
     }
 }

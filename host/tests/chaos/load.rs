@@ -1,16 +1,9 @@
-//! What is sent: Eventos that the handler `probe` emits, rejects or panics at, as their `tipo` says. Each is numbered
-//! within its partition.
+//! A steady load of Eventos. The handler `probe` emits, rejects or panics at each one, as its `tipo` says. The Eventos of each partition
+//! are numbered.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::time::Duration;
 
-use eventos_testkit::{DEADLINE, create_topic};
+use eventos_testkit::{Background, DEADLINE, StopFlag, create_topic, wait::pause};
 use rdkafka::{
     ClientConfig,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -18,114 +11,104 @@ use rdkafka::{
 
 use crate::PARTITIONS;
 
-/// Between two Eventos: some 500 a second.
+/// Time between two Eventos, for about 500 per second.
 const PACE: Duration = Duration::from_millis(2);
 
-/// The names of a run.
-pub struct Topics {
-    /// As [`eventos_testkit::Setup`] has it: the others begin with it.
-    pub name: String,
+/// Names of the group and the topics of a run.
+pub struct Names {
+    /// Value of [`eventos_testkit::Setup::name`]; the names of the topics begin with it.
     pub group: String,
+    /// Topic that the daemons consume.
     pub eventos: String,
     pub dead_letters: String,
-    /// What the handler emits to.
-    pub out: String,
+    /// Topic that the handler emits to.
+    pub emitted: String,
 }
 
-/// What becomes of an Evento.
+/// The topic in which an Evento leaves a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// A record in the topic that the handler emits to.
     Emitted,
-    /// It is dead-lettered, and what it emitted before that does not count.
-    Dead,
-    /// It leaves no trace in a topic.
+    /// A dead letter. What the handler emitted before it failed does not count.
+    DeadLettered,
+    /// No record in any topic.
     Passed,
 }
 
-/// An Evento that was acknowledged, in the order of sending within its partition.
+/// An acknowledged Evento.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     pub partition: i32,
+    /// Number of the Evento within its partition, in the order of sending.
     pub number: u32,
     pub fate: Fate,
 }
 
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    sender: JoinHandle<Vec<Sent>>,
-}
-
-impl Topics {
+impl Names {
+    /// Chooses unique names and creates the topics.
     pub fn create(servers: &str) -> Self {
-        let name = format!("chaos-{:08x}", fastrand::u32(..));
-        let topics = Self {
-            group: name.clone(),
-            eventos: format!("{name}-eventos"),
-            dead_letters: format!("{name}-dead"),
-            out: format!("{name}-out"),
-            name,
+        let group = format!("chaos-{:08x}", fastrand::u32(..));
+        let names = Self {
+            eventos: format!("{group}-eventos"),
+            dead_letters: format!("{group}-dead"),
+            emitted: format!("{group}-out"),
+            group,
         };
-        create_topic(servers, &topics.eventos, PARTITIONS);
-        create_topic(servers, &topics.dead_letters, 3);
-        create_topic(servers, &topics.out, 3);
-        topics
+        create_topic(servers, &names.eventos, PARTITIONS);
+        create_topic(servers, &names.dead_letters, 3);
+        create_topic(servers, &names.emitted, 3);
+        names
     }
 }
 
-impl Load {
-    pub fn start(servers: &str, topics: &Topics) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, topic) = (Arc::clone(&stop), topics.eventos.clone());
-        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", servers)
-            // However long the broker is gone, each is there once and in order.
-            .set("enable.idempotence", "true")
-            .set("message.timeout.ms", "0")
-            .set("reconnect.backoff.max.ms", "500")
-            .create()
-            .expect("a client");
-        let sender = thread::spawn(move || send(&producer, &topic, &stopped));
-        Self { stop, sender }
-    }
-
-    /// Stops, and waits until all of it is acknowledged.
-    pub fn finish(self) -> Vec<Sent> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.sender.join().expect("no panic")
-    }
+/// Starts a thread that sends Eventos until it is stopped. Then it waits until all are acknowledged, and returns them.
+pub fn start(servers: &str, names: &Names) -> Background<Vec<Sent>> {
+    let topic = names.eventos.clone();
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        // However long the broker is down, each Evento is in the topic once, and in order.
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "0")
+        .set("reconnect.backoff.max.ms", "500")
+        .create()
+        .expect("a client");
+    Background::start(move |stop| send(&producer, &topic, stop))
 }
 
 fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
-    stop: &AtomicBool,
+    stop: &StopFlag,
 ) -> Vec<Sent> {
     let mut sent = Vec::new();
     for i in 0_u32.. {
-        if stop.load(Ordering::Relaxed) {
+        if stop.is_set() {
             break;
         }
         let partition = (i % PARTITIONS.unsigned_abs()).cast_signed();
         let number = i / PARTITIONS.unsigned_abs();
         let (tipo, fate) = match i % 100 {
-            13 => ("emit-reject", Fate::Dead),
-            57 => ("emit-panic", Fate::Dead),
+            13 => ("emit-reject", Fate::DeadLettered),
+            57 => ("emit-panic", Fate::DeadLettered),
             20..25 => ("good", Fate::Passed),
             _ => ("emit", Fate::Emitted),
         };
         let evento = format!(r#"{{"id":"{partition}-{number}","tipo":"{tipo}"}}"#);
-        // With a key a dead letter always goes to the same partition, so that there is an order to keep.
+        // The key makes all dead letters of a partition go to one partition, so that their order can be checked.
         let key = partition.to_be_bytes();
         let record = BaseRecord::to(topic).partition(partition).key(&key[..]);
         let queued = producer.send(record.payload(evento.as_bytes()));
-        queued.map_err(|(error, _)| error).expect("queued");
+        queued
+            .map_err(|(error, _)| error)
+            .expect("the record is queued");
         sent.push(Sent {
             partition,
             number,
             fate,
         });
-        thread::sleep(PACE);
+        pause(PACE);
     }
-    producer.flush(DEADLINE).expect("acknowledged");
+    producer.flush(DEADLINE).expect("all are acknowledged");
     sent
 }

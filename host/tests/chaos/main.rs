@@ -1,57 +1,62 @@
-//! Chaos: daemons of one group and their broker are killed, stopped and started at random moments while Eventos flow;
-//! afterwards what the topics hold is held against what was sent.
+//! Chaos: the daemons of a group and their broker are killed, stopped and started at random moments while Eventos flow. Afterwards the
+//! records in the topics are compared with what was sent.
 //!
-//! `cargo xtask chaos --minutes N --seed S` runs it as long as one likes, on either broker; a run of every test has two
-//! minutes of it.
+//! `cargo xtask chaos --minutes N --seed S --broker B` runs it for any time and on any broker. `cargo xtask test` includes two minutes
+//! on the built-in broker.
 
 mod broker;
+mod check;
 mod fleet;
-mod judge;
 mod load;
-mod stall;
+mod progress;
 
 use std::{
+    fmt,
     process::ExitCode,
-    thread,
     time::{Duration, Instant},
 };
 
 use clap::{Parser, ValueEnum};
+use eventos_testkit::wait::pause;
 use fastrand::Rng;
 
-use self::{broker::Broker, fleet::Fleet, judge::Faults, load::Load, stall::Stalls};
+use self::{broker::ChaosBroker, check::Violations, fleet::Fleet, progress::ProgressWatcher};
 
-/// The daemon.
+/// Path of the daemon.
 const EVENTOS: &str = env!("CARGO_BIN_EXE_eventos");
 
-/// The partitions of the topic that is consumed.
+/// Partitions of the topic of Eventos.
 const PARTITIONS: i32 = 6;
+
+/// Time between two messages about the disturbances so far.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Arguments {
-    /// How long things go wrong
+    /// Total duration of the disturbances
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
-    /// Of the random moments and choices
+    /// Seed of the random moments and choices
     #[arg(long)]
     seed: Option<u64>,
-    /// Which broker
-    #[arg(long, value_enum, default_value_t = Kind::Embedded)]
-    broker: Kind,
-    /// The only guarantee to test; without it, one after the other
+    /// Broker to run on
+    #[arg(long, value_enum, default_value_t = BrokerKind::Embedded)]
+    broker: BrokerKind,
+    /// Delivery guarantee to test [default: each of them for half of the time]
     #[arg(long, value_enum)]
     guarantee: Option<Guarantee>,
-    /// What the test runner hands to every test
+    /// Filters of the test runner
     #[arg(allow_hyphen_values = true)]
     filter: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum BrokerKind {
+    /// Built-in broker of a daemon
     Embedded,
-    /// Of one node.
+    /// Apache Kafka with one node
     Kafka,
-    /// Of three nodes, of which one is killed at a time.
+    /// Apache Kafka with three nodes, of which one at a time is killed
     KafkaCluster,
 }
 
@@ -62,16 +67,47 @@ enum Guarantee {
     ExactlyOnce,
 }
 
-/// What was done to the daemons and their broker.
+/// Numbers of disturbances.
 #[derive(Debug, Default)]
-struct Done {
+struct Disturbances {
+    /// Daemons that were killed at a random moment.
     kills: usize,
-    /// At the points between one effect and the next.
-    deaths: usize,
+    /// Daemons that killed themselves at a failpoint.
+    failpoints: usize,
+    /// Daemons that were stopped with SIGTERM.
     stops: usize,
-    /// Times that the number of daemons changed.
-    joined_or_left: usize,
+    /// Times that the additional daemon joined or left.
+    resizes: usize,
     broker_restarts: usize,
+}
+
+impl fmt::Display for BrokerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "the built-in broker",
+            Self::Kafka => "Apache Kafka",
+            Self::KafkaCluster => "Apache Kafka with three nodes",
+        })
+    }
+}
+
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtLeastOnce => "at least once",
+            Self::ExactlyOnce => "exactly once",
+        })
+    }
+}
+
+impl fmt::Display for Disturbances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} kills at random moments, {} at failpoints, {} orderly stops, {} daemons joined or left, {} broker restarts",
+            self.kills, self.failpoints, self.stops, self.resizes, self.broker_restarts
+        )
+    }
 }
 
 fn main() -> ExitCode {
@@ -89,84 +125,72 @@ fn main() -> ExitCode {
     };
     let time = Duration::from_secs_f64(arguments.minutes * 60.0) / guarantees.len() as u32;
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
-    let clean = guarantees
+    let holds = guarantees
         .into_iter()
-        .all(|guarantee| run(arguments.broker, guarantee, time, seed) == Faults::default());
-    if clean {
+        .all(|guarantee| run(arguments.broker, guarantee, time, seed) == Violations::default());
+    if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn run(kind: Kind, guarantee: Guarantee, time: Duration, seed: u64) -> Faults {
-    let on = match kind {
-        Kind::Embedded => "the broker inside",
-        Kind::Kafka => "Apache Kafka",
-        Kind::KafkaCluster => "an Apache Kafka of three nodes",
-    };
-    println!("chaos with {guarantee:?} on {on} for {time:?}, seed {seed}");
-    let mut broker = Broker::start(kind);
-    let topics = load::Topics::create(&broker.address());
-    let mut fleet = Fleet::start(&broker.address(), &topics, guarantee);
-    let load = Load::start(&broker.address(), &topics);
-    let stalls = Stalls::watch(&broker.address(), &topics);
-    let done = disturb(
+fn run(kind: BrokerKind, guarantee: Guarantee, time: Duration, seed: u64) -> Violations {
+    println!("chaos on {kind} with {guarantee}, for {time:?}, seed {seed}");
+    let mut broker = ChaosBroker::start(kind);
+    let servers = broker.servers();
+    let names = load::Names::create(&servers);
+    let mut fleet = Fleet::start(&servers, &names, guarantee);
+    let load = load::start(&servers, &names);
+    let watcher = ProgressWatcher::start(&servers, &names);
+    let disturbances = disturb(
         &mut broker,
-        may_be_restarted(kind, guarantee),
+        may_restart_broker(kind, guarantee),
         &mut fleet,
-        &stalls,
+        &watcher,
         time,
         &mut Rng::with_seed(seed),
     );
-    let longest = stalls.finish();
+    let longest_stall = watcher.finish();
     let sent = load.finish();
-    fleet.wait_until_done(&broker.address(), &topics);
-    let verdict = judge::judge(&broker.address(), &topics, &sent, guarantee);
+    fleet.wait_until_done(&servers, &names);
+    let result = check::check(&servers, &names, &sent, guarantee);
+    println!("  {} Eventos; {disturbances}", sent.len());
     println!(
-        "  {} Eventos, {} kills at any moment and {} at a point, {} orderly stops, {} more or fewer daemons, {} restarts of the broker",
-        sent.len(),
-        done.kills,
-        done.deaths,
-        done.stops,
-        done.joined_or_left,
-        done.broker_restarts
+        "  {}; {} repeated; the longest time without an emitted record was {longest_stall:.1?}",
+        result.violations, result.repeated
     );
-    println!(
-        "  {} repeated, longest stall {longest:?}, {:?}",
-        verdict.repeated, verdict.faults
-    );
-    verdict.faults
+    result.violations
 }
 
-/// Whether the broker may be restarted.
+/// Returns whether the test may restart the broker.
 ///
-/// A Kafka that is the only broker begins again before it knows that it leads its partitions, and leaves out the markers
-/// of transactions that are decided ("these partitions are likely deleted already and hence can be skipped", its log
-/// says), also after an orderly stop: such a transaction counts in part, or later, whoever its producer is. Seen with
-/// Kafka 4.3.1 five times in 25 minutes.
-fn may_be_restarted(kind: Kind, guarantee: Guarantee) -> bool {
-    (kind, guarantee) != (Kind::Kafka, Guarantee::ExactlyOnce)
+/// A single-node Kafka loses markers of decided transactions when it restarts, even after an orderly stop: it tries to write them before
+/// it knows that it leads its partitions, and skips them ("these partitions are likely deleted already and hence can be skipped", says
+/// its log). Such a transaction then counts only in part or later, whoever its producer is. This happened with Kafka 4.3.1 five times in
+/// 25 minutes.
+fn may_restart_broker(kind: BrokerKind, guarantee: Guarantee) -> bool {
+    (kind, guarantee) != (BrokerKind::Kafka, Guarantee::ExactlyOnce)
 }
 
-/// Does something bad again and again; most of it while Eventos flow, every fourth at any moment after the one before.
+/// Disturbs daemons and broker for this time. Three of four disturbances wait until Eventos flow again after the one before; the others
+/// do not.
 fn disturb(
-    broker: &mut Broker,
-    may_be_restarted: bool,
+    broker: &mut ChaosBroker,
+    may_restart_broker: bool,
     fleet: &mut Fleet,
-    stalls: &Stalls,
+    watcher: &ProgressWatcher,
     time: Duration,
     random: &mut Rng,
-) -> Done {
-    let (end, mut done) = (Instant::now() + time, Done::default());
-    let mut told = Instant::now();
+) -> Disturbances {
+    let (end, mut done) = (Instant::now() + time, Disturbances::default());
+    let mut last_report = Instant::now();
     while Instant::now() < end {
         if random.u8(..4) > 0 {
-            // All of them may be dead.
-            stalls.wait_for_progress(|| done.deaths += fleet.revive(random));
+            // All daemons may be down, so this has to start them.
+            watcher.wait_for_progress(|| done.failpoints += fleet.revive(random));
         }
-        // Not to wait for anything: this is the random moment.
-        thread::sleep(Duration::from_millis(random.u64(..1_500)));
+        pause(Duration::from_millis(random.u64(..1_500)));
         match random.u8(..100) {
             ..50 => {
                 fleet.kill_one(random);
@@ -178,27 +202,25 @@ fn disturb(
             }
             70..85 => {
                 fleet.grow_or_shrink(random);
-                done.joined_or_left += 1;
+                done.resizes += 1;
             }
-            _ if !may_be_restarted => {}
+            _ if !may_restart_broker => {}
             _ => {
                 broker.kill(random);
-                thread::sleep(Duration::from_millis(random.u64(..1_000)));
+                pause(Duration::from_millis(random.u64(..1_000)));
                 broker.revive();
                 done.broker_restarts += 1;
             }
         }
-        done.deaths += fleet.revive(random);
-        if told.elapsed() > Duration::from_secs(60) {
-            told = Instant::now();
-            println!(
-                "  {:.0?} left: {done:?}",
-                end.saturating_duration_since(told)
-            );
+        done.failpoints += fleet.revive(random);
+        if last_report.elapsed() > REPORT_INTERVAL {
+            last_report = Instant::now();
+            let left = end.saturating_duration_since(last_report);
+            println!("  {left:.0?} left: {done}");
         }
     }
     broker.wait_until_it_serves();
     fleet.settle();
-    stalls.wait_for_progress(|| {});
+    watcher.wait_for_progress(|| {});
     done
 }

@@ -1,13 +1,13 @@
-//! What is no Evento stops nothing: a client produces whatever it likes, and what it produced is
-//! found again, whole and with the reason, in the dead-letter topic.
+//! A record that is not a valid Evento does not stop the daemon. It goes to the dead-letter topic unchanged, with the reason in
+//! additional headers.
 
-use eventos_testkit::{Broker, Received, Setup, create_topic, header_list, headers, produce};
+use eventos_testkit::{Broker, ReceivedRecord, Setup, create_topic, header_list, headers, produce};
 use rdkafka::producer::BaseRecord;
 
 use crate::EVENTOS;
 
-/// A record that is no Evento, and what its dead letter says.
-struct Bad {
+/// A record that is not a valid Evento, and the reason in its dead letter.
+struct Invalid {
     value: &'static [u8],
     class: &'static str,
     message: Message,
@@ -15,42 +15,42 @@ struct Bad {
 
 enum Message {
     Is(&'static str),
-    /// The rest is a parser's business.
-    Holds(&'static str),
+    /// The rest of the message comes from the parser.
+    StartsWith(&'static str),
 }
 
-const BAD: [Bad; 9] = [
-    Bad {
+const INVALID: [Invalid; 9] = [
+    Invalid {
         value: b"nonsense",
         class: "eventos.MalformedJson",
-        message: Message::Holds("malformed JSON: expected"),
+        message: Message::StartsWith("malformed JSON: expected"),
     },
-    Bad {
+    Invalid {
         value: br#"{"id":"cut","tipo":"sismo""#,
         class: "eventos.MalformedJson",
-        message: Message::Holds("malformed JSON: EOF"),
+        message: Message::StartsWith("malformed JSON: EOF"),
     },
-    Bad {
+    Invalid {
         value: br#"{"id":"more","tipo":"sismo"} {}"#,
         class: "eventos.MalformedJson",
-        message: Message::Holds("malformed JSON: trailing"),
+        message: Message::StartsWith("malformed JSON: trailing"),
     },
-    Bad {
+    Invalid {
         value: b"{\"id\":\"\xff\",\"tipo\":\"sismo\"}",
         class: "eventos.MalformedJson",
-        message: Message::Holds("malformed JSON: invalid utf-8"),
+        message: Message::StartsWith("malformed JSON: invalid utf-8"),
     },
-    Bad {
+    Invalid {
         value: b"",
         class: "eventos.MalformedJson",
-        message: Message::Holds("malformed JSON: EOF"),
+        message: Message::StartsWith("malformed JSON: EOF"),
     },
-    Bad {
+    Invalid {
         value: b"{}",
         class: "eventos.InvalidEvento",
         message: Message::Is("not an Evento: /id is missing, /tipo is missing"),
     },
-    Bad {
+    Invalid {
         value: br#"{"id":1.0,"tipo":""}"#,
         class: "eventos.InvalidEvento",
         message: Message::Is(
@@ -58,19 +58,19 @@ const BAD: [Bad; 9] = [
              /tipo is not a non-empty string",
         ),
     },
-    Bad {
+    Invalid {
         value: b"[1,2]",
         class: "eventos.InvalidEvento",
         message: Message::Is("not an Evento: it is not a JSON object"),
     },
-    Bad {
+    Invalid {
         value: br#"{"id":"a","id":"b","tipo":"sismo"}"#,
         class: "eventos.InvalidEvento",
         message: Message::Is("not an Evento: /id stands 2 times"),
     },
 ];
 
-/// Bytes that are no text, in the key and in a header.
+/// Key and headers that are not valid UTF-8.
 const KEY: &[u8] = b"key \xff\x00";
 const HEADERS: [(&str, Option<&[u8]>); 6] = [
     ("b", Some(b"1")),
@@ -82,7 +82,7 @@ const HEADERS: [(&str, Option<&[u8]>); 6] = [
 ];
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
-/// Where all of it is produced to; the good ones lie around each of the bad.
+/// Partition of all records. Each invalid record lies between two valid Eventos.
 const PARTITION: i32 = 2;
 
 #[test]
@@ -102,7 +102,7 @@ fn what_is_no_evento_is_dead_lettered_whole(broker: Broker) {
     }
     let daemon = setup.start();
     let topic = setup.topic();
-    let good: Vec<String> = (0..=BAD.len())
+    let good: Vec<String> = (0..=INVALID.len())
         .map(|i| format!(r#"{{"id":{i},"tipo":"good"}}"#))
         .collect();
     let record = || {
@@ -111,15 +111,15 @@ fn what_is_no_evento_is_dead_lettered_whole(broker: Broker) {
             .timestamp(TIMESTAMP)
     };
     let mut records = Vec::new();
-    for (good, bad) in good.iter().zip(&BAD) {
+    for (good, invalid) in good.iter().zip(&INVALID) {
         records.push(record().payload(good.as_bytes()));
         let whole = record().key(KEY).headers(headers(&HEADERS));
-        records.push(whole.payload(bad.value));
+        records.push(whole.payload(invalid.value));
     }
-    // A tombstone, and then a record without anything.
+    // A tombstone, and a record without key and value.
     records.push(record().key(b"gone"));
     records.push(record());
-    records.push(record().payload(good[BAD.len()].as_bytes()));
+    records.push(record().payload(good[INVALID.len()].as_bytes()));
     let count = u32::try_from(records.len()).expect("few");
     produce(daemon.broker(), records);
 
@@ -127,12 +127,16 @@ fn what_is_no_evento_is_dead_lettered_whole(broker: Broker) {
     assert_eq!(
         daemon.messages(""),
         format!("[{}]", good.join(",")),
-        "the good ones, and no tombstone, are stored in order"
+        "the valid Eventos are stored in order, and no tombstone is"
     );
     let letters = setup.read_dead_letters(&daemon);
-    assert_eq!(letters.len(), BAD.len(), "no tombstone is a dead letter");
-    for (i, (letter, bad)) in letters.iter().zip(&BAD).enumerate() {
-        assert_dead(letter, bad, &topic, 2 * i + 1);
+    assert_eq!(
+        letters.len(),
+        INVALID.len(),
+        "a tombstone is not a dead letter"
+    );
+    for (i, (letter, invalid)) in letters.iter().zip(&INVALID).enumerate() {
+        assert_dead_letter(letter, invalid, &topic, 2 * i + 1);
     }
     assert_eq!(
         daemon.metric(r#"eventos_dead_letters_total{handler="none"}"#),
@@ -140,57 +144,59 @@ fn what_is_no_evento_is_dead_lettered_whole(broker: Broker) {
     );
 }
 
-/// A dead letter's own headers follow those that it had, which stay as they were.
-fn assert_dead(letter: &Received, bad: &Bad, topic: &str, offset: usize) {
-    let told = String::from_utf8_lossy(bad.value);
-    assert_eq!(letter.key.as_deref(), Some(KEY), "{told}");
-    assert_eq!(letter.value.as_deref(), Some(bad.value), "{told}");
-    assert_eq!(letter.timestamp, Some(TIMESTAMP), "{told}");
+/// Checks a dead letter. The headers with the reason follow those of the record, which are unchanged.
+fn assert_dead_letter(letter: &ReceivedRecord, invalid: &Invalid, topic: &str, offset: usize) {
+    let text = String::from_utf8_lossy(invalid.value);
+    assert_eq!(letter.key.as_deref(), Some(KEY), "{text}");
+    assert_eq!(letter.value.as_deref(), Some(invalid.value), "{text}");
+    assert_eq!(letter.timestamp, Some(TIMESTAMP), "{text}");
     let (original, added) = letter.headers.split_at(HEADERS.len());
-    assert_eq!(original, header_list(&HEADERS), "{told}");
+    assert_eq!(original, header_list(&HEADERS), "{text}");
     let (partition, offset) = (PARTITION.to_string(), offset.to_string());
-    let said = letter.header("__connect.errors.exception.message");
-    match bad.message {
-        Message::Is(text) => assert_eq!(said, text, "{told}"),
-        Message::Holds(text) => assert!(said.starts_with(text), "{told}: {said}"),
+    let message = letter.header("__connect.errors.exception.message");
+    match invalid.message {
+        Message::Is(expected) => assert_eq!(message, expected, "{text}"),
+        Message::StartsWith(expected) => {
+            assert!(message.starts_with(expected), "{text}: {message}")
+        }
     }
     let expected = [
         ("__connect.errors.topic", topic),
         ("__connect.errors.partition", &partition),
         ("__connect.errors.offset", &offset),
         ("__connect.errors.stage", "read"),
-        ("__connect.errors.exception.class.name", bad.class),
-        ("__connect.errors.exception.message", said),
+        ("__connect.errors.exception.class.name", invalid.class),
+        ("__connect.errors.exception.message", message),
         ("__connect.errors.exception.stacktrace", ""),
-        // It never came to a handler.
+        // It never reached a handler.
         ("eventos.attempts", "0"),
     ];
     let expected = expected.map(|(name, value)| (name, Some(value.as_bytes())));
-    assert_eq!(added, header_list(&expected), "{told}");
+    assert_eq!(added, header_list(&expected), "{text}");
 }
 
 #[test]
 fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing_with_the_broker_inside() {
-    // The largest batch that it takes has 10 MiB.
+    // The built-in broker accepts batches of up to 10 MiB.
     a_dead_letter_that_is_too_large_for_its_topic_stops_nothing(Broker::Embedded, 10_485_600);
 }
 
 #[test]
 fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing_with_kafka() {
-    // The largest batch of a topic has 1,048,588 bytes, if nobody says otherwise.
+    // By default, a topic of Kafka accepts batches of up to 1,048,588 bytes.
     a_dead_letter_that_is_too_large_for_its_topic_stops_nothing(Broker::Kafka, 1_048_400);
 }
 
-/// The record fits into its topic, but not with what its dead letter has to tell; it goes without
-/// what does not fit, and tells where that is.
+/// The record fits into its topic, but its dead letter with the additional headers does not. The dead letter leaves out what does not
+/// fit, and says so.
 fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing(broker: Broker, size: usize) {
     let setup = Setup::new(EVENTOS, broker, &["store"], "");
     let daemon = setup.start();
     let topic = setup.topic();
     let large = vec![b'x'; size];
     let record = || BaseRecord::<[u8], [u8]>::to(&topic).partition(0);
-    let has = [("a", Some(&b"1"[..]))];
-    let headed = || headers(&has);
+    let own = [("a", Some(&b"1"[..]))];
+    let headed = || headers(&own);
     produce(
         daemon.broker(),
         [
@@ -207,14 +213,14 @@ fn a_dead_letter_that_is_too_large_for_its_topic_stops_nothing(broker: Broker, s
 
     let [no_value, nothing, whole] =
         <[_; 3]>::try_from(setup.read_dead_letters(&daemon)).expect("three dead letters");
-    let left_out = |letter: &Received| letter.headers.last().cloned();
-    let said = |text: &str| Some(("eventos.left_out".to_owned(), Some(text.into())));
-    assert_eq!(left_out(&no_value), said("value"));
+    let left_out = |letter: &ReceivedRecord| letter.headers.last().cloned();
+    let expected = |parts: &str| Some(("eventos.left_out".to_owned(), Some(parts.into())));
+    assert_eq!(left_out(&no_value), expected("value"));
     assert_eq!((no_value.key, no_value.value), (Some(b"k".to_vec()), None));
-    assert_eq!(no_value.headers[..1], header_list(&has));
+    assert_eq!(no_value.headers[..1], header_list(&own));
     assert_eq!((&nothing.key, &nothing.value), (&None, &None));
     assert_eq!(nothing.headers[0].0, "__connect.errors.topic");
-    assert_eq!(left_out(&nothing), said("key, value, headers"));
+    assert_eq!(left_out(&nothing), expected("key, value, headers"));
     assert!(whole.value.as_deref() == Some(&large[..size / 2]));
     assert!(
         whole

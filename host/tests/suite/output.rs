@@ -1,7 +1,7 @@
-//! What leaves the chain of one daemon goes on to a topic, which another daemon consumes: `[output]`.
+//! `[output]`: the records that leave the handler chain of one daemon go to a topic that another daemon consumes.
 
 use eventos_testkit::{
-    Broker, Daemon, Received, Setup, create_topic, create_topic_with, header_list, headers,
+    Broker, Daemon, ReceivedRecord, Setup, create_topic, create_topic_with, header_list, headers,
     produce, read_topic,
 };
 use rdkafka::producer::BaseRecord;
@@ -13,7 +13,7 @@ const PARTITIONS: i32 = 4;
 const TIMESTAMP: i64 = 1_700_000_000_000;
 const HEADERS: [(&str, Option<&[u8]>); 3] = [("a", Some(b"1")), ("none", None), ("a", Some(b""))];
 
-/// A daemon with `probe`, whose output is what the other, with `store`, consumes.
+/// A daemon with the handler `probe`, and a second one with `store` that consumes the output of the first.
 struct Composed {
     upstream: Daemon,
     first: Setup,
@@ -22,11 +22,12 @@ struct Composed {
 }
 
 impl Composed {
-    /// The broker inside is the second's. The topic between the two has so many partitions and these settings.
-    fn on(broker: Broker, partitions: i32, settings: &[(&str, &str)]) -> Self {
+    /// Starts both. If they use the built-in broker, it is that of the second. The topic between the two has this number of
+    /// partitions and these settings.
+    fn new(broker: Broker, partitions: i32, settings: &[(&str, &str)]) -> Self {
         let second = Setup::new(EVENTOS, broker, &["store"], "");
-        let more = format!("[output]\ntopic = {:?}\n", second.topic());
-        let mut first = Setup::new(EVENTOS, broker, &["probe"], &more);
+        let config = format!("[output]\ntopic = {:?}\n", second.topic());
+        let mut first = Setup::new(EVENTOS, broker, &["probe"], &config);
         if broker == Broker::Kafka {
             create_topic_with(&broker.servers(), &second.topic(), partitions, settings);
         }
@@ -42,10 +43,10 @@ impl Composed {
         }
     }
 
-    /// What went from one to the other, partition by partition.
-    fn between(&self) -> Vec<Received> {
+    /// Reads the topic between the two, in the order of partition and offset.
+    fn between(&self) -> Vec<ReceivedRecord> {
         let records = read_topic(self.downstream.broker(), &self.second.topic());
-        records.into_iter().map(Received::from).collect()
+        records.into_iter().map(ReceivedRecord::from).collect()
     }
 }
 
@@ -60,10 +61,10 @@ fn daemons_compose_with_kafka() {
 }
 
 fn daemons_compose(broker: Broker) {
-    let composed = Composed::on(broker, PARTITIONS, &[]);
+    let composed = Composed::new(broker, PARTITIONS, &[]);
     let topic = composed.first.topic();
     let evento = |id: &str, tipo: &str| format!(r#"{{"id":"{id}","tipo":"{tipo}","n":1.10}}"#);
-    // With a key, and all else that a record can have.
+    // These records have a key, headers and a timestamp.
     let tipos = ["good", "drop", "reject", "replace", "echo", "store"];
     let keyed: Vec<_> = tipos.iter().map(|tipo| evento(tipo, tipo)).collect();
     let bare: Vec<_> = (0..20).map(|i| evento(&format!("n{i}"), "good")).collect();
@@ -90,14 +91,12 @@ fn daemons_compose(broker: Broker) {
     produce(composed.upstream.broker(), records);
     composed.upstream.wait_for_consumed(28);
 
-    // Where the key puts it with any other producer, such as the second daemon's.
+    // The key chooses the same partition as with any other producer, such as the second daemon's.
+    let last = evento("last", "good");
     let sent = composed
         .downstream
-        .client()
-        .post(composed.downstream.url("/send?key=k"));
-    let sent = sent.header("content-type", "application/json");
-    let sent = sent.body(evento("last", "good")).send().expect("answered");
-    let sent: Value = sent.json().expect("JSON");
+        .post_body("/send?key=k", "application/json", last)
+        .json();
     let between = composed.between();
     let (with_key, without): (Vec<_>, Vec<_>) = between.iter().partition(|one| one.key.is_some());
     assert!(
@@ -126,9 +125,9 @@ fn daemons_compose(broker: Broker) {
     let good = with_key[0];
     assert_eq!((good.text(), good.timestamp), (&*keyed[0], Some(TIMESTAMP)));
     assert_eq!(good.headers, header_list(&HEADERS));
-    // A replacement has headers of its own.
+    // A replacement has its own headers.
     assert_eq!(with_key[2].header("part"), "2");
-    // Without a key they stay in their partition, in their order.
+    // Records without a key stay in their partition, in their order.
     assert!(without.iter().all(|one| one.partition == 2), "{without:?}");
     assert!(
         without.iter().map(|one| one.text()).eq(&bare),
@@ -139,7 +138,7 @@ fn daemons_compose(broker: Broker) {
         2
     );
 
-    // And the second daemon goes on with it.
+    // The second daemon stores them.
     let stored = composed
         .downstream
         .wait_for_messages(4 + 1 + bare.len() + 1);
@@ -149,7 +148,7 @@ fn daemons_compose(broker: Broker) {
 #[test]
 fn what_the_output_topic_refuses_is_dead_lettered_with_its_source() {
     let settings = [("max.message.bytes", "1000")];
-    let composed = Composed::on(Broker::Kafka, 1, &settings);
+    let composed = Composed::new(Broker::Kafka, 1, &settings);
     let topic = composed.first.topic();
     let large = format!(
         r#"{{"id":"large","tipo":"good","text":"{}"}}"#,
@@ -167,9 +166,9 @@ fn what_the_output_topic_refuses_is_dead_lettered_with_its_source() {
     });
     produce(composed.upstream.broker(), records);
     composed.upstream.wait_for_consumed(3);
-    // Of fewer partitions, the one of the number modulo theirs.
+    // The output topic has fewer partitions, so the partition is the number modulo theirs.
     let between = composed.between();
-    let texts: Vec<_> = between.iter().map(Received::text).collect();
+    let texts: Vec<_> = between.iter().map(ReceivedRecord::text).collect();
     assert_eq!(texts, [eventos[0], eventos[2]]);
     let [letter] = <[_; 1]>::try_from(composed.first.read_dead_letters(&composed.upstream))
         .expect("one dead letter");

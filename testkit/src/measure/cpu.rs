@@ -2,19 +2,20 @@
 
 use std::{collections::HashMap, fs};
 
-/// What every thread of a process had used at some moment.
-pub struct Threads {
+/// The CPU time that each thread of a process had used at one moment.
+pub struct ThreadTimes {
     pid: u32,
+    /// Nanoseconds by thread id.
     nanoseconds: HashMap<String, u64>,
 }
 
-impl Threads {
-    /// Of this moment.
-    pub fn of(pid: u32) -> Self {
+impl ThreadTimes {
+    /// Reads the times of a process.
+    #[must_use]
+    pub fn read(pid: u32) -> Self {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
         let thread = |task: fs::DirEntry| {
-            // "Time spent on the cpu" in ns, a blank, and more (Linux, sched-stats.rst). A thread
-            // may end while we look.
+            // The first word is "time spent on the cpu" in ns (sched-stats.rst of Linux). The thread may end before this reads it.
             let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
             let (used, _) = text.split_once(' ')?;
             let name = task.file_name().to_string_lossy().into_owned();
@@ -24,9 +25,10 @@ impl Threads {
         Self { pid, nanoseconds }
     }
 
-    /// CPU seconds of the process since then, but for threads that ended meanwhile.
+    /// Returns the CPU seconds that the process has used since then. Threads that ended in the meantime are not counted.
+    #[must_use]
     pub fn seconds_since(&self) -> f64 {
-        let now = Self::of(self.pid).nanoseconds;
+        let now = Self::read(self.pid).nanoseconds;
         let used = |(thread, used): (&String, &u64)| {
             used.saturating_sub(self.nanoseconds.get(thread).copied().unwrap_or(0))
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eventos_testkit::{
-    Received, eventually,
+    ReceivedRecord, eventually,
     raw::{Verdict, text, verdict},
 };
 use kafka_protocol::{
@@ -296,8 +296,8 @@ fn fill_segments(subject: &Subject, topic: &str, pairs: &[(&str, Option<&str>)])
 }
 
 /// Returns the keys with the first letters of their values.
-fn keys_and_values(read: &[Received]) -> String {
-    let pair = |one: &Received| {
+fn keys_and_values(read: &[ReceivedRecord]) -> String {
+    let pair = |one: &ReceivedRecord| {
         let key = String::from_utf8(one.key.clone().expect("a key")).expect("text");
         let value = one.value.as_ref().map_or("-", |_| one.text().trim());
         format!("{key}={value}")

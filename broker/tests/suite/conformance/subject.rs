@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use eventos_testkit::{DEADLINE, Received, eventually, provided, raw::Raw};
+use eventos_testkit::{DEADLINE, ReceivedRecord, eventually, provided, raw::Raw};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{
@@ -214,7 +214,7 @@ impl Subject {
     }
 
     /// Reads a partition with an isolation level.
-    pub fn read(&self, topic: &str, partition: i32, isolation: &str) -> Vec<Received> {
+    pub fn read(&self, topic: &str, partition: i32, isolation: &str) -> Vec<ReceivedRecord> {
         let settings = [("isolation.level", isolation)];
         let read = self.read_from(topic, partition, Offset::Beginning, &settings);
         read.expect("read")
@@ -227,7 +227,7 @@ impl Subject {
         partition: i32,
         from: Offset,
         settings: Settings<'_>,
-    ) -> Result<Vec<Received>, RDKafkaErrorCode> {
+    ) -> Result<Vec<ReceivedRecord>, RDKafkaErrorCode> {
         let settings = [settings, &[("enable.partition.eof", "true")]].concat();
         let consumer = self.consumer(&self.name("reader"), &settings);
         consumer
@@ -307,6 +307,6 @@ pub fn next(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
 }
 
 /// Returns the values as texts.
-pub fn texts(received: &[Received]) -> Vec<&str> {
-    received.iter().map(Received::text).collect()
+pub fn texts(received: &[ReceivedRecord]) -> Vec<&str> {
+    received.iter().map(ReceivedRecord::text).collect()
 }

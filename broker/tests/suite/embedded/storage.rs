@@ -201,7 +201,7 @@ fn a_full_disk_is_refused_and_harms_nothing() {
     let code = refused.rdkafka_error_code();
     assert_eq!(code, Some(RDKafkaErrorCode::KafkaStorageError), "{refused}");
     // The broker still serves, and accepts records again once there is space.
-    assert_eq!(testkit::ends(&servers, "full"), [sent as i64]);
+    assert_eq!(testkit::end_offsets(&servers, "full"), [sent as i64]);
     fs::remove_file(&spare).unwrap();
     assert_eq!(send(sent).unwrap(), sent as i64);
     let check = |servers: &str| {

@@ -1,4 +1,4 @@
-//! What the user of the tests may do, as Kafka's ACLs have it.
+//! The ACLs in Kafka that permit something to the user of the daemon.
 
 use eventos_testkit::raw::{Raw, text};
 use kafka_protocol::messages::{
@@ -6,15 +6,16 @@ use kafka_protocol::messages::{
     delete_acls_request::DeleteAclsFilter,
 };
 
-/// Grants, at the door where one may.
+/// Creates and deletes ACLs for one user, as a user who may do so.
 pub struct Acls {
     raw: Raw,
     user: String,
 }
 
-/// As the protocol has them.
+/// Codes of the protocol for pattern types.
 const LITERAL: i8 = 3;
 const PREFIXED: i8 = 4;
+/// Code of the protocol for a permission that allows.
 const ALLOW: i8 = 3;
 
 impl Acls {
@@ -30,9 +31,9 @@ impl Acls {
         self.create(operation, resource, name, LITERAL);
     }
 
-    /// The same for all names that begin so.
-    pub fn allow_all(&mut self, operation: &str, resource: &str, begin: &str) {
-        self.create(operation, resource, begin, PREFIXED);
+    /// Permits an operation on all resources of this kind whose names have this prefix.
+    pub fn allow_prefix(&mut self, operation: &str, resource: &str, prefix: &str) {
+        self.create(operation, resource, prefix, PREFIXED);
     }
 
     fn create(&mut self, operation: &str, resource: &str, name: &str, pattern: i8) {
@@ -49,7 +50,7 @@ impl Acls {
         assert_eq!(created.error_code, 0, "{:?}", created.error_message);
     }
 
-    /// Takes back what was allowed.
+    /// Deletes the ACL that [`Acls::allow`] has created.
     pub fn revoke(&mut self, operation: &str, resource: &str, name: &str) {
         let filter = DeleteAclsFilter::default()
             .with_resource_type_filter(resource_type(resource))

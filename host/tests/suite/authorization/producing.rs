@@ -1,15 +1,15 @@
-//! Topics that may not be written to.
+//! Topics that the daemon has no permission to write to.
 
-use eventos_testkit::{Broker, Daemon, Received, committed, eventually, read_topic};
+use eventos_testkit::{Broker, Daemon, ReceivedRecord, committed_offsets, eventually, read_topic};
 use serde_json::Value;
 
-use super::{Guarded, evento, times_told, wait_until_lacking};
+use super::{Guarded, count_reports, evento, wait_for_missing_permission};
 
-/// Sends an Evento; answers the status and the body.
+/// Sends an Evento. Returns the status and the body.
 pub fn send(daemon: &Daemon, id: &str) -> (u16, Value) {
-    let request = daemon.client().post(daemon.url("/send"));
-    let answer = request.json(&evento(id, "t")).send().expect("answered");
-    (answer.status().as_u16(), answer.json().expect("JSON"))
+    let evento = evento(id, "t").to_string();
+    let answer = daemon.post_body("/send", "application/json", evento);
+    (answer.status.as_u16(), answer.json())
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn what_is_sent_is_refused_for_good_and_taken_once_it_is_permitted() {
         let sent = send(&daemon, "refused");
         (sent.0 != 200).then_some(sent)
     });
-    // It is of no use to try again, which 503 would say.
+    // A status of 503 would ask the client to try again, which does not help here.
     assert_eq!(status, 502, "{problem}");
     assert_eq!(problem["type"], "urn:eventos:problem:broker-refused");
     assert!(
@@ -35,7 +35,7 @@ fn what_is_sent_is_refused_for_good_and_taken_once_it_is_permitted() {
             .contains("grant it Write"),
         "{problem}"
     );
-    wait_until_lacking(&daemon, "Write", "topic", &topic);
+    wait_for_missing_permission(&daemon, "Write", "topic", &topic);
     guarded.acls.allow("Write", "topic", &topic);
     eventually("sending to be permitted", || {
         (send(&daemon, "after").0 == 200).then_some(())
@@ -43,36 +43,40 @@ fn what_is_sent_is_refused_for_good_and_taken_once_it_is_permitted() {
     daemon.wait_until_ready();
 }
 
-/// Without a permission to write to any topic librdkafka gives the producer up for good.
+/// If a producer may not write to any topic, librdkafka reports a fatal error, and the producer cannot be used again.
 #[test]
 fn a_daemon_that_may_write_nowhere_goes_on_once_it_may() {
-    let mut guarded = Guarded::of("reader", "secret", &["store"]);
+    let mut guarded = Guarded::with_user("reader", "secret", &["store"]);
     guarded.create_topics();
     let (topic, group) = (guarded.setup.topic(), guarded.setup.name.clone());
-    for name in [guarded.output(), guarded.setup.dead_letters()] {
+    for name in [guarded.output(), guarded.setup.dead_letter_topic()] {
         guarded.acls.allow("Describe", "topic", &name);
     }
     guarded.acls.allow("Read", "topic", &topic);
     guarded.acls.allow("Read", "group", &group);
-    guarded.put("one", "t");
-    let daemon = guarded.setup.spawn();
-    eventually("the Evento to wait", || {
-        let told = "grant it Write on the topics that it produces to; its partition waits";
-        daemon.log().contains(told).then_some(())
+    guarded.produce("one", "t");
+    let daemon = guarded.setup.start_listening();
+    eventually("the partition to wait", || {
+        let line = "grant it Write on the topics that it produces to; its partition waits";
+        daemon.log().contains(line).then_some(())
     });
     let (status, problem) = send(&daemon, "refused");
     assert_eq!(status, 502, "{problem}");
-    assert_eq!(committed(&Broker::Kafka.servers(), &group, &topic), [0]);
+    assert_eq!(
+        committed_offsets(&Broker::Kafka.servers(), &group, &topic),
+        [0]
+    );
     guarded.permit_all();
     guarded.wait_for_ids(&guarded.output(), &["one"]);
-    assert_eq!(guarded.ids(&guarded.setup.dead_letters()), [""; 0]);
+    assert_eq!(guarded.ids(&guarded.setup.dead_letter_topic()), [""; 0]);
     eventually("sending to be permitted", || {
         (send(&daemon, "two").0 == 200).then_some(())
     });
     daemon.wait_until_ready();
 }
 
-/// What may not be emitted or put out is dead, and what may not even be that waits.
+/// A record that may not be emitted or sent to the output topic becomes a dead letter. If the dead-letter topic may not be written to
+/// either, the partition waits.
 #[test]
 fn what_may_not_be_written_is_dead_and_waits_for_the_dead_letters() {
     let mut guarded = Guarded::new(&["probe", "store"]);
@@ -81,38 +85,34 @@ fn what_may_not_be_written_is_dead_and_waits_for_the_dead_letters() {
     let (emitted, output, letters) = (
         guarded.emitted(),
         guarded.output(),
-        guarded.setup.dead_letters(),
+        guarded.setup.dead_letter_topic(),
     );
     for topic in [&emitted, &letters] {
         guarded.acls.allow("Describe", "topic", topic);
         guarded.acls.revoke("Write", "topic", topic);
     }
     let daemon = guarded.setup.start();
-    guarded.put("0", "good");
-    guarded.put("1", "emit");
-    guarded.put("2", "good");
-    wait_until_lacking(&daemon, "Write", "topic", &letters);
-    let of = |topic: &str| {
+    guarded.produce("0", "good");
+    guarded.produce("1", "emit");
+    guarded.produce("2", "good");
+    wait_for_missing_permission(&daemon, "Write", "topic", &letters);
+    let committed = |topic: &str| {
         let servers = Broker::Kafka.servers();
-        committed(&servers, &guarded.setup.name, topic)
+        committed_offsets(&servers, &guarded.setup.name, topic)
     };
-    assert!(of(&guarded.setup.topic())[0] <= 1);
-    let told = times_told(&daemon);
-    assert!(told <= 3, "{}", daemon.log());
+    assert!(committed(&guarded.setup.topic())[0] <= 1);
+    assert!(count_reports(&daemon) <= 3, "{}", daemon.log());
 
     guarded.acls.allow("Write", "topic", &letters);
     guarded.wait_for_ids(&letters, &["1"]);
     guarded.wait_for_ids(&output, &["0", "1", "2"]);
     let letter = read_topic(&Broker::Kafka.servers(), &letters).remove(0);
-    let letter = Received::from(letter);
+    let letter = ReceivedRecord::from(letter);
     assert_eq!(letter.header("__connect.errors.stage"), "emit");
-    assert_eq!(daemon.sum("eventos_dead_letters_total"), 1.0);
+    assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 1.0);
 
-    // To write them does not mean to read them.
-    let answer = daemon.client().get(daemon.url("/dead-letters")).send();
-    let answer = answer.expect("answered");
-    assert_eq!(answer.status(), 502);
-    let text = answer.text().expect("a body");
+    // The permission to write dead letters does not include the permission to read them.
+    let text = daemon.get("/dead-letters").assert_status(502).text.clone();
     assert!(
         text.contains(&format!("Read on the topic {letters}")),
         "{text}"
@@ -121,13 +121,13 @@ fn what_may_not_be_written_is_dead_and_waits_for_the_dead_letters() {
     guarded.acls.allow("Write", "topic", &emitted);
     guarded.acls.revoke("Write", "topic", &output);
     eventually("the output to be refused", || {
-        guarded.put("3", "good");
+        guarded.produce("3", "good");
         let letters = read_topic(&Broker::Kafka.servers(), &letters);
-        let last = Received::from(letters.into_iter().next_back()?);
+        let last = ReceivedRecord::from(letters.into_iter().next_back()?);
         (last.header("__connect.errors.stage") == "output").then_some(())
     });
-    wait_until_lacking(&daemon, "Write", "topic", &output);
+    wait_for_missing_permission(&daemon, "Write", "topic", &output);
     guarded.acls.allow("Write", "topic", &output);
-    guarded.put("4", "emit");
+    guarded.produce("4", "emit");
     guarded.wait_for_ids(&emitted, &["4"]);
 }

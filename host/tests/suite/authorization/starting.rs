@@ -1,14 +1,16 @@
-//! A daemon that starts before anything is permitted to it.
+//! A daemon that starts without permissions.
 
 use eventos_testkit::{Broker, create_topic, eventually};
 
-use super::{Guarded, producing::send, times_told, wait_until_lacking};
+use super::{Guarded, count_reports, producing::send, wait_for_missing_permission};
 
 #[test]
 fn with_a_wrong_password_it_says_that_it_is_not_let_in() {
-    let mut guarded = Guarded::of("eventos", "wrong", &["store"]);
-    guarded.setup.set("EVENTOS__KAFKA__CONNECT_RETRIES", "0");
-    let (status, log) = guarded.setup.spawn().wait();
+    let mut guarded = Guarded::with_user("eventos", "wrong", &["store"]);
+    guarded
+        .setup
+        .set_env("EVENTOS__KAFKA__CONNECT_RETRIES", "0");
+    let (status, log) = guarded.setup.start_listening().wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     let error = format!(
         "error: the broker at {} does not let this daemon in: ",
@@ -22,8 +24,10 @@ fn with_a_wrong_password_it_says_that_it_is_not_let_in() {
 #[test]
 fn after_the_last_try_it_gives_up_and_says_what_to_grant() {
     let mut guarded = Guarded::new(&["store"]);
-    guarded.setup.set("EVENTOS__KAFKA__CONNECT_RETRIES", "1");
-    let (status, log) = guarded.setup.spawn().wait();
+    guarded
+        .setup
+        .set_env("EVENTOS__KAFKA__CONNECT_RETRIES", "1");
+    let (status, log) = guarded.setup.start_listening().wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     let error = format!(
         "error: the broker denies a permission to the user of this daemon; grant it Describe on the topic {}",
@@ -32,14 +36,14 @@ fn after_the_last_try_it_gives_up_and_says_what_to_grant() {
     assert!(log.contains(&error), "{log}");
 }
 
-/// One permission after the other, each told before it is granted.
+/// Each permission is granted only after the daemon has reported it as missing.
 #[test]
 fn it_waits_for_each_permission_and_begins_once_it_has_all() {
-    let mut guarded = Guarded::of("beginner", "secret", &["store"]);
-    let (topic, letters) = (guarded.setup.topic(), guarded.setup.dead_letters());
+    let mut guarded = Guarded::with_user("beginner", "secret", &["store"]);
+    let (topic, letters) = (guarded.setup.topic(), guarded.setup.dead_letter_topic());
     create_topic(&Broker::Kafka.servers(), &topic, 1);
-    guarded.put("before", "t");
-    let daemon = guarded.setup.spawn();
+    guarded.produce("before", "t");
+    let daemon = guarded.setup.start_listening();
     for (operation, resource, name) in [
         ("Describe", "topic", topic.clone()),
         ("Describe", "topic", letters.clone()),
@@ -49,17 +53,17 @@ fn it_waits_for_each_permission_and_begins_once_it_has_all() {
         ("Read", "group", guarded.setup.name.clone()),
         ("Read", "topic", topic.clone()),
     ] {
-        wait_until_lacking(&daemon, operation, resource, &name);
+        wait_for_missing_permission(&daemon, operation, resource, &name);
         assert_eq!(daemon.messages(""), "[]");
         guarded.acls.allow(operation, resource, &name);
     }
     eventually("the output to be refused", || {
-        let told = "grant it Write on the topics that it produces to;";
-        daemon.log().contains(told).then_some(())
+        let line = "grant it Write on the topics that it produces to;";
+        daemon.log().contains(line).then_some(())
     });
     assert_eq!(daemon.messages(""), "[]");
-    // Each is told once, however often it is tried.
-    assert_eq!(times_told(&daemon), 8, "{}", daemon.log());
+    // Each missing permission is logged once, however often the daemon tries again.
+    assert_eq!(count_reports(&daemon), 8, "{}", daemon.log());
     let output = guarded.output();
     guarded.acls.allow("Write", "topic", &output);
     daemon.wait_for_messages(1);

@@ -1,11 +1,11 @@
-//! aiokafka, a client in pure Python: its own protocol code, partitioner and group assignors.
+//! aiokafka, a client in pure Python with its own protocol code, partitioner and group assignors.
 
 use eventos_testkit::{Daemon, Program, Setup, json_lines, python};
 use serde_json::{Value, json};
 
-use super::{all, daemon, keys, send_with_key, set};
+use super::{daemon, keys, members, send_with_key, set};
 
-/// Sends an Evento for each key; answers where they are.
+/// Sends an Evento for each key. Returns partition and offset of each.
 fn send(daemon: &Daemon, setup: &Setup, keys: &[String]) -> Vec<Value> {
     let mut script = python("clients/aiokafka_producer.py");
     script.args([daemon.broker(), &setup.topic()]).args(keys);
@@ -20,12 +20,12 @@ fn what_it_sends_is_acknowledged_and_stored() {
     let stored = daemon.wait_for_messages(keys.len());
     keys.sort();
     assert_eq!(
-        (all("key", &sent), all("id", &stored)),
+        (members("key", &sent), members("id", &stored)),
         (keys.clone(), keys)
     );
 }
 
-/// Kafka's own partitioner, murmur2, here and there: records of a key keep their order whoever sends.
+/// Both use Kafka's default partitioner, murmur2, so the records of a key keep their order even if different clients send them.
 #[test]
 fn a_key_has_one_partition_whoever_sends_it() {
     let (setup, daemon) = daemon();
@@ -42,7 +42,7 @@ fn a_key_has_one_partition_whoever_sends_it() {
         .collect();
     assert_eq!(ours, theirs);
     let used = set(ours.iter().map(|(_, partition)| partition.to_string()));
-    assert_eq!(used.len(), 4, "or it would show nothing: {used:?}");
+    assert_eq!(used.len(), 4, "the keys cover all partitions: {used:?}");
 }
 
 #[test]
@@ -59,12 +59,12 @@ fn two_members_share_the_partitions_and_all_records() {
         "aiokafka-group",
         &keys.len().to_string(),
     ]);
-    let members = json_lines(&Program::run(&mut script, ""));
+    let results = json_lines(&Program::run(&mut script, ""));
     let list = |member: usize, name: &str| -> Vec<String> {
-        let list = members[member][name].as_array().expect("a list");
+        let list = results[member][name].as_array().expect("a list");
         list.iter().map(Value::to_string).collect()
     };
-    assert_eq!(members.len(), 2);
+    assert_eq!(results.len(), 2);
     assert_eq!(
         (list(0, "partitions").len(), list(1, "partitions").len()),
         (2, 2)
@@ -75,7 +75,7 @@ fn two_members_share_the_partitions_and_all_records() {
         set(["0", "1", "2", "3"].map(str::to_owned))
     );
     let received = [list(0, "keys"), list(1, "keys")].concat();
-    assert_eq!(received.len(), keys.len(), "each by one member");
+    assert_eq!(received.len(), keys.len(), "each by only one member");
     assert_eq!(
         set(received),
         set(keys.iter().map(|key| json!(key).to_string()))

@@ -1,9 +1,9 @@
-//! confluent-kafka, which is librdkafka for Python.
+//! confluent-kafka, a Python client that uses librdkafka.
 
 use eventos_testkit::{Daemon, Program, Setup, json_lines, python, read_topic};
 use serde_json::{Value, json};
 
-use super::{all, daemon};
+use super::{daemon, members};
 
 const COUNT: usize = 500;
 
@@ -45,15 +45,15 @@ fn produces(properties: &[&str]) {
     let stored = daemon.wait_for_messages(COUNT);
     let mut ids: Vec<_> = (0..COUNT).map(|i| format!("c-{i}")).collect();
     ids.sort();
-    assert_eq!(all("id", &stored), ids);
-    // Each is where its report says.
+    assert_eq!(members("id", &stored), ids);
+    // Each record is at the position that its delivery report names.
     let records = read_topic(daemon.broker(), &setup.topic());
     for report in &reports {
         use rdkafka::Message;
-        let at = (&report["partition"], &report["offset"]);
+        let position = (&report["partition"], &report["offset"]);
         let mut found = records
             .iter()
-            .filter(|record| at == (&json!(record.partition()), &json!(record.offset())));
+            .filter(|record| position == (&json!(record.partition()), &json!(record.offset())));
         let key = found
             .next()
             .and_then(Message::key)
@@ -72,16 +72,16 @@ fn its_group_gets_everything_and_goes_on_after_a_restart() {
     assert_eq!(seen.len(), first);
     seen.extend(consume(&daemon, &setup, rest));
     assert_eq!(seen.len(), COUNT + 1);
-    let places: std::collections::BTreeSet<_> = seen
+    let positions: std::collections::BTreeSet<_> = seen
         .iter()
         .map(|record| (record["partition"].as_i64(), record["offset"].as_i64()))
         .collect();
-    assert_eq!(places.len(), COUNT + 1, "each once");
+    assert_eq!(positions.len(), COUNT + 1, "each record once");
 
     let find = |key: &Value| {
         seen.iter()
             .find(|record| &record["key"] == key)
-            .expect("seen")
+            .expect("a record with that key")
     };
     let ours = find(&Value::Null);
     assert_eq!(ours["value"], r#"{"id":"ours","tipo":"o","n":1.10}"#);
@@ -100,7 +100,7 @@ fn its_admin_client_creates_lists_describes_and_deletes() {
     let (setup, daemon) = daemon();
     let mut script = python("clients/confluent_admin.py");
     script.args([daemon.broker(), "made-by-confluent", &setup.name]);
-    let told = json_lines(&Program::run(&mut script, ""));
+    let lines = json_lines(&Program::run(&mut script, ""));
     let [
         created,
         topics,
@@ -110,9 +110,9 @@ fn its_admin_client_creates_lists_describes_and_deletes() {
         groups,
         group,
         deleted,
-    ] = &told[..]
+    ] = &lines[..]
     else {
-        panic!("{told:?}");
+        panic!("{lines:?}");
     };
     assert_eq!(
         created,

@@ -1,42 +1,43 @@
-//! Apache Kafka's own command-line tools, and with them its Java clients. Every call is a JVM that
-//! takes a second of CPU time: so a call shows one thing, and other clients show the rest.
+//! Apache Kafka's own command-line tools, and with them its Java clients. Every call starts a JVM, which takes a second of CPU time, so
+//! the tests with other clients cover the details.
 
 use std::{fs, process::Command};
 
 use eventos_testkit::{
-    Daemon, Program, Received, committed, ends, eventually, group, json_lines, provided, read_topic,
+    Daemon, Program, ReceivedRecord, committed_offsets, describe_group, end_offsets, eventually,
+    json_lines, provided, read_topic,
 };
 use rdkafka::{Message, message::OwnedMessage};
 use serde_json::{Value, json};
 
-use super::{all, daemon};
+use super::{daemon, members};
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
-/// Runs a tool, given by its class, on the daemon's broker; answers what it wrote.
+/// Runs a tool, given by its class, on the daemon's broker. Returns its output.
 fn tool(daemon: &Daemon, class: &str, arguments: &[&str]) -> String {
     tool_reading("", daemon, class, arguments)
 }
 
-/// The same of a tool that reads this on its standard input.
+/// Runs a tool like [`tool`], with this standard input.
 fn tool_reading(input: &str, daemon: &Daemon, class: &str, arguments: &[&str]) -> String {
     let jars = format!("{}/*", provided("EVENTOS_TEST_KAFKA_JARS"));
     let mut java = Command::new("java");
-    // What starts fastest. Without a configuration, log4j writes errors only, to standard output.
+    // These options make the JVM start faster. Without a configuration, log4j writes only errors, to standard output.
     java.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
     java.args(["-cp", &jars, class, "--bootstrap-server", daemon.broker()]);
     Program::run(java.args(arguments), input)
 }
 
-/// The words of every line.
+/// Splits every line into words.
 fn table(text: &str) -> Vec<Vec<&str>> {
     let words = |line| str::split_whitespace(line).collect();
     text.lines().map(words).collect()
 }
 
-/// Those of the lines, JSON objects, that have this name.
+/// Returns the JSON objects, one per line, whose `name` is this.
 fn named(name: &str, text: &str) -> Vec<Value> {
     let mut lines = json_lines(text);
     lines.retain(|line| line["name"] == name);
@@ -60,7 +61,7 @@ fn a_topic_is_created_with_settings_and_changed_and_deleted() {
     assert_eq!(created, "Created topic made.");
 
     topics(&["--alter", "--topic", "made", "--partitions", "3"]);
-    assert_eq!(ends(daemon.broker(), "made"), [0, 0, 0]);
+    assert_eq!(end_offsets(daemon.broker(), "made"), [0, 0, 0]);
     let of = ["--entity-type", "topics", "--entity-name", "made"];
     let change = ["--add-config", "max.message.bytes=1234567"];
     let back = ["--delete-config", "cleanup.policy"];
@@ -89,9 +90,9 @@ fn a_topic_is_created_with_settings_and_changed_and_deleted() {
 
     topics(&["--delete", "--topic", "made"]);
     let listed = topics(&["--list", "--exclude-internal"]);
-    let mut left = [setup.topic(), setup.dead_letters()];
-    left.sort();
-    assert_eq!(listed.lines().collect::<Vec<_>>(), left);
+    let mut remaining = [setup.topic(), setup.dead_letter_topic()];
+    remaining.sort();
+    assert_eq!(listed.lines().collect::<Vec<_>>(), remaining);
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
     let class = "org.apache.kafka.tools.ConsoleProducer";
     let arguments = [&produce[..], &read.concat()].concat();
     tool_reading(input, &daemon, class, &arguments);
-    assert_eq!(all("id", &daemon.wait_for_messages(3)), ["1", "2", "3"]);
+    assert_eq!(members("id", &daemon.wait_for_messages(3)), ["1", "2", "3"]);
 
     let print = [
         "print.partition=true",
@@ -127,8 +128,8 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
     lines.sort();
     assert_eq!(consumed, lines);
 
-    let ends = ends(broker, &topic);
-    assert_eq!(committed(broker, "console", &topic), ends);
+    let ends = end_offsets(broker, &topic);
+    assert_eq!(committed_offsets(broker, "console", &topic), ends);
     let described = tool(&daemon, GROUPS, &["--describe", "--group", "console"]);
     let mut described = table(&described);
     described.retain(|line| line.first() == Some(&"console"));
@@ -145,8 +146,8 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
     let reset = reset.iter().filter(|line| line.last() == Some(&"0"));
     assert_eq!(reset.count(), ends.len());
     let from_the_start = vec![0; ends.len()];
-    assert_eq!(committed(broker, "console", &topic), from_the_start);
-    assert_eq!(group(broker, "console"), ("Empty".to_owned(), 0));
+    assert_eq!(committed_offsets(broker, "console", &topic), from_the_start);
+    assert_eq!(describe_group(broker, "console"), ("Empty".to_owned(), 0));
 
     let deleted = tool(&daemon, GROUPS, &["--delete", "--group", "console"]);
     assert!(deleted.contains("'console'"), "{deleted}");
@@ -156,7 +157,7 @@ fn what_the_console_sends_is_stored_and_a_group_receives_it_and_is_reset_and_del
 }
 
 fn as_the_console_prints(record: OwnedMessage) -> String {
-    let record = Received::from(record);
+    let record = ReceivedRecord::from(record);
     let headers = record.headers.iter();
     let headers = headers.map(|(name, value)| format!("{name}:{}", text(value.as_deref())));
     let headers = headers.collect::<Vec<_>>().join(",");
@@ -180,13 +181,13 @@ fn the_verifiable_programs_verify_and_offsets_are_got_and_records_deleted() {
         .map(|one| json!([one["partition"], one["offset"], one["value"]]))
         .collect();
     let there = || -> Vec<_> {
-        let place = |record: &OwnedMessage| {
+        let position = |record: &OwnedMessage| {
             json!([record.partition(), record.offset(), text(record.payload())])
         };
-        read_topic(broker, &topic).iter().map(place).collect()
+        read_topic(broker, &topic).iter().map(position).collect()
     };
     assert_eq!((sent.len(), &sent), (20, &there()));
-    // Its values are numbers, which are no Eventos.
+    // The values are numbers, which are not valid Eventos.
     let dead = || (setup.read_dead_letters(&daemon).len() == 20).then_some(());
     eventually("every number to be a dead letter", dead);
 
@@ -199,21 +200,21 @@ fn the_verifiable_programs_verify_and_offsets_are_got_and_records_deleted() {
     assert_eq!(counts.sum::<u64>(), 20);
     let commits = named("offsets_committed", &seen);
     assert!(commits.iter().all(|commit| commit["success"] == true));
-    let ends = ends(broker, &topic);
-    assert_eq!(committed(broker, "verifiable", &topic), ends);
+    let ends = end_offsets(broker, &topic);
+    assert_eq!(committed_offsets(broker, "verifiable", &topic), ends);
 
     let got = tool(&daemon, "org.apache.kafka.tools.GetOffsetShell", &of);
     let line = |(i, end)| format!("{topic}:{i}:{end}");
     let expected: Vec<_> = ends.iter().enumerate().map(line).collect();
     assert_eq!(got.lines().collect::<Vec<_>>(), expected);
 
-    // Each key came four times, so a partition that has records has as many.
+    // Each key was sent four times, so a partition with records has at least four.
     let partition = &sent[0][0];
     let delete = json!({"version": 1, "partitions": [
         {"topic": topic, "partition": partition, "offset": 3},
     ]});
     let path = setup.dir.path().join("delete.json");
-    fs::write(&path, delete.to_string()).expect("written");
+    fs::write(&path, delete.to_string()).expect("the file is written");
     let path = path.to_str().expect("UTF-8");
     let class = "org.apache.kafka.tools.DeleteRecordsCommand";
     let deleted = tool(&daemon, class, &["--offset-json-file", path]);
@@ -226,12 +227,12 @@ fn the_verifiable_programs_verify_and_offsets_are_got_and_records_deleted() {
 fn a_transactional_producer_commits_and_its_transactions_are_listed() {
     let (setup, daemon) = daemon();
     let path = setup.dir.path().join("payload");
-    fs::write(&path, r#"{"id":"1","tipo":"java"}"#).expect("written");
+    fs::write(&path, r#"{"id":"1","tipo":"java"}"#).expect("the file is written");
     let payload = ["--payload-file", path.to_str().expect("UTF-8")];
     let topic = setup.topic();
     let records = ["--topic", &topic, "--num-records", "100"];
     let unthrottled = ["--throughput", "-1"];
-    // It commits when a transaction is so old.
+    // It commits a transaction after this time.
     let transactions = [
         "--transactional-id",
         "perf",
@@ -242,7 +243,7 @@ fn a_transactional_producer_commits_and_its_transactions_are_listed() {
     let arguments = [&records[..], &unthrottled, &payload, &transactions].concat();
     let sent = tool(&daemon, class, &arguments);
     assert!(sent.contains("100 records sent"), "{sent}");
-    // The daemon reads what is committed.
+    // The daemon reads only committed records.
     daemon.wait_for_messages(100);
 
     let class = "org.apache.kafka.tools.TransactionsCommand";
@@ -254,22 +255,22 @@ fn a_transactional_producer_commits_and_its_transactions_are_listed() {
     assert_eq!((perf[0], perf[3]), ("perf", "CompleteCommit"));
 }
 
-/// Of everything that is offered, Kafka's client knows the newest version and takes it.
+/// Kafka's client knows the newest version of every API that the broker offers.
 #[test]
 fn every_api_that_is_offered_is_usable_in_its_newest_version() {
     let (_setup, daemon) = daemon();
     let class = "org.apache.kafka.tools.BrokerApiVersionsCommand";
-    let told = tool(&daemon, class, &[]);
+    let output = tool(&daemon, class, &[]);
     let broker = daemon.broker();
     let head = format!("{broker} (id: 1 rack: null isFenced: false) -> (");
-    assert_eq!(told.lines().next(), Some(&*head));
-    assert!(!told.contains("UNKNOWN"), "{told}");
-    let offers = told
+    assert_eq!(output.lines().next(), Some(&*head));
+    assert!(!output.contains("UNKNOWN"), "{output}");
+    let offers = output
         .lines()
         .filter_map(|line| line.split_once(" [usable: "));
     let offers: Vec<_> = offers.collect();
-    // From Produce to DescribeTopicPartitions.
-    assert!(offers.len() > 30, "{told}");
+    // The list goes from Produce to DescribeTopicPartitions.
+    assert!(offers.len() > 30, "{output}");
     for (offer, usable) in offers {
         let newest = offer.rsplit(' ').next();
         assert_eq!(newest, usable.split(']').next(), "{offer}");

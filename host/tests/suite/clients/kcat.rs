@@ -1,12 +1,12 @@
-//! kcat, the usual tool on the command line.
+//! kcat, a common command-line client.
 
 use std::process::Command;
 
 use eventos_testkit::{Daemon, Program};
 
-use super::{all, daemon, keys, send_with_key, set};
+use super::{daemon, keys, members, send_with_key, set};
 
-/// kcat on the daemon's broker, in one of its modes.
+/// Runs kcat on the daemon's broker.
 fn kcat(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
     let mut kcat = Command::new("kcat");
     Program::run(kcat.args(["-b", daemon.broker()]).args(arguments), input)
@@ -21,11 +21,11 @@ fn it_lists_the_broker_and_its_topics() {
         listed.contains(&format!(" at {}", daemon.broker())),
         "{listed}"
     );
-    for topic in [setup.topic(), setup.dead_letters()] {
+    for topic in [setup.topic(), setup.dead_letter_topic()] {
         let line = format!("  topic \"{topic}\" with 4 partitions:");
         assert!(listed.contains(&line), "{listed}");
     }
-    // Asked for one that is not there, it names the error and does not make it.
+    // A request for an unknown topic is an error and does not create it.
     let none = kcat(
         &daemon,
         &["-L", "-t", "none", "-X", "allow.auto.create.topics=false"],
@@ -45,7 +45,7 @@ fn what_it_produces_is_stored_and_comes_back_with_key_headers_and_offset() {
     let input = "k1\t{\"id\":\"1\",\"tipo\":\"kcat\"}\nk2\t{\"id\":\"2\",\"tipo\":\"kcat\"}\n";
     kcat(&daemon, &produce, input);
     let stored = daemon.wait_for_messages(2);
-    assert_eq!(all("id", &stored), ["1", "2"]);
+    assert_eq!(members("id", &stored), ["1", "2"]);
 
     let consume = [
         "-C",
@@ -66,7 +66,7 @@ fn what_it_produces_is_stored_and_comes_back_with_key_headers_and_offset() {
             r#"2 1 k2 a=1,a=2,b= {"id":"2","tipo":"kcat"}"#,
         ]
     );
-    // By offset, and what the offsets are.
+    // It reads from an offset, and returns the offset of a position.
     let last = [
         "-C", "-t", &topic, "-p", "2", "-o", "-1", "-e", "-q", "-f", "%o\n",
     ];

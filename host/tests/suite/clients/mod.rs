@@ -1,5 +1,5 @@
-//! Programs that others wrote, on the broker inside of a running daemon: what they send is in our
-//! `/messages`, and they receive what our `/send` takes.
+//! Other Kafka clients on the built-in broker of a running daemon: `/messages` shows what they produce, and they receive what is sent to
+//! `/send`.
 
 mod aiokafka;
 mod confluent;
@@ -15,37 +15,36 @@ use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// A daemon with the broker inside and the default handler.
+/// Starts a daemon with the built-in broker and the default handler.
 fn daemon() -> (Setup, Daemon) {
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     let daemon = setup.start();
     (setup, daemon)
 }
 
-/// A member of every object, sorted.
-fn all<'a>(name: &str, of: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+/// Returns one member of every object, sorted.
+fn members<'a>(name: &str, objects: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     let text = |value: &Value| match &value[name] {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let mut all: Vec<_> = of.into_iter().map(text).collect();
+    let mut all: Vec<_> = objects.into_iter().map(text).collect();
     all.sort();
     all
 }
 
-/// Sends an Evento with this key, which is its id too; answers with the partition.
+/// Sends an Evento with this key, which is also its id. Returns the partition.
 fn send_with_key(daemon: &Daemon, key: &str) -> i64 {
     let evento = serde_json::json!({"id": key, "tipo": "ours"});
     let key = utf8_percent_encode(key, NON_ALPHANUMERIC);
-    let url = daemon.url(&format!("/send?key={key}"));
-    let request = daemon.client().post(url).json(&evento);
-    let answer = request.send().expect("answered");
-    assert_eq!(answer.status(), 200);
-    let answer: Value = answer.json().expect("JSON");
-    answer["partition"].as_i64().expect("a number")
+    let path = format!("/send?key={key}");
+    let answer = daemon.post_body(&path, "application/json", evento.to_string());
+    answer.assert_status(200).json()["partition"]
+        .as_i64()
+        .expect("a number")
 }
 
-/// So many different keys, among them some that are not ASCII.
+/// Makes `count` different keys. Some of them are not ASCII.
 fn keys(count: usize) -> Vec<String> {
     let key = |i: usize| match i % 3 {
         0 => format!("sensor-{i}"),

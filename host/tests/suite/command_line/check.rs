@@ -1,9 +1,9 @@
-//! `eventos check` on configurations.
+//! `eventos check` with valid and invalid configurations.
 
 use eventos_testkit::handler;
 use serde_json::{Value, json};
 
-use super::{Ran, Shell};
+use super::{Finished, Shell};
 
 const BAD: &str = "\
 [kafka]
@@ -18,34 +18,37 @@ listen = \"127.0.0.1:0\"
 timeout = \"1s\"
 ";
 
-/// A folder with the default handler in its plugins.
+/// Creates a folder with the default handler in the drop-in folder.
 fn shell() -> Shell {
     let shell = Shell::new();
-    let store = std::fs::read(handler("store")).expect("built");
+    let store = std::fs::read(handler("store")).expect("a component that was built");
     shell.write("plugins/10-store.wasm", store);
     shell
 }
 
-fn json(ran: &Ran) -> Value {
-    assert_eq!(ran.err, "", "all of it is in the JSON");
-    serde_json::from_str(&ran.out).expect("JSON")
+fn json(output: &Finished) -> Value {
+    assert_eq!(output.err, "", "the JSON has everything");
+    serde_json::from_str(&output.out).expect("JSON")
 }
 
 #[test]
 fn what_is_right_is_ok() {
     let shell = shell();
-    let ran = shell.run(&["check"]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert_eq!(ran.out, "plugins/10-store.wasm: handler store is ok\nok\n");
+    let output = shell.run(&["check"]);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        output.out,
+        "plugins/10-store.wasm: handler store is ok\nok\n"
+    );
 
     shell.write("config/eventos.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
-    let told = json(&shell.run(&["check", "--json"]));
-    let digest = &told["handlers"][0]["digest"];
+    let report = json(&shell.run(&["check", "--json"]));
+    let digest = &report["handlers"][0]["digest"];
     assert_eq!(digest.as_str().map(str::len), Some(64));
     let store =
         json!({"name": "store", "path": "plugins/10-store.wasm", "ok": true, "digest": digest});
     assert_eq!(
-        told,
+        report,
         json!({"ok": true, "problems": [], "warnings": [], "handlers": [store]})
     );
 }
@@ -53,12 +56,12 @@ fn what_is_right_is_ok() {
 #[test]
 fn every_problem_is_told_at_once_with_its_place() {
     let shell = shell();
-    let ran = shell
+    let output = shell
         .write("bad.toml", BAD)
         .run(&["check", "--config", "bad.toml"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.out.ends_with("\n5 problems\n"), "{}", ran.out);
-    let (warnings, errors): (Vec<_>, Vec<_>) = ran
+    assert_eq!(output.code, Some(1));
+    assert!(output.out.ends_with("\n5 problems\n"), "{}", output.out);
+    let (warnings, errors): (Vec<_>, Vec<_>) = output
         .err
         .lines()
         .partition(|line| line.starts_with("warning: "));
@@ -86,13 +89,13 @@ fn every_problem_is_told_at_once_with_its_place() {
 #[test]
 fn for_programs_the_same_is_json() {
     let shell = shell();
-    let ran = shell
+    let output = shell
         .write("bad.toml", BAD)
         .run(&["check", "--config", "bad.toml", "--json"]);
-    assert_eq!(ran.code, Some(1));
-    let told = json(&ran);
-    assert_eq!(told["ok"], false);
-    let problems = told["problems"].as_array().expect("a list");
+    assert_eq!(output.code, Some(1));
+    let report = json(&output);
+    assert_eq!(report["ok"], false);
+    let problems = report["problems"].as_array().expect("a list");
     let keys: Vec<_> = problems.iter().map(|problem| &problem["key"]).collect();
     assert_eq!(
         keys,
@@ -112,53 +115,59 @@ fn for_programs_the_same_is_json() {
             "message": "unknown key kafka.topik; did you mean kafka.topic?"
         })
     );
-    assert_eq!(told["warnings"][0]["place"], "bad.toml:9");
+    assert_eq!(report["warnings"][0]["place"], "bad.toml:9");
     assert_eq!(
-        told["handlers"][0]["name"], "store",
-        "looked at all the same"
+        report["handlers"][0]["name"], "store",
+        "handlers are checked, too"
     );
 }
 
 #[test]
 fn what_cannot_be_read_is_named() {
     let shell = shell();
-    let ran = shell.run(&["check", "--config", "none.toml"]);
-    assert_eq!(ran.code, Some(1));
-    assert_eq!(ran.errors().len(), 1, "{}", ran.err);
+    let output = shell.run(&["check", "--config", "none.toml"]);
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.errors().len(), 1, "{}", output.err);
     assert!(
-        ran.errors()[0].starts_with("none.toml: cannot be read: "),
+        output.errors()[0].starts_with("none.toml: cannot be read: "),
         "{}",
-        ran.err
+        output.err
     );
 
-    let ran =
+    let output =
         shell
             .write("torn.toml", "[kafka]\ntopic = \"a\n")
             .run(&["check", "--config", "torn.toml"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.err.starts_with("error: torn.toml:2:"), "{}", ran.err);
-    assert!(ran.err.contains("invalid TOML"), "{}", ran.err);
+    assert_eq!(output.code, Some(1));
+    assert!(
+        output.err.starts_with("error: torn.toml:2:"),
+        "{}",
+        output.err
+    );
+    assert!(output.err.contains("invalid TOML"), "{}", output.err);
 
-    let ran = Shell::new().run(&["check"]);
-    assert_eq!(ran.code, Some(1));
+    let output = Shell::new().run(&["check"]);
+    assert_eq!(output.code, Some(1));
     let no_folder =
         "plugins: cannot read the handlers' folder plugins; create it, or set handlers.dir";
-    assert!(ran.errors()[0].starts_with(no_folder), "{}", ran.err);
+    assert!(output.errors()[0].starts_with(no_folder), "{}", output.err);
 }
 
-/// The daemon refuses what the check refuses, with the same words, before it does anything.
+/// The daemon refuses the same configurations with the same errors, before it does anything.
 #[test]
 fn serve_does_not_start_on_it() {
     let shell = shell();
-    let ran = shell
+    let output = shell
         .write("bad.toml", BAD)
         .run(&["serve", "--config", "bad.toml"]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
     let check = shell.run(&["check", "--config", "bad.toml"]);
     let errors = check.err.lines().filter(|line| line.starts_with("error: "));
-    let (hint, same): (Vec<_>, Vec<_>) =
-        ran.err.lines().partition(|line| line.starts_with("hint: "));
+    let (hints, same): (Vec<_>, Vec<_>) = output
+        .err
+        .lines()
+        .partition(|line| line.starts_with("hint: "));
     assert_eq!(same, errors.collect::<Vec<_>>());
-    assert_eq!(hint.len(), 1, "{}", ran.err);
+    assert_eq!(hints.len(), 1, "{}", output.err);
     assert!(!shell.dir.path().join("data").exists());
 }

@@ -1,21 +1,22 @@
-//! Files that are no handlers: `check` and `serve` say what is wrong with each.
+//! Files that are not valid handlers: `check` and `serve` say what is wrong with each.
 
 use eventos_testkit::{handler, root};
 
 use super::Shell;
 
-/// A component that would call others over HTTP.
-const CALLS_OTHERS: &str = r#"
+/// A component that imports an HTTP client.
+const IMPORTS_HTTP: &str = r#"
 (component
   (import "wasi:http/types@0.2.6" (instance
     (export "fields" (type (sub resource)))
     (export "http-error-code" (func (result u32))))))
 "#;
 
-/// A component that asks for nothing, and offers nothing.
+/// A component without imports and exports.
 const EMPTY: &str = "(component)";
 
-/// What compilers make: for something else, for WASI's first version, and for us but in half.
+/// Core modules that compilers produce, and what is wrong with each: one for another purpose, one for WASI preview 1, and one that
+/// lacks parts of the world.
 const CORE_MODULES: [(&str, &str); 3] = [
     (
         "(module)",
@@ -32,22 +33,22 @@ const CORE_MODULES: [(&str, &str); 3] = [
 ];
 
 fn wasm(text: &str) -> Vec<u8> {
-    wat::parse_str(text).expect("valid")
+    wat::parse_str(text).expect("valid text format")
 }
 
-/// Checks a file by its name, in a folder without any plugins; answers its one problem.
+/// Checks one file, in a folder without a drop-in folder. Returns the only problem.
 fn problem(content: &[u8]) -> String {
     let shell = Shell::new();
     shell.write("mine.wasm", content);
-    let ran = shell.run(&["check", "mine.wasm"]);
+    let output = shell.run(&["check", "mine.wasm"]);
     assert_eq!(
-        (ran.code, ran.out.as_str()),
+        (output.code, output.out.as_str()),
         (Some(1), "1 problem\n"),
         "{}",
-        ran.err
+        output.err
     );
-    let [error] = ran.errors()[..] else {
-        panic!("{}", ran.err);
+    let [error] = output.errors()[..] else {
+        panic!("{}", output.err);
     };
     let (place, message) = error.split_once(": ").expect("a place");
     assert_eq!(place, "mine.wasm");
@@ -57,12 +58,12 @@ fn problem(content: &[u8]) -> String {
 #[test]
 fn a_handler_is_checked_wherever_it_is() {
     let shell = Shell::new();
-    let store = std::fs::read(handler("store")).expect("built");
-    let ran = shell
+    let store = std::fs::read(handler("store")).expect("a component that was built");
+    let output = shell
         .write("target/20-mine.wasm", store)
         .run(&["check", "target/20-mine.wasm"]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert_eq!(ran.out, "target/20-mine.wasm: handler mine is ok\nok\n");
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
+    assert_eq!(output.out, "target/20-mine.wasm: handler mine is ok\nok\n");
 }
 
 #[test]
@@ -70,35 +71,36 @@ fn junk_and_core_modules_are_told_apart() {
     assert_eq!(problem(b"junk"), "it is not WebAssembly");
     assert_eq!(problem(b""), "it is not WebAssembly");
     for (core, why) in CORE_MODULES {
-        let said = problem(&wasm(core));
-        assert!(said.starts_with(why), "{said}");
+        let message = problem(&wasm(core));
+        assert!(message.starts_with(why), "{message}");
     }
-    let cut = |mut whole: Vec<u8>| {
-        whole.truncate(1_000);
-        problem(&whole)
+    let truncated = |mut bytes: Vec<u8>| {
+        bytes.truncate(1_000);
+        problem(&bytes)
     };
-    let torn = cut(std::fs::read(handler("probe-js")).expect("built"));
+    let message =
+        truncated(std::fs::read(handler("probe-js")).expect("a component that was built"));
     assert!(
-        torn.starts_with("it is not a WebAssembly component that this engine supports: "),
-        "{torn}"
+        message.starts_with("it is not a WebAssembly component that this engine supports: "),
+        "{message}"
     );
-    let torn = cut(std::fs::read(handler("store")).expect("built"));
+    let message = truncated(std::fs::read(handler("store")).expect("a component that was built"));
     let damaged = "it is a core WebAssembly module that cannot be parsed: ";
-    assert!(torn.starts_with(damaged), "{torn}");
+    assert!(message.starts_with(damaged), "{message}");
 }
 
 #[test]
 fn a_core_module_is_checked_as_cargo_leaves_it() {
     let built = root().join("target/handlers/wasm32-unknown-unknown/handler/probe.wasm");
     let built = built.to_str().expect("UTF-8");
-    let ran = Shell::new().run(&["check", built]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert_eq!(ran.out, format!("{built}: handler probe is ok\nok\n"));
+    let output = Shell::new().run(&["check", built]);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
+    assert_eq!(output.out, format!("{built}: handler probe is ok\nok\n"));
 }
 
 #[test]
 fn an_import_that_the_host_does_not_offer_is_named() {
-    let message = problem(&wasm(CALLS_OTHERS));
+    let message = problem(&wasm(IMPORTS_HTTP));
     assert!(
         message.starts_with("it imports interfaces that handlers cannot use: "),
         "{message}"
@@ -116,70 +118,77 @@ fn a_component_that_exports_no_handler_does_not_fit_the_world() {
     assert!(message.contains("export"), "{message}");
 }
 
-/// Earlier drafts of `wasi:messaging` bear the same version.
+/// Earlier drafts of `wasi:messaging` have the same version number.
 #[test]
 fn a_component_of_another_draft_of_messaging_is_told_so() {
     let consumer = r#"(component (import "wasi:messaging/consumer@0.2.0-draft" (instance)))"#;
-    let said = problem(&wasm(consumer));
-    let named =
+    let message = problem(&wasm(consumer));
+    let error =
         "it imports interfaces that handlers cannot use: wasi:messaging/consumer@0.2.0-draft;";
-    assert!(said.starts_with(named), "{said}");
+    assert!(message.starts_with(error), "{message}");
     let guest = r#"(component (instance $it)
         (export "wasi:messaging/incoming-handler@0.2.0-draft" (instance $it)))"#;
-    let said = problem(&wasm(guest));
+    let message = problem(&wasm(guest));
     let world = "it does not fit the world wasi:messaging/messaging-request-reply@0.2.0-draft (see host/wit/): ";
-    assert!(said.starts_with(world), "{said}");
+    assert!(message.starts_with(world), "{message}");
 }
 
-/// In the folder they are all looked at, and the good one is still good.
+/// The check covers every file in the drop-in folder, and reports the good one as ok.
 #[test]
 fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_one() {
     let shell = Shell::new();
     shell.write(
         "plugins/10-store.wasm",
-        std::fs::read(handler("store")).expect("built"),
+        std::fs::read(handler("store")).expect("a component that was built"),
     );
-    shell.write("plugins/20-files.wasm", wasm(CALLS_OTHERS));
+    shell.write("plugins/20-files.wasm", wasm(IMPORTS_HTTP));
     shell.write("plugins/30-junk.wasm", "junk");
-    shell.write("plugins/notes.txt", "no handler, and not meant to be one");
-    let ran = shell.run(&["check"]);
-    assert_eq!(ran.code, Some(1));
+    shell.write(
+        "plugins/notes.txt",
+        "a file that is not meant to be a handler",
+    );
+    let output = shell.run(&["check"]);
+    assert_eq!(output.code, Some(1));
     assert_eq!(
-        ran.out,
+        output.out,
         "plugins/10-store.wasm: handler store is ok\n2 problems\n"
     );
-    let errors = ran.errors();
-    assert_eq!(errors.len(), 2, "{}", ran.err);
+    let errors = output.errors();
+    assert_eq!(errors.len(), 2, "{}", output.err);
     assert!(
         errors[0].starts_with("plugins/20-files.wasm: "),
         "{}",
-        ran.err
+        output.err
     );
     assert!(
         errors[1].starts_with("plugins/30-junk.wasm: "),
         "{}",
-        ran.err
+        output.err
     );
 
-    let ran = shell.run(&["serve"]);
-    assert_eq!(ran.code, Some(1));
-    let error = ran
+    let output = shell.run(&["serve"]);
+    assert_eq!(output.code, Some(1));
+    let error = output
         .err
         .lines()
         .find(|line| line.starts_with("error: "))
         .expect("an error");
-    assert!(error.contains("plugins/20-files.wasm"), "{}", ran.err);
-    assert!(ran.err.contains("wasi:http/types@0.2.6"), "{}", ran.err);
+    assert!(error.contains("plugins/20-files.wasm"), "{}", output.err);
+    assert!(
+        output.err.contains("wasi:http/types@0.2.6"),
+        "{}",
+        output.err
+    );
 }
 
 #[test]
 fn two_files_of_one_name_are_refused() {
     let shell = Shell::new();
-    let store = std::fs::read(handler("store")).expect("built");
+    let store = std::fs::read(handler("store")).expect("a component that was built");
     shell.write("plugins/10-store.wasm", &store);
     shell.write("plugins/20-store.wasm", &store);
-    let ran = shell.run(&["check"]);
-    assert_eq!(ran.code, Some(1));
+    let output = shell.run(&["check"]);
+    assert_eq!(output.code, Some(1));
     let error = "plugins/10-store.wasm and plugins/20-store.wasm are both the handler store";
-    assert!(ran.errors()[0].contains(error), "{}", ran.err);
+    assert!(output.errors()[0].contains(error), "{}", output.err);
 }

@@ -1,4 +1,4 @@
-//! Help, and what is wrong usage.
+//! Help texts and wrong usage.
 
 use super::Shell;
 
@@ -38,14 +38,18 @@ fn wrong_usage_is_an_error_with_code_2() {
         (&["check", "--config"], "'--config <FILE>'"),
         (&["--port", "1"], "'--port'"),
     ] {
-        let ran = shell.run(arguments);
-        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.err);
-        assert!(ran.err.starts_with("error: "), "{}", ran.err);
-        assert!(ran.err.contains(named), "{named} in {}", ran.err);
-        assert_eq!(ran.out, "");
+        let output = shell.run(arguments);
+        assert_eq!(output.code, Some(2), "{arguments:?}: {}", output.err);
+        assert!(output.err.starts_with("error: "), "{}", output.err);
+        assert!(output.err.contains(named), "{named} in {}", output.err);
+        assert_eq!(output.out, "");
     }
-    // Nothing asked for is no error, but not done either.
-    let ran = shell.run(&[]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("Usage: eventos <COMMAND>"), "{}", ran.err);
+    // Without a command, the program prints the usage and exits with an error.
+    let output = shell.run(&[]);
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.err.contains("Usage: eventos <COMMAND>"),
+        "{}",
+        output.err
+    );
 }

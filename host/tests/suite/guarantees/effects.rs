@@ -1,6 +1,6 @@
-//! Exactly once: what a batch brings about counts as a whole.
+//! Exactly once: either all effects of a batch count, or none.
 
-use eventos_testkit::{Broker, ends, eventually, produce, read_topic};
+use eventos_testkit::{Broker, end_offsets, eventually, produce, read_topic};
 use rdkafka::producer::BaseRecord;
 
 use super::{EXACTLY_ONCE, Fate, Group, evento, fate, sorted};
@@ -21,24 +21,27 @@ fn each_effect_counts_once_and_after_a_restart_too(broker: Broker) {
     let daemon = setup.start();
     group.send(0..2_000);
     group.wait_until_done();
-    group.judge(2_000);
+    group.check(2_000);
     let output = group.output();
-    let taken: i64 = ends(&group.servers, &output).iter().sum();
+    let taken: i64 = end_offsets(&group.servers, &output).iter().sum();
     let records = read_topic(&group.servers, &output).len();
-    assert!(taken as usize > records, "transactions leave their markers");
+    assert!(
+        taken as usize > records,
+        "transaction markers have offsets, too"
+    );
     eventually("no lag", || {
-        (daemon.sum("eventos_consumer_lag") == 0.0).then_some(())
+        (daemon.metric_sum("eventos_consumer_lag") == 0.0).then_some(())
     });
-    let shown = daemon.messages("?limit=10000");
+    let stored = daemon.messages("?limit=10000");
     daemon.kill();
 
-    // Under the same name, it does not wait for what its former self left.
+    // It has the same transactional ids, so it does not wait for the transactions of the killed daemon to time out.
     let daemon = setup.start();
-    assert_eq!(daemon.messages("?limit=10000"), shown);
+    assert_eq!(daemon.messages("?limit=10000"), stored);
     group.send(2_000..2_100);
     group.wait_until_done();
-    group.judge(2_100);
-    assert_eq!(daemon.sum("eventos_consumed_total"), 100.0);
+    group.check(2_100);
+    assert_eq!(daemon.metric_sum("eventos_consumed_total"), 100.0);
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once_with_kafka() {
 fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker) {
     let group = Group::new(broker, EXACTLY_ONCE, &[("max.message.bytes", "1000")]);
     let mut values: Vec<_> = (0..30).map(evento).collect();
-    // One that emits, and is too large for the topic.
+    // This one is emitted, and is too large for the topic.
     let large = format!(r#"{{"id":15,"tipo":"emit","pad":"{}"}}"#, "x".repeat(2_000));
     assert!(fate(15) == Fate::Emits);
     values[15] = large;
@@ -75,5 +78,5 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker
         sorted(group.numbers(&group.dead_letters)),
         dies.collect::<Vec<_>>()
     );
-    assert_eq!(daemon.sum("eventos_dead_letters_total"), 5.0);
+    assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 5.0);
 }

@@ -1,4 +1,4 @@
-//! `delivery.guarantee`: nothing is lost, whatever happens; and with exactly once, whoever reads only what is committed sees
+//! `delivery.guarantee`: no Evento is lost, whatever happens. With exactly once, a consumer that reads only committed records sees
 //! each effect once.
 
 mod effects;
@@ -8,23 +8,23 @@ mod points;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eventos_testkit::{
-    Broker, Daemon, Setup, committed, create_topic, create_topic_with, ends, eventually, free_port,
-    produce, read_topic, wait_until_settled,
+    Broker, Daemon, Setup, create_topic, create_topic_with, free_port, produce, read_topic,
+    wait_until_committed, wait_until_settled,
 };
 use rdkafka::{Message, producer::BaseRecord};
 use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// Of each topic.
+/// Partitions of each topic.
 const PARTITIONS: i32 = 4;
 
 const AT_LEAST_ONCE: &str = "at_least_once";
 const EXACTLY_ONCE: &str = "exactly_once";
 
-/// A group whose handler emits, rejects and lets pass, on a broker that outlives its members.
+/// A group whose handler emits, rejects or passes each Evento, on a broker that outlives its members.
 struct Group {
-    /// Has the broker inside, if it is that one.
+    /// Daemon with the built-in broker, if the group uses that.
     host: Option<(Setup, Daemon)>,
     guarantee: &'static str,
     servers: String,
@@ -34,11 +34,11 @@ struct Group {
 }
 
 impl Group {
-    /// The topic that is emitted to has these settings.
+    /// Creates the topics of a group. The topic that the handler emits to has these settings.
     fn new(broker: Broker, guarantee: &'static str, settings: &[(&str, &str)]) -> Self {
         let host = (broker == Broker::Embedded).then(|| {
             let mut setup = Setup::new(EVENTOS, broker, &["store"], "");
-            // It may be started again.
+            // A test may start it again at the same address.
             setup.broker_listen = format!("127.0.0.1:{}", free_port());
             let daemon = setup.start();
             (setup, daemon)
@@ -53,7 +53,7 @@ impl Group {
             guarantee,
             servers,
             topic: names.topic(),
-            dead_letters: names.dead_letters(),
+            dead_letters: names.dead_letter_topic(),
             name: names.name,
         };
         for topic in [&group.topic, &group.output(), &group.dead_letters] {
@@ -71,7 +71,7 @@ impl Group {
         format!("{}-emitted", self.name)
     }
 
-    /// A member that has this name, with more properties.
+    /// Prepares a member with this static id and these librdkafka properties.
     fn member(&self, name: &str, properties: &str) -> Setup {
         let (output, emitted) = (self.output(), self.emitted());
         let more = format!(
@@ -82,11 +82,11 @@ impl Group {
         let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.name);
-        setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
+        setup.set_env("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
         setup
     }
 
-    /// Sends Eventos of these numbers, over all partitions; what becomes of each its number says.
+    /// Produces the Eventos with these numbers to all partitions in turn. The number determines the [`Fate`].
     fn send(&self, numbers: std::ops::Range<usize>) {
         let values: Vec<_> = numbers.clone().map(evento).collect();
         let records = values.iter().zip(numbers).map(|(value, number)| {
@@ -97,30 +97,28 @@ impl Group {
         produce(&self.servers, records);
     }
 
-    /// Waits until all that was sent is handled and committed, and no transaction is open.
+    /// Waits until all records are handled and committed, and no transaction is open.
     fn wait_until_done(&self) {
-        eventually("all of it to be committed", || {
-            let committed = committed(&self.servers, &self.name, &self.topic);
-            (committed == ends(&self.servers, &self.topic)).then_some(())
-        });
+        wait_until_committed(&self.servers, &self.name, &self.topic);
         for topic in [self.output(), self.emitted(), self.dead_letters.clone()] {
             wait_until_settled(&self.servers, &topic);
         }
     }
 
-    /// That of so many Eventos each has had its effects, in the order of its partition; and once, if that is promised.
-    fn judge(&self, sent: usize) {
+    /// Checks that each of the first `sent` Eventos has had its effects, in the order of its partition. With exactly once, no effect may
+    /// be there twice.
+    fn check(&self, sent: usize) {
         let of = |fates: &[Fate]| -> Vec<usize> {
             (0..sent).filter(|n| fates.contains(&fate(*n))).collect()
         };
         let passed = [Fate::Passes, Fate::Emits];
-        assert_eq!(self.came(&self.output()), by_partition(of(&passed)));
-        // Emissions have a key, which puts them where it will.
+        assert_eq!(self.ordered(&self.output()), by_partition(of(&passed)));
+        // The key of an emitted record chooses its partition, so the order is not checked.
         assert_eq!(self.all(&self.emitted()), of(&[Fate::Emits]));
         assert_eq!(self.all(&self.dead_letters), of(&[Fate::Dies]));
     }
 
-    /// What came to a topic, wherever to.
+    /// Returns the sorted numbers of the Eventos in a topic, without repetitions if the guarantee allows them.
     fn all(&self, topic: &str) -> Vec<usize> {
         let mut all = sorted(self.numbers(topic));
         if self.guarantee == AT_LEAST_ONCE {
@@ -129,19 +127,19 @@ impl Group {
         all
     }
 
-    /// What came to a topic; where it may come again, as it first came.
-    fn came(&self, topic: &str) -> Vec<Vec<usize>> {
+    /// Returns the numbers of the Eventos in each partition of a topic, in order, without repetitions if the guarantee allows them.
+    fn ordered(&self, topic: &str) -> Vec<Vec<usize>> {
         let mut all = self.numbers(topic);
         if self.guarantee == AT_LEAST_ONCE {
             for partition in &mut all {
-                let mut before = BTreeSet::new();
-                partition.retain(|number| before.insert(*number));
+                let mut seen = BTreeSet::new();
+                partition.retain(|number| seen.insert(*number));
             }
         }
         all
     }
 
-    /// The numbers of the Eventos in a topic, for each of its partitions.
+    /// Returns the numbers of the Eventos in each partition of a topic, in order.
     fn numbers(&self, topic: &str) -> Vec<Vec<usize>> {
         let mut numbers = BTreeMap::<i32, Vec<usize>>::new();
         for record in read_topic(&self.servers, topic) {
@@ -154,11 +152,13 @@ impl Group {
     }
 }
 
+/// What the handler does with an Evento.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Passes,
-    /// And passes.
+    /// It emits a copy, and passes the Evento.
     Emits,
+    /// It rejects the Evento, which becomes a dead letter.
     Dies,
 }
 

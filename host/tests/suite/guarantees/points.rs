@@ -1,11 +1,10 @@
-//! At every point between one effect and the next the daemon is killed, and the broker is: the named points of
-//! `pipeline/failure_point.rs`.
+//! The daemon or its broker is killed at every point between two effects of a batch: the failpoints of the pipeline.
 
 use eventos_testkit::Broker;
 
 use super::{AT_LEAST_ONCE, EXACTLY_ONCE, Group};
 
-/// Where a batch can be struck, in this order.
+/// The failpoints of each guarantee, in the order in which a batch reaches them.
 const POINTS: [(&str, &[&str]); 2] = [
     (
         AT_LEAST_ONCE,
@@ -32,8 +31,8 @@ const POINTS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Eventos between one blow and the next.
-const A_BLOW: usize = 400;
+/// Eventos that are sent for each kill.
+const PER_KILL: usize = 400;
 
 #[test]
 fn killed_at_any_point_it_loses_nothing_with_the_broker_inside() {
@@ -50,24 +49,24 @@ fn killed_at_any_point_it_loses_nothing(broker: Broker) {
         let group = Group::new(broker, guarantee, &[]);
         let mut sent = 0;
         for point in points {
-            // The first batch passes, the second does not.
+            // The second batch that reaches the point kills the daemon.
             let mut setup = group.member("one", "");
-            setup.set("FAILPOINTS", &format!("{point}=1*off->return"));
+            setup.set_env("FAILPOINTS", &format!("{point}=1*off->return"));
             let daemon = setup.start();
-            group.send(sent..sent + A_BLOW / 2);
-            group.send(sent + A_BLOW / 2..sent + A_BLOW);
-            sent += A_BLOW;
-            let (status, _) = daemon.wait();
+            group.send(sent..sent + PER_KILL / 2);
+            group.send(sent + PER_KILL / 2..sent + PER_KILL);
+            sent += PER_KILL;
+            let (status, _) = daemon.wait_for_exit();
             assert!(!status.success() && status.code().is_none(), "{status}");
             let again = group.member("one", "").start();
             group.wait_until_done();
-            group.judge(sent);
+            group.check(sent);
             assert!(again.stop().success());
         }
     }
 }
 
-/// Kafka is killed at random in the chaos.
+/// Only the built-in broker is killed here. The chaos test kills Kafka at random.
 #[test]
 fn with_its_broker_killed_at_any_point_it_loses_nothing() {
     for (guarantee, points) in POINTS {
@@ -75,22 +74,22 @@ fn with_its_broker_killed_at_any_point_it_loses_nothing() {
         let mut sent = 0;
         for point in points {
             let mut setup = group.member("one", "");
-            // It says so the first time, and the next is held up until the broker is gone.
-            setup.set(
+            // The first batch that reaches the point prints "struck", and the second waits there until the broker is killed.
+            setup.set_env(
                 "FAILPOINTS",
                 &format!("{point}=1*print(struck)->1*sleep(1500)->off"),
             );
             let daemon = setup.start();
-            group.send(sent..sent + A_BLOW / 2);
-            daemon.wait_for_log("struck", "");
-            group.send(sent + A_BLOW / 2..sent + A_BLOW);
-            sent += A_BLOW;
-            let (host, broker) = group.host.take().expect("the broker inside");
+            group.send(sent..sent + PER_KILL / 2);
+            daemon.wait_for_log("struck");
+            group.send(sent + PER_KILL / 2..sent + PER_KILL);
+            sent += PER_KILL;
+            let (host, broker) = group.host.take().expect("the built-in broker");
             broker.kill();
             let broker = host.start();
             group.host = Some((host, broker));
             group.wait_until_done();
-            group.judge(sent);
+            group.check(sent);
             assert!(daemon.stop().success());
         }
     }

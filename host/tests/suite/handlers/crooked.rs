@@ -1,8 +1,8 @@
-//! Answers that no SDK would make: each costs the Evento in whose name it is made, and tells what is wrong with it.
+//! Invalid results that no SDK would produce. Each costs only the Evento that asked for it, and the dead letter says what is wrong.
 
-use eventos_testkit::{Broker, Received, Setup};
+use eventos_testkit::{Broker, ReceivedRecord, Setup};
 
-use super::{Ran, evento};
+use super::{Fixture, evento};
 use crate::EVENTOS;
 
 #[test]
@@ -26,19 +26,22 @@ fn an_answer_that_does_not_answer_the_batch_counts_for_nothing() {
         .map(|(i, (tipo, _))| evento(i, tipo))
         .collect();
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe-crooked", "store"], "");
-    let ran = Ran::on(setup, &eventos);
-    assert_eq!(ran.stored(), ["0", "3", "7", "11"]);
-    let letters = ran.dead_letters();
-    let wrong: Vec<_> = (0..)
+    let fixture = Fixture::on(setup, &eventos);
+    assert_eq!(fixture.stored(), ["0", "3", "7", "11"]);
+    let letters = fixture.dead_letters();
+    let invalid: Vec<_> = (0..)
         .zip(tipos)
         .filter(|(_, (_, why))| !why.is_empty())
         .collect();
-    let offsets: Vec<_> = letters.iter().map(Received::offset_of_source).collect();
-    assert_eq!(offsets, wrong.iter().map(|(i, _)| *i).collect::<Vec<_>>());
-    for (letter, (_, (tipo, why))) in letters.iter().zip(wrong) {
-        let said = |name| letter.header(&format!("__connect.errors.exception.{name}"));
-        assert_eq!(said("class.name"), "eventos.Invalid", "{tipo}");
-        let message = said("message");
+    let offsets: Vec<_> = letters
+        .iter()
+        .map(ReceivedRecord::offset_of_source)
+        .collect();
+    assert_eq!(offsets, invalid.iter().map(|(i, _)| *i).collect::<Vec<_>>());
+    for (letter, (_, (tipo, why))) in letters.iter().zip(invalid) {
+        let reason = |name| letter.header(&format!("__connect.errors.exception.{name}"));
+        assert_eq!(reason("class.name"), "eventos.Invalid", "{tipo}");
+        let message = reason("message");
         assert!(
             message.starts_with("its answer is not valid: "),
             "{tipo}: {message}"

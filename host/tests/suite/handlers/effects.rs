@@ -1,8 +1,8 @@
-//! What a handler emits: whole, in order, once, and only when it counts.
+//! The records that a handler emits: complete, in order, once, and only if the call counts.
 
-use eventos_testkit::{Broker, Received, Setup, create_topic, header_list, read_topic};
+use eventos_testkit::{Broker, ReceivedRecord, Setup, create_topic, header_list, read_topic};
 
-use super::{Ran, TIMESTAMP, evento};
+use super::{Fixture, TIMESTAMP, evento};
 use crate::EVENTOS;
 
 #[test]
@@ -15,17 +15,17 @@ fn emitted_records_come_whole_in_order_and_once_with_kafka() {
     emitted_records_come_whole_in_order_and_once(Broker::Kafka);
 }
 
-/// A panic undoes the calls that it is in: what the others emitted there is not emitted twice.
+/// After a panic, the batch is handled again in parts. What the other Eventos emitted in the failed call is not emitted twice.
 fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
-    // On a Kafka that suites share, the name has to be this run's own.
+    // The name is unique because all tests share one Kafka.
     let topic = format!("alertas-{}", std::process::id());
-    let more = format!(
+    let toml = format!(
         "[handler.probe]\nproduce = [\"other\", {topic:?}]\nretries = 1\nconfig = {{ emit_to = {topic:?} }}\n"
     );
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &topic, 1);
     }
-    let setup = Setup::new(EVENTOS, broker, &["probe", "store"], &more);
+    let setup = Setup::new(EVENTOS, broker, &["probe", "store"], &toml);
     let tipos = [
         "emit",
         "emit-reject",
@@ -36,9 +36,9 @@ fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
         "emit",
     ];
     let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
-    let ran = Ran::on(setup, &eventos);
-    assert_eq!(ran.stored(), ["0", "2", "3", "6"]);
-    let dead: Vec<_> = ran
+    let fixture = Fixture::on(setup, &eventos);
+    assert_eq!(fixture.stored(), ["0", "2", "3", "6"]);
+    let dead: Vec<_> = fixture
         .dead_letters()
         .iter()
         .map(|letter| {
@@ -57,15 +57,15 @@ fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
         ]
     );
 
-    let emitted = read_topic(ran.daemon.broker(), &topic);
-    let mut emitted: Vec<_> = emitted.into_iter().map(Received::from).collect();
-    // Where there are several partitions, keys are spread over them.
+    let emitted = read_topic(fixture.daemon.broker(), &topic);
+    let mut emitted: Vec<_> = emitted.into_iter().map(ReceivedRecord::from).collect();
+    // The built-in broker creates topics with several partitions, and the keys spread the records over them.
     emitted.sort_by_key(|record| record.text().to_owned());
     let headers = [("a", Some(&b"1"[..])), ("nothing", None), ("a", Some(b"2"))];
     let expected: Vec<_> = [0, 3, 6]
         .iter()
         .zip(&emitted)
-        .map(|(&i, seen)| Received {
+        .map(|(&i, seen)| ReceivedRecord {
             partition: seen.partition,
             offset: seen.offset,
             key: Some(format!("key of {i}").into_bytes()),
@@ -85,20 +85,20 @@ fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
 
 #[test]
 fn emitting_to_a_topic_that_is_not_permitted_is_a_failure() {
-    let ran = Ran::new(
+    let fixture = Fixture::new(
         "[handler.probe]\nproduce = [\"alertas\"]\n",
         &super::in_the_middle("emit-forbidden"),
     );
-    assert_eq!(ran.stored(), ["before", "after"]);
-    let letter = ran.dead_letter();
+    assert_eq!(fixture.stored(), ["before", "after"]);
+    let letter = fixture.dead_letter();
     let message =
         "emit.send: the topic forbidden is not permitted; add it to handler.probe.produce";
-    super::assert_says(&letter, "eventos.Invalid", message, "1");
+    super::assert_reason(&letter, "eventos.Invalid", message, "1");
 }
 
 #[test]
 fn misuse_of_an_import_is_a_failure() {
-    let more = "[handler.probe]\nproduce = [\"alertas\"]\nconfig = { emit_to = \"alertas\" }\n";
+    let toml = "[handler.probe]\nproduce = [\"alertas\"]\nconfig = { emit_to = \"alertas\" }\n";
     for (tipo, start) in [
         (
             "store-beyond",
@@ -106,11 +106,11 @@ fn misuse_of_an_import_is_a_failure() {
         ),
         ("emit-crooked", "emit.send: "),
     ] {
-        let ran = Ran::new(more, &super::in_the_middle(tipo));
-        assert_eq!(ran.stored(), ["before", "after"], "{tipo}");
-        let letter = ran.dead_letter();
+        let fixture = Fixture::new(toml, &super::in_the_middle(tipo));
+        assert_eq!(fixture.stored(), ["before", "after"], "{tipo}");
+        let letter = fixture.dead_letter();
         let message = letter.header("__connect.errors.exception.message");
         assert!(message.starts_with(start), "{message}");
-        super::assert_says(&letter, "eventos.Invalid", message, "1");
+        super::assert_reason(&letter, "eventos.Invalid", message, "1");
     }
 }

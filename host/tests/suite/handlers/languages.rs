@@ -1,13 +1,13 @@
-//! Four languages, same behaviour: the probe in each of them, with the same Eventos and the same expectations.
+//! The probe in each of four languages behaves the same.
 
 use std::fs;
 
 use eventos_testkit::{
-    Broker, Received, Setup, handler, header_list, headers, produce, read_topic,
+    Broker, ReceivedRecord, Setup, handler, header_list, headers, produce, read_topic,
 };
 use rdkafka::producer::BaseRecord;
 
-use super::{Ran, TIMESTAMP, evento};
+use super::{Fixture, TIMESTAMP, evento};
 use crate::EVENTOS;
 
 macro_rules! in_each_language {
@@ -46,7 +46,7 @@ const HEADERS: [(&str, Option<&[u8]>); 4] = [
     ("a", Some(b"\xfe")),
     ("", Some(b"")),
 ];
-/// What it is asked to do, by offset. An id is the offset.
+/// The tipos of the Eventos, which say what the probe has to do. The id of each is its offset.
 const TIPOS: [&str; 17] = [
     "good",
     "drop",
@@ -67,16 +67,16 @@ const TIPOS: [&str; 17] = [
     "emit-forbidden",
 ];
 
-/// A daemon with the probe of this language as `probe`, the handlers after it, and more configuration.
-fn setup(file: &str, after: &[&str], more: &str) -> Setup {
-    let setup = Setup::new(EVENTOS, Broker::Embedded, after, more);
+/// Prepares a daemon with the component `file` as the handler `probe`, the handlers `after` it, and this configuration.
+fn setup(file: &str, after: &[&str], toml: &str) -> Setup {
+    let setup = Setup::new(EVENTOS, Broker::Embedded, after, toml);
     let probe = setup.dir.path().join("plugins/00-probe.wasm");
-    fs::copy(handler(file), probe).expect("copied");
+    fs::copy(handler(file), probe).expect("the handler is copied");
     setup
 }
 
-/// Hands in Eventos, which are at the offsets from 0, and records with all that a record can have after them.
-fn handled(setup: Setup, eventos: &[String], whole: &[Option<&str>]) -> Ran {
+/// Has a daemon handle Eventos, which get the offsets from 0, and then records with a key, headers and these values.
+fn handle(setup: Setup, eventos: &[String], values: &[Option<&str>]) -> Fixture {
     let daemon = setup.start();
     let topic = setup.topic();
     let record = || BaseRecord::<[u8], [u8]>::to(&topic).partition(0);
@@ -84,41 +84,41 @@ fn handled(setup: Setup, eventos: &[String], whole: &[Option<&str>]) -> Ran {
         .iter()
         .zip(TIMESTAMP..)
         .map(|(evento, at)| record().timestamp(at).payload(evento.as_bytes()));
-    let whole = whole.iter().map(|value| {
-        let whole = record().key(KEY).headers(headers(&HEADERS));
-        let whole = whole.timestamp(TIMESTAMP + 1_000);
+    let full = values.iter().map(|value| {
+        let full = record().key(KEY).headers(headers(&HEADERS));
+        let full = full.timestamp(TIMESTAMP + 1_000);
         match value {
-            Some(value) => whole.payload(value.as_bytes()),
-            None => whole,
+            Some(value) => full.payload(value.as_bytes()),
+            None => full,
         }
     });
-    let records: Vec<_> = bare.chain(whole).collect();
-    let count = u32::try_from(records.len()).expect("few");
+    let records: Vec<_> = bare.chain(full).collect();
+    let count = u32::try_from(records.len()).expect("a count");
     produce(daemon.broker(), records);
     daemon.wait_for_consumed(count);
-    Ran { setup, daemon }
+    Fixture { setup, daemon }
 }
 
 fn does_what_a_handler_can_do(file: &str) {
-    let more = format!(
+    let toml = format!(
         "[telemetry]\nlog = \"info,eventos::handler=trace\"\n[handler.probe]\nproduce = [{TOPIC:?}]\nretries = 1\n\
          timeout = \"10s\"\nconfig = {{ emit_to = {TOPIC:?}, number = 7, tombstone = \"headers\" }}\n"
     );
     let eventos: Vec<_> = (0..).zip(TIPOS).map(|(i, tipo)| evento(i, tipo)).collect();
     let integer = r#"{"id":9223372036854775808,"tipo":"headers","of":1.10}"#;
     let beyond_ascii = r#"{"id":"ñandú ✓ \ud83c\udf0a","tipo":"headers"}"#;
-    let whole = [Some(integer), Some(beyond_ascii), None];
-    let ran = handled(setup(file, &["store"], &more), &eventos, &whole);
+    let values = [Some(integer), Some(beyond_ascii), None];
+    let fixture = handle(setup(file, &["store"], &toml), &eventos, &values);
 
-    // What passes is stored by the handler after it, so once more than it stores itself.
+    // `store` stores every Evento that passes, so those that `probe` itself stores are there twice.
     let stored = ["0", "part-1", "part-2", "5", "9", "9", "11", "13"];
-    assert_eq!(ran.stored(), stored);
+    assert_eq!(fixture.stored(), stored);
     assert_eq!(
-        ran.daemon.messages("/part-2"),
+        fixture.daemon.messages("/part-2"),
         format!(r#"{{"id":"part-2","tipo":"part","of":{}}}"#, eventos[2])
     );
-    let dead: Vec<_> = ran.dead_letters().iter().map(told).collect();
-    let topic = ran.setup.topic();
+    let dead: Vec<_> = fixture.dead_letters().iter().map(reason).collect();
+    let topic = fixture.setup.topic();
     let reject = |offset, message: &str| (offset, "eventos.Reject".to_owned(), message.to_owned());
     let exact = [
         (
@@ -162,17 +162,17 @@ fn does_what_a_handler_can_do(file: &str) {
         .collect();
     assert_eq!(dead[8..], seen);
 
-    assert_emitted(&ran, &eventos[11]);
-    assert_logged(&ran);
+    assert_emitted(&fixture, &eventos[11]);
+    assert_logged(&fixture);
 }
 
-/// The record that the Evento at offset 11 caused, and no other.
-fn assert_emitted(ran: &Ran, evento: &str) {
-    let emitted = read_topic(ran.daemon.broker(), TOPIC);
+/// Checks that exactly one record was emitted, by the Evento at offset 11.
+fn assert_emitted(fixture: &Fixture, evento: &str) {
+    let emitted = read_topic(fixture.daemon.broker(), TOPIC);
     let [seen] = <[_; 1]>::try_from(emitted).expect("one record");
-    let seen = Received::from(seen);
+    let seen = ReceivedRecord::from(seen);
     let headers = [("a", Some(&b"1"[..])), ("nothing", None), ("a", Some(b"2"))];
-    let expected = Received {
+    let expected = ReceivedRecord {
         partition: seen.partition,
         offset: seen.offset,
         key: Some(b"key of 11".to_vec()),
@@ -183,8 +183,9 @@ fn assert_emitted(ran: &Ran, evento: &str) {
     assert_eq!(seen, expected);
 }
 
-fn assert_logged(ran: &Ran) {
-    let log = ran.daemon.log_with("13 at error");
+/// Checks the log lines that the Evento at offset 13 made the handler write.
+fn assert_logged(fixture: &Fixture) {
+    let log = fixture.daemon.wait_for_log("13 at error");
     for level in ["trace", "debug", "info", "warn", "error"] {
         let text = format!("13 at {level}");
         let line = log.lines().find(|line| line.contains(&text));
@@ -202,18 +203,18 @@ fn assert_logged(ran: &Ran) {
 }
 
 fn is_held_to_its_limits_and_hands_on_what_it_was_given(file: &str) {
-    // It puts a copy of the tombstone in its place, and the last one, which is in Rust, tells what it sees.
-    let more = "[handler.probe]\ntimeout = \"1s\"\nmemory = \"64MiB\"\nconfig = { tombstone = \"echo\" }\n\
+    // `probe` replaces the tombstone with a copy, and `last`, which is in Rust, rejects it with a description.
+    let toml = "[handler.probe]\ntimeout = \"1s\"\nmemory = \"64MiB\"\nconfig = { tombstone = \"echo\" }\n\
                 [handler.last.config]\ntombstone = \"headers\"\n";
-    let setup = setup(file, &["store"], more);
+    let setup = setup(file, &["store"], toml);
     let last = setup.dir.path().join("plugins/20-last.wasm");
-    fs::copy(handler("probe"), last).expect("copied");
+    fs::copy(handler("probe"), last).expect("the handler is copied");
     let tipos = ["good", "spin", "good", "grow", "recurse", "good"];
     let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
-    let ran = handled(setup, &eventos, &[None]);
+    let fixture = handle(setup, &eventos, &[None]);
 
-    assert_eq!(ran.stored(), ["0", "2", "5"]);
-    let dead: Vec<_> = ran.dead_letters().iter().map(told).collect();
+    assert_eq!(fixture.stored(), ["0", "2", "5"]);
+    let dead: Vec<_> = fixture.dead_letters().iter().map(reason).collect();
     let offsets: Vec<_> = dead.iter().map(|(offset, ..)| *offset).collect();
     assert_eq!(offsets, [1, 3, 4, 6], "{dead:?}");
     let spin = "ran longer than its limit of 1s".to_owned();
@@ -229,35 +230,35 @@ fn is_held_to_its_limits_and_hands_on_what_it_was_given(file: &str) {
         _ => "eventos.Stack",
     };
     assert_eq!(dead[2].1, class, "{}", dead[2].2);
-    let seen = seen(&ran.setup.topic(), 6, "", "", None);
+    let seen = seen(&fixture.setup.topic(), 6, "", "", None);
     assert_eq!(dead[3], (6, "eventos.Reject".to_owned(), seen));
-    let letters = ran.dead_letters();
+    let letters = fixture.dead_letters();
     assert_eq!(letters[3].header("eventos.handler"), "last");
 }
 
 fn may_refuse_to_start(file: &str) {
-    let more = "[handler.probe]\ntimeout = \"10s\"\nconfig = { fail_init = \"not today\" }\n";
-    let said = setup(file, &[], more).refused();
+    let toml = "[handler.probe]\ntimeout = \"10s\"\nconfig = { fail_init = \"not today\" }\n";
+    let log = setup(file, &[], toml).expect_start_failure();
     let reason = "init function failed: fail_init is set: not today";
-    assert!(said.contains(reason), "{said}");
-    assert!(said.contains("plugins/00-probe.wasm"), "{said}");
+    assert!(log.contains(reason), "{log}");
+    assert!(log.contains("plugins/00-probe.wasm"), "{log}");
 }
 
-/// Offset, class and message of a dead letter.
-fn told(letter: &Received) -> (i64, String, String) {
-    let said = |name| {
+/// Returns the offset of the source, the class and the message of a dead letter.
+fn reason(letter: &ReceivedRecord) -> (i64, String, String) {
+    let header = |name| {
         letter
             .header(&format!("__connect.errors.exception.{name}"))
             .to_owned()
     };
     (
         letter.offset_of_source(),
-        said("class.name"),
-        said("message"),
+        header("class.name"),
+        header("message"),
     )
 }
 
-/// How the probe describes a record with all that a record can have.
+/// Returns the description by the probe of a record with a key and headers.
 fn seen(topic: &str, offset: i64, id: &str, tipo: &str, value: Option<&str>) -> String {
     let integer = id.parse::<u64>().is_ok();
     let tombstone = value.is_none();

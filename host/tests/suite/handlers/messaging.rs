@@ -1,42 +1,43 @@
-//! A component that knows only the standard `wasi:messaging` runs like any other handler. It is called `probe` here too.
+//! A component that uses only the standard `wasi:messaging` runs like any other handler. Its name is `probe` here, too.
 
 use std::fs;
 
 use eventos_testkit::{
-    Broker, Received, Setup, handler, header_list, headers, produce, read_topic,
+    Broker, ReceivedRecord, Setup, handler, header_list, headers, produce, read_topic,
 };
 use rdkafka::producer::BaseRecord;
 use sha2::{Digest, Sha256};
 
-use super::{Ran, TIMESTAMP, assert_says, evento, in_the_middle};
+use super::{Fixture, TIMESTAMP, assert_reason, evento, in_the_middle};
 use crate::EVENTOS;
 
-fn setup(more: &str) -> Setup {
-    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
+fn setup(toml: &str) -> Setup {
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], toml);
     let file = setup.dir.path().join("plugins/00-probe.wasm");
-    fs::copy(handler("probe-messaging"), file).expect("copied");
+    fs::copy(handler("probe-messaging"), file).expect("the handler is copied");
     setup
 }
 
-/// Emits to a topic that is permitted, and retries once.
-const MORE: &str = "[handler.probe]\nproduce = [\"alertas\"]\nretries = 1\n";
+/// Permits the topic that the handler emits to, and one retry.
+const CONFIG: &str = "[handler.probe]\nproduce = [\"alertas\"]\nretries = 1\n";
 
-fn ran(more: &str, tipos: &[&str]) -> Ran {
+fn run(toml: &str, tipos: &[&str]) -> Fixture {
     let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
-    Ran::on(setup(more), &eventos)
+    Fixture::on(setup(toml), &eventos)
 }
 
-fn emitted(ran: &Ran) -> Vec<Received> {
-    let emitted = read_topic(ran.daemon.broker(), "alertas");
-    emitted.into_iter().map(Received::from).collect()
+/// Reads the topic that the handler emits to.
+fn emitted(fixture: &Fixture) -> Vec<ReceivedRecord> {
+    let emitted = read_topic(fixture.daemon.broker(), "alertas");
+    emitted.into_iter().map(ReceivedRecord::from).collect()
 }
 
 #[test]
 fn what_it_handles_goes_on_in_order() {
-    let ran = ran("", &["good"; 300]);
+    let fixture = run("", &["good"; 300]);
     let ids: Vec<_> = (0..300).map(|i| i.to_string()).collect();
-    assert_eq!(ran.stored(), ids);
-    assert_eq!(ran.answers("pass"), 300.0);
+    assert_eq!(fixture.stored(), ids);
+    assert_eq!(fixture.outcomes("pass"), 300.0);
 }
 
 #[test]
@@ -56,22 +57,22 @@ fn it_sees_all_of_a_record_that_is_text() {
     let record = record.headers(headers(&list)).timestamp(TIMESTAMP);
     produce(daemon.broker(), [record]);
     daemon.wait_for_consumed(1);
-    let letter = Ran { setup, daemon }.dead_letter();
+    let letter = Fixture { setup, daemon }.dead_letter();
     let seen = format!(
         "Some(\"{topic}\") Some(\"application/json\") kafka.key=k kafka.partition=0 kafka.offset=0 \
          kafka.timestamp={TIMESTAMP} a=1 a=2"
     );
-    assert_says(&letter, "eventos.Reject", &seen, "1");
-    let file = fs::read(handler("probe-messaging")).expect("read");
+    assert_reason(&letter, "eventos.Reject", &seen, "1");
+    let file = fs::read(handler("probe-messaging")).expect("the file can be read");
     let digest = format!("{:x}", Sha256::digest(file));
     assert_eq!(letter.header("eventos.handler.digest"), digest);
 }
 
-/// What a call that failed sent does not count, nor what was sent on behalf of a record that is rejected.
+/// Messages from a call that failed do not count, nor do those for a record that is rejected.
 #[test]
 fn what_it_sends_is_emitted_once_and_only_if_it_counts() {
     let tipos = ["emit", "emit-error", "good", "emit-panic", "forward"];
-    let setup = setup(MORE);
+    let setup = setup(CONFIG);
     let daemon = setup.start();
     let topic = setup.topic();
     let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
@@ -83,13 +84,13 @@ fn what_it_sends_is_emitted_once_and_only_if_it_counts() {
     });
     produce(daemon.broker(), records);
     daemon.wait_for_consumed(5);
-    let ran = Ran { setup, daemon };
-    assert_eq!(ran.stored(), ["0", "2", "4"]);
-    let dead = ran.dead_letters();
-    let dead: Vec<_> = dead.iter().map(Received::offset_of_source).collect();
+    let fixture = Fixture { setup, daemon };
+    assert_eq!(fixture.stored(), ["0", "2", "4"]);
+    let dead = fixture.dead_letters();
+    let dead: Vec<_> = dead.iter().map(ReceivedRecord::offset_of_source).collect();
     assert_eq!(dead, [1, 3]);
 
-    let emitted = emitted(&ran);
+    let emitted = emitted(&fixture);
     let [made, forwarded] = &emitted[..] else {
         panic!("{emitted:?}");
     };
@@ -114,11 +115,11 @@ fn what_it_sends_is_emitted_once_and_only_if_it_counts() {
 
 #[test]
 fn sending_to_a_topic_that_is_not_permitted_is_an_error_that_says_so() {
-    let ran = Ran::on(setup(MORE), &in_the_middle("emit-forbidden"));
-    assert_eq!(ran.stored(), ["before", "after"]);
+    let fixture = Fixture::on(setup(CONFIG), &in_the_middle("emit-forbidden"));
+    assert_eq!(fixture.stored(), ["before", "after"]);
     let message =
         "permission denied: the topic forbidden is not permitted; add it to handler.probe.produce";
-    assert_says(&ran.dead_letter(), "eventos.Reject", message, "1");
+    assert_reason(&fixture.dead_letter(), "eventos.Reject", message, "1");
 }
 
 #[test]
@@ -146,10 +147,10 @@ fn errors_that_may_pass_are_retried_and_others_rejected() {
             "1",
         ),
     ] {
-        let ran = Ran::on(setup(MORE), &in_the_middle(tipo));
-        assert_eq!(ran.stored(), ["before", "after"], "{tipo}");
-        assert_says(&ran.dead_letter(), class, message, attempts);
-        assert_eq!(emitted(&ran), [], "{tipo}");
+        let fixture = Fixture::on(setup(CONFIG), &in_the_middle(tipo));
+        assert_eq!(fixture.stored(), ["before", "after"], "{tipo}");
+        assert_reason(&fixture.dead_letter(), class, message, attempts);
+        assert_eq!(emitted(&fixture), [], "{tipo}");
     }
 }
 
@@ -183,15 +184,15 @@ fn a_panic_or_a_broken_limit_among_many_costs_one() {
     ] {
         let mut tipos = ["good"; 101];
         tipos[50] = tipo;
-        let ran = ran(&format!("{MORE}{limit}\n"), &tipos);
+        let fixture = run(&format!("{CONFIG}{limit}\n"), &tipos);
         let ids = (0..101).filter(|&i| i != 50).map(|i| i.to_string());
-        assert_eq!(ran.stored(), ids.collect::<Vec<_>>(), "{tipo}");
-        let letter = ran.dead_letter();
+        assert_eq!(fixture.stored(), ids.collect::<Vec<_>>(), "{tipo}");
+        let letter = fixture.dead_letter();
         assert_eq!(letter.offset_of_source(), 50);
         let message = letter.header("__connect.errors.exception.message");
         assert!(message.ends_with(reason), "{message}");
-        assert_says(&letter, class, message, "1");
-        assert_eq!(emitted(&ran), [], "{tipo}");
+        assert_reason(&letter, class, message, "1");
+        assert_eq!(emitted(&fixture), [], "{tipo}");
     }
 }
 
@@ -207,8 +208,8 @@ fn a_tombstone_passes_without_it() {
         [record(), record().payload(good.as_bytes())],
     );
     daemon.wait_for_consumed(2);
-    let ran = Ran { setup, daemon };
-    assert_eq!(ran.stored(), ["after"]);
-    assert_eq!(ran.answers("pass"), 2.0);
-    assert_eq!(ran.dead_letters(), []);
+    let fixture = Fixture { setup, daemon };
+    assert_eq!(fixture.stored(), ["after"]);
+    assert_eq!(fixture.outcomes("pass"), 2.0);
+    assert_eq!(fixture.dead_letters(), []);
 }

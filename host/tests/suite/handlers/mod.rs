@@ -1,5 +1,4 @@
-//! What handlers may do and what they cost when they do what they should not, with the handler
-//! `probe`: it treats an Evento as its `tipo` says.
+//! What handlers can do, and what happens when they misbehave. The handler `probe` does with each Evento what its `tipo` says.
 
 mod caching;
 mod chain;
@@ -18,20 +17,20 @@ mod swapping;
 mod telling;
 mod wasi;
 
-use eventos_testkit::{Broker, Daemon, Received, Setup, produce};
+use eventos_testkit::{Broker, Daemon, ReceivedRecord, Setup, produce};
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// When the first Evento was made; each is a millisecond younger than the one before.
+/// Timestamp of the first Evento. Each Evento is one millisecond later than the one before.
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
 fn evento(id: impl std::fmt::Display, tipo: &str) -> String {
     format!(r#"{{"id":"{id}","tipo":"{tipo}"}}"#)
 }
 
-/// Three Eventos, of which the second has this tipo.
+/// Makes three Eventos. The second has this tipo and the id `it`.
 fn in_the_middle(tipo: &str) -> [String; 3] {
     [
         evento("before", "good"),
@@ -40,20 +39,21 @@ fn in_the_middle(tipo: &str) -> [String; 3] {
     ]
 }
 
-/// A daemon that has handled everything that was produced to it.
-struct Ran {
+/// A daemon that has handled all records that were produced to it.
+struct Fixture {
     setup: Setup,
     daemon: Daemon,
 }
 
-impl Ran {
-    /// With `probe` and `store` on the broker inside.
-    fn new(more: &str, eventos: &[String]) -> Self {
-        let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], more);
+impl Fixture {
+    /// Starts a daemon with the handlers `probe` and `store` and this configuration, on the built-in broker, and has it handle the
+    /// Eventos.
+    fn new(toml: &str, eventos: &[String]) -> Self {
+        let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], toml);
         Self::on(setup, eventos)
     }
 
-    /// Produces to one partition, at once.
+    /// Starts a daemon, produces the Eventos to partition 0, all at once, and waits until they are handled.
     fn on(setup: Setup, eventos: &[String]) -> Self {
         let daemon = setup.start();
         let topic = setup.topic();
@@ -62,11 +62,11 @@ impl Ran {
             record.timestamp(at).payload(evento.as_bytes())
         });
         produce(daemon.broker(), records);
-        daemon.wait_for_consumed(u32::try_from(eventos.len()).expect("few"));
+        daemon.wait_for_consumed(u32::try_from(eventos.len()).expect("a count"));
         Self { setup, daemon }
     }
 
-    /// The ids of what is stored, in order.
+    /// Returns the ids of the stored Eventos, in order.
     fn stored(&self) -> Vec<String> {
         let stored: Vec<Value> =
             serde_json::from_str(&self.daemon.messages("?limit=1000")).expect("JSON");
@@ -74,37 +74,39 @@ impl Ran {
         stored.iter().map(id).collect()
     }
 
-    fn dead_letters(&self) -> Vec<Received> {
+    fn dead_letters(&self) -> Vec<ReceivedRecord> {
         self.setup.read_dead_letters(&self.daemon)
     }
 
-    /// The only one.
-    fn dead_letter(&self) -> Received {
+    /// Returns the dead letter, of which there must be exactly one.
+    fn dead_letter(&self) -> ReceivedRecord {
         let [letter] = <[_; 1]>::try_from(self.dead_letters()).expect("one dead letter");
         letter
     }
 
-    /// A metric of the handler `probe` with one more label; 0 if it is not there yet.
+    /// Returns a metric of the handler `probe` with one more label, or 0 if it is not there yet.
     fn metric(&self, name: &str, label: &str, value: &str) -> f64 {
         let line = format!(r#"{name}{{handler="probe",{label}="{value}"}}"#);
         self.daemon.metric(&line).unwrap_or_default()
     }
 
+    /// Returns how often the handler has failed in this way.
     fn errors(&self, kind: &str) -> f64 {
         self.metric("eventos_handler_errors_total", "kind", kind)
     }
 
-    fn answers(&self, outcome: &str) -> f64 {
+    /// Returns how many records have had this outcome.
+    fn outcomes(&self, outcome: &str) -> f64 {
         self.metric("eventos_handler_events_total", "outcome", outcome)
     }
 }
 
-/// What the host says about the failure of a handler.
-fn assert_says(letter: &Received, class: &str, message: &str, attempts: &str) {
+/// Checks the reason in a dead letter of the handler `probe`.
+fn assert_reason(letter: &ReceivedRecord, class: &str, message: &str, attempts: &str) {
     assert_eq!(letter.header("__connect.errors.stage"), "handle");
-    let said = ["class.name", "message"]
+    let reason = ["class.name", "message"]
         .map(|name| letter.header(&format!("__connect.errors.exception.{name}")));
-    assert_eq!(said, [class, message]);
+    assert_eq!(reason, [class, message]);
     assert_eq!(letter.header("eventos.handler"), "probe");
     assert_eq!(letter.header("eventos.attempts"), attempts);
 }

@@ -1,29 +1,27 @@
-//! A file in the folder that does not become a handler stops the start, and is named.
+//! A file in the drop-in folder that is not a valid handler prevents the start, and the error names the file.
 
 use std::fs;
 
 use eventos_testkit::{Broker, Setup, handler, root};
 use sha2::{Digest, Sha256};
 
-use super::{Ran, in_the_middle};
+use super::{Fixture, in_the_middle};
 use crate::EVENTOS;
 
-fn refused(more: &str) -> String {
-    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], more).refused()
+/// Starts a daemon with this configuration, which must fail. Returns the log.
+fn start_failure(toml: &str) -> String {
+    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], toml).expect_start_failure()
 }
 
 #[test]
 fn an_init_that_refuses_is_quoted() {
-    let said = refused("[handler.probe.config]\nfail_init = \"not today\"\n");
-    assert!(said.contains("plugins/00-probe.wasm"), "{said}");
+    let log = start_failure("[handler.probe.config]\nfail_init = \"not today\"\n");
+    assert!(log.contains("plugins/00-probe.wasm"), "{log}");
     assert!(
-        said.contains("init function failed: fail_init is set: not today"),
-        "{said}"
+        log.contains("init function failed: fail_init is set: not today"),
+        "{log}"
     );
-    assert!(
-        said.lines().any(|line| line.starts_with("error: ")),
-        "{said}"
-    );
+    assert!(log.lines().any(|line| line.starts_with("error: ")), "{log}");
 }
 
 #[test]
@@ -33,22 +31,22 @@ fn an_init_that_fails_tells_how() {
         ("spin", "ran longer than its limit of 100ms"),
         ("grow", "its limit is 16777216"),
     ] {
-        let said = refused(&format!(
+        let log = start_failure(&format!(
             "[handler.probe]\nmemory = \"16MiB\"\ntimeout = \"100ms\"\nconfig = {{ start = {start:?} }}\n"
         ));
-        assert!(said.contains("plugins/00-probe.wasm"), "{said}");
-        let told = said.split("it does not start: ").skip(1);
-        let told: Vec<_> = told.filter(|why| why.contains(reason)).collect();
-        assert_eq!(told.len(), 1, "{said}");
+        assert!(log.contains("plugins/00-probe.wasm"), "{log}");
+        let reasons = log.split("it does not start: ").skip(1);
+        let matching = reasons.filter(|one| one.contains(reason));
+        assert_eq!(matching.count(), 1, "{log}");
     }
 }
 
 #[test]
 fn a_file_that_is_no_component_is_named() {
-    let none = "it is not WebAssembly";
+    let not_wasm = "it is not WebAssembly";
     for (name, bytes, reason) in [
-        ("50-text.wasm", &b"not WebAssembly"[..], none),
-        ("50-empty.wasm", b"", none),
+        ("50-text.wasm", &b"not WebAssembly"[..], not_wasm),
+        ("50-empty.wasm", b"", not_wasm),
         (
             "50-module.wasm",
             b"\0asm\x01\0\0\0",
@@ -60,12 +58,12 @@ fn a_file_that_is_no_component_is_named() {
             "it is not a WebAssembly component",
         ),
     ] {
-        let said = refused_file(name, bytes);
-        assert_eq!(said.matches(reason).count(), 1, "{name}: {said}");
+        let log = start_failure_with_file(name, bytes);
+        assert_eq!(log.matches(reason).count(), 1, "{name}: {log}");
     }
 }
 
-/// Cargo makes a core module for wasm32-unknown-unknown; componentize-qjs makes a component.
+/// Cargo builds a core module for wasm32-unknown-unknown, and componentize-qjs builds a component.
 #[test]
 fn a_core_module_is_taken_as_cargo_leaves_it_and_so_is_a_component() {
     let core = root().join("target/handlers/wasm32-unknown-unknown/handler/probe.wasm");
@@ -73,32 +71,34 @@ fn a_core_module_is_taken_as_cargo_leaves_it_and_so_is_a_component() {
         (core, b"\0asm\x01\0\0\0"),
         (handler("probe-js"), b"\0asm\x0d\0\x01\0"),
     ] {
-        let bytes = fs::read(&file).expect("built");
+        let bytes = fs::read(&file).expect("a component that was built");
         assert!(bytes.starts_with(header), "{}", file.display());
-        let more = "[handler.probe]\ntimeout = \"10s\"\n";
-        let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
-        fs::write(setup.dir.path().join("plugins/00-probe.wasm"), &bytes).expect("written");
-        let ran = Ran::on(setup, &in_the_middle("reject"));
-        assert_eq!(ran.stored(), ["before", "after"]);
+        let toml = "[handler.probe]\ntimeout = \"10s\"\n";
+        let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], toml);
+        fs::write(setup.dir.path().join("plugins/00-probe.wasm"), &bytes)
+            .expect("the file is written");
+        let fixture = Fixture::on(setup, &in_the_middle("reject"));
+        assert_eq!(fixture.stored(), ["before", "after"]);
         let digest = format!("{:x}", Sha256::digest(&bytes));
-        let letter = ran.dead_letter();
+        let letter = fixture.dead_letter();
         assert_eq!(letter.header("eventos.handler.digest"), digest);
     }
 }
 
 #[test]
 fn a_component_of_another_world_is_named() {
-    let said = refused_file("50-nothing.wasm", b"\0asm\x0d\0\x01\0");
+    let log = start_failure_with_file("50-nothing.wasm", b"\0asm\x0d\0\x01\0");
     assert!(
-        said.contains("does not fit the world eventos:handler/handler"),
-        "{said}"
+        log.contains("does not fit the world eventos:handler/handler"),
+        "{log}"
     );
 }
 
-fn refused_file(name: &str, bytes: &[u8]) -> String {
+/// Starts a daemon with this file in its drop-in folder, which must fail. Returns the log, which names the file.
+fn start_failure_with_file(name: &str, bytes: &[u8]) -> String {
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
-    fs::write(setup.dir.path().join("plugins").join(name), bytes).expect("written");
-    let said = setup.refused();
-    assert!(said.contains(&format!("plugins/{name}")), "{said}");
-    said
+    fs::write(setup.dir.path().join("plugins").join(name), bytes).expect("the file is written");
+    let log = setup.expect_start_failure();
+    assert!(log.contains(&format!("plugins/{name}")), "{log}");
+    log
 }

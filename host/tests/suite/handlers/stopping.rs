@@ -1,5 +1,5 @@
-//! What stops a partition: `on_error = "stop"`, and too many failures in a row. Nothing is lost by it, the other partitions
-//! go on, and there are two ways to go on.
+//! Halted partitions: `on_error = "stop"`, and too many failures in a row. No record is lost, the other partitions go on, and the
+//! partition goes on when the handler is resumed or replaced.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use super::evento;
 use crate::EVENTOS;
 
 fn setup(probe: &str) -> Setup {
-    let more = format!("[handler.probe]\n{probe}\n");
-    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &more)
+    let toml = format!("[handler.probe]\n{probe}\n");
+    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml)
 }
 
 fn send(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {
@@ -25,16 +25,16 @@ fn send(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {
     produce(daemon.broker(), records.collect::<Vec<_>>());
 }
 
-/// `GET /handlers/probe`, once it is in this state.
+/// Waits until the handler `probe` is in this state. Returns the answer of `GET /handlers/probe`.
 fn wait_for_state(daemon: &Daemon, state: &str) -> Value {
     eventually(&format!("the probe to be {state}"), || {
-        let answer = daemon.client().get(daemon.url("/handlers/probe")).send();
-        let status: Value = answer.expect("answered").json().expect("JSON");
+        let status = daemon.get("/handlers/probe").json();
         (status["state"] == state).then_some(status)
     })
 }
 
-fn in_state(daemon: &Daemon, state: &str) -> f64 {
+/// Returns the metric for this state: 1 if the handler `probe` is in it.
+fn state_metric(daemon: &Daemon, state: &str) -> f64 {
     let line = format!(r#"eventos_handler_state{{handler="probe",state="{state}"}}"#);
     daemon.metric(&line).unwrap_or_default()
 }
@@ -46,9 +46,7 @@ fn ids(daemon: &Daemon, count: usize) -> Vec<String> {
 }
 
 fn resume(daemon: &Daemon) {
-    let url = daemon.url("/handlers/probe/resume");
-    let answer = daemon.client().post(url).send().expect("answered");
-    assert_eq!(answer.status(), 200);
+    daemon.post("/handlers/probe/resume").assert_status(200);
 }
 
 #[test]
@@ -66,49 +64,45 @@ fn with_stop_a_failure_stops_its_partition_and_no_other() {
     assert!(why.contains("at offset 1: "), "{why}");
     assert!(why.contains("asked to panic"), "{why}");
     assert_eq!(
-        (in_state(&daemon, "stopped"), in_state(&daemon, "running")),
+        (
+            state_metric(&daemon, "stopped"),
+            state_metric(&daemon, "running")
+        ),
         (1.0, 0.0)
     );
-    daemon.wait_for_log("the partition stops; replace the handler", "partition=");
+    daemon.wait_for_log("the partition stops; replace the handler");
 
-    // On the same worker too, for there are fewer workers than partitions.
+    // There are fewer workers than partitions, so one of these is on the same worker.
     for partition in 1..4 {
         send(&setup, &daemon, partition, &[evento(partition, "good")]);
     }
     assert_eq!(ids(&daemon, 3), ["1", "2", "3"]);
-    // Much more than what pauses it.
+    // These are far more records than fit before the partition is paused.
     let many: Vec<_> = (0..10_000)
         .map(|i| evento(format!("later-{i}"), "good"))
         .collect();
     send(&setup, &daemon, 0, &many);
 
-    // As it is, it only stops again.
+    // The same handler fails again, so the partition is halted again.
     resume(&daemon);
     wait_for_state(&daemon, "stopped");
     assert!(setup.read_dead_letters(&daemon).is_empty());
     assert_eq!(daemon.wait_for_messages(3).len(), 3);
 
-    // Another one in its place goes on, with nothing lost and nothing twice.
-    let url = daemon.url("/handlers/probe");
-    let store = fs::read(handler("store")).expect("read");
-    let put = daemon
-        .client()
-        .put(url)
-        .body(store)
-        .send()
-        .expect("answered");
-    assert_eq!(put.status(), 200);
-    // Both handlers store now.
+    // With another handler in its place the partition goes on, and no record is lost or handled twice.
+    let store = fs::read(handler("store")).expect("the file can be read");
+    daemon.put("/handlers/probe", store).assert_status(200);
+    // Both handlers store each Evento now.
     daemon.wait_for_messages(3 + 2 * (3 + 10_000));
     wait_for_state(&daemon, "running");
-    assert_eq!(in_state(&daemon, "stopped"), 0.0);
+    assert_eq!(state_metric(&daemon, "stopped"), 0.0);
 }
 
 #[test]
 fn more_failures_in_a_row_than_are_set_stop_the_partition() {
     let setup = setup("max_failures = 5");
     let daemon = setup.start();
-    // Five in a row, and a rejection, which is no failure: the count begins anew.
+    // Five failures, and then a rejection, which does not count as a failure and resets the count.
     let mut eventos = vec![evento("f", "panic"); 5];
     eventos.push(evento("r", "reject"));
     eventos.extend(vec![evento("f", "replace-junk"); 5]);
@@ -140,7 +134,7 @@ fn a_resumed_partition_begins_to_count_anew() {
     wait_for_state(&daemon, "stopped");
     resume(&daemon);
     wait_for_state(&daemon, "running");
-    eventually("the other one", || {
+    eventually("a second dead letter", || {
         (setup.read_dead_letters(&daemon).len() == 2).then_some(())
     });
 }
@@ -158,7 +152,7 @@ fn a_stopped_partition_holds_up_no_shutdown_and_is_there_after_a_restart() {
     wait_for_state(&daemon, "stopped");
     let began = std::time::Instant::now();
     assert!(daemon.stop().success());
-    // What is under way may take 25 s; what is stopped is not waited for.
+    // A shutdown waits up to 25 s for a batch in flight, but not for a halted partition.
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 
     let daemon = setup.start();

@@ -1,30 +1,31 @@
-//! Handlers that come, go and change while Eventos pass.
+//! Handlers that are added, replaced and removed while Eventos flow.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::mpsc, thread};
 
-use eventos_testkit::{Broker, Daemon, Load, Setup, eventually, handler, produce};
+use eventos_testkit::{Broker, Daemon, Setup, TestProducer, eventually, handler, produce};
 use rdkafka::producer::BaseRecord;
-use reqwest::StatusCode;
+use reqwest::Method;
 use serde_json::Value;
 
 use super::{TIMESTAMP, evento};
 use crate::EVENTOS;
 
-/// The probe with another digit in the text that it marks Eventos with.
+/// Returns the component `probe` with another digit in the text that it marks Eventos with.
 fn probe(version: u8) -> Vec<u8> {
     const MARK: &[u8] = b"probe-version-";
-    let mut bytes = fs::read(handler("probe")).expect("built");
+    let mut bytes = fs::read(handler("probe")).expect("a component that was built");
     let places: Vec<_> = bytes
         .windows(MARK.len())
         .enumerate()
         .filter(|(_, w)| *w == MARK)
         .map(|(at, _)| at)
         .collect();
-    assert_eq!(places.len(), 1, "the mark stands once in the file");
+    assert_eq!(places.len(), 1, "the mark is in the file once");
     bytes[places[0] + MARK.len()] = b'0' + version;
     bytes
 }
 
+/// A daemon whose drop-in folder changes.
 struct Folder {
     setup: Setup,
     daemon: Daemon,
@@ -41,20 +42,16 @@ impl Folder {
         self.setup.dir.path().join("plugins").join(name)
     }
 
-    /// As a good tool does it: whole or not at all.
+    /// Writes a file into the drop-in folder atomically.
     fn drop_in(&self, name: &str, bytes: &[u8]) {
         let hidden = self.file(".new");
-        fs::write(&hidden, bytes).expect("written");
-        fs::rename(hidden, self.file(name)).expect("renamed");
+        fs::write(&hidden, bytes).expect("the file is written");
+        fs::rename(hidden, self.file(name)).expect("the file is renamed");
     }
 
     fn handlers(&self) -> Vec<Value> {
-        let answer = self
-            .daemon
-            .client()
-            .get(self.daemon.url("/handlers"))
-            .send();
-        answer.expect("answered").json().expect("JSON")
+        let handlers = self.daemon.get("/handlers").json();
+        handlers.as_array().expect("an array").clone()
     }
 
     fn handler(&self, name: &str) -> Option<Value> {
@@ -67,66 +64,46 @@ impl Folder {
         eventually(what, || holds(self).then_some(()));
     }
 
-    fn act(&self, method: reqwest::Method, path: &str, body: Vec<u8>) -> (StatusCode, Value) {
-        let request = self.daemon.client().request(method, self.daemon.url(path));
-        let answer = request.body(body).send().expect("answered");
-        let status = answer.status();
-        let text = answer.text().expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    fn post(&self, path: &str) -> (StatusCode, Value) {
-        self.act(reqwest::Method::POST, path, Vec::new())
-    }
-
-    /// Sends an Evento and waits until it is stored; answers who marked it.
+    /// Sends an Evento and waits until it is stored. Returns the mark of the probe that handled it, or "unmarked".
     fn marked_by(&self, id: &str) -> String {
         self.daemon.send(&evento(id, "version"));
         let stored = eventually("the Evento to be stored", || {
-            let answer = self
-                .daemon
-                .client()
-                .get(self.daemon.url(&format!("/messages/{id}")))
-                .send();
-            answer
-                .expect("answered")
-                .json::<Value>()
-                .ok()
-                .filter(|stored| stored["id"] == id)
+            let stored = self.daemon.get(&format!("/messages/{id}")).json();
+            (stored["id"] == id).then_some(stored)
         });
-        stored["by"].as_str().unwrap_or("nobody").to_owned()
+        stored["by"].as_str().unwrap_or("unmarked").to_owned()
     }
 }
 
 #[test]
 fn a_file_is_a_handler_as_soon_as_it_lies_there_and_none_when_it_is_gone() {
     let folder = Folder::new(&["store"]);
-    assert_eq!(folder.marked_by("a"), "nobody");
+    assert_eq!(folder.marked_by("a"), "unmarked");
     folder.drop_in("00-a-probe.wasm", &probe(1));
     folder.wait_for("two handlers", |folder| folder.handlers().len() == 2);
     assert_eq!(folder.marked_by("b"), "probe-version-1");
-    // Replaced, the state and the order stay.
-    let before = folder.handler("a-probe").expect("it is there")["digest"].clone();
+    // A replaced handler keeps its state and its place in the order.
+    let before = folder.handler("a-probe").expect("the handler")["digest"].clone();
     folder.drop_in("00-a-probe.wasm", &probe(2));
     folder.wait_for("another version", |folder| {
-        folder.handler("a-probe").expect("it is there")["digest"] != before
+        folder.handler("a-probe").expect("the handler")["digest"] != before
     });
     assert_eq!(folder.marked_by("c"), "probe-version-2");
-    let status = folder.handler("a-probe").expect("it is there");
+    let status = folder.handler("a-probe").expect("the handler");
     assert_eq!(status["previous"], before);
     assert_eq!(status["state"], "running");
     assert!(status["calls"].as_u64().expect("a number") >= 2, "{status}");
-    // Behind the store it marks nothing that is stored.
+    // After `store`, it no longer marks what is stored.
     fs::rename(
         folder.file("00-a-probe.wasm"),
         folder.file("99-a-probe.wasm"),
     )
-    .expect("renamed");
+    .expect("the file is renamed");
     folder.wait_for("another order", |folder| {
         folder.handlers()[1]["name"] == "a-probe"
     });
-    assert_eq!(folder.marked_by("d"), "nobody");
-    fs::remove_file(folder.file("99-a-probe.wasm")).expect("removed");
+    assert_eq!(folder.marked_by("d"), "unmarked");
+    fs::remove_file(folder.file("99-a-probe.wasm")).expect("the file is removed");
     folder.wait_for("one handler", |folder| folder.handlers().len() == 1);
     let removed = "eventos_handler_state{handler=\"a-probe\",state=\"removed\"}";
     assert_eq!(folder.daemon.metric(removed), Some(1.0));
@@ -135,12 +112,12 @@ fn a_file_is_a_handler_as_soon_as_it_lies_there_and_none_when_it_is_gone() {
 #[test]
 fn a_bad_file_displaces_nothing_and_says_why() {
     let folder = Folder::new(&["probe", "store"]);
-    let before = folder.handler("probe").expect("it is there")["digest"].clone();
-    folder.drop_in("00-probe.wasm", b"this is no WebAssembly");
-    folder.wait_for("word of the bad file", |folder| {
-        folder.handler("probe").expect("it is there")["error"].is_string()
+    let before = folder.handler("probe").expect("the handler")["digest"].clone();
+    folder.drop_in("00-probe.wasm", b"this is not WebAssembly");
+    folder.wait_for("the error of the bad file", |folder| {
+        folder.handler("probe").expect("the handler")["error"].is_string()
     });
-    let status = folder.handler("probe").expect("it is there");
+    let status = folder.handler("probe").expect("the handler");
     assert_eq!(
         (&status["state"], &status["digest"]),
         (&Value::from("running"), &before)
@@ -148,24 +125,25 @@ fn a_bad_file_displaces_nothing_and_says_why() {
     let error = status["error"].as_str().expect("a text");
     assert!(error.contains("not WebAssembly"), "{error}");
     assert_eq!(folder.marked_by("a"), "probe-version-0");
-    // A new one that is bad is there, and in nobody's way.
+    // A bad file with a new name is listed, and does not affect the others.
     folder.drop_in("05-worse.wasm", b"\0asm\x01\0\0\0");
-    folder.wait_for("the worse one", |folder| folder.handler("worse").is_some());
+    folder.wait_for("the second bad file", |folder| {
+        folder.handler("worse").is_some()
+    });
     assert_eq!(
-        folder.handler("worse").expect("it is there")["state"],
+        folder.handler("worse").expect("the handler")["state"],
         "refused"
     );
     assert_eq!(folder.marked_by("b"), "probe-version-0");
-    // Over HTTP it does not even get into the folder.
-    let (status, problem) = folder.act(reqwest::Method::PUT, "/handlers/probe", b"junk".to_vec());
-    assert_eq!(status, 422);
-    assert_eq!(problem["type"], "urn:eventos:problem:invalid-handler");
-    let (status, _) = folder.act(reqwest::Method::PUT, "/handlers/a%20b", probe(1));
-    assert_eq!(status, 422);
-    // And what is mended is taken.
+    // A bad component that is sent over HTTP is not written into the folder.
+    let answer = folder.daemon.put("/handlers/probe", b"junk");
+    answer.problem(422, "invalid-handler");
+    let answer = folder.daemon.put("/handlers/a%20b", probe(1));
+    answer.assert_status(422);
+    // A good file takes the place of the bad one.
     folder.drop_in("00-probe.wasm", &probe(3));
-    folder.wait_for("the mended file", |folder| {
-        folder.handler("probe").expect("it is there")["error"].is_null()
+    folder.wait_for("the good file", |folder| {
+        folder.handler("probe").expect("the handler")["error"].is_null()
     });
     assert_eq!(folder.marked_by("c"), "probe-version-3");
 }
@@ -173,39 +151,34 @@ fn a_bad_file_displaces_nothing_and_says_why() {
 #[test]
 fn handlers_are_put_rolled_back_and_deleted_over_http() {
     let folder = Folder::new(&["store"]);
-    let put = |version| folder.act(reqwest::Method::PUT, "/handlers/00-a-probe", probe(version));
-    let (status, put_first) = put(1);
-    assert_eq!(
-        (status, &put_first["name"]),
-        (StatusCode::CREATED, &Value::from("a-probe"))
-    );
+    let daemon = &folder.daemon;
+    let put = |version| daemon.put("/handlers/00-a-probe", probe(version));
+    let first = put(1).assert_status(201).json();
+    assert_eq!(first["name"], "a-probe");
     assert_eq!(folder.marked_by("a"), "probe-version-1");
-    let (status, _) = folder.post("/handlers/a-probe/rollback");
-    assert_eq!(status, 409, "there is nothing before it");
-    assert_eq!(put(2).0, StatusCode::OK);
+    // The first version has none before it.
+    daemon.post("/handlers/a-probe/rollback").assert_status(409);
+    put(2).assert_status(200);
     assert_eq!(folder.marked_by("b"), "probe-version-2");
-    let (status, rolled_back) = folder.post("/handlers/a-probe/rollback");
-    assert_eq!(
-        (status, &rolled_back["digest"]),
-        (StatusCode::OK, &put_first["digest"])
-    );
+    let rolled_back = daemon.post("/handlers/a-probe/rollback");
+    let rolled_back = rolled_back.assert_status(200).json();
+    assert_eq!(rolled_back["digest"], first["digest"]);
     assert_eq!(folder.marked_by("c"), "probe-version-1");
-    // The folder says so too, and so will the next start.
+    // The folder has that version, too, so the next start runs it.
     assert_eq!(
-        fs::read(folder.file("00-a-probe.wasm")).expect("there"),
+        fs::read(folder.file("00-a-probe.wasm")).expect("the file"),
         probe(1)
     );
-    let (status, _) = folder.act(reqwest::Method::DELETE, "/handlers/a-probe", Vec::new());
-    assert_eq!(status, 204);
+    daemon.delete("/handlers/a-probe").assert_status(204);
     assert!(!folder.file("00-a-probe.wasm").exists());
-    assert_eq!(folder.marked_by("d"), "nobody");
-    for (method, path) in [
-        (reqwest::Method::DELETE, "/handlers/a-probe"),
-        (reqwest::Method::GET, "/handlers/a-probe"),
-        (reqwest::Method::POST, "/handlers/a-probe/pause"),
-        (reqwest::Method::POST, "/handlers/store/fly"),
+    assert_eq!(folder.marked_by("d"), "unmarked");
+    for answer in [
+        daemon.delete("/handlers/a-probe"),
+        daemon.get("/handlers/a-probe"),
+        daemon.post("/handlers/a-probe/pause"),
+        daemon.post("/handlers/store/fly"),
     ] {
-        assert_eq!(folder.act(method, path, Vec::new()).0, 404, "{path}");
+        answer.assert_status(404);
     }
 }
 
@@ -213,9 +186,9 @@ fn handlers_are_put_rolled_back_and_deleted_over_http() {
 fn a_page_of_another_site_changes_nothing() {
     let folder = Folder::new(&["store"]);
     let pause = |origin: &str| {
-        let url = folder.daemon.url("/handlers/store/pause");
-        let request = folder.daemon.client().post(url).header("origin", origin);
-        request.send().expect("answered").status()
+        let request = folder.daemon.request(Method::POST, "/handlers/store/pause");
+        let request = request.header("origin", origin);
+        request.send().expect("the daemon answers").status()
     };
     for origin in ["http://example.com", "http://127.0.0.1", "null"] {
         assert_eq!(pause(origin), 403, "{origin}");
@@ -228,11 +201,8 @@ fn a_page_of_another_site_changes_nothing() {
 fn a_paused_handler_holds_everything_up_and_loses_nothing() {
     let folder = Folder::new(&["probe", "store"]);
     assert_eq!(folder.marked_by("a"), "probe-version-0");
-    let (status, paused) = folder.post("/handlers/probe/pause");
-    assert_eq!(
-        (status, &paused["state"]),
-        (StatusCode::OK, &Value::from("paused"))
-    );
+    let paused = folder.daemon.post("/handlers/probe/pause");
+    assert_eq!(paused.assert_status(200).json()["state"], "paused");
     let state = |state| format!("eventos_handler_state{{handler=\"probe\",state=\"{state}\"}}");
     assert_eq!(folder.daemon.metric(&state("paused")), Some(1.0));
     assert_eq!(folder.daemon.metric(&state("running")), Some(0.0));
@@ -243,15 +213,12 @@ fn a_paused_handler_holds_everything_up_and_loses_nothing() {
         record.timestamp(at).payload(evento.as_bytes())
     });
     produce(folder.daemon.broker(), records);
-    // A version that comes meanwhile is the one that handles them.
-    assert_eq!(
-        folder
-            .act(reqwest::Method::PUT, "/handlers/probe", probe(1))
-            .0,
-        StatusCode::OK
-    );
-    assert_eq!(folder.daemon.sum("eventos_consumed_total"), 1.0);
-    assert_eq!(folder.post("/handlers/probe/resume").0, StatusCode::OK);
+    // The version that is put in place during the pause handles them.
+    let put = folder.daemon.put("/handlers/probe", probe(1));
+    put.assert_status(200);
+    assert_eq!(folder.daemon.metric_sum("eventos_consumed_total"), 1.0);
+    let resumed = folder.daemon.post("/handlers/probe/resume");
+    resumed.assert_status(200);
     let stored = folder.daemon.wait_for_messages(5_001);
     assert!(
         stored
@@ -266,17 +233,17 @@ fn a_paused_handler_holds_everything_up_and_loses_nothing() {
 fn a_hundred_swaps_under_load_lose_nothing_double_nothing_and_keep_the_order() {
     const PARTITIONS: usize = 4;
     const SWAPS: usize = 100;
-    const A_SWAP: usize = 200;
+    const PER_SWAP: usize = 200;
     let folder = Folder::new(&["probe", "store"]);
     let topic = folder.setup.topic();
-    let sent = SWAPS * A_SWAP;
-    // A load that a slow machine does not make longer: with each swap come so many, at the same time.
+    let sent = SWAPS * PER_SWAP;
+    // The load does not depend on the speed of the machine: with each swap, this number of Eventos is sent at the same time.
     let (swapping, swaps) = mpsc::sync_channel(1);
     thread::scope(|scope| {
         let load = || {
-            let load = Load::new(folder.daemon.broker());
+            let producer = TestProducer::new(folder.daemon.broker());
             for (swap, ()) in swaps.into_iter().enumerate() {
-                let ids = swap * A_SWAP..(swap + 1) * A_SWAP;
+                let ids = swap * PER_SWAP..(swap + 1) * PER_SWAP;
                 let eventos: Vec<_> = ids.clone().map(|i| evento(i, "version")).collect();
                 let records = eventos.iter().zip(ids).map(|(evento, i)| {
                     let record = BaseRecord::<[u8], [u8]>::to(&topic);
@@ -284,17 +251,16 @@ fn a_hundred_swaps_under_load_lose_nothing_double_nothing_and_keep_the_order() {
                         .partition((i % PARTITIONS) as i32)
                         .payload(evento.as_bytes())
                 });
-                load.send(records);
+                producer.send(records);
             }
-            load.finish();
+            producer.finish();
         };
         scope.spawn(load);
         for swap in 0..SWAPS {
-            swapping.send(()).expect("the load goes on");
-            let version = 1 + u8::try_from(swap % 2).expect("it is small");
-            let (status, problem) =
-                folder.act(reqwest::Method::PUT, "/handlers/probe", probe(version));
-            assert_eq!(status, StatusCode::OK, "{problem}");
+            swapping.send(()).expect("the sender is running");
+            let version = 1 + u8::try_from(swap % 2).expect("a small number");
+            let put = folder.daemon.put("/handlers/probe", probe(version));
+            put.assert_status(200);
         }
         drop(swapping);
     });
@@ -309,7 +275,7 @@ fn a_hundred_swaps_under_load_lose_nothing_double_nothing_and_keep_the_order() {
             .expect("a number");
         by_partition.entry(id % PARTITIONS).or_default().push(id);
         *versions
-            .entry(one["by"].as_str().expect("marked").to_owned())
+            .entry(one["by"].as_str().expect("a mark").to_owned())
             .or_default() += 1;
     }
     for (partition, ids) in by_partition {
@@ -319,5 +285,5 @@ fn a_hundred_swaps_under_load_lose_nothing_double_nothing_and_keep_the_order() {
     for version in ["probe-version-1", "probe-version-2"] {
         assert!(versions.contains_key(version), "{versions:?}");
     }
-    assert_eq!(folder.daemon.sum("eventos_dead_letters_total"), 0.0);
+    assert_eq!(folder.daemon.metric_sum("eventos_dead_letters_total"), 0.0);
 }

@@ -1,4 +1,4 @@
-//! A large `POST /send/batch` whose answers are read while it is still being sent.
+//! A large `POST /send/batch` whose answer is read while the request is still being sent.
 
 use std::convert::Infallible;
 
@@ -6,55 +6,56 @@ use eventos_testkit::{DEADLINE, Daemon, read_topic};
 use futures_util::stream;
 use serde_json::Value;
 
-use super::ids_by_place;
+use super::ids_by_position;
 
-/// How many Eventos a batch has, and how many to a piece of the body.
+/// Number of Eventos in a batch.
 const COUNT: usize = 100_000;
-const PIECE: usize = 100;
 
-/// Where the broker has put each Evento of a batch, as far as the answer told: partition and offset.
+/// Number of Eventos in each chunk of the body.
+const CHUNK: usize = 100;
+
+/// Partition and offset of each Evento of a batch, as far as the answer was read.
 pub struct Acknowledged(Vec<(i32, i64)>);
 
-/// Sends 100,000 Eventos of this tipo without a pause. Once so many answers were read, calls `then`, and reads on
-/// to the end of the answer, be it whole or cut off.
-pub fn send_batch(
-    daemon: &Daemon,
-    tipo: &str,
-    answers: usize,
-    then: impl FnOnce(),
-) -> Acknowledged {
+/// Sends 100,000 Eventos of this tipo without a pause. Calls `then` once `lines` lines of the answer were read, and reads the
+/// answer to its end, complete or not.
+pub fn send_batch(daemon: &Daemon, tipo: &str, lines: usize, then: impl FnOnce()) -> Acknowledged {
     let tipo = tipo.to_owned();
-    let piece = move |first: usize| {
+    let chunk = move |first: usize| {
         let evento = |i| format!("{{\"id\":\"{i}\",\"tipo\":\"{tipo}\",\"pad\":\"{i:032}\"}}\n");
-        (first..first + PIECE).map(evento).collect::<String>()
+        (first..first + CHUNK).map(evento).collect::<String>()
     };
-    let pieces = (0..COUNT).step_by(PIECE).map(piece);
-    let body = stream::iter(pieces.map(Ok::<_, Infallible>));
+    let chunks = (0..COUNT).step_by(CHUNK).map(chunk);
+    let body = stream::iter(chunks.map(Ok::<_, Infallible>));
     let url = daemon.url("/send/batch");
     let exchange = async {
         let request = reqwest::Client::new()
             .post(url)
             .header("content-type", "application/x-ndjson")
             .body(reqwest::Body::wrap_stream(body));
-        let mut answer = request.send().await.expect("answered");
+        let mut answer = request.send().await.expect("the daemon answers");
         assert_eq!(answer.status(), 200);
         let mut acknowledged = Acknowledged(Vec::new());
         let (mut rest, mut then) = (Vec::new(), Some(then));
-        while let Ok(Some(piece)) = answer.chunk().await {
-            rest.extend_from_slice(&piece);
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            rest.extend_from_slice(&chunk);
             acknowledged.take_lines(&mut rest);
-            if acknowledged.len() >= answers
+            if acknowledged.len() >= lines
                 && let Some(then) = then.take()
             {
                 then();
             }
         }
-        assert!(then.is_none(), "only {} answers came", acknowledged.len());
+        assert!(
+            then.is_none(),
+            "only {} lines were read",
+            acknowledged.len()
+        );
         acknowledged
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let exchange = runtime.block_on(async { tokio::time::timeout(DEADLINE, exchange).await });
-    exchange.expect("in time")
+    exchange.expect("an answer in time")
 }
 
 impl Acknowledged {
@@ -62,18 +63,22 @@ impl Acknowledged {
         self.0.len()
     }
 
-    /// Whether the answer came to its end.
-    pub fn is_whole(&self) -> bool {
+    /// Returns whether every Evento was acknowledged.
+    pub fn is_complete(&self) -> bool {
         self.len() == COUNT
     }
 
-    /// Takes every whole line: each tells of the next Evento, in order.
+    /// Takes the complete lines from the text. Each is about the next Evento, in order.
     fn take_lines(&mut self, text: &mut Vec<u8>) {
-        let whole = text
+        let complete = text
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |at| at + 1);
-        for line in text.drain(..whole).as_slice().split(|&byte| byte == b'\n') {
+        for line in text
+            .drain(..complete)
+            .as_slice()
+            .split(|&byte| byte == b'\n')
+        {
             if line.is_empty() {
                 continue;
             }
@@ -81,19 +86,18 @@ impl Acknowledged {
             assert_eq!(line["status"], "message sent", "{line}");
             assert_eq!(line["index"], self.0.len(), "{line}");
             let partition = line["partition"].as_i64().and_then(|p| p.try_into().ok());
-            let place = (partition, line["offset"].as_i64());
+            let offset = line["offset"].as_i64();
             self.0
-                .push((place.0.expect("a number"), place.1.expect("a number")));
+                .push((partition.expect("a number"), offset.expect("a number")));
         }
     }
 
-    /// Every one of them is in the topic where it was said to be, and nothing is there twice,
-    /// whether it was acknowledged or not.
+    /// Checks that the topic has each acknowledged Evento at its position, and that no Evento is there twice, acknowledged or not.
     pub fn assert_in_topic_once(&self, servers: &str, topic: &str) {
-        let there = ids_by_place(&read_topic(servers, topic));
-        for (i, place) in self.0.iter().enumerate() {
-            let id = there.get(place).map(String::as_str);
-            assert_eq!(id, Some(i.to_string().as_str()), "at {place:?}");
+        let there = ids_by_position(&read_topic(servers, topic));
+        for (i, position) in self.0.iter().enumerate() {
+            let id = there.get(position).map(String::as_str);
+            assert_eq!(id, Some(i.to_string().as_str()), "at {position:?}");
         }
         assert!(there.len() <= COUNT, "{}", there.len());
     }

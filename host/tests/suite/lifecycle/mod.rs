@@ -1,4 +1,4 @@
-//! Starting, stopping and everything that may happen to a daemon and its broker in between.
+//! Starting and stopping a daemon, and what may happen to it and its broker in between.
 
 mod batch;
 mod conflicts;
@@ -17,21 +17,21 @@ use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// A daemon with the default handler, whose group notices quickly that a member was killed.
+/// Prepares a daemon with the default handler, whose group soon notices when a member is killed.
 fn setup(broker: Broker) -> Setup {
     let quick = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
     Setup::new(EVENTOS, broker, &["store"], quick)
 }
 
-/// The id of each record, by its place; fails if two have the same.
-fn ids_by_place(records: &[OwnedMessage]) -> HashMap<(i32, i64), String> {
-    let place = |record: &OwnedMessage| (record.partition(), record.offset());
-    let by_place: HashMap<_, _> = records.iter().map(|r| (place(r), id(r))).collect();
-    let mut ids: Vec<_> = by_place.values().collect();
+/// Returns the id of each record by partition and offset. Checks that no two records have the same id.
+fn ids_by_position(records: &[OwnedMessage]) -> HashMap<(i32, i64), String> {
+    let position = |record: &OwnedMessage| (record.partition(), record.offset());
+    let by_position: HashMap<_, _> = records.iter().map(|r| (position(r), id(r))).collect();
+    let mut ids: Vec<_> = by_position.values().collect();
     ids.sort();
     let twice = ids.windows(2).find(|pair| pair[0] == pair[1]);
-    assert_eq!(twice, None, "it is there twice");
-    by_place
+    assert_eq!(twice, None, "an id is there twice");
+    by_position
 }
 
 fn id(record: &OwnedMessage) -> String {

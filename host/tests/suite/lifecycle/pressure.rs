@@ -1,4 +1,4 @@
-//! More than can be taken: handlers that are slower than the group's patience, and producing faster than the broker takes.
+//! Too much at once: a handler that takes longer than `max.poll.interval.ms`, and more requests than the producer's queue holds.
 
 use std::thread;
 
@@ -11,9 +11,9 @@ use crate::EVENTOS;
 #[test]
 fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
     for broker in [Broker::Embedded, Broker::Kafka] {
-        let more = "[handler.probe]\ntimeout = \"9s\"\n\
+        let config = "[handler.probe]\ntimeout = \"9s\"\n\
                     [kafka.properties]\n\"max.poll.interval.ms\" = \"6000\"\n\"session.timeout.ms\" = \"6000\"\n";
-        let setup = Setup::new(EVENTOS, broker, &["probe", "store"], more);
+        let setup = Setup::new(EVENTOS, broker, &["probe", "store"], config);
         let daemon = setup.start();
         let topic = setup.topic();
         let send = |tipo: &str, ids: std::ops::Range<u32>| {
@@ -30,34 +30,33 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
                 eventos.iter().map(|evento| record(evento.as_bytes())),
             );
         };
-        // The group is settled, so that the slow one is handed in alone, and not again in halves.
+        // The group has settled, so that the slow Evento is in a batch of its own, and is not tried again in halves.
         send("good", 0..1);
         daemon.wait_for_consumed(1);
         send("spin", 1..2);
-        // Far more than what pauses the partition, while the handler runs.
+        // While the handler runs, far more records come than fit before the partition is paused.
         send("good", 2..20_001);
         daemon.wait_for_consumed(20_001);
-        // Each once: nobody took the partition away, and gave it back.
+        // Each is stored once: the group has not revoked the partition.
         assert_eq!(daemon.wait_for_messages(20_000).len(), 20_000);
         assert_eq!(setup.read_dead_letters(&daemon).len(), 1);
-        assert_eq!(daemon.sum("eventos_rebalances_total"), 1.0, "{broker:?}");
+        assert_eq!(
+            daemon.metric_sum("eventos_rebalances_total"),
+            1.0,
+            "{broker:?}"
+        );
     }
 }
 
 #[test]
 fn sending_more_than_the_queue_holds_is_told_to_come_again() {
-    let more =
+    let config =
         "[kafka.properties]\n\"queue.buffering.max.messages\" = \"1\"\n\"linger.ms\" = \"500\"\n";
-    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], more);
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], config);
     let daemon = setup.start();
-    let url = daemon.url("/send");
     let send = |id: usize| {
         let body = format!(r#"{{"id":{id},"tipo":"t"}}"#);
-        let answer = daemon.client().post(&url).body(body);
-        let answer = answer.header("content-type", "application/json").send();
-        let answer = answer.expect("answered");
-        let again = answer.headers().get("retry-after").cloned();
-        (answer.status(), again)
+        daemon.post_body("/send", "application/json", body)
     };
     let answers: Vec<_> = thread::scope(|scope| {
         let senders: Vec<_> = (0..8).map(|id| scope.spawn(move || send(id))).collect();
@@ -68,20 +67,20 @@ fn sending_more_than_the_queue_holds_is_told_to_come_again() {
     });
     let sent = answers
         .iter()
-        .filter(|(status, _)| *status == StatusCode::OK)
+        .filter(|answer| answer.status == StatusCode::OK)
         .count();
     let full: Vec<_> = answers
         .iter()
-        .filter(|(status, _)| *status == StatusCode::TOO_MANY_REQUESTS)
+        .filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS)
         .collect();
     assert_eq!(sent + full.len(), 8, "{answers:?}");
     assert!(sent >= 1 && !full.is_empty(), "{answers:?}");
     assert!(
         full.iter()
-            .all(|(_, again)| again.as_ref().is_some_and(|again| again == "1")),
+            .all(|answer| answer.header("retry-after") == Some("1")),
         "{answers:?}"
     );
-    // What was refused is not there; what was acknowledged is.
+    // The acknowledged Eventos are stored, and the refused ones are not.
     assert_eq!(daemon.wait_for_messages(sent).len(), sent);
-    assert_eq!(send(8).0, StatusCode::OK);
+    assert_eq!(send(8).status, StatusCode::OK);
 }

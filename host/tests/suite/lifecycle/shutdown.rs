@@ -1,16 +1,16 @@
-//! SIGTERM: what was begun is finished and committed, and nothing is done twice.
+//! SIGTERM: the daemon finishes and commits the batches in flight, and no effect happens twice.
 
 use std::{
     collections::BTreeSet,
-    thread,
     time::{Duration, Instant},
 };
 
 use eventos_testkit::{
-    Broker, Daemon, Setup, committed, create_topic, ends, eventually, read_topic, sismos,
+    Broker, Daemon, Setup, committed_offsets, create_topic, end_offsets, eventually, read_topic,
+    sismos, wait::pause,
 };
 
-use super::{batch::send_batch, ids_by_place, setup};
+use super::{batch::send_batch, ids_by_position, setup};
 use crate::EVENTOS;
 
 #[test]
@@ -27,28 +27,32 @@ fn a_restart_handles_only_what_is_new(broker: Broker) {
     let setup = setup(broker);
     let daemon = setup.start();
     let sismos = sismos();
-    send_lines(&daemon, &sismos);
+    daemon.send_all(&sismos);
     daemon.wait_for_messages(sismos.len());
-    assert_eq!(daemon.sum("eventos_consumed_total"), 1_707.0);
+    assert_eq!(daemon.metric_sum("eventos_consumed_total"), 1_707.0);
 
     let began = Instant::now();
     assert_eq!(daemon.stop().code(), Some(0));
-    // The grace for what hangs is longer; here nothing does.
+    // The grace period is longer, but here nothing needs it.
     let took = began.elapsed();
     assert!(took < Duration::from_secs(4), "{took:?}");
 
     let daemon = setup.start();
-    let ends_now = ends(daemon.broker(), &setup.topic());
-    assert_eq!(ends_now.iter().sum::<i64>(), 1_707);
-    let committed = || committed(daemon.broker(), &setup.name, &setup.topic());
-    assert_eq!(committed(), ends_now, "before anything new came");
+    let ends = end_offsets(daemon.broker(), &setup.topic());
+    assert_eq!(ends.iter().sum::<i64>(), 1_707);
+    let committed = || committed_offsets(daemon.broker(), &setup.name, &setup.topic());
+    assert_eq!(
+        committed(),
+        ends,
+        "everything was committed before the stop"
+    );
     for id in ["new-1", "new-2", "new-3"] {
         daemon.send(&format!(r#"{{"id":"{id}","tipo":"t"}}"#));
     }
-    eventually("the new ones to be committed", || {
-        (committed() == ends(daemon.broker(), &setup.topic())).then_some(())
+    eventually("the new records to be committed", || {
+        (committed() == end_offsets(daemon.broker(), &setup.topic())).then_some(())
     });
-    assert_eq!(daemon.sum("eventos_consumed_total"), 3.0);
+    assert_eq!(daemon.metric_sum("eventos_consumed_total"), 3.0);
 }
 
 #[test]
@@ -61,15 +65,14 @@ fn one_that_is_stopped_while_it_joins_ends_at_once_with_kafka() {
     one_that_is_stopped_while_it_joins_ends_at_once(Broker::Kafka);
 }
 
-/// Some of these moments are between asking for partitions and getting them: they are assigned while the consumer closes.
+/// Some of these moments lie between joining the group and the assignment, so partitions are assigned while the consumer closes.
 fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
     let host = Setup::new(EVENTOS, broker, &["store"], "").start();
     let mut setup = Setup::new(EVENTOS, broker, &["store"], "");
     host.broker().clone_into(&mut setup.servers);
     for after_ms in (0..400).step_by(20) {
-        let daemon = setup.spawn();
-        // Not to wait for anything: another moment each time.
-        thread::sleep(Duration::from_millis(after_ms));
+        let daemon = setup.start_listening();
+        pause(Duration::from_millis(after_ms));
         let began = Instant::now();
         assert_eq!(daemon.stop().code(), Some(0));
         let took = began.elapsed();
@@ -80,35 +83,35 @@ fn one_that_is_stopped_while_it_joins_ends_at_once(broker: Broker) {
     }
 }
 
-/// With a batch in hand that takes seconds, and more of them behind it.
+/// A stop while the handler has a batch that takes seconds, and more such batches are waiting.
 #[test]
 fn what_was_not_begun_is_left_for_later() {
     const SLOW: usize = 20;
     let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe"], "");
-    setup.set("EVENTOS__HANDLER__PROBE__TIMEOUT", "2s");
+    setup.set_env("EVENTOS__HANDLER__PROBE__TIMEOUT", "2s");
     let daemon = setup.start();
     let began = Instant::now();
     for id in 0..SLOW {
-        // One by one, so that each is a batch.
+        // Sent one by one, each is a batch of its own.
         daemon.send(&format!(r#"{{"id":{id},"tipo":"spin"}}"#));
     }
     let letters = |setup: &Setup, daemon: &Daemon| setup.read_dead_letters(daemon).len();
-    eventually("the first to be given up", || {
+    eventually("the first to time out", || {
         (letters(&setup, &daemon) > 0).then_some(())
     });
     let one = began.elapsed();
     let stopped = Instant::now();
     assert_eq!(daemon.stop().code(), Some(0));
-    // All of them would take some ten times as long as one, on two workers.
+    // On two workers, all of them together would take about ten times as long as one.
     let took = stopped.elapsed();
-    assert!(took < one * 4, "{took:?}, and the first {one:?}");
+    assert!(took < one * 4, "{took:?}; the first took {one:?}");
 
-    setup.set("EVENTOS__HANDLER__PROBE__TIMEOUT", "100ms");
+    setup.set_env("EVENTOS__HANDLER__PROBE__TIMEOUT", "100ms");
     let daemon = setup.start();
-    eventually("all of them to be given up", || {
+    eventually("all of them to time out", || {
         (letters(&setup, &daemon) >= SLOW).then_some(())
     });
-    // Each once: what was begun is done.
+    // Each has one dead letter: the batches in flight were finished before the stop.
     assert_eq!(letters(&setup, &daemon), SLOW);
 }
 
@@ -122,37 +125,29 @@ fn a_batch_under_way_is_done_once_with_kafka() {
     a_batch_under_way_is_done_once(Broker::Kafka);
 }
 
-/// Stopped with a request under way, and with batches in the handlers. The request is answered to
-/// its end, or cut off after the grace; what was acknowledged is in the topic in either case, and
-/// after a restart the effect of each Evento, here a record in another topic, is there once.
+/// A stop during a request, while the handlers have batches. The answer is completed, or cut off after the grace period. In either
+/// case, the topic has every acknowledged Evento, and after a restart the effect of each, here a record in another topic, is there
+/// once.
 fn a_batch_under_way_is_done_once(broker: Broker) {
     let mut setup = Setup::new(EVENTOS, broker, &["probe"], "");
     let copies = format!("{}-copies", setup.name);
-    setup.set("EVENTOS__HANDLER__PROBE__PRODUCE", &copies);
-    setup.set("EVENTOS__HANDLER__PROBE__CONFIG__EMIT_TO", &copies);
+    setup.set_env("EVENTOS__HANDLER__PROBE__PRODUCE", &copies);
+    setup.set_env("EVENTOS__HANDLER__PROBE__CONFIG__EMIT_TO", &copies);
     let daemon = setup.start();
     create_topic(daemon.broker(), &copies, 1);
     let acknowledged = send_batch(&daemon, "emit", 10_000, || daemon.signal("TERM"));
-    let (status, log) = daemon.wait();
+    let (status, log) = daemon.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{log}");
 
     let daemon = setup.start();
     acknowledged.assert_in_topic_once(daemon.broker(), &setup.topic());
-    eventually("all of it to be committed", || {
-        let ends = ends(daemon.broker(), &setup.topic());
-        (committed(daemon.broker(), &setup.name, &setup.topic()) == ends).then_some(())
-    });
+    setup.wait_until_committed(&daemon);
     let ids = |topic: &str| {
-        let ids = ids_by_place(&read_topic(daemon.broker(), topic)).into_values();
+        let ids = ids_by_position(&read_topic(daemon.broker(), topic)).into_values();
         ids.collect::<BTreeSet<_>>()
     };
-    assert!(ids(&copies) == ids(&setup.topic()), "they differ");
-}
-
-fn send_lines(daemon: &Daemon, lines: &[String]) {
-    let request = daemon.client().post(daemon.url("/send/batch"));
-    let answer = request.body(lines.join("\n")).send().expect("answered");
-    let answer = answer.text().expect("a body");
-    let sent = answer.lines().filter(|line| line.contains("message sent"));
-    assert_eq!(sent.count(), lines.len());
+    assert!(
+        ids(&copies) == ids(&setup.topic()),
+        "the topics have different ids"
+    );
 }

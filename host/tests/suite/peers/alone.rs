@@ -1,17 +1,17 @@
-//! One instance, which has everything itself.
+//! A group of one instance.
 
 use std::time::{Duration, Instant};
 
 use eventos_testkit::{Broker, Setup};
 
-use super::{Group, QUICK, eventos, get, spread};
+use super::{Group, GroupAnswer, QUICK, eventos, spread};
 use crate::EVENTOS;
 
-/// The broker is stopped, so that whoever asked it anything would wait.
+/// While the broker is stopped by a signal, a request that involved it would take long.
 #[test]
 fn alone_it_asks_nobody() {
     let mut broker = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
-    broker.set("EVENTOS__EMBEDDED__PARTITIONS", "7");
+    broker.set_env("EVENTOS__EMBEDDED__PARTITIONS", "7");
     let broker = broker.start();
     let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     setup.servers = broker.broker().to_owned();
@@ -26,9 +26,7 @@ fn alone_it_asks_nobody() {
 
     broker.signal("STOP");
     let began = Instant::now();
-    let answers: Vec<_> = (0..20)
-        .map(|_| get(&group.daemons[0], "/messages"))
-        .collect();
+    let answers: Vec<_> = (0..20).map(|_| group.daemons[0].get("/messages")).collect();
     let took = began.elapsed();
     broker.signal("CONT");
     assert!(took < Duration::from_millis(900), "{took:?}");
@@ -38,7 +36,7 @@ fn alone_it_asks_nobody() {
     }
 }
 
-/// It answers nothing but for what it has, so no question goes round.
+/// A daemon responds to a peer only for its own partitions, so no request goes round in circles.
 #[test]
 fn what_it_is_asked_by_another_it_answers_for_itself() {
     let group = Group::start(Broker::Embedded, 1);
@@ -48,10 +46,11 @@ fn what_it_is_asked_by_another_it_answers_for_itself() {
     other.name += "-other";
     let other = other.start();
 
+    // The body is binary.
     let rows = group.daemons[0]
         .client()
         .get(group.daemons[0].url("/peers/messages?partitions=0-2,9&limit=1000"));
-    let rows = rows.send().expect("answered");
+    let rows = rows.send().expect("the daemon answers");
     assert_eq!(rows.status(), 200);
     assert_eq!(
         rows.headers()["content-type"],
@@ -67,18 +66,18 @@ fn what_it_is_asked_by_another_it_answers_for_itself() {
     let count = |of: &[u8]| rows.windows(of.len()).filter(|there| *there == of).count();
     assert_eq!(count(br#"{ "tipo":"x", "n":"#), total);
     assert!((1..70).contains(&total));
-    // What another group has is none of its partitions' Eventos.
-    assert_eq!(get(&other, "/messages").text, "[]");
+    // A daemon of another group shows nothing of this one.
+    assert_eq!(other.get("/messages").text, "[]");
 
     for (query, named) in [
         ("", "partitions"),
         ("?partitions=a", "partitions"),
         ("?partitions=0&x=1", "x"),
     ] {
-        let refused = get(&group.daemons[0], &format!("/peers/messages{query}"));
+        let refused = group.daemons[0].get(&format!("/peers/messages{query}"));
         assert_eq!(refused.status, 400);
         assert!(refused.text.contains(named), "{}", refused.text);
     }
-    let refused = get(&group.daemons[0], "/messages?partitions=0");
+    let refused = group.daemons[0].get("/messages?partitions=0");
     assert_eq!(refused.status, 400);
 }

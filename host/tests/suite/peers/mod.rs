@@ -1,4 +1,5 @@
-//! Several daemons in one group: each answers `GET /messages` for all of them, and says so where it cannot.
+//! A group of several daemons: each serves `GET /messages` for the whole group, and reports the partitions that it cannot
+//! cover.
 
 mod alone;
 mod pages;
@@ -6,28 +7,28 @@ mod partial;
 mod strangers;
 mod whole;
 
-use eventos_testkit::{Broker, Daemon, Setup, create_topic, eventually, produce};
+use eventos_testkit::{Answer, Broker, Daemon, Setup, create_topic, eventually, produce};
 use rdkafka::producer::BaseRecord;
-use reqwest::{StatusCode, blocking::Response, header::HeaderMap};
 use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// The partitions of the topic: not as many as daemons, and not a multiple of them.
+/// Partitions of the topic. The daemons cannot share them out equally.
 const PARTITIONS: i32 = 7;
 const ALL: &str = "0-6";
 
-/// A group notices quickly that a member was killed.
+/// Configuration of a group that soon notices when a member is killed.
 const QUICK: &str = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
 
-/// Daemons of one group on one topic.
+/// Daemons of one group that consume one topic.
 struct Group {
     setups: Vec<Setup>,
     daemons: Vec<Daemon>,
 }
 
 impl Group {
-    /// Starts so many and waits until each answers for all. With the broker inside it is that of the first.
+    /// Starts `count` daemons and waits until each serves the whole group. If they use the built-in broker, it is that of the
+    /// first daemon.
     fn start(broker: Broker, count: usize) -> Self {
         let mut group = Self::with_one(broker, QUICK);
         for _ in 1..count {
@@ -40,7 +41,7 @@ impl Group {
 
     fn with_one(broker: Broker, more: &str) -> Self {
         let mut setup = Setup::new(EVENTOS, broker, &["store"], more);
-        setup.set("EVENTOS__EMBEDDED__PARTITIONS", &PARTITIONS.to_string());
+        setup.set_env("EVENTOS__EMBEDDED__PARTITIONS", &PARTITIONS.to_string());
         if broker == Broker::Kafka {
             create_topic(&setup.servers, &setup.topic(), PARTITIONS);
         }
@@ -49,7 +50,7 @@ impl Group {
         Self { setups, daemons }
     }
 
-    /// What another of the group is started with.
+    /// Prepares another member of the group.
     fn another(&self, broker: Broker, more: &str) -> Setup {
         let mut setup = Setup::new(EVENTOS, broker, &["store"], more);
         setup.servers = self.daemons[0].broker().to_owned();
@@ -65,16 +66,16 @@ impl Group {
     fn wait_until_whole(&self) {
         for daemon in &self.daemons {
             eventually("an answer for all partitions", || {
-                get(daemon, "/messages?limit=1").is_whole().then_some(())
+                daemon.get("/messages?limit=1").is_whole().then_some(())
             });
         }
     }
 
-    /// Waits until each of them counts so many Eventos for this query.
+    /// Waits until every daemon reports exactly `count` Eventos for this query; more than that is an error.
     fn wait_for_total(&self, query: &str, count: usize) {
         for daemon in &self.daemons {
-            eventually(&format!("{count} Eventos on each"), || {
-                let total = get(daemon, &format!("/messages{query}")).total();
+            eventually(&format!("{count} Eventos on each daemon"), || {
+                let total = daemon.get(&format!("/messages{query}")).total();
                 assert!(total <= count, "{total} of {count}");
                 (total == count).then_some(())
             });
@@ -82,34 +83,40 @@ impl Group {
     }
 }
 
-/// An answer, read.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+/// What the tests check of an answer with Eventos of the whole group.
+trait GroupAnswer {
+    /// Returns whether the answer covers all partitions and reports none as missing.
+    fn is_whole(&self) -> bool;
+
+    /// Returns all reasons why the answer is partial, a line each.
+    fn reasons(&self) -> String;
+
+    /// Checks that the covered and the missing partitions together are all that there are.
+    fn assert_partial(&self);
+
+    /// Returns the number of all Eventos that match the query.
+    fn total(&self) -> usize;
+
+    /// Returns the ids of the Eventos on this page.
+    fn ids(&self) -> Vec<String>;
+
+    /// Returns the cursor after this page, which the last page has, too.
+    fn cursor(&self) -> &str;
 }
 
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let value = self.headers.get(name);
-        value.map(|value| value.to_str().expect("ASCII"))
-    }
-
-    /// Whether it says that it covers everything, and nothing else.
+impl GroupAnswer for Answer {
     fn is_whole(&self) -> bool {
         let said = ["x-partitions-missing", "x-missing-reason"].map(|name| self.header(name));
         let covered = self.header("x-partitions-covered");
         covered == Some(ALL) && said == [None, None]
     }
 
-    /// Every reason why it is partial, joined.
     fn reasons(&self) -> String {
         let all = self.headers.get_all("x-missing-reason").iter();
         let texts: Vec<_> = all.map(|text| text.to_str().expect("ASCII")).collect();
         texts.join("\n")
     }
 
-    /// Fails unless covered and missing partitions are all there are.
     #[track_caller]
     fn assert_partial(&self) {
         assert_eq!(self.status, 200, "{}", self.text);
@@ -127,53 +134,18 @@ impl Answer {
         total.parse().expect("a number")
     }
 
-    fn eventos(&self) -> Vec<Value> {
-        serde_json::from_str(&self.text).expect("JSON")
-    }
-
     fn ids(&self) -> Vec<String> {
+        let eventos: Vec<Value> = serde_json::from_str(&self.text).expect("JSON");
         let id = |evento: Value| evento["id"].as_str().expect("a text").to_owned();
-        self.eventos().into_iter().map(id).collect()
+        eventos.into_iter().map(id).collect()
     }
 
-    /// What to ask for to go on, in any case.
     fn cursor(&self) -> &str {
         self.header("x-next-cursor").expect("a cursor")
     }
-
-    /// Where the header `Link` points to.
-    fn next(&self) -> Option<String> {
-        let link = self.header("link")?.strip_prefix('<')?;
-        let link = link.strip_suffix(">; rel=\"next\"");
-        Some(link.expect("a link to the next page").to_owned())
-    }
 }
 
-impl From<Response> for Answer {
-    fn from(response: Response) -> Self {
-        Self {
-            status: response.status(),
-            headers: response.headers().clone(),
-            text: response.text().expect("a whole body"),
-        }
-    }
-}
-
-fn get(daemon: &Daemon, path: &str) -> Answer {
-    let request = daemon.client().get(daemon.url(path));
-    request.send().expect("answered").into()
-}
-
-/// Sends Eventos over HTTP, and waits until all are acknowledged.
-fn send_all(daemon: &Daemon, eventos: &[String]) {
-    let request = daemon.client().post(daemon.url("/send/batch"));
-    let request = request.header("content-type", "application/x-ndjson");
-    let answer = request.body(eventos.join("\n")).send().expect("answered");
-    let answer = answer.text().expect("a body");
-    assert_eq!(answer.matches("message sent").count(), eventos.len());
-}
-
-/// Puts Eventos into all partitions in turn, a millisecond apart, after this one (0 is librdkafka's word for now).
+/// Produces Eventos to all partitions in turn. Their timestamps are the milliseconds that follow `since`.
 fn spread(group: &Group, since: i64, eventos: &[String]) {
     let topic = group.setups[0].topic();
     let records = (0..).zip(eventos).map(|(i, evento)| {
@@ -185,14 +157,14 @@ fn spread(group: &Group, since: i64, eventos: &[String]) {
     produce(group.daemons[0].broker(), records);
 }
 
-/// `{"id":"a-0",…}` and so on. Written so that a text that was parsed and written again would look otherwise.
+/// Makes `count` Eventos with the ids `a-0`, `a-1` and so on. Parsing and writing one again would change its text.
 fn eventos(name: &str, tipo: &str, count: usize) -> Vec<String> {
     let evento =
         |i| format!(r#"{{ "tipo":"{tipo}", "n":{i}.10e0,"id" : "{name}-{i}","é":"\u00e9/\/" }}"#);
     (0..count).map(evento).collect()
 }
 
-/// `0-2,5` as numbers; `-` is none.
+/// Parses a list of partitions such as `0-2,5`; `-` is the empty list.
 fn partitions(text: &str) -> Vec<i32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

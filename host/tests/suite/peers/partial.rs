@@ -1,10 +1,10 @@
-//! While one instance cannot be asked.
+//! `GET /messages` while one instance does not answer.
 
 use std::time::{Duration, Instant};
 
 use eventos_testkit::{Broker, eventually};
 
-use super::{Group, eventos, get, spread};
+use super::{Group, GroupAnswer, eventos, spread};
 
 #[test]
 fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over_with_the_broker_inside() {
@@ -25,36 +25,37 @@ fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over(broker: Br
     killed.kill();
 
     for daemon in &group.daemons {
-        eventually("the killed one to be named", || {
-            let answer = get(daemon, "/messages");
+        eventually("the answer to name the killed instance", || {
+            let answer = daemon.get("/messages");
             let reasons = answer.reasons();
             (reasons.contains(&format!("{url} cannot be reached"))).then(|| {
                 answer.assert_partial();
                 assert!((1..140).contains(&answer.total()));
                 assert_eq!(answer.ids().len(), answer.total());
-                // It may have been there.
-                let nobody = get(daemon, "/messages/nobody");
-                let said = nobody.text.contains("could not be asked") || nobody.is_whole();
-                assert!(nobody.status == 404 && said, "{}", nobody.text);
+                // A missing instance may have the id, so a 404 says so.
+                let unknown = daemon.get("/messages/unknown");
+                let is_explained =
+                    unknown.text.contains("could not be asked") || unknown.is_whole();
+                assert!(unknown.status == 404 && is_explained, "{}", unknown.text);
             })
         });
     }
     group.wait_until_whole();
     spread(&group, 1_000, &eventos("after", "y", 140));
     group.wait_for_total("?tipo=y", 140);
-    let after = get(&group.daemons[0], "/messages?tipo=y");
+    let after = group.daemons[0].get("/messages?tipo=y");
     assert!(after.is_whole());
     assert_eq!(
         after.text,
         format!("[{}]", eventos("after", "y", 140).join(","))
     );
-    assert_eq!(get(&group.daemons[1], "/messages?tipo=y").text, after.text);
+    assert_eq!(group.daemons[1].get("/messages?tipo=y").text, after.text);
 }
 
-/// It is stopped, so that connections are taken and nothing comes.
+/// The daemon is stopped by a signal, so that the system accepts connections for it and no answer comes.
 #[test]
 fn one_that_does_not_answer_in_time_is_named_and_not_waited_for() {
-    // It stays in the group meanwhile, by the session timeout of 45 s that is the default.
+    // The default session timeout of 45 s keeps it in the group in the meantime.
     let mut group = Group::with_one(Broker::Embedded, "");
     let setup = group.another(Broker::Embedded, "");
     group.join(setup);
@@ -64,9 +65,9 @@ fn one_that_does_not_answer_in_time_is_named_and_not_waited_for() {
     let slow = &group.daemons[1];
     slow.signal("STOP");
     let began = Instant::now();
-    let partial = get(&group.daemons[0], "/messages");
+    let partial = group.daemons[0].get("/messages");
     let took = began.elapsed();
-    let newest_first = get(&group.daemons[0], "/messages?order=desc");
+    let newest_first = group.daemons[0].get("/messages?order=desc");
     slow.signal("CONT");
     partial.assert_partial();
     let reason = format!("{} did not respond within 2s", slow.url(""));
@@ -74,14 +75,14 @@ fn one_that_does_not_answer_in_time_is_named_and_not_waited_for() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!((1..140).contains(&partial.total()));
 
-    // What was missing comes on the next page, whichever way one reads.
+    // In either order, the next page has what was missing on the first.
     group.wait_until_whole();
     for (first, order) in [(partial, "asc"), (newest_first, "desc")] {
         let rest = format!("/messages?order={order}&after={}", first.cursor());
-        let rest = get(&group.daemons[0], &rest);
+        let rest = group.daemons[0].get(&rest);
         let mut both = [first.ids(), rest.ids()].concat();
         both.sort();
-        let mut all = get(&group.daemons[1], "/messages").ids();
+        let mut all = group.daemons[1].get("/messages").ids();
         all.sort();
         assert_eq!(both, all, "{order}");
     }

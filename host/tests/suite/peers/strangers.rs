@@ -1,18 +1,8 @@
-//! Members of the group that are no daemons, and groups that cannot be looked into.
+//! Groups with members that are not daemons, and groups that the broker does not describe.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-    time::Duration,
-};
+use eventos_testkit::{Broker, IdleMember, eventually};
 
-use eventos_testkit::{Broker, eventually};
-use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer as _},
-};
-
-use super::{Group, eventos, get, spread};
+use super::{Group, GroupAnswer, eventos, spread};
 
 #[test]
 fn a_member_that_is_no_daemon_is_named_with_what_it_has_with_the_broker_inside() {
@@ -28,53 +18,25 @@ fn a_member_that_is_no_daemon_is_named_with_what_it_has(broker: Broker) {
     let group = Group::start(broker, 2);
     spread(&group, 0, &eventos("a", "x", 140));
     group.wait_for_total("", 140);
-    // A URL with a password is none that is asked.
-    let stranger: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", group.daemons[0].broker())
-        .set("group.id", &group.setups[0].name)
-        .set("client.id", "http://user:secret@127.0.0.1:1")
-        // Whoever is in one group has to agree on how it is shared out.
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .create()
-        .expect("a client");
-    let topic = group.setups[0].topic();
-    stranger.subscribe(&[&topic]).expect("subscribed");
-    let gone = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let _stranger = scope.spawn(|| {
-            while !gone.load(Relaxed) {
-                let _ = stranger.poll(Duration::from_millis(50));
-            }
-            stranger.unsubscribe();
+    // A daemon never connects to a URL with a password.
+    let url = "http://user:secret@127.0.0.1:1";
+    let (servers, setup) = (group.daemons[0].broker(), &group.setups[0]);
+    let stranger = IdleMember::join(servers, &setup.name, &setup.topic(), url);
+    for daemon in &group.daemons {
+        let answer = eventually("the answer to name the stranger", || {
+            let answer = daemon.get("/messages");
+            let missing = answer.header("x-partitions-missing")?;
+            let reason = format!("{missing}: the group member {url:?} does not advertise a URL");
+            (answer.reasons() == reason).then_some(answer)
         });
-        // Ends the thread too if what follows fails.
-        let _over = Over(&gone);
-        for daemon in &group.daemons {
-            let named =
-                "the group member \"http://user:secret@127.0.0.1:1\" does not advertise a URL";
-            let answer = eventually("the stranger to be named", || {
-                let answer = get(daemon, "/messages");
-                let missing = answer.header("x-partitions-missing")?;
-                let all_said = format!("{missing}: {named}") == answer.reasons();
-                all_said.then_some(answer)
-            });
-            answer.assert_partial();
-            assert!(answer.total() < 140);
-        }
-    });
+        answer.assert_partial();
+        assert!(answer.total() < 140);
+    }
     drop(stranger);
     group.wait_until_whole();
 }
 
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-/// `DescribeGroups` does not show who joined by the protocol of KIP-848.
+/// `DescribeGroups` does not show the members of a group that uses the protocol of KIP-848.
 #[test]
 fn in_a_group_of_kip_848_each_answers_for_its_own_part_and_says_so() {
     let protocol = "[kafka.properties]\n\"group.protocol\" = \"consumer\"";
@@ -83,10 +45,10 @@ fn in_a_group_of_kip_848_each_answers_for_its_own_part_and_says_so() {
     let setup = group.another(Broker::Kafka, protocol);
     group.join(setup);
     for daemon in &group.daemons {
-        eventually("a part each", || {
-            let answer = get(daemon, "/messages");
-            let nobody = "no member of the group currently owns these partitions";
-            (answer.reasons().contains(nobody)).then(|| answer.assert_partial())
+        eventually("some partitions for each daemon", || {
+            let answer = daemon.get("/messages");
+            let reason = "no member of the group currently owns these partitions";
+            (answer.reasons().contains(reason)).then(|| answer.assert_partial())
         });
     }
 }

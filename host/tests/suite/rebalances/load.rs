@@ -1,15 +1,8 @@
-//! What is sent all the time, and what must have become of it.
+//! A steady load of numbered Eventos, and the check of what came out of it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
-use eventos_testkit::{DEADLINE, read_topic};
+use eventos_testkit::{Background, DEADLINE, StopFlag, read_topic, wait::pause};
 use rdkafka::{
     ClientConfig, Message,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -17,73 +10,64 @@ use rdkafka::{
 
 use super::PARTITIONS;
 
-/// Numbers to every partition, each one more than the one before, until it is stopped.
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    sender: thread::JoinHandle<Vec<i64>>,
-}
+/// Time between two Eventos of a partition.
+const PACE: Duration = Duration::from_millis(4);
 
-impl Load {
-    pub fn start(servers: &str, topic: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, topic) = (Arc::clone(&stop), topic.to_owned());
-        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", servers)
-            .set("enable.idempotence", "true")
-            .create()
-            .expect("a client");
-        let sender = thread::spawn(move || send(&producer, &topic, &stopped));
-        Self { stop, sender }
-    }
-
-    /// Stops, and answers how many went to each partition.
-    pub fn stop(self) -> Vec<i64> {
-        self.stop.store(true, Relaxed);
-        self.sender.join().expect("no panic")
-    }
+/// Starts a thread that sends the Eventos 0, 1, 2 and so on to every partition until it is stopped. It then returns the number of
+/// Eventos that it has sent to each partition.
+pub fn start(servers: &str, topic: &str) -> Background<Vec<i64>> {
+    let topic = topic.to_owned();
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("enable.idempotence", "true")
+        .create()
+        .expect("a client");
+    Background::start(move |stop| send(&producer, &topic, stop))
 }
 
 fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
-    stopped: &AtomicBool,
+    stop: &StopFlag,
 ) -> Vec<i64> {
     let mut sent = 0;
-    while !stopped.load(Relaxed) {
+    while !stop.is_set() {
         for partition in 0..PARTITIONS {
             let value = format!(r#"{{"id":{sent},"tipo":"t"}}"#);
             let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
             let queued = producer.send(record.payload(value.as_bytes()));
-            queued.map_err(|(error, _)| error).expect("queued");
+            queued
+                .map_err(|(error, _)| error)
+                .expect("the record is queued");
         }
         sent += 1;
-        // A pace, not a wait: some thousand a second.
-        thread::sleep(Duration::from_millis(4));
+        pause(PACE);
     }
-    producer.flush(DEADLINE).expect("acknowledged");
+    producer.flush(DEADLINE).expect("all are acknowledged");
     vec![sent; PARTITIONS as usize]
 }
 
-/// How many records came out more than once so far. Fails unless in each partition after a number came only the next, or
-/// one that had come before: handled again from a committed offset on.
-pub fn came_again(servers: &str, output: &str) -> usize {
-    look(servers, output).1
+/// Checks the order in the output topic: within a partition, a number is followed by the next one, or by one that was there
+/// before, because the records after a committed offset are handled again. Returns the number of records that are there again.
+pub fn count_repeated(servers: &str, output: &str) -> usize {
+    check_order(servers, output).1
 }
 
-/// Fails too if anything that was sent is missing.
-pub fn judge(servers: &str, output: &str, sent: &[i64]) -> usize {
-    let (next, again) = look(servers, output);
+/// Checks the order as [`count_repeated`] does, and also that everything that was sent is there. Returns the number of records
+/// that are there again.
+pub fn check_complete(servers: &str, output: &str, sent: &[i64]) -> usize {
+    let (next, repeated) = check_order(servers, output);
     assert_eq!(next, sent, "some are missing");
-    again
+    repeated
 }
 
-/// The next number of each partition, and how many came again.
-fn look(servers: &str, output: &str) -> (Vec<i64>, usize) {
+/// Returns the next number of each partition, and the number of records that are there again.
+fn check_order(servers: &str, output: &str) -> (Vec<i64>, usize) {
     let mut next = vec![0; PARTITIONS as usize];
     let mut last = vec![-1; PARTITIONS as usize];
-    let mut again = 0;
+    let mut repeated = 0;
     for message in read_topic(servers, output) {
-        let partition = usize::try_from(message.partition()).expect("one of a few");
+        let partition = usize::try_from(message.partition()).expect("a valid partition");
         let value: serde_json::Value =
             serde_json::from_slice(message.payload().expect("a value")).expect("JSON");
         let number = value["id"].as_i64().expect("a number");
@@ -94,10 +78,10 @@ fn look(servers: &str, output: &str) -> (Vec<i64>, usize) {
         );
         last[partition] = number;
         if number < next[partition] {
-            again += 1;
+            repeated += 1;
         } else {
             next[partition] = number + 1;
         }
     }
-    (next, again)
+    (next, repeated)
 }

@@ -1,37 +1,37 @@
-//! Instances that come, go and are killed under load: nothing is lost, and each partition keeps its order.
+//! Instances that join, leave and are killed under load: no record is lost, and the order within each partition is kept.
 
 mod load;
 mod protocols;
 
-use std::time::{Duration, Instant};
-
 use eventos_testkit::{
-    Broker, Daemon, Setup, committed, create_topic, ends, eventually, wait_until_settled,
+    Background, Broker, Daemon, Setup, create_topic, eventually, wait_until_committed,
+    wait_until_settled,
 };
-use load::Load;
 
 use crate::EVENTOS;
 
-/// The partitions of the topic, and of the one that everything is sent on to.
+/// Partitions of the topic that is consumed, and of the output topic.
 const PARTITIONS: i32 = 12;
 
 /// A group on a broker that outlives all of its members.
 struct Group {
-    /// Has the broker inside, if it is that one.
-    _host: Option<Daemon>,
+    /// Daemon with the built-in broker, if the group uses that.
+    _broker: Option<Daemon>,
     servers: String,
+    /// Names of the topics and of the group. It is not started.
     setup: Setup,
     guarantee: &'static str,
+    /// librdkafka properties of every member, a line each.
     properties: String,
 }
 
 impl Group {
-    /// With these librdkafka properties, a line each.
+    /// Creates the topics of a group with at least once.
     fn new(broker: Broker, properties: &str) -> Self {
-        Self::with(broker, "at_least_once", properties)
+        Self::with_guarantee(broker, "at_least_once", properties)
     }
 
-    fn with(broker: Broker, guarantee: &'static str, properties: &str) -> Self {
+    fn with_guarantee(broker: Broker, guarantee: &'static str, properties: &str) -> Self {
         let host = (broker == Broker::Embedded)
             .then(|| Setup::new(EVENTOS, broker, &["store"], "").start());
         let servers = match &host {
@@ -43,7 +43,7 @@ impl Group {
             create_topic(&servers, &topic, PARTITIONS);
         }
         Self {
-            _host: host,
+            _broker: host,
             servers,
             setup,
             guarantee,
@@ -51,43 +51,39 @@ impl Group {
         }
     }
 
-    /// Starts a member, with more properties of its own, and waits until it is ready.
-    fn join(&self, own: &str) -> (Setup, Daemon) {
+    /// Starts a member and waits until it is ready. It has these properties in addition to those of the group.
+    fn join(&self, properties: &str) -> (Setup, Daemon) {
         let output = output(&self.setup);
         let more = format!(
-            "[output]\ntopic = {output:?}\n[kafka.properties]\n{}\n{own}\n",
+            "[output]\ntopic = {output:?}\n[kafka.properties]\n{}\n{properties}\n",
             self.properties
         );
         let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], &more);
         setup.servers.clone_from(&self.servers);
         setup.name.clone_from(&self.setup.name);
-        setup.set("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
+        setup.set_env("EVENTOS__DELIVERY__GUARANTEE", self.guarantee);
         let daemon = setup.start();
         (setup, daemon)
     }
 
-    fn load(&self) -> Load {
-        Load::start(&self.servers, &self.setup.topic())
+    fn start_load(&self) -> Background<Vec<i64>> {
+        load::start(&self.servers, &self.setup.topic())
     }
 
-    /// Waits until all that was produced is handled and committed.
+    /// Waits until all records that were produced are handled and committed.
     fn wait_until_done(&self) {
-        let topic = self.setup.topic();
-        eventually("all of it to be committed", || {
-            let ends = ends(&self.servers, &topic);
-            (committed(&self.servers, &self.setup.name, &topic) == ends).then_some(())
-        });
+        wait_until_committed(&self.servers, &self.setup.name, &self.setup.topic());
     }
 
-    /// How many records came through more than once so far; fails if any came out of order.
-    fn came_again(&self) -> usize {
-        load::came_again(&self.servers, &output(&self.setup))
+    /// Checks the order of the output so far. Returns the number of records that are there again.
+    fn count_repeated(&self) -> usize {
+        load::count_repeated(&self.servers, &output(&self.setup))
     }
 
-    /// How many records came through more than once; fails if any did not, or came out of order.
-    fn judge(&self, sent: &[i64]) -> usize {
+    /// Checks that the output is complete and in order. Returns the number of records that are there again.
+    fn check_complete(&self, sent: &[i64]) -> usize {
         wait_until_settled(&self.servers, &output(&self.setup));
-        load::judge(&self.servers, &output(&self.setup), sent)
+        load::check_complete(&self.servers, &output(&self.setup), sent)
     }
 }
 
@@ -95,22 +91,19 @@ fn output(setup: &Setup) -> String {
     format!("{}-output", setup.name)
 }
 
-/// How many partitions it has.
-fn held(daemon: &Daemon) -> usize {
-    let answer = daemon.client().get(daemon.url("/metrics")).send();
-    let text = answer.expect("answered").text().expect("a body");
-    let of = |line: &&str| line.starts_with("eventos_restore_records{");
-    text.lines().filter(of).count()
+/// Returns the number of partitions that are assigned to a daemon.
+fn assigned_partitions(daemon: &Daemon) -> usize {
+    let metrics = daemon.metrics();
+    let one_per_partition = |line: &&str| line.starts_with("eventos_restore_records{");
+    metrics.lines().filter(one_per_partition).count()
 }
 
-/// Waits until the members have all partitions between them, and each at least `least`; answers how long that took.
-fn wait_until_shared(daemons: &[&Daemon], least: usize) -> Duration {
-    let began = Instant::now();
+/// Waits until every partition is assigned to one of the daemons, each daemon has at least one, and all are ready.
+fn wait_until_shared(daemons: &[&Daemon]) {
     eventually("the partitions to be shared out", || {
-        let held: Vec<_> = daemons.iter().map(|daemon| held(daemon)).collect();
-        let all = held.iter().sum::<usize>() == PARTITIONS as usize;
-        (all && held.iter().all(|&held| held >= least)).then_some(())
+        let counts: Vec<_> = daemons.iter().map(|one| assigned_partitions(one)).collect();
+        let all = counts.iter().sum::<usize>() == PARTITIONS as usize;
+        (all && counts.iter().all(|&count| count > 0)).then_some(())
     });
     daemons.iter().for_each(|daemon| daemon.wait_until_ready());
-    began.elapsed()
 }

@@ -1,15 +1,16 @@
-//! The group's protocols: cooperative, eager, static members, and the one in which the broker assigns.
+//! The protocols of a group: cooperative, eager, with static members, and KIP-848, in which the broker assigns.
 
 use std::time::{Duration, Instant};
 
 use eventos_testkit::{Broker, Setup};
 
-use super::{Group, wait_until_shared};
+use super::{Group, assigned_partitions, wait_until_shared};
 use crate::EVENTOS;
 
-/// A member that was killed is noticed in a second; on Kafka, whose `group.min.session.timeout.ms` allows that here, in two,
-/// for that has to share two cores with the daemons.
+/// Properties with which a group notices within a second that a member was killed.
 const QUICK: &str = "\"session.timeout.ms\" = \"1000\"\n\"heartbeat.interval.ms\" = \"300\"";
+/// The same for Kafka, within two seconds: Kafka may have to share two cores with the daemons. The tests' Kafka has a
+/// `group.min.session.timeout.ms` that allows this.
 const QUICK_ON_KAFKA: &str =
     "\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"300\"";
 
@@ -58,42 +59,43 @@ fn members_come_go_and_die_and_nothing_counts_twice_where_kafka_assigns() {
 }
 
 fn members_come_go_and_die(broker: Broker, properties: &str) -> Duration {
-    let (took, again) = come_go_and_die(&Group::new(broker, properties));
-    // What was handled before the kill and not committed yet: its last half second, or a little more on a busy machine.
-    assert!(again < 6_000, "{again} came again");
+    let (took, repeated) = come_go_and_die(&Group::new(broker, properties));
+    // The killed member had not committed its last half second, or a little more on a busy machine.
+    assert!(repeated < 6_000, "{repeated} are there again");
     took
 }
 
 fn nothing_counts_twice(broker: Broker, properties: &str) {
-    let (_, again) = come_go_and_die(&Group::with(broker, "exactly_once", properties));
-    assert_eq!(again, 0);
+    let group = Group::with_guarantee(broker, "exactly_once", properties);
+    let (_, repeated) = come_go_and_die(&group);
+    assert_eq!(repeated, 0);
 }
 
-/// Two, three, then one, under load; answers how long after a kill the last one has everything, and how many records came
-/// through more than once.
+/// Runs two members, then three, then one, under load. Returns the time after the kill until the last member has all partitions,
+/// and the number of records that came out more than once.
 fn come_go_and_die(group: &Group) -> (Duration, usize) {
     let (_first, first) = group.join("");
-    let load = group.load();
+    let load = group.start_load();
     let (_second, second) = group.join("");
-    wait_until_shared(&[&first, &second], 1);
+    wait_until_shared(&[&first, &second]);
     let (_third, third) = group.join("");
-    wait_until_shared(&[&first, &second, &third], 1);
+    wait_until_shared(&[&first, &second, &third]);
 
     assert!(second.stop().success());
-    wait_until_shared(&[&first, &third], 1);
-    assert_eq!(group.came_again(), 0, "nobody was killed yet");
+    wait_until_shared(&[&first, &third]);
+    assert_eq!(group.count_repeated(), 0, "no member was killed yet");
     let killed = Instant::now();
     third.kill();
-    wait_until_shared(&[&first], 1);
+    wait_until_shared(&[&first]);
     let took = killed.elapsed();
-    let sent = load.stop();
+    let sent = load.finish();
     group.wait_until_done();
-    let again = group.judge(&sent);
+    let repeated = group.check_complete(&sent);
     let all: i64 = sent.iter().sum();
-    println!("{all} sent, {again} again, taken over after {took:?}");
-    // It shows what the others had shown, too.
-    assert_eq!(first.sum("eventos_store_events"), all as f64);
-    (took, again)
+    println!("{all} sent, {repeated} repeated, taken over after {took:?}");
+    // Its store also has the Eventos that the others had stored.
+    assert_eq!(first.metric_sum("eventos_store_events"), all as f64);
+    (took, repeated)
 }
 
 #[test]
@@ -101,26 +103,27 @@ fn a_static_member_that_restarts_gets_its_partitions_back_without_a_rebalance() 
     let group = Group::new(Broker::Embedded, "\"session.timeout.ms\" = \"30000\"");
     let (_first, first) = group.join("\"group.instance.id\" = \"one\"");
     let (setup, second) = group.join("\"group.instance.id\" = \"two\"");
-    wait_until_shared(&[&first, &second], 1);
-    let (held, rebalances) = (super::held(&second), first.sum("eventos_rebalances_total"));
-    let load = group.load();
+    wait_until_shared(&[&first, &second]);
+    let assigned = assigned_partitions(&second);
+    let rebalances = first.metric_sum("eventos_rebalances_total");
+    let load = group.start_load();
     second.kill();
     let second = setup.start();
-    wait_until_shared(&[&first, &second], 1);
-    assert_eq!(super::held(&second), held);
-    let sent = load.stop();
+    wait_until_shared(&[&first, &second]);
+    assert_eq!(assigned_partitions(&second), assigned);
+    let sent = load.finish();
     group.wait_until_done();
-    group.judge(&sent);
-    assert_eq!(first.sum("eventos_rebalances_total"), rebalances);
-    let shown = first.sum("eventos_store_events") + second.sum("eventos_store_events");
-    assert_eq!(shown, sent.iter().sum::<i64>() as f64);
+    group.check_complete(&sent);
+    assert_eq!(first.metric_sum("eventos_rebalances_total"), rebalances);
+    let stored = [&first, &second].map(|daemon| daemon.metric_sum("eventos_store_events"));
+    assert_eq!(stored.iter().sum::<f64>(), sent.iter().sum::<i64>() as f64);
 }
 
 #[test]
 fn the_broker_inside_refuses_to_assign_by_itself_and_says_so() {
-    let own = "[kafka.properties]\n\"group.protocol\" = \"consumer\"\n";
-    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], own);
-    let (status, said) = setup.spawn().wait();
-    assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("leave \"group.protocol\" out"), "{said}");
+    let config = "[kafka.properties]\n\"group.protocol\" = \"consumer\"\n";
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], config);
+    let (status, log) = setup.start_listening().wait_for_exit();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("leave \"group.protocol\" out"), "{log}");
 }

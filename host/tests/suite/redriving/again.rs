@@ -1,4 +1,4 @@
-//! `POST /dead-letters/redrive`: the records come back whole, with a history.
+//! `POST /dead-letters/redrive`: the records are produced again, with a history of their failures.
 
 use eventos_testkit::header_list;
 
@@ -15,8 +15,8 @@ fn a_redriven_record_is_as_it_was_and_is_handled_again_with_kafka() {
 }
 
 fn a_redriven_record_is_as_it_was_and_is_handled_again(broker: Broker) {
-    let ran = Ran::new(broker);
-    let (topic, value) = (ran.setup.topic(), rejected("a"));
+    let fixture = Fixture::new(broker);
+    let (topic, value) = (fixture.setup.topic(), rejected("a"));
     let own = [
         ("a", Some(&b"\xff"[..])),
         ("eventos.redriven", Some(b"3")),
@@ -25,30 +25,34 @@ fn a_redriven_record_is_as_it_was_and_is_handled_again(broker: Broker) {
     ];
     let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(2).key(b"k");
     let record = record.headers(headers(&own)).timestamp(TIMESTAMP);
-    produce(ran.daemon.broker(), [record.payload(value.as_bytes())]);
-    ran.wait_for_letters(1);
+    produce(fixture.daemon.broker(), [record.payload(value.as_bytes())]);
+    fixture.wait_for_letters(1);
 
-    let dry = ran.redrive("?handler=probe&dry_run=true");
+    let dry = fixture.redrive("?handler=probe&dry_run=true");
     assert_eq!((counts(&dry), &dry["dry_run"]), ([1, 0, 0], &true.into()));
     assert_eq!(dry["letters"][0]["status"], "would_be_redriven");
     assert_eq!(
-        ran.redrive("?handler=other").get("redriven"),
+        fixture.redrive("?handler=other").get("redriven"),
         Some(&0.into())
     );
-    assert_eq!(ran.records().len(), 1, "neither sends anything");
+    assert_eq!(
+        fixture.records().len(),
+        1,
+        "neither of them produces anything"
+    );
 
-    // It fails a second time, and its letter still tells of the first.
-    let answer = ran.redrive("?handler=probe");
+    // The record fails again, and the second dead letter still has the reason of the first.
+    let answer = fixture.redrive("?handler=probe");
     assert_eq!(counts(&answer), [1, 0, 0]);
     assert_eq!(answer["letters"][0]["status"], "redriven");
     assert_eq!(
         answer["letters"][0]["to"],
         serde_json::json!({"partition": 2, "offset": 1})
     );
-    ran.wait_for_letters(2);
-    let letters = ran.letters("");
+    fixture.wait_for_letters(2);
+    let letters = fixture.letters("");
     let second = letters.iter().find(|letter| letter["redriven"] == 1);
-    let second = second.expect("one was redriven");
+    let second = second.expect("a redriven dead letter");
     assert_eq!(second["reason"]["offset"], 1);
     let history = second["history"].as_array().expect("an array");
     assert_eq!(history.len(), 1);
@@ -60,12 +64,12 @@ fn a_redriven_record_is_as_it_was_and_is_handled_again(broker: Broker) {
     assert_eq!(history[0]["class"], second["reason"]["class"]);
     assert_eq!(second["headers"].as_array().map(Vec::len), Some(own.len()));
 
-    ran.mend();
-    let answer = ran.redrive(&format!("?positions={}", place(second)));
+    fixture.remove_probe();
+    let answer = fixture.redrive(&format!("?positions={}", position(second)));
     assert_eq!(counts(&answer), [1, 0, 0]);
-    let stored = ran.daemon.wait_for_messages(1);
+    let stored = fixture.daemon.wait_for_messages(1);
     assert_eq!(stored[0]["id"], "a");
-    let records = ran.records();
+    let records = fixture.records();
     let [first, again, last] = <[_; 3]>::try_from(records).expect("three records");
     for record in [&again, &last] {
         assert_eq!(record.partition, 2);
@@ -78,7 +82,7 @@ fn a_redriven_record_is_as_it_was_and_is_handled_again(broker: Broker) {
     for (name, text) in [("1.offset", "0"), ("2.offset", "1"), ("2.handler", "probe")] {
         assert_eq!(last.header(&format!("eventos.history.{name}")), text);
     }
-    ran.wait_for_letters(2);
+    fixture.wait_for_letters(2);
 }
 
 #[test]
@@ -92,9 +96,9 @@ fn what_cannot_be_redriven_is_skipped_and_says_why_with_kafka() {
 }
 
 fn what_cannot_be_redriven_is_skipped_and_says_why(broker: Broker) {
-    let ran = Ran::new(broker);
-    let (topic, dead) = (ran.setup.topic(), ran.setup.dead_letters());
-    let of = |topic: &'static str, more: Option<&'static str>| {
+    let fixture = Fixture::new(broker);
+    let (topic, dead) = (fixture.setup.topic(), fixture.setup.dead_letter_topic());
+    let reason = |topic: &'static str, more: Option<&'static str>| {
         let mut all = vec![
             ("__connect.errors.topic", Some(topic.as_bytes())),
             ("__connect.errors.partition", Some(&b"0"[..])),
@@ -107,24 +111,26 @@ fn what_cannot_be_redriven_is_skipped_and_says_why(broker: Broker) {
     let letter = || BaseRecord::<[u8], [u8]>::to(&dead).partition(0);
     let letters = [
         letter().payload(b"no letter"),
-        letter().payload(b"foreign").headers(of("elsewhere", None)),
-        letter().headers(of(own, Some("value"))),
+        letter()
+            .payload(b"foreign")
+            .headers(reason("elsewhere", None)),
+        letter().headers(reason(own, Some("value"))),
         letter()
             .payload(br#"{"id":"x","tipo":"t"}"#)
-            .headers(of(own, None)),
-        letter().payload(b"the same").headers(of(own, None)),
+            .headers(reason(own, None)),
+        letter().payload(b"the same").headers(reason(own, None)),
     ];
-    produce(ran.daemon.broker(), letters);
-    ran.wait_for_letters(5);
+    produce(fixture.daemon.broker(), letters);
+    fixture.wait_for_letters(5);
 
-    let answer = ran.redrive("?all=true");
+    let answer = fixture.redrive("?all=true");
     assert_eq!(counts(&answer), [1, 4, 0], "{answer}");
-    let fates = answer["letters"].as_array().expect("an array");
-    let fate = |i: usize| {
-        assert_eq!(place(&fates[i]), format!("0:{i}"));
-        match fates[i]["why"].as_str() {
+    let outcomes = answer["letters"].as_array().expect("an array");
+    let outcome = |i: usize| {
+        assert_eq!(position(&outcomes[i]), format!("0:{i}"));
+        match outcomes[i]["why"].as_str() {
             Some(why) => why,
-            None => fates[i]["status"].as_str().expect("a text"),
+            None => outcomes[i]["status"].as_str().expect("a text"),
         }
     };
     for (i, says) in [
@@ -137,28 +143,28 @@ fn what_cannot_be_redriven_is_skipped_and_says_why(broker: Broker) {
     .into_iter()
     .enumerate()
     {
-        assert!(fate(i).contains(says), "{i}: {}", fate(i));
+        assert!(outcome(i).contains(says), "{i}: {}", outcome(i));
     }
-    let answer = ran.redrive("?positions=0:3,0:3,0:5,9:0&dry_run=true");
+    let answer = fixture.redrive("?positions=0:3,0:3,0:5,9:0&dry_run=true");
     assert_eq!(counts(&answer), [1, 2, 0], "{answer}");
     let why = &answer["letters"][1]["why"];
     assert_eq!(why, "there is no letter at this position");
-    let stored = ran.daemon.wait_for_messages(1);
+    let stored = fixture.daemon.wait_for_messages(1);
     assert_eq!(stored[0]["id"], "x");
-    assert_eq!(ran.records().len(), 1);
+    assert_eq!(fixture.records().len(), 1);
 }
 
 #[test]
 fn pages_of_a_redrive_send_each_once_and_in_the_order_of_the_sources() {
-    let ran = Ran::new(Broker::Embedded);
+    let fixture = Fixture::new(Broker::Embedded);
     let values: Vec<_> = (0..25).map(|i| rejected(&i.to_string())).collect();
     let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
-    ran.produce(&values, 25);
-    ran.mend();
+    fixture.produce(&values, 25);
+    fixture.remove_probe();
     let mut query = "?all=true&limit=10".to_owned();
     let mut sent = 0;
     loop {
-        let answer = ran.redrive(&query);
+        let answer = fixture.redrive(&query);
         let [redriven, 0, 0] = counts(&answer) else {
             panic!("{answer}");
         };
@@ -171,12 +177,12 @@ fn pages_of_a_redrive_send_each_once_and_in_the_order_of_the_sources() {
         query = format!("?all=true&limit=10&after={after}&before={before}");
     }
     assert_eq!(sent, 25);
-    ran.daemon.wait_for_messages(25);
-    // One call's are in order.
-    let answer = ran.redrive("?all=true");
+    fixture.daemon.wait_for_messages(25);
+    // The records of one call are in the order of their sources.
+    let answer = fixture.redrive("?all=true");
     assert_eq!(counts(&answer), [25, 0, 0]);
-    let records = ran.records();
-    let again: Vec<_> = records[50..].iter().map(Received::text).collect();
-    let first: Vec<_> = records[..25].iter().map(Received::text).collect();
+    let records = fixture.records();
+    let again: Vec<_> = records[50..].iter().map(ReceivedRecord::text).collect();
+    let first: Vec<_> = records[..25].iter().map(ReceivedRecord::text).collect();
     assert_eq!(again, first);
 }

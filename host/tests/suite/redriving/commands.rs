@@ -1,12 +1,12 @@
-//! `eventos dead-letters`: what a person types.
+//! `eventos dead-letters` on the command line.
 
-use eventos_testkit::ask_from_a_shell;
+use eventos_testkit::{json_lines, run_subcommand};
 
 use super::*;
 use crate::EVENTOS;
 
-fn eventos(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
-    ask_from_a_shell(EVENTOS, "dead-letters", url, arguments)
+fn run_dead_letters(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    run_subcommand(EVENTOS, "dead-letters", url, arguments)
 }
 
 #[test]
@@ -20,12 +20,12 @@ fn letters_are_listed_and_redriven_from_the_command_line_with_kafka() {
 }
 
 fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
-    let ran = Ran::new(broker);
+    let fixture = Fixture::new(broker);
     let (a, b) = (rejected("a"), rejected("b\\u001b[31m"));
-    ran.produce(&[a.as_bytes(), b.as_bytes(), b"junk"], 3);
-    let url = ran.daemon.url("");
+    fixture.produce(&[a.as_bytes(), b.as_bytes(), b"junk"], 3);
+    let url = fixture.daemon.url("");
     let run = |arguments: &[&str]| {
-        let (code, out, err) = eventos(&url, arguments);
+        let (code, out, err) = run_dead_letters(&url, arguments);
         assert_eq!(code, Some(0), "{err}");
         (out, err)
     };
@@ -38,10 +38,7 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
     assert!(!table.contains('\u{1b}'), "{table:?}");
     assert_eq!(said, "2 listed\n");
     let (json, _) = run(&["list", "--json", "--since", "2023-11-14T22:13:20.002Z"]);
-    let letters: Vec<Value> = json
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let letters = json_lines(&json);
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0]["value"], "junk");
     let (one, said) = run(&["list", "--limit", "1"]);
@@ -53,19 +50,19 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
     let (out, said) = run(&["redrive", "--handler", "probe", "--dry-run"]);
     assert_eq!(out.matches("would be redriven to partition 0").count(), 2);
     assert_eq!(said, "2 would be redriven, 0 skipped, 0 failed\n");
-    ran.mend();
+    fixture.remove_probe();
     let (out, said) = run(&["redrive", "--handler", "probe", "--json"]);
     assert_eq!(out.lines().count(), 2);
     assert_eq!(said, "2 redriven, 0 skipped, 0 failed\n");
-    ran.daemon.wait_for_messages(2);
-    let (_, said) = run(&["redrive", "--handler", "nobody"]);
+    fixture.daemon.wait_for_messages(2);
+    let (_, said) = run(&["redrive", "--handler", "unknown"]);
     assert_eq!(said, "0 redriven, 0 skipped, 0 failed\n");
 
-    let (code, _, err) = eventos(&url, &["redrive"]);
+    let (code, _, err) = run_dead_letters(&url, &["redrive"]);
     assert_eq!(code, Some(1));
     assert!(err.starts_with("error: the daemon refuses: "), "{err}");
     assert!(err.contains("--all"), "{err}");
-    let (code, _, err) = eventos(&url, &["list", "--since", "monday"]);
+    let (code, _, err) = run_dead_letters(&url, &["list", "--since", "monday"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("monday"), "{err}");
 }
@@ -77,29 +74,29 @@ fn without_a_daemon_the_error_says_what_to_do() {
         ("https://127.0.0.1:1", 2, "expected http://HOST:PORT"),
         ("nonsense", 2, "expected http://HOST:PORT"),
     ] {
-        let (ended, out, err) = eventos(url, &["list"]);
-        assert_eq!((ended, out.as_str()), (Some(code), ""));
+        let (exit_code, out, err) = run_dead_letters(url, &["list"]);
+        assert_eq!((exit_code, out.as_str()), (Some(code), ""));
         assert!(err.starts_with("error: ") && err.contains(says), "{err}");
     }
 }
 
 #[test]
 fn letters_that_fail_again_at_once_are_not_redriven_without_end() {
-    let ran = Ran::new(Broker::Embedded);
+    let fixture = Fixture::new(Broker::Embedded);
     let values: Vec<_> = (0..1_500).map(|i| rejected(&i.to_string())).collect();
     let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
-    let topic = ran.setup.topic();
-    // More than one page, while `probe` goes on rejecting.
+    let topic = fixture.setup.topic();
+    // There is more than one page of dead letters, and `probe` continues to reject.
     let records = values.iter().map(|value| {
         let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(0);
         record.payload(*value)
     });
-    produce(ran.daemon.broker(), records);
-    ran.daemon.wait_for_consumed(1_500);
-    let (code, _, said) = eventos(&ran.daemon.url(""), &["redrive", "--all"]);
+    produce(fixture.daemon.broker(), records);
+    fixture.daemon.wait_for_consumed(1_500);
+    let (code, _, said) = run_dead_letters(&fixture.daemon.url(""), &["redrive", "--all"]);
     assert_eq!(
         (code, said.as_str()),
         (Some(0), "1500 redriven, 0 skipped, 0 failed\n")
     );
-    ran.daemon.wait_for_consumed(3_000);
+    fixture.daemon.wait_for_consumed(3_000);
 }

@@ -1,6 +1,8 @@
-//! `GET /dead-letters`: what a letter shows, which there are, and going on from one page to the next.
+//! `GET /dead-letters`: the fields of a dead letter, filters and pages.
 
 use std::collections::BTreeSet;
+
+use reqwest::Method;
 
 use super::*;
 
@@ -15,9 +17,9 @@ fn a_letter_shows_its_record_and_its_reason_with_kafka() {
 }
 
 fn a_letter_shows_its_record_and_its_reason(broker: Broker) {
-    let ran = Ran::new(broker);
-    assert_eq!(ran.letters(""), [] as [Value; 0]);
-    let (topic, value) = (ran.setup.topic(), rejected("a"));
+    let fixture = Fixture::new(broker);
+    assert_eq!(fixture.letters(""), [] as [Value; 0]);
+    let (topic, value) = (fixture.setup.topic(), rejected("a"));
     let record = || BaseRecord::<[u8], [u8]>::to(&topic).partition(1);
     let own = [
         ("a", Some(&b"1"[..])),
@@ -33,10 +35,10 @@ fn a_letter_shows_its_record_and_its_reason(broker: Broker) {
             .payload(value.as_bytes()),
         record().key(b"\xfe").payload(b"\xff{"),
     ];
-    produce(ran.daemon.broker(), records);
-    ran.wait_for_letters(2);
+    produce(fixture.daemon.broker(), records);
+    fixture.wait_for_letters(2);
 
-    let [letter] = <[_; 1]>::try_from(ran.letters("?handler=probe")).expect("one");
+    let [letter] = <[_; 1]>::try_from(fixture.letters("?handler=probe")).expect("one dead letter");
     let mut reason = letter["reason"].clone();
     let digest = reason["digest"].take();
     assert_eq!(digest.as_str().map(str::len), Some(64), "{digest}");
@@ -60,13 +62,14 @@ fn a_letter_shows_its_record_and_its_reason(broker: Broker) {
     assert_eq!(letter["headers"], shown);
     assert_eq!(letter["redriven"], 0);
 
-    let [other] = <[_; 1]>::try_from(ran.letters("?class=eventos.MalformedJson")).expect("one");
+    let [other] = <[_; 1]>::try_from(fixture.letters("?class=eventos.MalformedJson"))
+        .expect("one dead letter");
     assert_eq!(other["key"], serde_json::json!({"base64": "/g=="}));
     assert_eq!(other["value"], serde_json::json!({"base64": "/3s="}));
     assert_eq!(other["reason"]["stage"], "read");
     assert_eq!(other["reason"]["handler"], Value::Null);
-    // It is where it says that it is.
-    let there = ran.letters(&format!("?positions={}", place(&other)));
+    // The position that it shows leads to it.
+    let there = fixture.letters(&format!("?positions={}", position(&other)));
     assert_eq!(there, [other]);
 }
 
@@ -81,18 +84,18 @@ fn filters_choose_and_pages_neither_miss_nor_repeat_with_kafka() {
 }
 
 fn filters_choose_and_pages_neither_miss_nor_repeat(broker: Broker) {
-    let ran = Ran::new(broker);
+    let fixture = Fixture::new(broker);
     let values: Vec<_> = (0..10).map(|i| rejected(&format!("r{i}"))).collect();
     let mut values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
     values.push(b"junk");
-    ran.produce(&values, 11);
+    fixture.produce(&values, 11);
 
     let offsets = |query: &str| {
-        let letters = ran.letters(query);
+        let letters = fixture.letters(query);
         let offset = |letter: &Value| letter["reason"]["offset"].as_i64().expect("an offset");
         letters.iter().map(offset).collect::<BTreeSet<_>>()
     };
-    let topic = ran.setup.topic();
+    let topic = fixture.setup.topic();
     let all: BTreeSet<_> = (0..=10).collect();
     for (query, expected) in [
         (String::new(), all.clone()),
@@ -116,26 +119,25 @@ fn filters_choose_and_pages_neither_miss_nor_repeat(broker: Broker) {
     let mut pages = Vec::new();
     let mut path = "/dead-letters?handler=probe&limit=3".to_owned();
     loop {
-        let answer = ran.daemon.client().get(ran.daemon.url(&path)).send();
-        let answer = answer.expect("answered");
-        let link = answer.headers().get("link").cloned();
-        let page: Vec<Value> = answer.json().expect("JSON");
+        let answer = fixture.daemon.get(&path);
+        let page = answer.json();
+        let page = page.as_array().expect("an array");
         assert!(page.len() <= 3, "{page:?}");
-        pages.extend(page.iter().map(place));
-        let Some(link) = link else { break };
-        let link = link.to_str().expect("text");
-        let next = link.strip_prefix('<').and_then(|it| it.split_once('>'));
-        next.expect("a link").0.clone_into(&mut path);
+        pages.extend(page.iter().map(position));
+        let Some(next) = answer.next_page() else {
+            break;
+        };
+        path = next;
     }
     assert_eq!(pages.len(), 10);
     assert_eq!(pages.iter().collect::<BTreeSet<_>>().len(), 10, "{pages:?}");
-    let whole = ran.letters("?handler=probe");
-    assert_eq!(pages, whole.iter().map(place).collect::<Vec<_>>());
+    let whole = fixture.letters("?handler=probe");
+    assert_eq!(pages, whole.iter().map(position).collect::<Vec<_>>());
 }
 
 #[test]
 fn what_is_asked_wrongly_or_by_another_site_is_refused() {
-    let ran = Ran::new(Broker::Embedded);
+    let fixture = Fixture::new(Broker::Embedded);
     for (method, path, says) in [
         (Method::GET, "/dead-letters?handlr=x", "handlr is not known"),
         (Method::GET, "/dead-letters?limit=0", "from 1 to 1000"),
@@ -148,19 +150,23 @@ fn what_is_asked_wrongly_or_by_another_site_is_refused() {
             "dry_run",
         ),
     ] {
-        let (status, problem) = ran.ask(method, path);
-        assert_eq!(status, 400, "{problem}");
+        let answer = match method {
+            Method::GET => fixture.daemon.get(path),
+            _ => fixture.daemon.post(path),
+        };
+        let problem = answer.assert_status(400).json();
         let detail = problem["detail"].as_str().expect("a text");
         assert!(detail.contains(says), "{path}: {detail}");
     }
-    let (status, _) = ran.ask(Method::GET, "/dead-letters/redrive?all=true");
-    assert_eq!(status, 405);
+    let answer = fixture.daemon.get("/dead-letters/redrive?all=true");
+    answer.assert_status(405);
     for (method, path) in [
         (Method::GET, "/dead-letters"),
         (Method::POST, "/dead-letters/redrive?all=true"),
     ] {
-        let request = ran.daemon.client().request(method, ran.daemon.url(path));
+        let request = fixture.daemon.request(method, path);
         let request = request.header("origin", "http://elsewhere.example");
-        assert_eq!(request.send().expect("answered").status(), 403);
+        let answer = request.send().expect("the daemon answers");
+        assert_eq!(answer.status(), 403);
     }
 }

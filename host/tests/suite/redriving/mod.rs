@@ -1,32 +1,31 @@
-//! The dead-letter topic over HTTP and from the command line: looked into, and sent through again.
+//! The dead-letter topic over HTTP and on the command line: listing dead letters, and redriving them.
 
 mod again;
 mod commands;
 mod looking;
 
 use eventos_testkit::{
-    Broker, Daemon, Received, Setup, create_topic, eventually, headers, produce, read_topic,
+    Broker, Daemon, ReceivedRecord, Setup, create_topic, eventually, headers, produce, read_topic,
 };
 use rdkafka::producer::BaseRecord;
-use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// When every record of these tests was made.
+/// Timestamp of the first record of each test.
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
-/// A daemon whose handler `probe` rejects what is to be rejected, and whose `store` stores the rest.
-struct Ran {
+/// A daemon whose handler `probe` rejects each Evento with the tipo `reject`, and whose handler `store` stores the rest.
+struct Fixture {
     setup: Setup,
     daemon: Daemon,
 }
 
-impl Ran {
+impl Fixture {
     fn new(broker: Broker) -> Self {
         let setup = Setup::new(EVENTOS, broker, &["probe", "store"], "");
         if broker == Broker::Kafka {
-            for topic in [setup.topic(), setup.dead_letters()] {
+            for topic in [setup.topic(), setup.dead_letter_topic()] {
                 create_topic(&broker.servers(), &topic, 4);
             }
         }
@@ -34,7 +33,8 @@ impl Ran {
         Self { setup, daemon }
     }
 
-    /// Produces values to partition 0, each a millisecond younger than the one before, and waits for the letters.
+    /// Produces values to partition 0, each with a timestamp one millisecond after the one before, and waits for this number of
+    /// dead letters.
     fn produce(&self, values: &[&[u8]], letters: usize) {
         let topic = self.setup.topic();
         let records = values.iter().zip(TIMESTAMP..).map(|(value, at)| {
@@ -48,43 +48,33 @@ impl Ran {
     fn wait_for_letters(&self, count: usize) {
         eventually(&format!("{count} dead letters"), || {
             let there = self.letters("?limit=1000").len();
-            assert!(there <= count, "{there} letters");
+            assert!(there <= count, "{there} dead letters");
             (there == count).then_some(())
         });
     }
 
-    fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
-        let request = self.daemon.client().request(method, self.daemon.url(path));
-        let answer = request.send().expect("answered");
-        let status = answer.status();
-        (status, answer.json().expect("JSON"))
-    }
-
+    /// Lists dead letters.
     fn letters(&self, query: &str) -> Vec<Value> {
-        let (status, letters) = self.ask(Method::GET, &format!("/dead-letters{query}"));
-        assert_eq!(status, 200, "{letters}");
+        let answer = self.daemon.get(&format!("/dead-letters{query}"));
+        let letters = answer.assert_status(200).json();
         letters.as_array().expect("an array").clone()
     }
 
-    /// Sends through again, which has to be taken.
+    /// Redrives dead letters. Returns the report.
     fn redrive(&self, query: &str) -> Value {
-        let path = format!("/dead-letters/redrive{query}");
-        let (status, answer) = self.ask(Method::POST, &path);
-        assert_eq!(status, 200, "{answer}");
-        answer
+        let answer = self.daemon.post(&format!("/dead-letters/redrive{query}"));
+        answer.assert_status(200).json()
     }
 
-    /// The topic of Eventos now.
-    fn records(&self) -> Vec<Received> {
+    /// Reads the topic of Eventos.
+    fn records(&self) -> Vec<ReceivedRecord> {
         let records = read_topic(self.daemon.broker(), &self.setup.topic());
-        records.into_iter().map(Received::from).collect()
+        records.into_iter().map(ReceivedRecord::from).collect()
     }
 
-    /// Takes the handler away that rejects.
-    fn mend(&self) {
-        let path = self.daemon.url("/handlers/probe");
-        let answer = self.daemon.client().delete(path).send();
-        assert_eq!(answer.expect("answered").status(), 204);
+    /// Removes the handler that rejects.
+    fn remove_probe(&self) {
+        self.daemon.delete("/handlers/probe").assert_status(204);
     }
 }
 
@@ -92,12 +82,12 @@ fn rejected(id: &str) -> String {
     format!(r#"{{"id":"{id}","tipo":"reject"}}"#)
 }
 
-/// The three counts of an answer.
+/// Returns the three counts of a report.
 fn counts(answer: &Value) -> [u64; 3] {
     ["redriven", "skipped", "failed"].map(|name| answer[name].as_u64().expect("a count"))
 }
 
-/// The place of a letter, as the parameter `positions` has it.
-fn place(letter: &Value) -> String {
+/// Returns the position of a dead letter, as the parameter `positions` takes it.
+fn position(letter: &Value) -> String {
     format!("{}:{}", letter["partition"], letter["offset"])
 }

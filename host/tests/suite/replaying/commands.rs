@@ -1,29 +1,21 @@
-//! `eventos replay`: what a person types.
-
-use eventos_testkit::ask_from_a_shell;
+//! `eventos replay` on the command line.
 
 use super::*;
-use crate::EVENTOS;
-
-fn eventos(url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
-    ask_from_a_shell(EVENTOS, "replay", url, arguments)
-}
 
 #[test]
 fn a_replay_from_the_command_line_tells_of_each_partition() {
     let (_setup, daemon) = filled(Broker::Embedded, 8);
-    let url = daemon.url("");
-    let (code, out, err) = eventos(&url, &["--from", "1", "--dry-run"]);
+    let (code, out, err) = run_replay(&daemon, &["--from", "1", "--dry-run"]);
     assert_eq!(code, Some(0), "{err}");
     let line = "partition 3: would be rewound from 2 to 1, 1 records\n";
     assert!(out.contains(line), "{out}");
     assert!(out.ends_with("4 records would be handled again\n"), "{out}");
-    let (code, out, err) = eventos(&url, &["--from", "earliest", "--partition", "3"]);
+    let (code, out, err) = run_replay(&daemon, &["--from", "earliest", "--partition", "3"]);
     assert_eq!(code, Some(0), "{err}");
-    let told = "partition 3: rewound from 2 to 0, 2 records\n2 records are handled again\n";
-    assert_eq!(out, told);
+    let expected = "partition 3: rewound from 2 to 0, 2 records\n2 records are handled again\n";
+    assert_eq!(out, expected);
     daemon.wait_for_consumed(10);
-    let (code, _, err) = eventos(&url, &["--from", "earliest", "--partition", "9"]);
+    let (code, _, err) = run_replay(&daemon, &["--from", "earliest", "--partition", "9"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("no partition 9"), "{err}");
 }
@@ -32,10 +24,10 @@ fn a_replay_from_the_command_line_tells_of_each_partition() {
 fn a_part_of_a_replay_is_an_error() {
     let setup = setup(Broker::Embedded);
     let daemon = setup.start();
-    assert_eq!(ask(&daemon, "/handlers/probe/pause").0, 200);
+    pause_probe(&daemon);
     fill(&setup, &daemon, 0..4);
-    eventually("the partitions to be at work", || {
-        let (code, out, err) = eventos(&daemon.url(""), &["--from", "earliest"]);
+    eventually("a partition to be busy", || {
+        let (code, out, err) = run_replay(&daemon, &["--from", "earliest"]);
         if code != Some(1) {
             return None;
         }
@@ -50,10 +42,12 @@ fn a_part_of_a_replay_is_an_error() {
 
 #[test]
 fn without_a_daemon_the_error_says_to_start_one() {
-    let (code, out, err) = eventos("http://127.0.0.1:1", &["--from", "earliest"]);
+    let no_daemon = "http://127.0.0.1:1";
+    let replay = |from| run_subcommand(EVENTOS, "replay", no_daemon, &["--from", from]);
+    let (code, out, err) = replay("earliest");
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("start one with `eventos serve`"), "{err}");
-    let (code, _, err) = eventos("http://127.0.0.1:1", &["--from", "latest"]);
+    let (code, _, err) = replay("latest");
     assert_eq!(code, Some(2));
     assert!(err.contains("earliest, an offset such as 42"), "{err}");
 }

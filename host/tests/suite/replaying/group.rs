@@ -1,33 +1,34 @@
-//! Several daemons in one group: any of them rewinds all of it.
+//! A group of several daemons: a replay that any of them receives rewinds the partitions of all.
 
-use eventos_testkit::ask_from_a_shell;
+use reqwest::Method;
 
 use super::*;
-use crate::EVENTOS;
 
 const EXACTLY_ONCE: &[(&str, &str)] = &[("EVENTOS__DELIVERY__GUARANTEE", "exactly_once")];
 
-/// Daemons of one group on one topic.
+/// Daemons of one group that consume one topic.
 pub(super) struct Group {
+    /// Setup of the first daemon.
     pub(super) setup: Setup,
     pub(super) daemons: Vec<Daemon>,
-    /// The folders of all but the first.
+    /// Setups of the other daemons.
     others: Vec<Setup>,
 }
 
 impl Group {
-    /// Starts so many, each with these variables set, and waits until each has a part and knows of the others.
+    /// Starts `count` daemons with these environment variables, and waits until they have shared out the partitions and know
+    /// each other.
     pub(super) fn start(broker: Broker, count: usize, variables: &[(&str, &str)]) -> Self {
         let group = Self::starting(broker, count, variables);
         group.wait_until_shared();
         group
     }
 
-    /// The same, while they may still be sharing out.
+    /// Starts `count` daemons with these environment variables, and does not wait until they have shared out the partitions.
     pub(super) fn starting(broker: Broker, count: usize, variables: &[(&str, &str)]) -> Self {
         let with_variables = |mut setup: Setup| {
             for (name, value) in variables {
-                setup.set(name, value);
+                setup.set_env(name, value);
             }
             setup
         };
@@ -39,8 +40,9 @@ impl Group {
             others: Vec::new(),
         };
         for _ in 1..count {
-            let other = Setup::new(EVENTOS, broker, &["probe", "store"], "");
-            let mut other = named(other, Some(&group.setup.name));
+            let mut other = Setup::new(EVENTOS, broker, &["probe", "store"], "");
+            other.name.clone_from(&group.setup.name);
+            configure_emitting(&mut other);
             other.servers = group.daemons[0].broker().to_owned();
             let other = with_variables(other);
             group.daemons.push(other.start());
@@ -49,7 +51,7 @@ impl Group {
         group
     }
 
-    /// The same, with so many Eventos that were handled and committed.
+    /// Starts a group as [`Group::start`] does, and has it handle and commit this number of Eventos.
     pub(super) fn filled(
         broker: Broker,
         count: usize,
@@ -59,38 +61,40 @@ impl Group {
         let group = Self::start(broker, count, variables);
         fill(&group.setup, &group.daemons[0], 0..eventos);
         for daemon in &group.daemons {
-            daemon.wait_for_messages(usize::try_from(eventos).expect("few"));
+            daemon.wait_for_messages(usize::try_from(eventos).expect("a count"));
         }
-        group.wait_for_committed();
+        group.wait_until_committed();
         group
     }
 
-    /// Waits until each has a part of the partitions, and a replay that goes back to nowhere finds all of them.
+    /// Waits until each daemon has some of the partitions, and until a replay reaches all of them. It starts at an offset after the
+    /// end, so that it changes nothing.
     pub(super) fn wait_until_shared(&self) {
-        eventually("a part for each", || {
-            let parts: Vec<_> = self.daemons.iter().map(covered).collect();
-            let each = parts.iter().all(|part| part != "-");
+        eventually("some partitions for each daemon", || {
+            let parts: Vec<_> = self.daemons.iter().map(covered_partitions).collect();
+            let each_has_some = parts.iter().all(|part| part != "-");
             let one_has_all = parts.len() > 1 && parts.iter().any(|part| part == "0-3");
-            (each && !one_has_all).then_some(())
+            (each_has_some && !one_has_all).then_some(())
         });
         for daemon in &self.daemons {
-            eventually("all to be found", || {
-                (ask(daemon, "/replay?from=4000").0 == 200).then_some(())
+            eventually("a replay to reach every partition", || {
+                (post_replay(daemon, "from=4000").status == 200).then_some(())
             });
         }
     }
 
-    pub(super) fn wait_for_committed(&self) {
-        wait_for_committed(&self.setup, &self.daemons[0]);
+    pub(super) fn wait_until_committed(&self) {
+        self.setup.wait_until_committed(&self.daemons[0]);
     }
 
+    /// Returns the number of records that the daemons have consumed together.
     pub(super) fn consumed(&self) -> f64 {
         let each = self.daemons.iter();
-        each.map(|daemon| daemon.sum("eventos_consumed_total"))
+        each.map(|daemon| daemon.metric_sum("eventos_consumed_total"))
             .sum()
     }
 
-    /// Waits until all of them together have consumed so many, no fewer and no more.
+    /// Waits until the daemons together have consumed exactly `count` records; more than that is an error.
     pub(super) fn wait_for_consumed(&self, count: f64) {
         eventually(&format!("{count} consumed records"), || {
             let consumed = self.consumed();
@@ -100,12 +104,11 @@ impl Group {
     }
 }
 
-/// The partitions that a daemon has, and whose view is whole.
-pub(super) fn covered(daemon: &Daemon) -> String {
-    let path = daemon.url("/peers/messages?partitions=0-3&limit=1");
-    let answer = daemon.client().get(path).send().expect("answered");
-    let covered = answer.headers()["x-partitions-covered"].to_str();
-    covered.expect("ASCII").to_owned()
+/// Returns the partitions that a daemon has and whose view is restored.
+fn covered_partitions(daemon: &Daemon) -> String {
+    let answer = daemon.get("/peers/messages?partitions=0-3&limit=1");
+    let covered = answer.header("x-partitions-covered");
+    covered.expect("the header").to_owned()
 }
 
 #[test]
@@ -134,40 +137,43 @@ fn any_of_three_rewinds_all_partitions(broker: Broker, variables: &[(&str, &str)
     let mut consumed = group.consumed();
     for daemon in &group.daemons {
         let dry = replay(daemon, "from=earliest&dry_run=true");
-        assert_eq!(fates(&dry), [("would_be_rewound", Some(10), Some(0)); 4]);
+        assert_eq!(outcomes(&dry), [("would_be_rewound", Some(10), Some(0)); 4]);
         let answer = replay(daemon, "from=earliest");
         assert_eq!(answer["records"], 40);
-        assert_eq!(fates(&answer), [("rewound", Some(10), Some(0)); 4]);
+        assert_eq!(outcomes(&answer), [("rewound", Some(10), Some(0)); 4]);
         let numbers = answer["partitions"].as_array().expect("an array").iter();
         assert!(
             numbers
-                .map(|told| told["partition"].as_i64())
+                .map(|report| report["partition"].as_i64())
                 .eq((0..4).map(Some))
         );
         consumed += 40.0;
         group.wait_for_consumed(consumed);
-        group.wait_for_committed();
+        group.wait_until_committed();
     }
-    // One partition is rewound wherever it is, and the others stay.
+    // A replay of one partition leaves the others where they are, whichever daemon has it.
     for partition in 0..PARTITIONS {
-        let asked = &group.daemons[0];
-        let answer = replay(asked, &format!("from=7&partition={partition}"));
-        assert_eq!(fates(&answer), [("rewound", Some(10), Some(7))]);
+        let answer = replay(&group.daemons[0], &format!("from=7&partition={partition}"));
+        assert_eq!(outcomes(&answer), [("rewound", Some(10), Some(7))]);
         consumed += 3.0;
         group.wait_for_consumed(consumed);
-        group.wait_for_committed();
+        group.wait_until_committed();
     }
-    // 22:13:20 and 36 seconds: the last in each partition.
+    // The first record has the time 22:13:20, and record 36 is the last one in partition 0.
     let answer = replay(&group.daemons[2], "from=2023-11-14T22:13:56Z");
-    assert_eq!(fates(&answer), [("rewound", Some(10), Some(9)); 4]);
+    assert_eq!(outcomes(&answer), [("rewound", Some(10), Some(9)); 4]);
     group.wait_for_consumed(consumed + 4.0);
-    group.wait_for_committed();
+    group.wait_until_committed();
     for daemon in &group.daemons {
-        assert_eq!(daemon.messages(""), before, "stored anew, not twice");
+        assert_eq!(daemon.messages(""), before, "each is stored once");
     }
-    let emitted = read_topic(group.daemons[0].broker(), &out(&group.setup));
-    let again = 3 * 40 + 4 * 3 + 4;
-    assert_eq!(emitted.len(), 40 + again, "effects happen again");
+    let emitted = read_topic(group.daemons[0].broker(), &output(&group.setup));
+    let replayed = 3 * 40 + 4 * 3 + 4;
+    assert_eq!(
+        emitted.len(),
+        40 + replayed,
+        "replayed records are emitted again"
+    );
 }
 
 #[test]
@@ -175,14 +181,13 @@ fn from_the_command_line_the_whole_group_is_rewound() {
     let group = Group::filled(Broker::Embedded, 2, &[], 8);
     let consumed = group.consumed();
     for (i, daemon) in (1..).zip(&group.daemons) {
-        let (code, out, err) =
-            ask_from_a_shell(EVENTOS, "replay", &daemon.url(""), &["--from", "1"]);
+        let (code, out, err) = run_replay(daemon, &["--from", "1"]);
         assert_eq!((code, err.as_str()), (Some(0), ""));
         let line = |p| format!("partition {p}: rewound from 2 to 1, 1 records\n");
         let lines: String = (0..PARTITIONS).map(line).collect();
         assert_eq!(out, lines + "4 records are handled again\n");
         group.wait_for_consumed(consumed + f64::from(4 * i));
-        group.wait_for_committed();
+        group.wait_until_committed();
     }
 }
 
@@ -194,52 +199,33 @@ fn replays_of_a_group_while_eventos_flow_lose_none_and_store_none_twice() {
         let from = [0, 17, 200][usize::try_from(round % 3).expect("small")];
         replay(daemon, &format!("from={from}"));
     }
-    let stored = eventually("3,000 stored Eventos", || {
-        let text = group.daemons[1].messages("?limit=20000");
-        let stored: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-        assert!(stored.len() <= 3_000, "{} are stored", stored.len());
-        (stored.len() == 3_000).then_some(stored)
-    });
-    let ids = stored.iter().map(|evento| evento["id"].as_i64());
-    assert!(ids.eq((0..3_000).map(Some)));
-    group.wait_for_committed();
+    wait_for_numbered_messages(&group.daemons[1], 3_000);
+    group.wait_until_committed();
 }
 
-/// It is told for itself, and tells nobody, so no replay goes round.
+/// A daemon that gets a replay from a peer does not pass it on, so no replay goes round in circles.
 #[test]
 fn what_one_is_told_by_another_it_does_with_its_own_part() {
     const MEDIA_TYPE: &str = "application/vnd.eventos.replay-1+json";
     let group = Group::filled(Broker::Embedded, 2, &[], 40);
     let (first, second) = (&group.daemons[0], &group.daemons[1]);
-    let tell = |media_type: &str, body: &str| {
-        let request = first.client().post(first.url("/peers/replay"));
-        let request = request.header("content-type", media_type);
-        let answer = request.body(body.to_owned()).send().expect("answered");
-        let status = answer.status();
-        (status, answer.json::<Value>().expect("JSON"))
-    };
-    let consumed = || [first, second].map(|daemon| daemon.sum("eventos_consumed_total"));
+    let post = |media_type: &str, body: &str| first.post_body("/peers/replay", media_type, body);
+    let consumed = || [first, second].map(|daemon| daemon.metric_sum("eventos_consumed_total"));
     let before = consumed();
     let all = r#"{"0":9,"1":9,"2":9,"3":9,"7":0}"#;
-    let (status, told) = tell(MEDIA_TYPE, all);
-    assert_eq!(status, 200);
-    let told = told.as_array().expect("an array");
-    assert_eq!(told.len(), 5);
-    let numbers: Vec<_> = told
-        .iter()
-        .filter(|told| told["status"] == "rewound")
-        .map(|told| told["partition"].as_i64().expect("a number"))
-        .collect();
-    assert_eq!(numbers.len(), 2, "{told:?}");
-    for told in told {
-        let own = numbers.contains(&told["partition"].as_i64().expect("a number"));
-        let expected = if own { "rewound" } else { "elsewhere" };
-        assert_eq!(told["status"], expected, "{told}");
-    }
-    eventually("its own to be handled again", || {
+    let reports = post(MEDIA_TYPE, all).assert_status(200).json();
+    let reports = reports.as_array().expect("an array");
+    assert_eq!(reports.len(), 5);
+    let with_status = |status: &str| {
+        let reports = reports.iter();
+        reports.filter(|report| report["status"] == status).count()
+    };
+    assert_eq!(with_status("rewound"), 2, "{reports:?}");
+    assert_eq!(with_status("elsewhere"), 3, "{reports:?}");
+    eventually("the daemon to handle its own partitions again", || {
         (consumed()[0] > before[0] + 1.5).then_some(())
     });
-    group.wait_for_committed();
+    group.wait_until_committed();
     assert_eq!(consumed(), [before[0] + 2.0, before[1]]);
 
     for (media_type, body, code, says) in [
@@ -254,15 +240,15 @@ fn what_one_is_told_by_another_it_does_with_its_own_part() {
         ),
         (MEDIA_TYPE, r#"{"x":1}"#, 400, "x"),
     ] {
-        let (status, problem) = tell(media_type, body);
-        assert_eq!(status, code, "{problem}");
+        let problem = post(media_type, body).assert_status(code).json();
         assert!(
             problem["detail"].as_str().expect("a text").contains(says),
             "{problem}"
         );
     }
-    let request = first.client().post(first.url("/peers/replay"));
+    let request = first.request(Method::POST, "/peers/replay");
     let request = request.header("content-type", MEDIA_TYPE).body("{}");
     let request = request.header("origin", "http://elsewhere.example");
-    assert_eq!(request.send().expect("answered").status(), 403);
+    let answer = request.send().expect("the daemon answers");
+    assert_eq!(answer.status(), 403);
 }

@@ -1,4 +1,4 @@
-//! Rewinding the group: what was handled is handled again, once, and nothing is passed over.
+//! `POST /replay`: records that were committed are handled again, once, and none is skipped.
 
 mod commands;
 mod group;
@@ -7,48 +7,43 @@ mod refusals;
 mod rewinding;
 
 use eventos_testkit::{
-    Broker, DEADLINE, Daemon, Setup, committed, create_topic, ends, eventually, produce, read_topic,
+    Answer, Broker, Daemon, Setup, create_topic, eventually, produce, read_topic, run_subcommand,
 };
 use rdkafka::producer::BaseRecord;
-use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::EVENTOS;
 
-/// When the first record was made; each is a second younger than the one before.
+/// Timestamp of the first record. Each record is one second later than the one before.
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
 const PARTITIONS: i32 = 4;
 
-/// A daemon whose handlers emit what is to be emitted, and store everything.
+/// Prepares a daemon whose handler `probe` emits a copy of every `emit`, and whose handler `store` stores everything.
 fn setup(broker: Broker) -> Setup {
-    let setup = named(Setup::new(EVENTOS, broker, &["probe", "store"], ""), None);
-    let out = out(&setup);
+    let mut setup = Setup::new(EVENTOS, broker, &["probe", "store"], "");
+    configure_emitting(&mut setup);
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), PARTITIONS);
-        create_topic(&broker.servers(), &out, 1);
+        create_topic(&broker.servers(), &output(&setup), 1);
     }
     setup
 }
 
-/// With handlers that emit, and the name of another's topics and group, if there is one.
-fn named(mut setup: Setup, name: Option<&str>) -> Setup {
-    if let Some(name) = name {
-        name.clone_into(&mut setup.name);
-    }
-    let out = out(&setup);
-    setup.configure(&format!(
-        "[handler.probe]\nproduce = [{out:?}]\nconfig = {{ emit_to = {out:?} }}\n"
+/// Permits `probe` to emit to the output topic.
+fn configure_emitting(setup: &mut Setup) {
+    let output = output(setup);
+    setup.add_config(&format!(
+        "[handler.probe]\nproduce = [{output:?}]\nconfig = {{ emit_to = {output:?} }}\n"
     ));
-    setup
 }
 
-/// Where the probe emits to.
-fn out(setup: &Setup) -> String {
+/// Returns the topic that `probe` emits to.
+fn output(setup: &Setup) -> String {
     format!("{}-out", setup.name)
 }
 
-/// Produces Eventos, one after the other into each partition.
+/// Produces Eventos with these ids to the partitions in turn.
 fn fill(setup: &Setup, daemon: &Daemon, ids: std::ops::Range<i32>) {
     let topic = setup.topic();
     let values: Vec<_> = ids
@@ -63,50 +58,56 @@ fn fill(setup: &Setup, daemon: &Daemon, ids: std::ops::Range<i32>) {
     produce(daemon.broker(), records);
 }
 
-/// A daemon that has handled and committed so many.
+/// Starts a daemon and has it handle and commit this number of Eventos.
 fn filled(broker: Broker, eventos: i32) -> (Setup, Daemon) {
     let setup = setup(broker);
     let daemon = setup.start();
     fill(&setup, &daemon, 0..eventos);
-    daemon.wait_for_messages(usize::try_from(eventos).expect("few"));
-    wait_for_committed(&setup, &daemon);
+    daemon.wait_for_messages(usize::try_from(eventos).expect("a count"));
+    setup.wait_until_committed(&daemon);
     (setup, daemon)
 }
 
-fn ask(daemon: &Daemon, path: &str) -> (StatusCode, Value) {
-    let request = daemon.client().request(Method::POST, daemon.url(path));
-    // One that is stopped is given up after 20 seconds.
-    let request = request.timeout(DEADLINE);
-    let answer = request.send().expect("answered");
-    let status = answer.status();
-    (status, answer.json().expect("JSON"))
+fn pause_probe(daemon: &Daemon) {
+    daemon.post("/handlers/probe/pause").assert_status(200);
 }
 
-/// Replays, which has to come about in whole.
+fn post_replay(daemon: &Daemon, query: &str) -> Answer {
+    daemon.post(&format!("/replay?{query}"))
+}
+
+/// Replays, which must succeed for every partition. Returns the report.
 fn replay(daemon: &Daemon, query: &str) -> Value {
-    let (status, answer) = ask(daemon, &format!("/replay?{query}"));
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["partial"], false);
-    answer
+    let report = post_replay(daemon, query).assert_status(200).json();
+    assert_eq!(report["partial"], false);
+    report
 }
 
-/// Status, beginning and end of each partition.
-fn fates(answer: &Value) -> Vec<(&str, Option<i64>, Option<i64>)> {
-    let partitions = answer["partitions"].as_array().expect("an array");
-    let fate = |told: &'_ Value| (told["from"].as_i64(), told["to"].as_i64());
+/// Runs `eventos replay` with these arguments. Returns its exit code, standard output and standard error.
+fn run_replay(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String, String) {
+    run_subcommand(EVENTOS, "replay", &daemon.url(""), arguments)
+}
+
+/// Returns status, old offset and new offset of each partition in a report.
+fn outcomes(report: &Value) -> Vec<(&str, Option<i64>, Option<i64>)> {
+    let partitions = report["partitions"].as_array().expect("an array").iter();
     partitions
-        .iter()
-        .map(|told| {
-            let (from, to) = fate(told);
-            (told["status"].as_str().expect("a text"), from, to)
+        .map(|partition| {
+            let status = partition["status"].as_str().expect("a text");
+            (status, partition["from"].as_i64(), partition["to"].as_i64())
         })
         .collect()
 }
 
-/// Waits until the group has committed everything.
-fn wait_for_committed(setup: &Setup, daemon: &Daemon) {
-    let ends = ends(daemon.broker(), &setup.topic());
-    eventually("everything to be committed", || {
-        (committed(daemon.broker(), &setup.name, &setup.topic()) == ends).then_some(())
+/// Waits until exactly `count` Eventos are stored, and checks that their ids are 0, 1, 2 and so on.
+fn wait_for_numbered_messages(daemon: &Daemon, count: i64) {
+    let stored = eventually(&format!("{count} stored Eventos"), || {
+        let text = daemon.messages("?limit=20000");
+        let stored: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        let length = i64::try_from(stored.len()).expect("a count");
+        assert!(length <= count, "{length} are stored");
+        (length == count).then_some(stored)
     });
+    let ids = stored.iter().map(|evento| evento["id"].as_i64());
+    assert!(ids.eq((0..count).map(Some)));
 }

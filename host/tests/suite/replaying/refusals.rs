@@ -1,21 +1,24 @@
-//! What cannot be rewound stays as it is, and says so.
+//! Replays that are refused, with the reason; the partition stays where it is.
+
+use reqwest::Method;
 
 use super::*;
 
 #[test]
 fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
     let (setup, daemon) = filled(Broker::Embedded, 40);
-    assert_eq!(ask(&daemon, "/handlers/probe/pause").0, 200);
+    pause_probe(&daemon);
     fill(&setup, &daemon, 40..41);
-    // Its batch waits before the chain; it may not have come there yet.
-    eventually("partition 0 to be at work", || {
-        let (status, answer) = ask(&daemon, "/replay?from=9&partition=0");
-        let why = answer["partitions"][0]["why"].as_str()?;
-        (status == 409 && why.contains("still at work")).then_some(())
+    // The batch of that record waits for the paused handler, but it may take a moment to get there.
+    eventually("partition 0 to be busy", || {
+        let answer = post_replay(&daemon, "from=9&partition=0");
+        let report = answer.json();
+        let why = report["partitions"][0]["why"].as_str()?;
+        (answer.status == 409 && why.contains("still at work")).then_some(())
     });
-    assert_eq!(ask(&daemon, "/handlers/probe/resume").0, 200);
+    daemon.post("/handlers/probe/resume").assert_status(200);
     daemon.wait_for_messages(41);
-    wait_for_committed(&setup, &daemon);
+    setup.wait_until_committed(&daemon);
 }
 
 #[test]
@@ -35,12 +38,13 @@ fn what_is_asked_wrongly_or_by_another_site_is_refused() {
         ("?to=1", 400, "to is not known"),
         ("?from=earliest&partition=9", 404, "no partition 9"),
     ] {
-        let (status, problem) = ask(&daemon, &format!("/replay{query}"));
-        assert_eq!(status, code, "{problem}");
+        let answer = daemon.post(&format!("/replay{query}"));
+        let problem = answer.assert_status(code).json();
         let detail = problem["detail"].as_str().expect("a text");
         assert!(detail.contains(says), "{query}: {detail}");
     }
-    let request = daemon.client().post(daemon.url("/replay?from=earliest"));
+    let request = daemon.request(Method::POST, "/replay?from=earliest");
     let request = request.header("origin", "http://elsewhere.example");
-    assert_eq!(request.send().expect("answered").status(), 403);
+    let answer = request.send().expect("the daemon answers");
+    assert_eq!(answer.status(), 403);
 }

@@ -1,17 +1,17 @@
-//! How much is shown, and how much is replayed for it.
+//! How many Eventos are restored, and how many records are replayed for that.
 
 use std::time::Duration;
 
-use eventos_testkit::{Broker, Daemon};
+use eventos_testkit::{Broker, Daemon, partition_count};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
 };
 
-use super::{produce_all, setup, shown, wait_until_committed};
+use super::{produce_all, setup, stored};
 
-/// The times go back and forth.
+/// Makes Eventos whose timestamps are not in the order of their offsets.
 fn eventos(count: usize) -> Vec<(String, i64)> {
     let one = |i: usize| {
         let at = i64::try_from(i * 37 % 500).expect("small");
@@ -27,31 +27,31 @@ fn a_small_store_is_rebuilt_as_it_was_from_its_oldest_on() {
     let eventos = eventos(4_000);
     for part in eventos.chunks(500) {
         produce_all(&daemon, &setup.topic(), part);
-        wait_until_committed(&setup, &daemon);
+        setup.wait_until_committed(&daemon);
     }
-    let before = shown(&daemon);
-    assert_eq!(daemon.sum("eventos_store_events"), 200.0);
+    let before = stored(&daemon);
+    assert_eq!(daemon.metric_sum("eventos_store_events"), 200.0);
     daemon.kill();
 
     let daemon = setup.start();
-    assert_eq!(shown(&daemon), before);
-    // Not everything, nor the whole of four times max_events.
-    let replayed = daemon.sum("eventos_handler_events_total");
+    assert_eq!(stored(&daemon), before);
+    // Only part of the topic is replayed: it has far more than `max_events` Eventos.
+    let replayed = daemon.metric_sum("eventos_handler_events_total");
     assert!((200.0..1_000.0).contains(&replayed), "{replayed}");
 }
 
 #[test]
 fn what_was_shown_but_not_committed_before_a_kill_is_shown_once_it_is_ready() {
-    let rarely = "\"auto.commit.interval.ms\" = \"3600000\"\n";
-    let setup = setup(Broker::Embedded, &["store"], rarely);
+    let no_commit = "\"auto.commit.interval.ms\" = \"3600000\"\n";
+    let setup = setup(Broker::Embedded, &["store"], no_commit);
     let daemon = setup.start();
     produce_all(&daemon, &setup.topic(), &eventos(3_000));
     daemon.wait_for_messages(3_000);
-    let before = shown(&daemon);
+    let before = stored(&daemon);
     daemon.kill();
 
     let daemon = setup.start();
-    assert_eq!(shown(&daemon), before);
+    assert_eq!(stored(&daemon), before);
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn what_retention_removed_is_not_waited_for(broker: Broker) {
         .map(|(text, _)| (text, 0))
         .collect();
     produce_all(&daemon, &topic, &eventos);
-    wait_until_committed(&setup, &daemon);
-    let removed = 30 * usize::try_from(super::partitions(&daemon)).expect("few");
+    setup.wait_until_committed(&daemon);
+    let removed = 30 * usize::try_from(partition_count(daemon.broker(), &topic)).expect("a count");
     delete_before(&daemon, &topic, 30);
-    let before: Vec<serde_json::Value> = serde_json::from_str(&shown(&daemon)).expect("JSON");
-    assert_eq!(before.len(), 1_000, "in memory it is still there");
+    let before: Vec<serde_json::Value> = serde_json::from_str(&stored(&daemon)).expect("JSON");
+    assert_eq!(before.len(), 1_000, "the running daemon still has them");
     daemon.kill();
 
     let daemon = setup.start();
@@ -87,28 +87,28 @@ fn what_retention_removed_is_not_waited_for(broker: Broker) {
         id[1..].parse::<usize>().expect("a number")
     };
     after.sort_by_key(number);
-    let left: Vec<_> = after.iter().map(number).collect();
-    assert_eq!(left, (removed..1_000).collect::<Vec<_>>());
+    let restored: Vec<_> = after.iter().map(number).collect();
+    assert_eq!(restored, (removed..1_000).collect::<Vec<_>>());
 }
 
-/// Deletes the records of each partition before this offset.
+/// Deletes the records before this offset from each partition.
 fn delete_before(daemon: &Daemon, topic: &str, offset: i64) {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", daemon.broker());
     let admin: AdminClient<DefaultClientContext> = client.create().expect("a client");
     let mut wanted = TopicPartitionList::new();
-    for partition in 0..super::partitions(daemon) {
+    for partition in 0..partition_count(daemon.broker(), topic) {
         let offset = Offset::Offset(offset);
         wanted
             .add_partition_offset(topic, partition, offset)
-            .expect("added");
+            .expect("a valid offset");
     }
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(30)));
     let deleted = admin.delete_records(&wanted, &options);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let deleted = runtime.block_on(deleted).expect("answered");
+    let deleted = runtime.block_on(deleted).expect("the broker answers");
     deleted
         .elements()
         .iter()
-        .for_each(|one| one.error().expect("deleted"));
+        .for_each(|one| one.error().expect("the records are deleted"));
 }

@@ -1,4 +1,4 @@
-//! Where the last offsets before the committed one have no record.
+//! Restoring a partition in which the last offsets before the committed one have no record.
 
 use eventos_testkit::{Broker, DEADLINE, Setup};
 use rdkafka::{
@@ -7,7 +7,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::{setup, shown};
+use super::{setup, stored};
 use crate::EVENTOS;
 
 #[test]
@@ -20,10 +20,10 @@ fn a_marker_before_the_committed_offset_is_not_waited_for_with_kafka() {
     a_marker_before_the_committed_offset_is_not_waited_for(Broker::Kafka);
 }
 
-/// Somebody else commits the offset after the marker of a transaction, and nothing along with it: no record shows that
-/// the replay is over, nor where the view began.
+/// Another client commits the offset after the marker of a transaction, without the metadata that the daemon commits. So no record
+/// shows that the replay has reached the committed offset, and the daemon does not know where its view began.
 fn a_marker_before_the_committed_offset_is_not_waited_for(broker: Broker) {
-    // The broker has to be there while the daemon is not.
+    // The broker has to outlive the daemon.
     let host =
         (broker == Broker::Embedded).then(|| Setup::new(EVENTOS, broker, &["store"], "").start());
     let mut setup = setup(broker, &["store"], "");
@@ -31,18 +31,18 @@ fn a_marker_before_the_committed_offset_is_not_waited_for(broker: Broker) {
         setup.servers = host.broker().to_owned();
     }
     let daemon = setup.start();
-    in_a_transaction(daemon.broker(), &setup.topic());
+    produce_in_transaction(daemon.broker(), &setup.topic());
     daemon.wait_for_messages(1);
     let servers = daemon.broker().to_owned();
     assert!(daemon.stop().success());
     commit(&servers, &setup, 2);
 
     let daemon = setup.start();
-    assert_eq!(shown(&daemon), r#"[{"id":"it","tipo":"t"}]"#);
-    assert_eq!(daemon.sum("eventos_consumed_total"), 0.0);
+    assert_eq!(stored(&daemon), r#"[{"id":"it","tipo":"t"}]"#);
+    assert_eq!(daemon.metric_sum("eventos_consumed_total"), 0.0);
 }
 
-/// Sets the group, which has no members, to this offset of the first partition.
+/// Commits this offset of partition 0 for the group, which has no members.
 fn commit(servers: &str, setup: &Setup, offset: i64) {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -52,25 +52,31 @@ fn commit(servers: &str, setup: &Setup, offset: i64) {
     let mut offsets = TopicPartitionList::new();
     offsets
         .add_partition_offset(&setup.topic(), 0, Offset::Offset(offset))
-        .expect("added");
+        .expect("a valid offset");
     consumer
         .commit(&offsets, CommitMode::Sync)
-        .expect("committed");
+        .expect("it is committed");
 }
 
-fn in_a_transaction(servers: &str, topic: &str) {
+fn produce_in_transaction(servers: &str, topic: &str) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("transactional.id", topic)
         .create()
         .expect("a client");
-    producer.init_transactions(DEADLINE).expect("begun");
-    producer.begin_transaction().expect("begun");
+    producer
+        .init_transactions(DEADLINE)
+        .expect("the transaction begins");
+    producer
+        .begin_transaction()
+        .expect("the transaction begins");
     let record = BaseRecord::<[u8], [u8]>::to(topic).partition(0);
     let record = record.payload(br#"{"id":"it","tipo":"t"}"#);
     producer
         .send(record)
         .map_err(|(error, _)| error)
-        .expect("queued");
-    producer.commit_transaction(DEADLINE).expect("committed");
+        .expect("the record is queued");
+    producer
+        .commit_transaction(DEADLINE)
+        .expect("it is committed");
 }

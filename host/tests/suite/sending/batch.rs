@@ -5,10 +5,12 @@ use std::{
     net::TcpStream,
 };
 
-use eventos_testkit::{Broker, DEADLINE, Daemon, Received, Setup, create_topic, read_topic};
+use eventos_testkit::{
+    Broker, DEADLINE, Daemon, ReceivedRecord, Setup, create_topic, json_lines, read_topic,
+};
 use serde_json::{Value, json};
 
-use super::{get, lines, post, start};
+use super::start;
 use crate::EVENTOS;
 
 const NDJSON: &str = "application/x-ndjson";
@@ -19,7 +21,7 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(evento).collect()
 }
 
-/// Each line says where its Evento is, and a client finds it there.
+/// Checks that the topic has each Evento at the partition and offset of its line in the answer.
 fn assert_sent(setup: &Setup, daemon: &Daemon, answers: &[Value], eventos: &[String]) {
     assert_eq!(answers.len(), eventos.len());
     let place = |(index, (answer, evento)): (usize, (&Value, &String))| {
@@ -34,10 +36,10 @@ fn assert_sent(setup: &Setup, daemon: &Daemon, answers: &[Value], eventos: &[Str
             evento.clone(),
         )
     };
-    let mut told: Vec<_> = answers.iter().zip(eventos).enumerate().map(place).collect();
-    told.sort_unstable();
+    let mut acknowledged: Vec<_> = answers.iter().zip(eventos).enumerate().map(place).collect();
+    acknowledged.sort_unstable();
     let records = read_topic(daemon.broker(), &setup.topic());
-    let records = records.into_iter().map(Received::from);
+    let records = records.into_iter().map(ReceivedRecord::from);
     let found: Vec<_> = records
         .map(|record| {
             assert_eq!(record.key, None);
@@ -49,8 +51,8 @@ fn assert_sent(setup: &Setup, daemon: &Daemon, answers: &[Value], eventos: &[Str
         })
         .collect();
     assert!(
-        found == told,
-        "what is in the topic is not what the answers tell"
+        found == acknowledged,
+        "the topic does not have what the answer says"
     );
 }
 
@@ -65,10 +67,10 @@ fn ndjson_and_an_array_are_answered_alike_a_line_an_evento() {
     ];
     for (content_type, body) in bodies {
         let (setup, daemon) = start();
-        let answer = post(&daemon, "/send/batch", content_type, body);
+        let answer = daemon.post_body("/send/batch", content_type, body);
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), Some(NDJSON));
-        assert_sent(&setup, &daemon, &lines(&answer.text), &eventos);
+        assert_sent(&setup, &daemon, &answer.json_lines(), &eventos);
         daemon.wait_for_messages(eventos.len());
         assert_eq!(daemon.messages(""), format!("[{}]", eventos.join(",")));
     }
@@ -94,8 +96,8 @@ fn refusals_stand_in_their_place_and_the_others_go_on() {
         (JSON, format!("[{}]", items.join(","))),
     ] {
         let (_setup, daemon) = start();
-        let answer = post(&daemon, "/send/batch", content_type, body);
-        let answers = lines(&answer.text);
+        let answer = daemon.post_body("/send/batch", content_type, body);
+        let answers = answer.json_lines();
         assert_eq!(answers.len(), items.len());
         for (index, answer) in answers.iter().enumerate() {
             assert_eq!(answer["index"], index);
@@ -129,13 +131,12 @@ fn refusals_stand_in_their_place_and_the_others_go_on() {
 fn a_malformed_line_is_refused_and_a_malformed_array_ends_there() {
     let (_setup, daemon) = start();
     let [a, b, c] = [0, 1, 2].map(|id| format!(r#"{{"id":{id},"tipo":"t"}}"#));
-    let answer = post(
-        &daemon,
+    let answer = daemon.post_body(
         "/send/batch",
         NDJSON,
         format!("{a}\n{{\"id\":\n{b}\nx\n{c}"),
     );
-    let answers = lines(&answer.text);
+    let answers = answer.json_lines();
     let statuses: Vec<_> = answers
         .iter()
         .map(|answer| answer["status"].as_str())
@@ -145,13 +146,8 @@ fn a_malformed_line_is_refused_and_a_malformed_array_ends_there() {
     assert_eq!(answers[1]["problem"]["status"], 400);
     daemon.wait_for_messages(3);
 
-    let answer = post(
-        &daemon,
-        "/send/batch",
-        JSON,
-        format!("[{a},{b},{{\"id\":,{c}]"),
-    );
-    let answers = lines(&answer.text);
+    let answer = daemon.post_body("/send/batch", JSON, format!("[{a},{b},{{\"id\":,{c}]"));
+    let answers = answer.json_lines();
     let statuses: Vec<_> = answers
         .iter()
         .map(|answer| answer["status"].as_str())
@@ -165,16 +161,20 @@ fn a_malformed_line_is_refused_and_a_malformed_array_ends_there() {
     daemon.wait_for_messages(5);
 
     for empty in ["", "\n \n", "[]", " [ ] "] {
-        let answer = post(&daemon, "/send/batch", JSON, empty);
+        let answer = daemon.post_body("/send/batch", JSON, empty);
         assert_eq!(
             (answer.status.as_u16(), answer.text.as_str()),
             (200, ""),
             "{empty:?}"
         );
     }
-    post(&daemon, "/send/batch", "text/csv", a.as_str()).problem(415, "media-type");
-    post(&daemon, "/send/batch?key=k", NDJSON, a).problem(400, "invalid-query");
-    get(&daemon, "/send/batch").problem(405, "method-not-allowed");
+    daemon
+        .post_body("/send/batch", "text/csv", a.as_str())
+        .problem(415, "media-type");
+    daemon
+        .post_body("/send/batch?key=k", NDJSON, a)
+        .problem(400, "invalid-query");
+    daemon.get("/send/batch").problem(405, "method-not-allowed");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer_with_kafka()
     a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer(Broker::Kafka);
 }
 
-/// And all of them, in several partitions, come back in the order in which they were sent.
+/// The Eventos are in several partitions, and still come back in the order in which they were sent.
 fn a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer(broker: Broker) {
     let setup = Setup::new(EVENTOS, broker, &["store"], "");
     if broker == Broker::Kafka {
@@ -196,41 +196,51 @@ fn a_client_that_reads_only_after_it_wrote_20_000_gets_every_answer(broker: Brok
     let daemon = setup.start();
     let eventos = numbered(0..20_000);
     let answer = write_then_read(&daemon, &eventos.join("\n"));
-    assert_sent(&setup, &daemon, &lines(&answer), &eventos);
+    assert_sent(&setup, &daemon, &json_lines(&answer), &eventos);
     let partitions = |line: Value| line["partition"].as_i64();
-    let mut partitions: Vec<_> = lines(&answer).into_iter().map(partitions).collect();
+    let mut partitions: Vec<_> = json_lines(&answer).into_iter().map(partitions).collect();
     partitions.sort_unstable();
     partitions.dedup();
     assert!(
         partitions.len() > 1,
-        "order across partitions is not put to the test"
+        "all are in one partition, so their order proves nothing"
     );
 
     daemon.wait_for_messages(eventos.len());
     let served = daemon.messages("?limit=20000");
     assert!(
         served == format!("[{}]", eventos.join(",")),
-        "they are in another order"
+        "the order is different"
     );
 }
 
-/// Over a bare socket, since a library's client reads while it writes. HTTP/1.0, so that the
-/// answer is all that comes until the end.
+/// Sends a whole request before it reads the answer. HTTP clients read while they write, so this uses a socket. HTTP/1.0 has no
+/// chunks: the answer is everything until the end.
 fn write_then_read(daemon: &Daemon, body: &str) -> String {
     let url = daemon.url("");
     let address = url.strip_prefix("http://").expect("an address");
-    let mut socket = TcpStream::connect(address).expect("connected");
-    socket.set_read_timeout(Some(DEADLINE)).expect("set");
-    socket.set_write_timeout(Some(DEADLINE)).expect("set");
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    socket
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a socket option");
+    socket
+        .set_write_timeout(Some(DEADLINE))
+        .expect("a socket option");
     let head = format!(
         "POST /send/batch HTTP/1.0\r\nContent-Type: {NDJSON}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    socket.write_all(head.as_bytes()).expect("written");
-    socket.write_all(body.as_bytes()).expect("written");
+    socket
+        .write_all(head.as_bytes())
+        .expect("the request is written");
+    socket
+        .write_all(body.as_bytes())
+        .expect("the request is written");
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("read");
-    let (head, lines) = answer.split_once("\r\n\r\n").expect("a head");
+    socket
+        .read_to_string(&mut answer)
+        .expect("the answer is read");
+    let (head, lines) = answer.split_once("\r\n\r\n").expect("headers and a body");
     assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
     lines.to_owned()
 }

@@ -2,9 +2,10 @@
 
 use eventos_testkit::Daemon;
 
-use super::{get, post, start};
+use super::start;
 
-/// Ids are 0 to 99; every third is a `c`, the others alternate between `a` and `b`.
+/// Makes 100 Eventos with the ids 0 to 99, and returns each with its tipo: every third is a `c`, the others alternate between `a` and
+/// `b`.
 fn eventos() -> Vec<(String, &'static str)> {
     let tipo = |i| match (i % 3, i % 2) {
         (0, _) => "c",
@@ -20,33 +21,21 @@ fn array<'a>(eventos: impl IntoIterator<Item = &'a String>) -> String {
     format!("[{}]", eventos.join(","))
 }
 
-fn send_all(daemon: &Daemon, eventos: &[String]) {
-    let body = eventos.join("\n");
-    let answer = post(daemon, "/send/batch", "application/x-ndjson", body);
-    assert_eq!(answer.text.matches("message sent").count(), eventos.len());
-}
-
-/// Where the header `Link` points to, which is nowhere on the last page.
-fn next(link: Option<&str>) -> Option<String> {
-    let link = link?.strip_prefix('<')?.strip_suffix(">; rel=\"next\"");
-    Some(link.expect("a link to the next page").to_owned())
-}
-
-/// Follows the links to the end; answers every page.
+/// Follows the links to the last page, and returns the text of each page.
 fn pages(daemon: &Daemon, query: &str, total: usize) -> Vec<String> {
     let mut pages = Vec::new();
     let mut at = Some(format!("/messages?{query}"));
     while let Some(url) = at {
-        let page = get(daemon, &url);
-        assert_eq!(page.status, 200, "{}", page.text);
+        let page = daemon.get(&url);
+        page.assert_status(200);
         assert_eq!(page.header("content-type"), Some("application/json"));
         assert_eq!(
             page.header("x-total-count"),
             Some(total.to_string().as_str())
         );
-        at = next(page.header("link"));
+        at = page.next_page();
         pages.push(page.text);
-        assert!(pages.len() <= 200, "the pages have no end");
+        assert!(pages.len() <= 200, "the links lead in a circle");
     }
     pages
 }
@@ -56,7 +45,7 @@ fn filters_orders_and_pages_show_each_evento_once() {
     let (_setup, daemon) = start();
     let sent = eventos();
     let texts: Vec<_> = sent.iter().map(|(text, _)| text.clone()).collect();
-    send_all(&daemon, &texts);
+    daemon.send_all(&texts);
     daemon.wait_for_messages(100);
     for tipo in [None, Some("a"), Some("b"), Some("c")] {
         for order in ["", "asc", "desc"] {
@@ -78,7 +67,7 @@ fn filters_orders_and_pages_show_each_evento_once() {
                 }
                 let pages = pages(&daemon, &query, expected.len());
                 let expected: Vec<_> = expected.chunks(limit).map(array).collect();
-                // Whether there is more is not known before it is looked for: the last may be empty.
+                // A page has a link even if nothing follows it, so the last page may be empty.
                 let mut shown = pages.as_slice();
                 if shown.len() > expected.len() {
                     assert_eq!(shown.last().map(String::as_str), Some("[]"), "{query}");
@@ -95,33 +84,27 @@ fn a_cursor_goes_on_where_it_was_when_more_has_come() {
     let (_setup, daemon) = start();
     let texts: Vec<_> = eventos().into_iter().map(|(text, _)| text).collect();
     let (first, second) = texts.split_at(60);
-    let nothing = get(&daemon, "/messages");
+    let empty = daemon.get("/messages");
     assert_eq!(
-        (nothing.text.as_str(), nothing.header("x-total-count")),
+        (empty.text.as_str(), empty.header("x-total-count")),
         ("[]", Some("0"))
     );
-    assert_eq!(nothing.header("link"), None);
-    let from_nothing = nothing
-        .header("x-next-cursor")
-        .expect("a cursor")
-        .to_owned();
+    assert_eq!(empty.header("link"), None);
+    let cursor = empty.header("x-next-cursor").expect("a cursor").to_owned();
 
-    send_all(&daemon, first);
+    daemon.send_all(first);
     daemon.wait_for_messages(60);
-    let page = get(&daemon, &format!("/messages?after={from_nothing}"));
+    let page = daemon.get(&format!("/messages?after={cursor}"));
     assert_eq!(
         (page.text.as_str(), page.header("link")),
         (array(first).as_str(), None)
     );
     let cursor = page.header("x-next-cursor").expect("a cursor").to_owned();
-    assert_eq!(
-        get(&daemon, &format!("/messages?after={cursor}")).text,
-        "[]"
-    );
+    assert_eq!(daemon.get(&format!("/messages?after={cursor}")).text, "[]");
 
-    send_all(&daemon, second);
+    daemon.send_all(second);
     daemon.wait_for_messages(100);
-    let rest = get(&daemon, &format!("/messages?after={cursor}"));
+    let rest = daemon.get(&format!("/messages?after={cursor}"));
     assert_eq!(rest.text, array(second));
     assert_eq!(rest.header("x-total-count"), Some("100"));
 }
@@ -139,7 +122,7 @@ fn an_id_finds_every_evento_that_has_it_and_alone_the_newest() {
         r#"{"id":70,"tipo":"integer"}"#,
     ]
     .map(str::to_owned);
-    send_all(&daemon, &texts);
+    daemon.send_all(&texts);
     daemon.wait_for_messages(texts.len());
     for (id, newest) in [
         ("7", 4),
@@ -148,17 +131,17 @@ fn an_id_finds_every_evento_that_has_it_and_alone_the_newest() {
         ("a", 5),
         ("70", 6),
     ] {
-        let found = get(&daemon, &format!("/messages/{id}"));
+        let found = daemon.get(&format!("/messages/{id}"));
         assert_eq!(
             (found.status.as_u16(), found.text),
             (200, texts[newest].clone())
         );
         assert_eq!(found.headers["content-type"], "application/json");
     }
-    let sevens = get(&daemon, "/messages?id=7");
+    let sevens = daemon.get("/messages?id=7");
     assert_eq!(sevens.text, array([&texts[0], &texts[2], &texts[4]]));
     assert_eq!(sevens.header("x-total-count"), Some("3"));
-    let one = get(&daemon, "/messages?id=7&tipo=text");
+    let one = daemon.get("/messages?id=7&tipo=text");
     assert_eq!(
         (one.text.as_str(), one.header("x-total-count")),
         (array([&texts[2]]).as_str(), Some("1"))
@@ -168,13 +151,13 @@ fn an_id_finds_every_evento_that_has_it_and_alone_the_newest() {
         array([&texts[4], &texts[2]])
     );
     assert_eq!(
-        get(&daemon, "/messages?id=x+y/z?%C3%A9").text,
+        daemon.get("/messages?id=x+y/z?%C3%A9").text,
         array([&texts[1]])
     );
-    for nobody in ["8", "%37%37", "07", "7.0", "X"] {
-        let answer = get(&daemon, &format!("/messages/{nobody}"));
+    for unknown in ["8", "%37%37", "07", "7.0", "X"] {
+        let answer = daemon.get(&format!("/messages/{unknown}"));
         answer.problem(404, "not-found");
-        assert_eq!(get(&daemon, &format!("/messages?id={nobody}")).text, "[]");
+        assert_eq!(daemon.get(&format!("/messages?id={unknown}")).text, "[]");
     }
 }
 
@@ -193,9 +176,11 @@ fn what_is_asked_wrongly_is_refused_by_name() {
         ("tipo=a&tipo=b", "tipo"),
         ("tipo=%ff", "%ff"),
     ] {
-        let answer = get(&daemon, &format!("/messages?{query}"));
+        let answer = daemon.get(&format!("/messages?{query}"));
         let detail = answer.problem(400, "invalid-query");
         assert!(detail.contains(named), "{query}: {detail}");
     }
-    post(&daemon, "/messages", "application/json", "{}").problem(405, "method-not-allowed");
+    daemon
+        .post_body("/messages", "application/json", "{}")
+        .problem(405, "method-not-allowed");
 }

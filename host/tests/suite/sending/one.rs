@@ -1,13 +1,13 @@
 //! `POST /send`.
 
-use eventos_testkit::{Received, read_topic};
+use eventos_testkit::{ReceivedRecord, read_topic};
 use serde_json::json;
 
-use super::{get, post, start};
+use super::start;
 
 const JSON: &str = "application/json";
 
-/// Everything that a parser might round, reorder or rewrite.
+/// Eventos that a parser might round, reorder or rewrite.
 const EXACT: [&str; 6] = [
     r#"{"id":"a","tipo":"t","n":1.10,"zeros":0.00,"m":[1E5,1e+5,-0,-0.0,10.0]}"#,
     r#"{"id":9223372036854775808,"tipo":"t","below":-9223372036854775809,"huge":1e400,"tiny":1e-400}"#,
@@ -22,10 +22,10 @@ fn an_evento_comes_back_to_the_digit_everywhere() {
     let (setup, daemon) = start();
     let mut answers = Vec::new();
     for evento in EXACT {
-        let answer = post(&daemon, "/send", JSON, evento);
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        let answer = daemon.post_body("/send", JSON, evento);
+        answer.assert_status(200);
         assert_eq!(answer.header("content-type"), Some(JSON));
-        // No parser is asked: 1e400 would be too much for it.
+        // The test does not parse the answer: the parser rejects 1e400.
         let start = format!(r#"{{"status":"message sent","evento":{evento},"partition":"#);
         let place = answer.text.strip_prefix(&start).expect(&answer.text);
         let (partition, offset) = place.split_once(",\"offset\":").expect(place);
@@ -33,9 +33,9 @@ fn an_evento_comes_back_to_the_digit_everywhere() {
         let offset = offset.strip_suffix('}').expect(place);
         answers.push((number(partition), number(offset), evento));
     }
-    // As another client reads it, …
+    // The topic has the same texts.
     let records = read_topic(daemon.broker(), &setup.topic());
-    let records: Vec<_> = records.into_iter().map(Received::from).collect();
+    let records: Vec<_> = records.into_iter().map(ReceivedRecord::from).collect();
     answers.sort_unstable();
     let found: Vec<_> = records
         .iter()
@@ -45,7 +45,7 @@ fn an_evento_comes_back_to_the_digit_everywhere() {
         })
         .collect();
     assert_eq!(found, answers);
-    // … and as it is served, together and alone.
+    // The daemon serves the same texts, together and one by one.
     daemon.wait_for_consumed(6);
     assert_eq!(daemon.messages(""), format!("[{}]", EXACT.join(",")));
     let alone = [
@@ -56,7 +56,7 @@ fn an_evento_comes_back_to_the_digit_everywhere() {
         ("0", EXACT[4]),
     ];
     for (id, evento) in alone {
-        assert_eq!(get(&daemon, &format!("/messages/{id}")).text, evento);
+        assert_eq!(daemon.get(&format!("/messages/{id}")).text, evento);
     }
 }
 
@@ -64,14 +64,14 @@ fn an_evento_comes_back_to_the_digit_everywhere() {
 fn white_space_around_it_is_no_part_of_it() {
     let (setup, daemon) = start();
     let evento = r#"{"id":1,"tipo":"t"}"#;
-    let answer = post(&daemon, "/send", JSON, format!(" \r\n\t{evento}\n "));
+    let answer = daemon.post_body("/send", JSON, format!(" \r\n\t{evento}\n "));
     assert!(answer.text.contains(&format!("\"evento\":{evento},")));
     let records = read_topic(daemon.broker(), &setup.topic());
-    assert_eq!(Received::from(records[0].clone()).text(), evento);
+    assert_eq!(ReceivedRecord::from(records[0].clone()).text(), evento);
 }
 
-/// Partitions as Kafka's own clients choose them among 4, from the hashes in their tests
-/// (`org.apache.kafka.common.utils.UtilsTest.testMurmur2`).
+/// The partitions follow from the hashes in the tests of Kafka's own clients
+/// (`org.apache.kafka.common.utils.UtilsTest.testMurmur2`), with 4 partitions.
 #[test]
 fn a_key_is_the_records_and_lands_where_kafkas_clients_put_it() {
     let (setup, daemon) = start();
@@ -87,8 +87,8 @@ fn a_key_is_the_records_and_lands_where_kafkas_clients_put_it() {
     let mut sent = Vec::new();
     for (i, (query, key, partition)) in keys.into_iter().enumerate() {
         let evento = format!(r#"{{"id":{i},"tipo":"t"}}"#);
-        let answer = post(&daemon, &format!("/send{query}"), JSON, evento.as_str());
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        let answer = daemon.post_body(&format!("/send{query}"), JSON, evento.as_str());
+        answer.assert_status(200);
         let place = answer.json();
         if let Some(partition) = partition {
             assert_eq!(place["partition"], partition, "{query}");
@@ -97,7 +97,7 @@ fn a_key_is_the_records_and_lands_where_kafkas_clients_put_it() {
         sent.push((place.0.as_i64(), place.1.as_i64(), key, evento));
     }
     let read = read_topic(daemon.broker(), &setup.topic());
-    let read: Vec<_> = read.into_iter().map(Received::from).collect();
+    let read: Vec<_> = read.into_iter().map(ReceivedRecord::from).collect();
     let read: Vec<_> = read
         .iter()
         .map(|record| {
@@ -130,7 +130,7 @@ fn what_is_no_evento_is_refused_with_every_fault_and_not_sent() {
         b"{\"id\":\"\xff\",\"tipo\":\"t\"}",
     ];
     for body in malformed {
-        let answer = post(&daemon, "/send", JSON, body);
+        let answer = daemon.post_body("/send", JSON, body);
         let detail = answer.problem(400, "malformed-json");
         assert!(detail.starts_with("malformed JSON: "), "{detail}");
         assert_eq!(answer.json().get("errors"), None);
@@ -159,7 +159,7 @@ fn what_is_no_evento_is_refused_with_every_fault_and_not_sent() {
         ("null", vec![("", "is not a JSON object")]),
     ];
     for (body, faults) in invalid {
-        let answer = post(&daemon, "/send", JSON, body);
+        let answer = daemon.post_body("/send", JSON, body);
         answer.problem(422, "invalid-evento");
         let faults: Vec<_> = faults
             .iter()
@@ -179,7 +179,7 @@ fn an_evento_has_at_most_a_million_bytes() {
     };
     daemon.send(&sized(1_000_000));
     for size in [1_000_001, 3_000_000] {
-        let answer = post(&daemon, "/send", JSON, sized(size));
+        let answer = daemon.post_body("/send", JSON, sized(size));
         assert!(answer.problem(413, "too-large").contains("1000000"));
     }
     assert_eq!(read_topic(daemon.broker(), &setup.topic()).len(), 1);
@@ -197,7 +197,7 @@ fn other_media_types_parameters_and_methods_are_refused() {
         "application/x-ndjson",
         "",
     ] {
-        let answer = post(&daemon, "/send", given, evento);
+        let answer = daemon.post_body("/send", given, evento);
         let detail = answer.problem(415, "media-type");
         assert!(detail.contains("application/json"), "{detail}");
     }
@@ -206,18 +206,22 @@ fn other_media_types_parameters_and_methods_are_refused() {
         ("?key=a&key=b", "key"),
         ("?key=%ff", "key"),
     ] {
-        let answer = post(&daemon, &format!("/send{query}"), JSON, evento);
+        let answer = daemon.post_body(&format!("/send{query}"), JSON, evento);
         let detail = answer.problem(400, "invalid-query");
         assert!(detail.contains(named) || detail.contains("%ff"), "{detail}");
     }
-    let answer = get(&daemon, "/send");
+    let answer = daemon.get("/send");
     answer.problem(405, "method-not-allowed");
     assert_eq!(answer.header("allow"), Some("POST"));
-    get(&daemon, "/nowhere").problem(404, "not-found");
+    daemon.get("/nowhere").problem(404, "not-found");
     assert!(read_topic(daemon.broker(), &setup.topic()).is_empty());
 
     for given in ["application/json; charset=utf-8", "Application/JSON"] {
-        assert_eq!(post(&daemon, "/send", given, evento).status, 200, "{given}");
+        assert_eq!(
+            daemon.post_body("/send", given, evento).status,
+            200,
+            "{given}"
+        );
     }
     let untyped = daemon.client().post(daemon.url("/send")).body(evento);
     assert_eq!(untyped.send().expect("answered").status(), 200);

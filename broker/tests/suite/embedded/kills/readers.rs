@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eventos_testkit::committed;
+use eventos_testkit::committed_offsets;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
@@ -100,7 +100,7 @@ fn commit(consumer: &BaseConsumer, next: &BTreeMap<i32, i64>) -> bool {
 }
 
 pub fn judge(run: &Run, read: &Read, faults: &mut Faults) {
-    let now = committed(&run.address.to_string(), GROUP, numbers::TOPIC);
+    let now = committed_offsets(&run.address.to_string(), GROUP, numbers::TOPIC);
     let behind = |(partition, offset): &(&i32, &i64)| now[**partition as usize] < **offset;
     faults.behind += read.committed.iter().filter(behind).count() + read.again;
 }

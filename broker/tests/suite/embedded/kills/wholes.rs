@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use eventos_testkit::committed;
+use eventos_testkit::committed_offsets;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -118,7 +118,7 @@ pub fn judge(run: &Run, ends: &[End], faults: &mut Faults) {
     // The committed offset must be that of the newest visible transaction.
     let newest = seen.keys().last().map_or(0, |number| *number as i64 + 1);
     let servers = run.address.to_string();
-    let now = committed(&servers, GROUP, TOPIC)[0];
+    let now = committed_offsets(&servers, GROUP, TOPIC)[0];
     faults.behind += usize::from(now < newest);
     faults.half_visible += usize::from(now > newest);
     faults.left_open += open_partitions(run.address);

@@ -226,7 +226,7 @@ fn source(topic: &str, letter: RecordRef<'_>) -> Result<(Partition, Offset), Str
     match failure.left_out {
         None => Ok((partition, offset)),
         Some(parts) => Err(format!(
-            "the letter lacks {parts} of its record, which was too large; replay the record instead: topic {topic}, \
+            "the record was too large for a letter, which lacks its {parts}; replay the record instead: topic {topic}, \
              partition {partition}, offset {offset}"
         )),
     }

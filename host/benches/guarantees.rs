@@ -17,9 +17,8 @@ use eventos::{
     kafka::{self, Cluster, Refusals},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
-    readiness::Readiness,
     store::{self, Store},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 use eventos_testkit::{
     measure::{

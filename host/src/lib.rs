@@ -29,8 +29,6 @@ pub mod kafka;
 pub mod peers;
 pub mod pipeline;
 pub mod plugin;
-pub mod readiness;
 pub mod replay;
-mod service;
 pub mod store;
 pub mod telemetry;

@@ -37,7 +37,6 @@ const KNOWN_CRATE_LEAKS: &[(&str, &str)] = &[
     ("cli", "hyper"),
     ("cli", "hyper_util"),
     ("cli", "toml_edit"),
-    ("service", "anyhow"),
 ];
 
 /// Names that several modules export. Remove a line when its name has become unique; the list ends empty.

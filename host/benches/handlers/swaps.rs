@@ -17,9 +17,8 @@ use eventos::{
     kafka::{self, Cluster, Producer, Refusals},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
-    readiness::Readiness,
     store::{self, Store},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 use eventos_testkit::{
     measure::{

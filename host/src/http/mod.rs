@@ -95,10 +95,9 @@ use crate::{
     kafka::{Producer, Refusals},
     peers::{InvalidPeerUrl, PeerUrl, Peers},
     plugin::Registry,
-    readiness::Readiness,
     replay::Replayer,
     store::Store,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
 /// The `[http]` table.

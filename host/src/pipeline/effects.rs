@@ -1,8 +1,8 @@
-//! What a batch is to bring about, gathered from all handlers before any of it happens.
+//! What a batch is to bring about, gathered from all handlers before any of it happens; and what a dead letter says of itself.
 
 use std::sync::Arc;
 
-use crate::event::{Batch, Emission, NotAnEvento, Offset, RecordRef, Records, Unreadable};
+use crate::event::{Batch, Emission, Failure, NotAnEvento, Offset, RecordRef, Records, Unreadable};
 
 /// The effects of one batch.
 #[derive(Default)]
@@ -171,4 +171,29 @@ fn kept(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
         kept.push_ref(record);
     }
     kept
+}
+
+/// A panic's text or a stack may be long; a header of so many bytes tells enough, and keeps the
+/// letter within what a topic takes.
+const MAX_TEXT: usize = 8 << 10;
+
+pub(super) fn dead_letter_headers(
+    from: &Batch,
+    letter: &DeadLetter,
+) -> Vec<(&'static str, String)> {
+    let (handler, digest) = letter.handler.clone().unzip();
+    let failure = Failure {
+        topic: from.topic.to_string(),
+        partition: Some(from.partition),
+        offset: Some(letter.offset),
+        stage: Some(letter.stage.to_owned()),
+        class: Some(letter.class.to_owned()),
+        message: Some(letter.message.clone()),
+        stacktrace: Some(letter.stacktrace.clone()),
+        attempts: Some(letter.attempts),
+        handler,
+        digest,
+        left_out: letter.kept.left_out().map(str::to_owned),
+    };
+    failure.headers(MAX_TEXT)
 }

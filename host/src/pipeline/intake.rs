@@ -10,14 +10,17 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{flight::Flight, lane::Lane, restore::Restores, tenure::Tenures, workers::Workers};
+use super::{
+    assignment::{Flight, Lane, Tenures},
+    restore::Restores,
+    worker::Workers,
+};
 use crate::{
     assigned::Assigned,
     event::Partition,
     kafka::{self, Consumed, Consumer, Notice, Polled},
-    readiness::Readiness,
     replay::RewindCommands,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
 /// How long one poll waits when there is nothing else to do; a signal to stop waits as long.

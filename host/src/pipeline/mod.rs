@@ -1,34 +1,21 @@
 //! From a record consumed to its offset committed: an intake thread polls and batches, workers run
 //! the handlers and bring about their effects. It knows Kafka, handlers and the store by their modules, and no HTTP.
 
-mod ahead;
+mod assignment;
+mod batch;
+mod chain;
 mod config;
-mod deliver;
+mod delivery;
+mod dry_run;
 mod effects;
-mod failure_point;
-mod flight;
-mod headers;
-mod held;
+mod exactly_once;
+mod failpoint;
 mod intake;
-mod lane;
-mod link;
-mod links;
-mod originals;
-mod outbox;
-mod output;
-mod refused;
-mod rehearsal;
+mod observer;
 mod restore;
 mod rewind;
-mod stop;
-mod tenure;
-mod transactions;
-mod transactor;
-mod uncommitted;
-mod watch;
-mod work;
+mod shutdown;
 mod worker;
-mod workers;
 
 use std::{
     collections::BTreeMap,
@@ -39,32 +26,26 @@ use std::{
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Guarantee, OutputConfig};
-pub use output::Output;
-pub use rehearsal::{Account, End, Problem, Rehearsal};
+pub use config::{Config, Guarantee, Output, OutputConfig};
+pub use dry_run::{Account, End, Problem, Rehearsal};
 
 use self::{
-    deliver::Deliverer,
-    flight::Flight,
+    assignment::{Flight, Tenures},
+    chain::Links,
+    delivery::Deliverer,
+    exactly_once::{Group, Transactions, Transactor, Uncommitted},
     intake::Intake,
-    links::Links,
     restore::Restores,
-    stop::Stop,
-    tenure::Tenures,
-    transactions::Transactions,
-    transactor::{Group, Transactor},
-    uncommitted::Uncommitted,
-    worker::{Way, Worker},
-    workers::Workers,
+    shutdown::Stop,
+    worker::{Way, Worker, Workers},
 };
 use crate::{
     assigned::Assigned,
     kafka::{self, Cluster, Commits, Consumer, Notice, Producer, Refusals, Terms},
     plugin::ChainReceiver,
-    readiness::Readiness,
     replay::RewindCommands,
     store::Store,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
 /// What a pipeline is made of.

@@ -12,9 +12,8 @@ use std::{
 use crate::{
     event::{Offset, Partition, Timestamp, ViewStart},
     kafka::{Beginning, Stretch},
-    readiness::Readiness,
     store::Store,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
 /// The latch that waits for all of it.

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    assignment::Lane,
     intake::{Intake, Lanes},
-    lane::Lane,
 };
 use crate::{
     event::{Offset, Partition},

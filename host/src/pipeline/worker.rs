@@ -1,33 +1,132 @@
-//! A worker: takes a batch through the chain of handlers, brings about its effects, and only then
+//! The threads that run handlers: one a core, each with instances of its own. A partition always goes to the same
+//! one, which keeps its order. A worker takes a batch through the chain of handlers, brings about its effects, and only then
 //! stores its offset. What a handler has stopped it holds, until that may go on.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Instant,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
-    deliver::Deliverer,
+    assignment::{Flight, Parcel},
+    batch::Work,
+    chain::Links,
+    delivery::{Deliverer, Handled, Outbox},
     effects::Effects,
-    failure_point::{Point, reached},
-    flight::Flight,
-    held::Held,
-    lane::Parcel,
-    links::Links,
-    outbox::Outbox,
+    exactly_once::{Group, Transactor, Uncommitted},
+    failpoint::{Point, reached},
     restore::Restore,
-    stop::{Halt, Stopped, Undone},
-    transactor::{Group, Transactor},
-    uncommitted::Uncommitted,
-    work::{Handled, Work},
+    shutdown::{Halt, Stopped, Undone},
 };
 use crate::{
     event::{Batch, Offset, Partition},
     kafka::{Position, Producer},
+    plugin::Handler,
     store::Store,
     telemetry::metrics::Metrics,
 };
+
+pub(super) struct Workers(Vec<Desk>);
+
+/// One worker, seen from outside.
+struct Desk {
+    /// Not bounded by itself: the intake pauses a partition that has too much under way.
+    jobs: mpsc::Sender<Job>,
+    thread: thread::JoinHandle<()>,
+}
+
+// Queued one by one, and nearly always the large one.
+#[allow(clippy::large_enum_variant)]
+enum Job {
+    Handle(Parcel),
+    /// This partition is another member's now, with what is held and shown of it.
+    Revoke(Partition),
+    /// This partition is handled again from this offset on.
+    Rewind(Partition, Offset),
+    /// The view of a partition is to be rebuilt from here on.
+    Restore(Arc<Restore>),
+}
+
+/// How soon a worker that holds a stopped partition sees that it may go on.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Workers {
+    pub(super) fn start(workers: Vec<Worker>) -> Self {
+        let desk = |(number, worker): (usize, Worker)| {
+            let (jobs, queue) = mpsc::channel();
+            let work = move || work(worker, &queue);
+            let named = thread::Builder::new().name(format!("worker-{number}"));
+            let thread = named.spawn(work).expect("a thread can be started at start");
+            Desk { jobs, thread }
+        };
+        Self(workers.into_iter().enumerate().map(desk).collect())
+    }
+
+    /// Answers whether the worker took it: one that has panicked does not, and joining says why.
+    #[must_use]
+    pub(super) fn send(&self, parcel: Parcel) -> bool {
+        self.give(parcel.batch.partition, Job::Handle(parcel))
+    }
+
+    /// Lets go of a partition, after what is still under way of it. A worker that has panicked holds nothing.
+    pub(super) fn revoke(&self, partition: Partition) {
+        self.give(partition, Job::Revoke(partition));
+    }
+
+    /// Begins to rebuild the view of a partition, after what is still under way of it.
+    pub(super) fn restore(&self, restore: Arc<Restore>) {
+        self.give(restore.partition, Job::Restore(restore));
+    }
+
+    fn give(&self, partition: Partition, job: Job) -> bool {
+        let desk = &self.0[index(partition, self.0.len())];
+        desk.jobs.send(job).is_ok()
+    }
+
+    /// Takes back what was shown of a partition from this offset on, and lets go of what is held of it.
+    pub(super) fn rewind(&self, partition: Partition, to: Offset) {
+        self.give(partition, Job::Rewind(partition, to));
+    }
+
+    /// Lets every worker finish what it has.
+    pub(super) fn join(self) {
+        for Desk { jobs, thread } in self.0 {
+            drop(jobs);
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+fn work(mut worker: Worker, queue: &mpsc::Receiver<Job>) {
+    loop {
+        let patience = match () {
+            () if worker.has_uncommitted() => Duration::ZERO,
+            () if worker.holds_any() => LOOK,
+            () => Duration::MAX,
+        };
+        let job = queue.recv_timeout(patience);
+        if !matches!(job, Ok(Job::Handle(_))) {
+            worker.commit();
+        }
+        match job {
+            Ok(Job::Handle(parcel)) => worker.handle(parcel),
+            Ok(Job::Revoke(partition)) => worker.revoke(partition),
+            Ok(Job::Rewind(partition, to)) => worker.rewind(partition, to),
+            Ok(Job::Restore(restore)) => worker.restore(&restore),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        worker.try_held_again();
+    }
+}
+
+fn index(partition: Partition, workers: usize) -> usize {
+    partition.0.unsigned_abs() as usize % workers
+}
 
 pub(super) struct Worker {
     pub chain: Links,
@@ -233,4 +332,43 @@ fn show(store: &Store, batch: &Batch, effects: &Effects) {
     let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
     let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
     store.append(&stored);
+}
+
+/// The batches of a partition that has stopped, in their order: at most as many as pause it.
+pub(super) struct Held {
+    pub by: Arc<Handler>,
+    pub batches: VecDeque<Work>,
+}
+
+impl Worker {
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Once the chain has changed, or somebody has resumed a handler.
+    pub(super) fn try_held_again(&mut self) {
+        if self.stopped || self.held.is_empty() || !self.chain.have_changed() {
+            return;
+        }
+        for (partition, Held { by, batches }) in std::mem::take(&mut self.held) {
+            self.let_go(partition, &by);
+            self.try_in_order(batches);
+        }
+    }
+
+    /// Another handles them again, or they are consumed again.
+    pub(super) fn drop_held(&mut self, partition: Partition) {
+        if let Some(Held { by, batches }) = self.held.remove(&partition) {
+            self.let_go(partition, &by);
+            batches.iter().for_each(|_| self.flight.land(partition));
+        }
+    }
+
+    fn let_go(&self, partition: Partition, by: &Handler) {
+        self.flight.hold(partition, false);
+        by.halted().resume(partition);
+        if by.halted().all().is_empty() {
+            self.metrics.handler(by.name()).set_state("running");
+        }
+    }
 }

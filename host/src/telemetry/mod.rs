@@ -4,6 +4,7 @@ pub mod capture;
 mod error_chain;
 pub mod log;
 pub mod metrics;
+pub mod readiness;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,12 @@
-//! A batch on a worker's desk, before and after the chain has handled it.
+//! A batch on a worker's desk.
 
 use std::sync::Arc;
 
 use super::{
-    effects::Effects, lane::Parcel, originals::Originals, outbox::Outbox, restore::Restore,
-    tenure::Tenure,
+    assignment::{Parcel, Tenure},
+    restore::Restore,
 };
-use crate::{
-    event::{Batch, Offset, Partition, Unreadable},
-    kafka::Position,
-};
+use crate::event::{Batch, Offset, Partition, RecordRef, Unreadable};
 
 /// A batch with what its records were read as.
 pub(super) struct Work {
@@ -24,15 +21,6 @@ pub(super) struct Work {
     pub replayed: bool,
     pub restore: Option<Arc<Restore>>,
     pub tenure: Tenure,
-}
-
-/// A batch that the chain has handled, and what is to come of it.
-pub(super) struct Handled {
-    pub work: Work,
-    pub effects: Effects,
-    pub outbox: Outbox,
-    /// Where its partition stands once that has come about.
-    pub position: Position,
 }
 
 impl Work {
@@ -64,6 +52,27 @@ impl From<Parcel> for Work {
             replayed,
             restore,
             tenure,
+        }
+    }
+}
+
+/// What dead letters are made of.
+pub(super) struct Originals<'a> {
+    pub batch: &'a Batch,
+    pub unreadable: &'a Unreadable,
+}
+
+impl Originals<'_> {
+    /// One that is of this batch.
+    pub(super) fn record(&self, offset: Offset) -> RecordRef<'_> {
+        match self.batch.offsets.binary_search(&offset.0) {
+            Ok(i) => self.batch.record(i),
+            Err(_) => {
+                let found = self.unreadable.offsets.binary_search(&offset);
+                self.unreadable
+                    .records
+                    .get(found.expect("it is of this batch"))
+            }
         }
     }
 }

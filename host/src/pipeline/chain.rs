@@ -1,18 +1,215 @@
-//! What becomes of each record after a call: it goes on, is handed in again, is given up, or stops its partition.
+//! The chain of handlers on one worker: each link calls its handler, finds the guilty record when a call fails, decides what
+//! becomes of each record, and keeps everything in order.
+//!
+//! The chain changes between two batches and at no other time, so a batch passes one chain as a whole.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
-use super::{Link, Piece};
-use crate::{
-    event::{Batch, Verdict},
-    pipeline::{
-        effects::{DeadLetter, Effects, Kept},
-        stop::{Halt, Undone},
-    },
-    plugin::{FailureKind, FailurePolicy, OnError},
+use super::{
+    effects::{DeadLetter, Effects, Kept},
+    observer::Watch,
+    shutdown::{Halt, Stop, Stopped, Undone},
 };
+use crate::{
+    event::{Batch, HandlerOutput, Outcome, Outcomes, Partition, Verdict},
+    plugin::{
+        ChainReceiver, Failure, FailureKind, FailurePolicy, Handler, Instance, LoadFault, OnError,
+    },
+    telemetry::metrics::{HandlerMetrics, Metrics},
+};
+
+/// How soon a worker goes on after a handler was resumed.
+const PAUSED: Duration = Duration::from_millis(10);
+
+pub(super) struct Links {
+    links: Vec<Link>,
+    chains: ChainReceiver,
+    metrics: Metrics,
+    stop: Stop,
+}
+
+impl Links {
+    pub(super) fn new(mut chains: ChainReceiver, metrics: Metrics, stop: Stop) -> Self {
+        chains.mark_changed();
+        Self {
+            links: Vec::new(),
+            chains,
+            metrics,
+            stop,
+        }
+    }
+
+    /// Whether the next batch may meet another chain than the last, or somebody wants what stopped to be tried again.
+    pub(super) fn have_changed(&self) -> bool {
+        // Without anybody who could change it, the chain stays as it is.
+        self.chains.has_changed().unwrap_or(false)
+    }
+
+    /// The links for the next batch. While a handler is paused there are none, and this waits; the intake goes on to poll
+    /// meanwhile, and fetches no more than a few batches.
+    pub(super) fn current(&mut self) -> Result<&mut [Link], Stopped> {
+        loop {
+            if self.have_changed() {
+                self.take_up();
+            }
+            if !self.chains.borrow().paused {
+                return Ok(&mut self.links);
+            }
+            self.stop.pause(PAUSED)?;
+        }
+    }
+
+    /// A handler that stays keeps its link, and with it its instance.
+    fn take_up(&mut self) {
+        let chain = Arc::clone(&self.chains.borrow_and_update());
+        let mut former = std::mem::take(&mut self.links);
+        for handler in &chain.handlers {
+            let kept = former.iter().position(|link| link.is_of(handler));
+            let link = match kept {
+                Some(at) => former.swap_remove(at),
+                None => {
+                    let metrics = self.metrics.handler(handler.name());
+                    Link::new(Arc::clone(handler), metrics, self.stop.clone())
+                }
+            };
+            self.links.push(link);
+        }
+    }
+}
+
+/// A handler with this worker's instance of it.
+pub(super) struct Link {
+    handler: Arc<Handler>,
+    instance: Option<Instance>,
+    /// How many records it has failed on in a row, where that is any.
+    failures: BTreeMap<Partition, u32>,
+    metrics: HandlerMetrics,
+    stop: Stop,
+    /// Only in a rehearsal.
+    pub(super) watch: Option<Watch>,
+}
+
+/// What came of a piece of a batch. Pieces follow one another in the order of their records.
+enum Piece {
+    Answered(Arc<Batch>, Box<HandlerOutput>),
+    /// One record, which the handler fails on even alone.
+    Failed(Arc<Batch>, Failure),
+}
+
+impl Link {
+    pub(super) fn new(handler: Arc<Handler>, metrics: HandlerMetrics, stop: Stop) -> Self {
+        Self {
+            handler,
+            instance: None,
+            failures: BTreeMap::new(),
+            metrics,
+            stop,
+            watch: None,
+        }
+    }
+
+    /// Whether it is a link of this very version.
+    pub(super) fn is_of(&self, handler: &Arc<Handler>) -> bool {
+        Arc::ptr_eq(&self.handler, handler)
+    }
+
+    /// Passes a batch, which is not empty, through the handler: what is to go on is the answer,
+    /// what is to happen is added to the effects.
+    pub(super) fn pass(
+        &mut self,
+        batch: Arc<Batch>,
+        effects: &mut Effects,
+    ) -> Result<Arc<Batch>, Undone> {
+        let mut next = Batch::empty_like(&batch);
+        let mut pieces = self.isolate(batch);
+        // The common case: one call, and everything goes on as it came.
+        if let [Piece::Answered(_, answer)] = &pieces[..]
+            && answer.outcomes.all_pass()
+            && let Some(Piece::Answered(batch, answer)) = pieces.pop()
+        {
+            let handler = (self.handler.name(), self.handler.digest());
+            effects.add(handler, &batch, answer.stored, answer.emitted, |_| true);
+            self.failures.remove(&batch.partition);
+            return Ok(batch);
+        }
+        for piece in pieces {
+            self.settle(piece, 1, &mut next, effects)?;
+        }
+        Ok(Arc::new(next))
+    }
+
+    /// Calls the handler; a batch that fails is halved until the guilty record is alone.
+    fn isolate(&mut self, batch: Arc<Batch>) -> Vec<Piece> {
+        match self.call(&batch) {
+            Ok(answer) => vec![Piece::Answered(batch, Box::new(answer))],
+            Err(failure) if batch.len() == 1 => vec![Piece::Failed(batch, failure)],
+            Err(_) => {
+                if let Some(watch) = &self.watch {
+                    watch.halved(&batch);
+                }
+                let half = batch.len() / 2;
+                let mut pieces = self.isolate(Arc::new(batch.slice(0..half)));
+                pieces.extend(self.isolate(Arc::new(batch.slice(half..batch.len()))));
+                pieces
+            }
+        }
+    }
+
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
+        let began = Instant::now();
+        let called = self.take_instance().and_then(|mut instance| {
+            let answer = instance.call(batch)?;
+            Ok((instance, answer))
+        });
+        self.metrics.called(began.elapsed());
+        match called {
+            Ok((instance, answer)) => {
+                self.instance = Some(instance);
+                self.count(&answer.outcomes);
+                Ok(answer)
+            }
+            Err(failure) => {
+                let (handler, kind) = (self.handler.name(), failure.kind.name());
+                self.metrics.failed(kind);
+                tracing::debug!(handler, kind, records = batch.len(), %failure, "the call failed");
+                Err(failure)
+            }
+        }
+    }
+
+    /// This worker's instance; only a call that succeeds puts it back.
+    fn take_instance(&mut self) -> Result<Instance, Failure> {
+        if let Some(instance) = self.instance.take() {
+            return Ok(instance);
+        }
+        self.handler.instance().map_err(|fault| match fault {
+            LoadFault::Start(failure) => failure,
+            other => Failure {
+                kind: FailureKind::Trap,
+                message: other.to_string(),
+                backtrace: String::new(),
+            },
+        })
+    }
+
+    fn count(&self, outcomes: &Outcomes) {
+        let mut counts = [0; Outcome::ALL.len()];
+        for outcome in outcomes.iter() {
+            counts[outcome as usize] += 1;
+        }
+        for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
+            if count > 0 {
+                self.metrics.answered(outcome, count);
+            }
+        }
+    }
+}
 
 /// The pause before a record is handed in again for the first time. It doubles each time after, and up to
 /// once as much is added by chance, so that workers that failed together do not come back together.

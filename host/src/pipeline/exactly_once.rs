@@ -1,19 +1,20 @@
 //! Exactly once: the effects of some batches and their offsets in one transaction, again and again until it is committed,
 //! or other members of the group have the partitions. Who reads only what is committed sees each effect once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    deliver::{AGAIN, Deliverer},
-    failure_point::{Point, reached},
-    refused::WAITS,
-    stop::Stopped,
-    tenure::Tenures,
-    transactions::Transactions,
-    work::Handled,
+    assignment::Tenures,
+    delivery::{AGAIN, Deliverer, Handled, WAITS},
+    failpoint::{Point, reached},
+    shutdown::{Stop, Stopped},
 };
 use crate::{
-    kafka::{Consumer, Permission, TransactionError},
+    kafka::{self, Cluster, Consumer, Permission, Refusals, TransactionError, Transactional},
     telemetry::in_one_line,
 };
 
@@ -217,5 +218,147 @@ impl From<TransactionError> for Failure {
 impl From<Stopped> for Failure {
     fn from(stopped: Stopped) -> Self {
         Self::Stopped(stopped)
+    }
+}
+
+/// One worker's transactions, one after the other.
+pub(super) struct Transactions {
+    pub cluster: Cluster,
+    /// The transactional id. Nobody else has it, but for this one's own former self, which is fenced.
+    id: String,
+    pub producer: Transactional,
+    pub refusals: Refusals,
+    pub stop: Stop,
+}
+
+impl Transactions {
+    /// # Errors
+    /// [`kafka::Error`], for properties that make no client.
+    pub(super) fn new(
+        cluster: Cluster,
+        id: String,
+        refusals: Refusals,
+        stop: Stop,
+    ) -> Result<Self, kafka::Error> {
+        Ok(Self {
+            producer: Transactional::new(&cluster, &id)?,
+            cluster,
+            id,
+            refusals,
+            stop,
+        })
+    }
+
+    /// Has the broker abort what a former self left open. Before anything is consumed: the broker does not tell a committed
+    /// offset of which such a transaction holds a later one.
+    pub(super) fn init(&mut self) -> Result<(), Stopped> {
+        loop {
+            match self.producer.init(&|| self.stop.is_not_yet()) {
+                Ok(()) => {
+                    self.refusals
+                        .granted(&Permission::Transact(self.id.clone()));
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.note(&error, || Permission::Produce);
+                    self.replace(&error)?;
+                }
+            }
+        }
+    }
+
+    /// Makes room for another transaction after one that came to nothing.
+    pub(super) fn give_up(&mut self, error: Option<TransactionError>) -> Result<(), Stopped> {
+        let fatal = match error {
+            Some(TransactionError::GivenUp) => return Err(Stopped),
+            Some(fatal @ TransactionError::Fenced(_)) => fatal,
+            error => {
+                if let Some(error) = error.filter(|_| self.refusals.now().is_empty()) {
+                    tracing::warn!(%error, "trying the transaction again");
+                }
+                match self.producer.abort(&|| self.stop.is_not_yet()) {
+                    Ok(()) => return Ok(()),
+                    Err(TransactionError::GivenUp) => return Err(Stopped),
+                    Err(fatal) => fatal,
+                }
+            }
+        };
+        self.replace(&fatal)?;
+        self.init()
+    }
+
+    /// Another producer of the same id.
+    fn replace(&mut self, error: &TransactionError) -> Result<(), Stopped> {
+        if matches!(error, TransactionError::GivenUp) {
+            return Err(Stopped);
+        }
+        let transactional_id = &self.id;
+        // What is not permitted was told.
+        let mut pause = AGAIN;
+        if self.refusals.now().is_empty() {
+            tracing::error!(
+                %error, transactional_id,
+                "beginning anew with another producer; if this goes on, look whether another daemon has the same id \
+                 (group.instance.id, http.advertise)"
+            );
+        } else {
+            tracing::debug!(%error, transactional_id, "beginning anew with another producer");
+            pause *= 4;
+        }
+        self.stop.pause(pause)?;
+        match Transactional::new(&self.cluster, &self.id) {
+            Ok(producer) => self.producer = producer,
+            Err(error) => tracing::error!(error = in_one_line(&error), "no producer"),
+        }
+        Ok(())
+    }
+
+    /// What is to be granted, if that is what failed; `with_topics` says it where the broker names no resource.
+    pub(super) fn lacking(
+        &self,
+        error: &TransactionError,
+        with_topics: impl FnOnce() -> Permission,
+    ) -> Option<Permission> {
+        error.permission(&self.id, &self.cluster.config().group_id, with_topics)
+    }
+
+    /// Tells what is to be granted, if that is what failed.
+    pub(super) fn note(&self, error: &TransactionError, with_topics: impl FnOnce() -> Permission) {
+        if let Some(permission) = self.lacking(error, with_topics) {
+            self.refusals.refused(permission, WAITS);
+        }
+    }
+}
+
+/// So many are committed at once at most …
+const AT_ONCE: usize = 32;
+
+/// … and no more are added once handling them has taken so long: who reads what is committed waits for it, and so does a
+/// rebalance.
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// In the order in which they were handled.
+#[derive(Default)]
+pub(super) struct Uncommitted {
+    batches: Vec<Handled>,
+    /// When the handling of the first one began.
+    since: Option<Instant>,
+}
+
+impl Uncommitted {
+    /// Adds one whose handling began then; answers whether all of them are to be committed now.
+    #[must_use]
+    pub(super) fn push(&mut self, batch: Handled, began: Instant) -> bool {
+        let since = *self.since.get_or_insert(began);
+        self.batches.push(batch);
+        self.batches.len() >= AT_ONCE || since.elapsed() >= LONGEST
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Handled> {
+        std::mem::take(self).batches
     }
 }

@@ -7,11 +7,11 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    assignment::{is_full, overflows},
+    chain::Link,
     effects::{DeadLetter, Effects, Emitted},
-    lane,
-    link::Link,
-    stop::Stop,
-    watch::{Fate, Watch},
+    observer::{Fate, Watch},
+    shutdown::Stop,
 };
 use crate::{
     event::{
@@ -115,13 +115,13 @@ impl Rehearsal {
         timestamp: Timestamp,
     ) -> Vec<Account> {
         let mut accounts = Vec::new();
-        if lane::overflows(&self.open, key, value) {
+        if overflows(&self.open, key, value) {
             accounts = self.run();
         }
         let offset = self.next;
         self.next = offset.next();
         self.open.push(offset, key, value, headers, timestamp, 0);
-        if lane::is_full(&self.open) {
+        if is_full(&self.open) {
             accounts.extend(self.run());
         }
         accounts

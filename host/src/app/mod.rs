@@ -1,5 +1,7 @@
 //! The daemon: binds its sockets, builds its parts, starts them, and takes them down in order.
 
+mod service;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -7,6 +9,7 @@ use eventos_broker::Broker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::service::Service;
 use crate::{
     assigned::Assigned,
     config::Config,
@@ -16,11 +19,9 @@ use crate::{
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
     plugin::{Cache, Engine, Registry},
-    readiness::Readiness,
     replay::{Replayer, RewindCommands},
-    service::Service,
     store::Store,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
 /// How long what is left at the end may take: requests, acknowledgements, the broker inside.

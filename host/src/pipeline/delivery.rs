@@ -1,27 +1,93 @@
 //! Producing what a batch emitted, what of it left the chain and what is dead, until the broker has acknowledged all
-//! of it.
+//! of it; and what becomes of what the broker does not take, for its size or for want of a permission.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Config,
-    effects::Effects,
-    failure_point::{Point, reached},
-    headers::dead_letter_headers,
-    originals::Originals,
-    outbox::{Outbox, Outgoing, Pending},
-    output::Output,
-    refused::WAITS,
-    stop::{Stop, Stopped},
+    batch::{Originals, Work},
+    config::{Config, Guarantee, Output},
+    effects::{DeadLetter, Effects, Kept, dead_letter_headers},
+    failpoint::{Point, reached},
+    shutdown::{Stop, Stopped},
 };
 use crate::{
-    event::{Batch, Header},
-    kafka::{Delivery, Permission, ProduceError, Producer, Refusals},
+    event::{Batch, Header, Offset},
+    kafka::{Delivery, Permission, Position, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
 };
 
+/// One record to produce.
+#[derive(Clone, Copy)]
+pub(super) enum Outgoing {
+    /// Which record of which emission.
+    Emitted(usize, usize),
+    /// Which record of what left the chain.
+    Left(usize),
+    /// Which dead letter.
+    Dead(usize),
+}
+
+/// A record on its way out.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub source: Offset,
+    pub one: Outgoing,
+    /// Nothing else is on its way with it: a request that is too large fails whole, and this tells which record is.
+    pub alone: bool,
+    pub acknowledged: bool,
+}
+
+/// All that a batch brings about, in the order of the sources' offsets.
+pub(super) struct Outbox(pub Vec<Pending>);
+
+impl Outbox {
+    pub(super) fn of(effects: &Effects) -> Self {
+        let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
+            let sources = emitted.sources.iter().enumerate();
+            sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
+        });
+        let dead = effects.dead.iter().enumerate();
+        let dead = dead.map(|(d, letter)| (letter.offset, Outgoing::Dead(d)));
+        let left = effects.left.iter().flat_map(|left| {
+            let records = 0..left.len();
+            records.map(|i| (left.offset(i), Outgoing::Left(i)))
+        });
+        let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
+        // Stable: what one record brought about keeps its order.
+        outgoing.sort_by_key(|(offset, _)| *offset);
+        let pending = |(source, one)| Pending {
+            source,
+            one,
+            alone: false,
+            acknowledged: false,
+        };
+        Self(outgoing.into_iter().map(pending).collect())
+    }
+
+    /// Whether the broker has acknowledged all of it.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.iter().all(|pending| pending.acknowledged)
+    }
+
+    /// What was acknowledged does not count.
+    pub(super) fn begin_anew(&mut self) {
+        for pending in &mut self.0 {
+            pending.acknowledged = false;
+        }
+    }
+}
+
 /// The pause before what the broker did not acknowledge is produced again.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
+
+/// A batch that the chain has handled, and what is to come of it.
+pub(super) struct Handled {
+    pub work: Work,
+    pub effects: Effects,
+    pub outbox: Outbox,
+    /// Where its partition stands once that has come about.
+    pub position: Position,
+}
 
 /// Produces the effects of batches.
 pub(super) struct Deliverer {
@@ -203,4 +269,112 @@ impl Deliverer {
         let output = self.output.as_ref().zip(effects.left.as_deref());
         output.expect("what leaves the chain is kept only where it goes on")
     }
+}
+
+/// What becomes of what the broker does not permit.
+pub(super) const WAITS: &str = "its partition waits until then";
+const DIES: &str = "what would go there becomes dead letters until then";
+
+impl Deliverer {
+    /// What the broker refuses for good is dead, with its source; a letter that is refused waits.
+    pub(super) fn refused(
+        &self,
+        effects: &mut Effects,
+        offset: Offset,
+        one: Outgoing,
+        error: &ProduceError,
+    ) -> Outgoing {
+        let permission = error.permission(self.topic(effects, one));
+        let is_noted = permission.is_some();
+        if let Some(permission) = permission {
+            let and_so = match one {
+                Outgoing::Emitted(..) | Outgoing::Left(_) => DIES,
+                Outgoing::Dead(_) => WAITS,
+            };
+            self.refusals.refused(permission, and_so);
+        }
+        match one {
+            Outgoing::Emitted(emission, _) => {
+                let emitted = &effects.emitted[emission];
+                let mut letter = letter("emit", "eventos.Emit", &emitted.topic, offset, error);
+                letter.handler = Some(emitted.handler.clone());
+                bury(effects, letter)
+            }
+            Outgoing::Left(_) => {
+                let (Output { topic, .. }, _) = self.left(effects);
+                let letter = letter("output", "eventos.OutputTopic", topic, offset, error);
+                bury(effects, letter)
+            }
+            // A partition does not wait for a topic to take larger records.
+            Outgoing::Dead(letter)
+                if matches!(error, ProduceError::TooLarge)
+                    && let Some(less) = effects.dead[letter].kept.less() =>
+            {
+                let topic = &self.config.dead_letter_topic;
+                tracing::warn!(topic, %offset, kept = ?less, "a dead letter is larger than its topic takes; leaving something out");
+                effects.dead[letter].kept = less;
+                one
+            }
+            Outgoing::Dead(_) if is_noted => one,
+            Outgoing::Dead(_) => {
+                let topic = &self.config.dead_letter_topic;
+                tracing::error!(%error, topic, %offset, "a dead letter is refused; its partition waits until it is taken");
+                one
+            }
+        }
+    }
+
+    /// In a transaction the topic that is refused is not always told, so nothing of it dies of that.
+    pub(super) fn waits_for_permission(&self) -> bool {
+        self.config.guarantee == Guarantee::ExactlyOnce
+    }
+
+    /// What it takes to write to all topics that these batches produce to.
+    pub(super) fn permission<'b>(&'b self, batches: &'b [Handled]) -> Permission {
+        let of_one = |batch: &'b Handled| {
+            let Handled {
+                effects, outbox, ..
+            } = batch;
+            outbox.0.iter().map(|next| self.topic(effects, next.one))
+        };
+        let topics: BTreeSet<_> = batches.iter().flat_map(of_one).collect();
+        let topics: Vec<_> = topics.into_iter().collect();
+        match *topics {
+            [only] => Permission::Write(only.to_owned()),
+            _ => Permission::WriteAny(topics.join(", ")),
+        }
+    }
+
+    pub(super) fn note_permitted(&self, effects: &Effects, one: Outgoing) {
+        if self.refusals.are_there_any() {
+            let topic = self.topic(effects, one).to_owned();
+            self.refusals.granted(&Permission::Write(topic));
+            self.refusals.granted(&Permission::Produce);
+        }
+    }
+}
+
+/// For what a topic refuses for good.
+fn letter(
+    stage: &'static str,
+    class: &'static str,
+    topic: &str,
+    offset: Offset,
+    error: &ProduceError,
+) -> DeadLetter {
+    DeadLetter {
+        offset,
+        stage,
+        class,
+        message: format!("a record for the topic {topic} cannot be produced: {error}"),
+        stacktrace: String::new(),
+        handler: None,
+        attempts: 1,
+        kept: Kept::Whole,
+    }
+}
+
+fn bury(effects: &mut Effects, letter: DeadLetter) -> Outgoing {
+    effects.dead.push(letter);
+    Outgoing::Dead(effects.dead.len() - 1)
 }

@@ -4,7 +4,7 @@
 use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
-    event::{Batch, EventoRef, Header, Id, Offset, Partition, RawBatch, Timestamp},
+    event::{Batch, EventoRef, Header, Id, Offset, Partition, Timestamp, TopicPartition},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
@@ -76,7 +76,7 @@ fn time(size: usize, mut batch: impl FnMut()) -> f64 {
 struct Source {
     values: Vec<String>,
     /// An empty batch with the capacity that the next batch of a partition has.
-    room: RawBatch,
+    room: Batch,
 }
 
 const KEY: &[u8] = b"the-key";
@@ -100,7 +100,7 @@ impl Source {
         let value = |i| format!(r#"{{"id":"{i:08}","tipo":"sismo","place":"{:-<57}"}}"#, "");
         let mut source = Self {
             values: (0..size).map(value).collect(),
-            room: RawBatch::new("eventos".into(), Partition(0)),
+            room: Batch::new(TopicPartition::new("eventos", Partition(0))),
         };
         assert!(source.values.iter().all(|value| value.len() == 100));
         source.room = source.raw();
@@ -108,22 +108,24 @@ impl Source {
     }
 
     /// Fills a batch in the same way as the intake.
-    fn raw(&self) -> RawBatch {
-        let mut raw = self.room.empty_like();
+    fn raw(&self) -> Batch {
+        let mut raw = Batch::empty_like(&self.room);
         for (i, value) in self.values.iter().enumerate() {
             let (offset, value) = (Offset(i as i64), Some(value.as_bytes()));
-            raw.push(offset, Some(KEY), value, HEADERS, TIMESTAMP, 0);
+            raw.push(offset, Some(KEY), value, HEADERS, (TIMESTAMP, 0));
         }
         raw
     }
 
     /// Makes the batch that a worker makes, without parsing: the positions of id and tipo are known.
     fn batch(&self) -> Batch {
-        let read = self.raw().read_by(|value| {
+        let mut batch = self.raw();
+        let unreadable = batch.read_with(|value| {
             let (id, tipo) = (Id::Text(id_in(value).into()), "sismo".into());
             Ok(EventoRef { id, tipo })
         });
-        read.0
+        assert!(unreadable.offsets.is_empty());
+        batch
     }
 }
 

@@ -12,7 +12,6 @@ use std::{
 };
 
 use eventos::{
-    assigned::Assigned,
     event::{Batch, HandlerOutput, Outcomes},
     kafka::{self, Cluster, Refusals},
     pipeline::{self, Guarantee, Output, Pipeline},
@@ -178,7 +177,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
             metrics: metrics.clone(),
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: Assigned::default(),
+            assigned: tokio::sync::watch::Sender::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

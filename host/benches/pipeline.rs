@@ -12,7 +12,6 @@ use std::{
 };
 
 use eventos::{
-    assigned::Assigned,
     event::{Batch, HandlerOutput, Outcomes},
     kafka::{self, Cluster, Refusals},
     pipeline::{self, Pipeline},
@@ -164,7 +163,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: Assigned::default(),
+            assigned: tokio::sync::watch::Sender::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

@@ -6,7 +6,7 @@
 use std::{hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
-    event::{Batch, Header, Offset, Partition, RawBatch, Records, Timestamp},
+    event::{Batch, Header, Offset, Partition, Records, Timestamp, TopicPartition},
     plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
@@ -114,7 +114,7 @@ fn cell(of: &[f64], native: &[f64]) -> String {
 
 /// Makes a batch of Eventos of 100 bytes each.
 fn batch(tipo: &str, size: usize) -> Arc<Batch> {
-    let mut raw = RawBatch::new("eventos".into(), Partition(0));
+    let mut batch = Batch::new(TopicPartition::new("eventos", Partition(0)));
     let values: Vec<_> = (0..size)
         .map(|i| format!(r#"{{"id":"{i:08}","tipo":"{tipo}","place":"{:-<58}"}}"#, ""))
         .collect();
@@ -125,16 +125,16 @@ fn batch(tipo: &str, size: usize) -> Arc<Batch> {
             value: Some(b"0123456789abcdef"),
         };
         let (key, value) = (Some(&b"the-key"[..]), Some(value.as_bytes()));
-        raw.push(
+        batch.push(
             Offset(offset),
             key,
             value,
             [header],
-            Timestamp(1_700_000_000_000),
-            0,
+            (Timestamp(1_700_000_000_000), 0),
         );
     }
-    let (batch, _) = raw.read();
+    let unreadable = batch.read();
+    assert!(unreadable.offsets.is_empty());
     assert_eq!(batch.len(), size, "each is a valid Evento");
     Arc::new(batch)
 }

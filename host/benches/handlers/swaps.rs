@@ -13,7 +13,6 @@ use std::{
 };
 
 use eventos::{
-    assigned::Assigned,
     kafka::{self, Cluster, Producer, Refusals},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
@@ -133,7 +132,7 @@ struct Running {
     store: Store,
     sent: u64,
     stop: CancellationToken,
-    ended: JoinHandle<Result<(), kafka::Error>>,
+    ended: JoinHandle<Result<(), pipeline::Error>>,
 }
 
 impl Running {
@@ -170,7 +169,7 @@ impl Running {
             metrics,
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: Assigned::default(),
+            assigned: tokio::sync::watch::Sender::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

@@ -1,33 +1,33 @@
-//! The daemon: binds its sockets, builds its parts, starts them, and takes them down in order.
+//! The daemon: binds its sockets, builds its parts, starts them, and stops them in order.
 
 mod service;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use eventos_broker::Broker;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use self::service::Service;
 use crate::{
-    assigned::Assigned,
     config::Config,
     dead_letters::DeadLetters,
+    event::AssignedPartitions,
     http,
     kafka::{self, Cluster, GroupClient, Producer, Refusals},
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
-    plugin::{Cache, Engine, Registry},
+    plugin::{Cache, ChainReceiver, Engine, Registry},
     replay::{Replayer, RewindCommands},
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
-/// How long what is left at the end may take: requests, acknowledgements, the broker inside.
+/// How long each part but the pipeline may take to stop: requests, acknowledgements, the built-in broker.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the pipeline may: it bounds its own drain, and leaves the group after that.
+/// How long the pipeline may take to stop. It limits its own drain, and leaves the group after that.
 const DRAIN: Duration = Duration::from_secs(40);
 
 /// The daemon, bound but not started.
@@ -39,20 +39,36 @@ pub struct App {
     broker: Option<Broker>,
 }
 
+/// The parts that the pipeline is built from, once the broker responds.
+struct PipelineParts {
+    config: Config,
+    cluster: Cluster,
+    own_url: Option<PeerUrl>,
+    chains: ChainReceiver,
+    store: Store,
+    metrics: Metrics,
+    readiness: Readiness,
+    refusals: Refusals,
+    producer: Producer,
+    peers: Peers,
+    assigned: watch::Sender<Arc<AssignedPartitions>>,
+    rewinds: RewindCommands,
+}
+
 impl App {
-    /// Loads the handlers and binds the sockets: what can fail at once does so here.
+    /// Loads the handlers and binds the sockets. Whatever can fail at once does so here.
     ///
     /// # Errors
-    /// With what failed, and what to do about it.
+    /// What failed, and what to do about it.
     pub async fn bind(config: Config) -> Result<Self> {
         let metrics = Metrics::new();
         let engine = Engine::new(Cache::from_config(&config.handlers))?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
         let handlers = Registry::open(engine, dir, own, metrics.clone())?;
         let address = config.http.listen;
-        let http = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}; set http.listen to another"))?;
+        let http = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; set http.listen to another address")
+        })?;
         let broker = match config.kafka.is_embedded() {
             true => Some(Broker::start(config.embedded.clone()).await?),
             false => None,
@@ -66,10 +82,10 @@ impl App {
         })
     }
 
-    /// Runs until `shutdown` completes or a part cannot go on, then drains and takes down.
+    /// Runs until `shutdown` completes or a part fails, then drains and stops all parts.
     ///
     /// # Errors
-    /// Of the part that could not go on.
+    /// The error of the part that failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let address = self.http.local_addr()?;
         let servers = match &self.broker {
@@ -77,51 +93,16 @@ impl App {
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
-        let readiness = Readiness::new(["broker", "group"]);
-        if self.config.store.restore {
-            readiness.set("restored", false);
-        }
-        let connected = readiness.clone();
-        let producer = Producer::new(&cluster, move |up| {
-            match up {
-                true => tracing::info!("a broker is connected"),
-                false => tracing::warn!("no broker is connected; sending is refused until one is"),
-            }
-            connected.set("broker", up);
-        })?;
-        let dead_letters = DeadLetters::new(
-            cluster.clone(),
-            &self.config.delivery.dead_letter_topic,
-            producer.clone(),
-        );
-        let own_url = self.config.http.advertised(address);
-        if own_url.is_none() {
-            tracing::info!(
-                "without http.advertise, other instances of the group cannot ask this one"
-            );
-        }
-        let (replayer, rewinds) = Replayer::new(cluster.clone());
-        let state = http::State {
-            producer: producer.clone(),
-            store: Store::new(&self.config.store),
-            peers: Peers::new(Assigned::default(), own_url.clone()),
-            metrics: self.metrics,
-            readiness,
-            refusals: Refusals::default(),
-            handlers: self.handlers.clone(),
-            dead_letters,
-            replayer,
-        };
+        let (state, pipeline) = build(&self, &cluster, self.config.http.advertised(address))?;
+        let producer = state.producer.clone();
 
-        let mut broker = Service::start("the broker inside", |stop| run_broker(self.broker, stop));
-        let mut http = Service::start("HTTP", {
-            let state = state.clone();
-            |stop| async move { Ok(http::serve(self.http, state, stop.cancelled_owned()).await?) }
+        let mut broker =
+            Service::start("the built-in broker", |stop| run_broker(self.broker, stop));
+        let mut http = Service::start("the HTTP server", |stop| async move {
+            Ok(http::serve(self.http, state, stop.cancelled_owned()).await?)
         });
-        let mut pipeline = Service::start("the pipeline", |stop| {
-            run_pipeline(self.config, cluster, own_url, state, rewinds, stop)
-        });
-        let mut watch = Service::start("the watch on the handlers", |stop| {
+        let mut pipeline = Service::start("the pipeline", |stop| run_pipeline(pipeline, stop));
+        let mut watch = Service::start("the watch on the drop-in folder", |stop| {
             watch_handlers(self.handlers, stop)
         });
         tracing::info!("listening on http://{address}");
@@ -134,7 +115,7 @@ impl App {
             ended = watch.ended() => ended,
         };
         tracing::info!("draining");
-        // Nothing more comes in, what is there is done and committed, and only then does the broker go.
+        // First nothing more comes in, then what is there is finished and committed, and only then does the broker stop.
         http.stop();
         watch.finish(GRACE).await;
         pipeline.finish(DRAIN).await;
@@ -146,16 +127,74 @@ impl App {
     }
 }
 
-/// Watches the folder; where that cannot be, the daemon goes on without.
+/// Builds what the HTTP server and the pipeline are made of, and share in part.
+fn build(
+    app: &App,
+    cluster: &Cluster,
+    own_url: Option<PeerUrl>,
+) -> Result<(http::State, PipelineParts)> {
+    let config = &app.config;
+    let readiness = Readiness::new(["broker", "group"]);
+    if config.store.restore {
+        readiness.set("restored", false);
+    }
+    let connected = readiness.clone();
+    let producer = Producer::new(cluster, move |up| {
+        match up {
+            true => tracing::info!("connected to a broker"),
+            false => tracing::warn!("no broker is connected; sending is refused until one is"),
+        }
+        connected.set("broker", up);
+    })?;
+    if own_url.is_none() {
+        tracing::info!(
+            "http.advertise is not set: other instances of the group cannot ask this one"
+        );
+    }
+    let (assigned, assignments) = watch::channel(Arc::default());
+    let (replayer, rewinds) = Replayer::new(cluster.clone());
+    let state = http::State {
+        producer: producer.clone(),
+        store: Store::new(&config.store),
+        peers: Peers::new(assignments, own_url.clone()),
+        metrics: app.metrics.clone(),
+        readiness,
+        refusals: Refusals::default(),
+        handlers: app.handlers.clone(),
+        dead_letters: DeadLetters::new(
+            cluster.clone(),
+            &config.delivery.dead_letter_topic,
+            producer.clone(),
+        ),
+        replayer,
+    };
+    let parts = PipelineParts {
+        config: config.clone(),
+        cluster: cluster.clone(),
+        own_url,
+        chains: app.handlers.chain(),
+        store: state.store.clone(),
+        metrics: state.metrics.clone(),
+        readiness: state.readiness.clone(),
+        refusals: state.refusals.clone(),
+        producer,
+        peers: state.peers.clone(),
+        assigned,
+        rewinds,
+    };
+    Ok((state, parts))
+}
+
+/// Watches the drop-in folder. If that is impossible, the daemon goes on without.
 async fn watch_handlers(handlers: Registry, stop: CancellationToken) -> Result<()> {
     if let Some(Err(error)) = stop.run_until_cancelled(handlers.watch()).await {
-        tracing::warn!(%error, "the handlers' folder is not watched: a new file takes a restart");
+        tracing::warn!(%error, "cannot watch the drop-in folder: restart the daemon to load a new file");
         stop.cancelled().await;
     }
     Ok(())
 }
 
-/// Without a broker inside there is nothing to serve, until the stop.
+/// Runs the built-in broker. Without one this only waits for the stop.
 async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<()> {
     match broker {
         Some(broker) => Ok(broker.run_until(stop.cancelled_owned()).await?),
@@ -166,76 +205,77 @@ async fn run_broker(broker: Option<Broker>, stop: CancellationToken) -> Result<(
     }
 }
 
-async fn run_pipeline(
-    config: Config,
-    cluster: Cluster,
-    own_url: Option<PeerUrl>,
-    state: http::State,
-    rewinds: RewindCommands,
-    stop: CancellationToken,
-) -> Result<()> {
-    let connected = connect(&config, &cluster, &state);
-    let Some(connected) = stop.run_until_cancelled(connected).await else {
+async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<()> {
+    let Some(connected) = stop.run_until_cancelled(connect(&parts)).await else {
         return Ok(());
     };
     let output = connected?;
-    let client_id = own_url.map_or_else(|| "eventos".to_owned(), |url| url.to_string());
+    let client_id = parts.own_url.as_ref().map(ToString::to_string);
+    let config = &parts.config;
     let pipeline = Pipeline {
-        cluster,
-        client_id: &client_id,
+        cluster: parts.cluster,
+        client_id: client_id.as_deref().unwrap_or("eventos"),
         config: &config.delivery,
         output,
-        chains: state.handlers.chain(),
-        instance: &instance(&config)?,
-        store: state.store,
+        chains: parts.chains,
+        instance: &instance_name(config)?,
+        store: parts.store,
         restore: config.store.restore.then_some(config.store.max_events),
-        metrics: state.metrics,
-        readiness: state.readiness,
-        refusals: state.refusals,
-        assigned: state.peers.assigned().clone(),
-        rewinds,
+        metrics: parts.metrics,
+        readiness: parts.readiness,
+        refusals: parts.refusals,
+        assigned: parts.assigned,
+        rewinds: parts.rewinds,
         stop,
     };
     pipeline.start()?.await.context("the pipeline panicked")??;
     Ok(())
 }
 
-/// What tells this instance from the others of its group, and from those of other groups. One that keeps it over a restart has what it
-/// left open aborted at once; else the broker does so when its time is over.
-fn instance(config: &Config) -> Result<String> {
-    let named = config.kafka.properties.get("group.instance.id").cloned();
-    // The broker inside has one daemon, and its data folder is locked.
-    let inside = || config.kafka.is_embedded().then(|| "embedded".to_owned());
+/// Returns a name for this instance that no other instance has, in its group or in others. If it is the same
+/// after a restart, the transactions that the earlier run left open are aborted at once, and otherwise by the broker after
+/// their timeout.
+fn instance_name(config: &Config) -> Result<String> {
+    let set = config.kafka.properties.get("group.instance.id").cloned();
+    // The built-in broker has a single daemon, since its data folder is locked.
+    let embedded = || config.kafka.is_embedded().then(|| "embedded".to_owned());
     let advertised = || (!config.http.advertise.is_empty()).then(|| config.http.advertise.clone());
-    match named.or_else(inside).or_else(advertised) {
+    match set.or_else(embedded).or_else(advertised) {
         Some(name) => Ok(name),
         None => Ok(format!(
             "{:016x}",
-            getrandom::u64().context("no random number")?
+            getrandom::u64().context("the system has no random numbers")?
         )),
     }
 }
 
-/// Waits for the broker, and makes the topics that are missing; answers where that goes which leaves the chain.
-async fn connect(
-    config: &Config,
-    cluster: &Cluster,
-    state: &http::State,
-) -> Result<Option<Output>> {
+/// Waits for the broker, and creates the topics that are missing. Returns the output topic, if there is one.
+async fn connect(parts: &PipelineParts) -> Result<Option<Output>> {
+    let PipelineParts {
+        config, cluster, ..
+    } = parts;
     kafka::wait_for_broker(cluster).await?;
-    // Not ready for a broker that the producer has yet to find again.
-    state.producer.report_connection();
-    let mut topics = vec![
-        config.kafka.topic.as_str(),
-        config.delivery.dead_letter_topic.as_str(),
-    ];
-    topics.extend(config.output.topic());
-    let partitions = kafka::ensure_topics(cluster, &topics, &state.refusals).await?;
-    state.producer.set_partitions(partitions[0]);
-    state.peers.connect(GroupClient::new(cluster)?);
-    let output = config.output.topic().zip(partitions.get(2));
-    Ok(output.map(|(topic, &partitions)| Output {
-        topic: topic.to_owned(),
-        partitions,
+    // The producer may have lost the broker that was found here: then the daemon is not ready yet.
+    parts.producer.report_connection();
+    let consumed = config.kafka.topic.as_str();
+    let dead_letters = config.delivery.dead_letter_topic.as_str();
+    let output = config.output.topic();
+    let mut topics = vec![consumed, dead_letters];
+    topics.extend(output);
+    let partitions = kafka::ensure_topics(cluster, &topics, &parts.refusals).await?;
+    let counts: Vec<_> = topics.into_iter().zip(partitions).collect();
+    let count_of = |topic: &str| {
+        let found = counts.iter().find(|(name, _)| *name == topic);
+        found.map(|(_, partitions)| *partitions)
+    };
+    if let Some(partitions) = count_of(consumed) {
+        parts.producer.set_partitions(partitions);
+    }
+    parts.peers.connect(GroupClient::new(cluster)?);
+    Ok(output.and_then(|topic| {
+        Some(Output {
+            topic: topic.to_owned(),
+            partitions: count_of(topic)?,
+        })
     }))
 }

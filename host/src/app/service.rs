@@ -1,4 +1,4 @@
-//! A part of the daemon that runs until it is told to stop: started, watched and taken down alike.
+//! A part of the daemon that runs until it is stopped. All parts are started, watched and stopped alike.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use anyhow::{Context as _, Result, bail};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A running part.
-pub(crate) struct Service {
+/// A running part of the daemon.
+pub(super) struct Service {
     name: &'static str,
     stop: CancellationToken,
-    /// None once it has been seen to end.
+    /// None once the task has ended.
     task: Option<JoinHandle<Result<()>>>,
 }
 
 impl Service {
-    /// Starts what `run` makes; it is to end soon after its token is cancelled.
-    pub(crate) fn start<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
+    /// Starts the future that `run` returns. It has to end soon after its token is cancelled.
+    pub(super) fn start<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -25,28 +25,29 @@ impl Service {
         Self { name, stop, task }
     }
 
-    /// Completes when it ends without having been told to, which is always an error. To drop the future changes nothing.
-    pub(crate) async fn ended(&mut self) -> Result<()> {
+    /// Completes when the service ends before it is stopped, which is always an error. Dropping the future changes
+    /// nothing.
+    pub(super) async fn ended(&mut self) -> Result<()> {
         let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
         let ended = task.await;
         self.task = None;
         let name = self.name;
-        // The error itself says what to do, so it comes first; whose it is, the log tells.
+        // The error says what to do, so it is returned as it is. The log says which part it comes from.
         ended
             .with_context(|| format!("{name} panicked"))?
-            .inspect_err(|_| tracing::error!("{name} cannot go on"))?;
-        bail!("{name} ended by itself")
+            .inspect_err(|_| tracing::error!("{name} failed"))?;
+        bail!("{name} ended, although it was not stopped")
     }
 
-    /// Tells it to stop, and does not wait.
-    pub(crate) fn stop(&self) {
+    /// Tells the service to stop, without waiting for it.
+    pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Tells it to stop and waits for its end, at most so long; it is cut off then.
-    pub(crate) async fn finish(self, at_most: Duration) {
+    /// Tells the service to stop, and waits for its end. After this long it is aborted.
+    pub(super) async fn finish(self, at_most: Duration) {
         self.stop();
         let (Some(mut task), name) = (self.task, self.name) else {
             return;
@@ -56,7 +57,7 @@ impl Service {
             Ok(Ok(Err(error))) => tracing::warn!("{name} did not stop cleanly: {error:#}"),
             Ok(Err(panic)) => tracing::error!("{name} panicked: {panic}"),
             Err(_) => {
-                tracing::warn!("{name} is still busy after {at_most:?}; it is cut off");
+                tracing::warn!("{name} is still busy after {at_most:?}; aborting it");
                 task.abort();
             }
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordPosition;
 use crate::{
-    event::{Failure, Letter, RecordRef, Timestamp},
+    event::{DeadLetterReason, Letter, RecordRef, Timestamp},
     json_bytes::Bytes,
 };
 
@@ -23,7 +23,7 @@ pub struct LetterView {
     /// Headers of the dead-lettered record, without those that describe its failures.
     pub headers: Vec<(String, Option<Bytes>)>,
     /// Why the record was dead-lettered. Null if this record of the topic is not a dead letter.
-    pub reason: Option<Failure>,
+    pub reason: Option<DeadLetterReason>,
     /// Number of times that the record was redriven.
     pub redriven: u32,
     /// Earlier failures of the record. Of many, only the first and the latest are kept.
@@ -37,7 +37,7 @@ pub struct PastFailure {
     pub n: u32,
     /// The failure.
     #[serde(flatten)]
-    pub failure: Failure,
+    pub failure: DeadLetterReason,
 }
 
 impl LetterView {

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventoRef, Failure, Offset, Partition, Timestamp};
+use crate::event::{DeadLetterReason, EventoRef, Offset, Partition, Timestamp};
 
 /// A request for dead letters.
 #[derive(Clone, Debug)]
@@ -62,11 +62,11 @@ impl LetterFilter {
     /// failure.
     pub(super) fn matches(
         &self,
-        failure: Option<&Failure>,
+        failure: Option<&DeadLetterReason>,
         timestamp: Timestamp,
         value: Option<&[u8]>,
     ) -> bool {
-        let equals = |wanted: &Option<String>, get: fn(&Failure) -> Option<&str>| {
+        let equals = |wanted: &Option<String>, get: fn(&DeadLetterReason) -> Option<&str>| {
             wanted.is_none() || wanted.as_deref() == failure.and_then(get)
         };
         let offset = failure.and_then(|failure| failure.offset);
@@ -186,13 +186,13 @@ mod tests {
 
     #[test]
     fn each_condition_is_obeyed_and_broken() {
-        let failure = Failure {
+        let failure = DeadLetterReason {
             topic: "eventos".to_owned(),
             partition: Some(Partition(1)),
             offset: Some(Offset(5)),
             class: Some("eventos.Trap".to_owned()),
             handler: Some("probe".to_owned()),
-            ..Failure::default()
+            ..DeadLetterReason::default()
         };
         let value = br#"{"id":7,"tipo":"t"}"#;
         let with = |set: fn(&mut LetterFilter)| {

@@ -1,36 +1,83 @@
-//! A batch of Eventos: what a handler gets.
+//! A batch: consecutive records of one partition, in columns.
 
 use std::sync::Arc;
 
 use super::{
-    EventoRef, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp, flag,
+    EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
+    TopicPartition, flag,
 };
 
-/// Eventos and tombstones with the records that carry them: what a handler gets.
+/// A batch is full at this many records …
+const MAX_RECORDS: usize = 1_024;
+
+/// … or at this many bytes, whichever comes first. A record that is larger than that makes a batch of its own.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A batch of records of one partition.
+///
+/// It is filled with records as they were consumed, then [read](Batch::read) once: from then on it holds only valid
+/// Eventos and tombstones, with the id and the tipo of each, and can be given to a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Where they came from.
-    pub topic: Arc<str>,
-    /// Where they came from.
-    pub partition: Partition,
+    topic_partition: TopicPartition,
     pub(crate) offsets: Vec<i64>,
     pub(crate) ids: Texts,
     pub(crate) tipos: Texts,
     pub(crate) records: Records,
 }
 
+/// Records whose values are not valid Eventos.
+#[derive(Clone, Debug, Default)]
+pub struct Unreadable {
+    /// The offset of each record.
+    pub offsets: Vec<Offset>,
+    /// The reason why each record is not a valid Evento.
+    pub reasons: Vec<NotAnEvento>,
+    /// The records.
+    pub records: Records,
+}
+
 impl Batch {
-    /// An empty batch of the same partition as `of`, with room for as much as it holds.
+    /// An empty batch of a partition.
+    #[must_use]
+    pub fn new(topic_partition: TopicPartition) -> Self {
+        Self {
+            topic_partition,
+            offsets: Vec::new(),
+            ids: Texts::default(),
+            tipos: Texts::default(),
+            records: Records::default(),
+        }
+    }
+
+    /// An empty batch of the same partition as `of`, with room for as much as `of` holds.
     #[must_use]
     pub fn empty_like(of: &Self) -> Self {
         Self {
-            topic: Arc::clone(&of.topic),
-            partition: of.partition,
+            topic_partition: of.topic_partition.clone(),
             offsets: Vec::with_capacity(of.len()),
             ids: of.ids.empty_like(),
             tipos: of.tipos.empty_like(),
             records: of.records.empty_like(),
         }
+    }
+
+    /// The partition that the records are from.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// The topic that the records are from.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic_partition.topic
+    }
+
+    /// The number of the partition that the records are from.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        self.topic_partition.partition
     }
 
     /// The number of records.
@@ -39,10 +86,41 @@ impl Batch {
         self.offsets.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the batch has no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
+    }
+
+    /// The bytes of keys, values and headers together.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.records.byte_len()
+    }
+
+    /// Returns whether the batch takes no more records.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= MAX_RECORDS || self.byte_len() >= MAX_BYTES
+    }
+
+    /// Returns whether a record with this key and value fits. An empty batch has room for any record.
+    #[must_use]
+    pub fn has_room_for(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
+        let more = value.map_or(0, <[u8]>::len) + key.map_or(0, <[u8]>::len);
+        self.is_empty() || self.byte_len() + more <= MAX_BYTES
+    }
+
+    /// The offset to commit once every effect of the batch is done; none for an empty batch.
+    #[must_use]
+    pub fn next_offset(&self) -> Option<Offset> {
+        self.offsets.last().map(|&last| Offset(last).next())
+    }
+
+    /// The index of the record at this offset.
+    #[must_use]
+    pub fn index_of(&self, offset: Offset) -> Option<usize> {
+        self.offsets.binary_search(&offset.0).ok()
     }
 
     /// The offset of record `i`; that of its source, if it is a replacement.
@@ -51,13 +129,13 @@ impl Batch {
         Offset(self.offsets[i])
     }
 
-    /// The id of Evento `i`; empty in a tombstone.
+    /// The id of Evento `i`; empty for a tombstone.
     #[must_use]
     pub fn id(&self, i: usize) -> &str {
         self.ids.get(i)
     }
 
-    /// The tipo of Evento `i`; empty in a tombstone.
+    /// The tipo of Evento `i`; empty for a tombstone.
     #[must_use]
     pub fn tipo(&self, i: usize) -> &str {
         self.tipos.get(i)
@@ -69,6 +147,19 @@ impl Batch {
         self.records.get(i)
     }
 
+    /// Appends a record to a batch that has not been read yet. Its offset is higher than those before it.
+    pub fn push<'h>(
+        &mut self,
+        offset: Offset,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl IntoIterator<Item = Header<'h>>,
+        (timestamp, flags): (Timestamp, u8),
+    ) {
+        self.offsets.push(offset.0);
+        self.records.push(key, value, headers, timestamp, flags);
+    }
+
     /// Appends record `i` of `other`.
     pub fn push_from(&mut self, other: &Self, i: usize) {
         self.offsets.push(other.offsets[i]);
@@ -77,22 +168,21 @@ impl Batch {
         self.records.push_from(&other.records, i);
     }
 
-    /// Appends records that stand in for record `i` of `other`: they get its offset and, where
-    /// they have none, its timestamp.
+    /// Appends records that replace record `i` of `other`: they get its offset and, where they have none, its timestamp.
     ///
     /// # Errors
-    /// [`NotAnEvento`] if one has a value that is none; nothing is appended then.
+    /// [`NotAnEvento`] if a value is not a valid Evento; nothing is appended then.
     pub fn push_replacements(
         &mut self,
         other: &Self,
         i: usize,
-        by: Vec<RecordRef<'_>>,
+        replacements: Vec<RecordRef<'_>>,
     ) -> Result<(), NotAnEvento> {
-        let eventos = by
+        let eventos = replacements
             .iter()
             .map(|record| record.value.map(EventoRef::parse).transpose())
             .collect::<Result<Vec<_>, NotAnEvento>>()?;
-        for (evento, record) in eventos.iter().zip(&by) {
+        for (evento, record) in eventos.iter().zip(&replacements) {
             let integer = matches!(
                 evento.as_ref().map(|evento| &evento.id),
                 Some(Id::Integer(_))
@@ -109,7 +199,7 @@ impl Batch {
         Ok(())
     }
 
-    /// The records of `range` as a batch of their own.
+    /// Returns the records of `range` as a batch of their own.
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let mut slice = Self::empty_like(self);
@@ -118,9 +208,70 @@ impl Batch {
         }
         slice
     }
+
+    /// Reads each value as an Evento, and takes out the records that are not valid ones. Tombstones stay, with an empty id
+    /// and tipo. A batch is read once.
+    #[must_use]
+    pub fn read(&mut self) -> Unreadable {
+        self.read_with(|value| EventoRef::parse(value))
+    }
+
+    /// Like [`Batch::read`], with another way to parse a value.
+    #[must_use]
+    pub fn read_with(
+        &mut self,
+        parse: impl Fn(&[u8]) -> Result<EventoRef<'_>, NotAnEvento>,
+    ) -> Unreadable {
+        let [mut ids, mut tipos] = [(); 2].map(|()| Texts::with_room(self.len()));
+        let mut invalid = Vec::new();
+        let mut integers = Vec::new();
+        for i in 0..self.records.len() {
+            match self.records.value(i).map(&parse) {
+                None => push_names(&mut ids, &mut tipos, None),
+                Some(Ok(evento)) => {
+                    if matches!(evento.id, Id::Integer(_)) {
+                        integers.push(i);
+                    }
+                    push_names(&mut ids, &mut tipos, Some(&evento));
+                }
+                Some(Err(reason)) => {
+                    push_names(&mut ids, &mut tipos, None);
+                    invalid.push((i, reason));
+                }
+            }
+        }
+        (self.ids, self.tipos) = (ids, tipos);
+        for i in integers {
+            self.records.flags[i] |= flag::INTEGER_ID;
+        }
+        // Only a batch with invalid records is copied; otherwise the columns stay as they are.
+        match invalid.is_empty() {
+            true => Unreadable::default(),
+            false => self.take_out(invalid),
+        }
+    }
+
+    /// Takes out the records with these indices, which ascend.
+    fn take_out(&mut self, invalid: Vec<(usize, NotAnEvento)>) -> Unreadable {
+        let mut valid = Self::empty_like(self);
+        let mut unreadable = Unreadable::default();
+        let mut invalid = invalid.into_iter().peekable();
+        for i in 0..self.len() {
+            match invalid.next_if(|(at, _)| *at == i) {
+                None => valid.push_from(self, i),
+                Some((_, reason)) => {
+                    unreadable.offsets.push(self.offset(i));
+                    unreadable.reasons.push(reason);
+                    unreadable.records.push_ref(self.record(i));
+                }
+            }
+        }
+        *self = valid;
+        unreadable
+    }
 }
 
-pub(super) fn push_names(ids: &mut Texts, tipos: &mut Texts, evento: Option<&EventoRef<'_>>) {
+fn push_names(ids: &mut Texts, tipos: &mut Texts, evento: Option<&EventoRef<'_>>) {
     ids.push(evento.map_or("", |evento| evento.id.as_str()));
     tipos.push(evento.map_or("", |evento| &evento.tipo));
 }
@@ -128,14 +279,20 @@ pub(super) fn push_names(ids: &mut Texts, tipos: &mut Texts, evento: Option<&Eve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::RawBatch;
+
+    fn consumed(values: &[Option<&str>]) -> Batch {
+        let mut batch = Batch::new(TopicPartition::new("eventos", Partition(3)));
+        for (i, value) in (10..).zip(values) {
+            let value = value.map(str::as_bytes);
+            batch.push(Offset(i), Some(b"k"), value, [], (Timestamp(i), 0));
+        }
+        batch
+    }
 
     #[test]
     fn replacements_take_the_place_of_their_source_all_or_none() {
-        let mut raw = RawBatch::new("eventos".into(), Partition(3));
-        let value = br#"{"id":"a","tipo":"x"}"#;
-        raw.push(Offset(10), Some(b"k"), Some(value), [], Timestamp(10), 0);
-        let (source, _) = raw.read();
+        let mut source = consumed(&[Some(r#"{"id":"a","tipo":"x"}"#)]);
+        assert!(source.read().offsets.is_empty());
         let mut made = Records::default();
         made.push(
             None,
@@ -159,5 +316,36 @@ mod tests {
         assert_eq!([batch.id(0), batch.id(1)], ["1", ""]);
         assert_eq!(batch.records.timestamps, [10, 5]);
         assert_eq!(batch.records.flags[0], flag::INTEGER_ID | flag::NULL_KEY);
+    }
+
+    #[test]
+    fn eventos_and_tombstones_stay_and_the_rest_is_set_apart() {
+        let mut batch = consumed(&[
+            Some(r#"{"id":"a","tipo":"x"}"#),
+            Some("nonsense"),
+            None,
+            Some(r#"{"id":4,"tipo":"y"}"#),
+            Some("{}"),
+        ]);
+        assert_eq!(batch.next_offset(), Some(Offset(15)));
+        let unreadable = batch.read();
+        assert_eq!(batch.offsets, [10, 12, 13]);
+        assert_eq!([batch.id(0), batch.id(1), batch.id(2)], ["a", "", "4"]);
+        assert_eq!(batch.tipo(2), "y");
+        assert_eq!(batch.record(2).flags, flag::INTEGER_ID);
+        assert_eq!(batch.record(1).flags, flag::NULL_VALUE);
+        assert_eq!(unreadable.offsets, [Offset(11), Offset(14)]);
+        assert_eq!(unreadable.records.value(0), Some(&b"nonsense"[..]));
+        assert!(matches!(unreadable.reasons[0], NotAnEvento::Malformed(_)));
+        assert!(matches!(unreadable.reasons[1], NotAnEvento::Invalid(_)));
+    }
+
+    #[test]
+    fn a_batch_of_eventos_keeps_its_columns() {
+        let mut batch = consumed(&[Some(r#"{"id":"a","tipo":"x"}"#)]);
+        let records = batch.records.clone();
+        let unreadable = batch.read();
+        assert_eq!(batch.records, records);
+        assert!(unreadable.offsets.is_empty());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Failure, Header, failure::FIRST};
+use super::{DeadLetterReason, Header, dead_letter_reason::FIRST};
 
 /// The header that begins the history of a record: how often it was redriven.
 const REDRIVEN: &str = "eventos.redriven";
@@ -27,9 +27,9 @@ pub struct Letter<'a> {
     /// How often the record was redriven.
     pub redriven: u32,
     /// Earlier failures by their number, counted from 1; a long history is not complete.
-    pub history: BTreeMap<u32, Failure>,
+    pub history: BTreeMap<u32, DeadLetterReason>,
     /// Why the record failed; `None` if the record is not a dead letter.
-    pub failure: Option<Failure>,
+    pub failure: Option<DeadLetterReason>,
 }
 
 impl<'a> Letter<'a> {
@@ -38,7 +38,7 @@ impl<'a> Letter<'a> {
     pub fn read(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
         let mut original: Vec<_> = headers.into_iter().collect();
         let first = original.iter().rposition(|header| header.name == FIRST);
-        let failure = first.map(|at| Failure::read(original.drain(at..)));
+        let failure = first.map(|at| DeadLetterReason::read(original.drain(at..)));
         let begins = original.iter().rposition(|header| header.name == REDRIVEN);
         let history = begins.and_then(|at| Some((at, read_history(&original[at..])?)));
         let (redriven, history) = match history {
@@ -77,10 +77,10 @@ impl<'a> Letter<'a> {
 }
 
 /// Returns the count and the failures, or `None` if these headers are not a history.
-fn read_history(headers: &[Header<'_>]) -> Option<(u32, BTreeMap<u32, Failure>)> {
+fn read_history(headers: &[Header<'_>]) -> Option<(u32, BTreeMap<u32, DeadLetterReason>)> {
     let (count, entries) = headers.split_first()?;
     let count = text(count)?.parse().ok()?;
-    let mut history = BTreeMap::<u32, Failure>::new();
+    let mut history = BTreeMap::<u32, DeadLetterReason>::new();
     for entry in entries {
         let (n, field) = entry.name.strip_prefix(HISTORY)?.split_once('.')?;
         let failure = history.entry(n.parse().ok()?).or_default();
@@ -107,8 +107,8 @@ mod tests {
         })
     }
 
-    fn failure(offset: i64) -> Failure {
-        Failure {
+    fn failure(offset: i64) -> DeadLetterReason {
+        DeadLetterReason {
             topic: "eventos".to_owned(),
             partition: Some(Partition(3)),
             offset: Some(Offset(offset)),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     /// Adds the headers that the pipeline adds to a record that fails.
-    fn die(record: &Owned, failure: &Failure) -> Owned {
+    fn die(record: &Owned, failure: &DeadLetterReason) -> Owned {
         let added = failure.headers(8 << 10).into_iter();
         let added = added.map(|(name, text)| (name.to_owned(), Some(text.into_bytes())));
         record.iter().cloned().chain(added).collect()

@@ -1,24 +1,24 @@
 //! The data that all other modules share: Eventos, the Kafka records that carry them, and what handlers return. It
 //! knows nothing about brokers, engines and sockets, and does no I/O.
 
+mod assigned;
 mod batch;
 mod columns;
+mod dead_letter_reason;
 mod evento;
-mod failure;
 mod letter;
 mod outcome;
 mod partitions;
-mod raw;
 mod record;
 mod view;
 
-pub use batch::Batch;
+pub use assigned::{AssignedPartitions, AssignmentPhase, PartitionStatus};
+pub use batch::{Batch, Unreadable};
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
+pub use dead_letter_reason::{DeadLetterReason, FailureKind};
 pub use evento::{EventoRef, Fault, Id, NotAnEvento};
-pub use failure::Failure;
 pub use letter::Letter;
 pub use outcome::{Emission, HandlerOutput, Outcome, Outcomes, OutcomesFault, Verdict};
-pub use partitions::{NotPartitions, Partitions};
-pub use raw::{RawBatch, Unreadable};
+pub use partitions::{NotPartitions, Partitions, TopicPartition};
 pub use record::{Header, Offset, Partition, Timestamp};
 pub use view::{NotAViewStart, ViewStart};

@@ -1,71 +1,103 @@
-//! A set of partitions, and how it is written.
+//! Partitions: one of a topic, a set of them, and how that set is written as text.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+
+use serde::{Serialize, Serializer};
 
 use super::Partition;
 
+/// A partition of a topic. Cheap to clone, since the name of the topic is shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct TopicPartition {
+    /// The topic.
+    #[serde(serialize_with = "as_text")]
+    pub topic: Arc<str>,
+    /// The number of the partition within the topic.
+    pub partition: Partition,
+}
+
+impl TopicPartition {
+    /// The partition `partition` of `topic`.
+    #[must_use]
+    pub fn new(topic: impl Into<Arc<str>>, partition: Partition) -> Self {
+        let topic = topic.into();
+        Self { topic, partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.topic, self.partition)
+    }
+}
+
+fn as_text<S: Serializer>(topic: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(topic)
+}
+
 /// A set of partitions of one topic.
 ///
-/// As text: numbers and ranges, ascending, joined by commas: `0-3,5`; `-` for none.
+/// As text: numbers and ranges in ascending order, joined by commas, such as `0-3,5`; `-` for the empty set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Partitions(BTreeSet<Partition>);
 
-/// A text that does not name partitions.
+/// A text that is not a set of partitions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not name partitions, such as 0-3,5")]
+#[error("{0:?} is not a list of partitions, such as 0-3,5")]
 pub struct NotPartitions(String);
 
-/// No topic has as many, so that a short text cannot ask for much memory.
-const MOST: usize = 1 << 20;
+/// The largest number of partitions that a text may name. No topic has as many, and a short text such as
+/// `0-2147483647` must not make the daemon allocate gigabytes.
+const MAX_PARTITIONS: usize = 1 << 20;
 
 impl Partitions {
-    /// Those from 0 up, so many.
+    /// The partitions from 0 up to, but not including, `count`.
     #[must_use]
     pub fn below(count: i32) -> Self {
         (0..count).map(Partition).collect()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this one is among them.
+    /// Returns whether the set contains `partition`.
     #[must_use]
     pub fn contains(&self, partition: Partition) -> bool {
         self.0.contains(&partition)
     }
 
-    /// Whether all of these are among them.
+    /// Returns whether the set contains every partition of `others`.
     #[must_use]
     pub fn contains_all(&self, others: &Self) -> bool {
         self.0.is_superset(&others.0)
     }
 
-    /// Ascending.
+    /// Iterates over the partitions in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Partition> {
         self.0.iter().copied()
     }
 
-    /// The largest.
+    /// Returns the partition with the highest number.
     #[must_use]
     pub fn last(&self) -> Option<Partition> {
         self.0.last().copied()
     }
 
-    /// Adds these.
+    /// Adds `others` to the set.
     pub fn add(&mut self, others: impl IntoIterator<Item = Partition>) {
         self.0.extend(others);
     }
 
-    /// Those that are not among `others`.
+    /// Returns the partitions that are not in `others`.
     #[must_use]
     pub fn without(&self, others: &Self) -> Self {
         self.0.difference(&others.0).copied().collect()
     }
 
-    /// Those that are among `others` too.
+    /// Returns the partitions that are in both sets.
     #[must_use]
     pub fn common(&self, others: &Self) -> Self {
         self.0.intersection(&others.0).copied().collect()
@@ -113,8 +145,8 @@ impl FromStr for Partitions {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let (first, last) = (number(first), number(last));
             let (first, last) = first.zip(last).ok_or_else(fault)?;
-            let many = usize::try_from(last - first).map_or(true, |more| more >= MOST);
-            if many || partitions.0.len() >= MOST {
+            let many = usize::try_from(last - first).map_or(true, |more| more >= MAX_PARTITIONS);
+            if many || partitions.0.len() >= MAX_PARTITIONS {
                 return Err(fault());
             }
             partitions.0.extend((first..=last).map(Partition));
@@ -123,7 +155,7 @@ impl FromStr for Partitions {
     }
 }
 
-/// A number without a sign.
+/// Reads a number without a sign.
 fn number(text: &str) -> Option<i32> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()

@@ -22,6 +22,15 @@ pub struct ViewStart {
 #[error("{0:?} is not the start of a view such as view=42@1716400000000")]
 pub struct NotAViewStart(String);
 
+impl ViewStart {
+    /// The start of a view that holds nothing yet, at this offset.
+    #[must_use]
+    pub fn at(offset: Offset) -> Self {
+        let time = Timestamp::NONE;
+        Self { offset, time }
+    }
+}
+
 impl fmt::Display for ViewStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "view={}@{}", self.offset, self.time.0)

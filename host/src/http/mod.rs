@@ -15,6 +15,7 @@
 //! | `POST /dead-letters/redrive` | sends letters through again: the same parameters or `all=true`, and `dry_run=true`; what became of each |
 //! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; what became of each partition |
 //! | `POST /peers/replay` | for the other instances alone: rewinds what this one has of the partitions in the body |
+//! | `GET /partitions` | the partitions that are assigned to this instance, as a JSON array: phase, paused, halted, restoring, generation, batches in flight, position, committed offset, lag |
 //! | `GET /healthz` | 200 as long as it answers |
 //! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending`; `permission` is one that the broker refuses, named in `detail` |
 //! | `GET /metrics` | `OpenMetrics` text |
@@ -65,6 +66,7 @@ mod health;
 mod messages;
 mod origin;
 mod outbox;
+mod partitions;
 mod problem;
 mod query;
 mod replay;
@@ -225,6 +227,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/partitions", get(partitions::list))
         .with_state(views);
     producing
         .merge(looking)

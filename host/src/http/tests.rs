@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::{outbox::Acknowledgement, *};
 use crate::{
-    assigned::Assigned,
-    event::{Batch, Offset, Partition, RawBatch, Timestamp},
+    event::{Batch, Offset, Partition, Timestamp, TopicPartition},
     kafka::{Delivered, ProduceError},
     store,
 };
@@ -37,7 +36,7 @@ impl Server {
         let readiness = Readiness::new(["handlers", "group"]);
         let views = Views {
             store: store.clone(),
-            peers: Peers::new(Assigned::default(), None),
+            peers: Peers::new(tokio::sync::watch::channel(Arc::default()).1, None),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             refusals: Refusals::default(),
@@ -80,18 +79,18 @@ impl Server {
 }
 
 fn batch(first: i64, values: &[&str]) -> (Batch, Vec<u32>) {
-    let mut raw = RawBatch::new("eventos".into(), Partition(0));
+    let mut raw = Batch::new(TopicPartition::new("eventos", Partition(0)));
     for (offset, value) in (first..).zip(values) {
         raw.push(
             Offset(offset),
             None,
             Some(value.as_bytes()),
             [],
-            Timestamp(0),
-            0,
+            (Timestamp(0), 0),
         );
     }
-    let (batch, _) = raw.read();
+    assert!(raw.read().offsets.is_empty());
+    let batch = raw;
     let all = (0..).take(values.len()).collect();
     (batch, all)
 }
@@ -373,7 +372,7 @@ async fn it_stops_when_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let views = Views {
         store: Store::new(&store::Config::default()),
-        peers: Peers::new(Assigned::default(), None),
+        peers: Peers::new(tokio::sync::watch::channel(Arc::default()).1, None),
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
         refusals: Refusals::default(),

@@ -7,7 +7,7 @@ use rdkafka::{
 
 use crate::event::{Header, Offset, Partition, Timestamp, flag};
 
-/// A record just consumed, still in the client's memory.
+/// A record that was just consumed, still in the memory of the client.
 pub struct Consumed<'a>(BorrowedMessage<'a>);
 
 impl<'a> From<BorrowedMessage<'a>> for Consumed<'a> {
@@ -17,31 +17,31 @@ impl<'a> From<BorrowedMessage<'a>> for Consumed<'a> {
 }
 
 impl Consumed<'_> {
-    /// Where it is.
+    /// The partition of the record. Its topic is the one that the consumer consumes.
     #[must_use]
     pub fn partition(&self) -> Partition {
         Partition(self.0.partition())
     }
 
-    /// Where it is.
+    /// The offset of the record.
     #[must_use]
     pub fn offset(&self) -> Offset {
         Offset(self.0.offset())
     }
 
-    /// Any bytes, or null.
+    /// The key: any bytes, or null.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
         self.0.key()
     }
 
-    /// Any bytes, or null.
+    /// The value: any bytes, or null.
     #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
         self.0.payload()
     }
 
-    /// In order, duplicates kept.
+    /// The headers in their order, including duplicates.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let headers = self.0.headers();
         let each = headers.into_iter().flat_map(|headers| headers.iter());
@@ -51,7 +51,7 @@ impl Consumed<'_> {
         })
     }
 
-    /// When it was made or appended, with the flag that says which.
+    /// The timestamp, and the flag that says whether it was set by the producer or by the broker.
     #[must_use]
     pub fn timestamp(&self) -> (Timestamp, u8) {
         match self.0.timestamp() {

@@ -1,5 +1,5 @@
-//! Consuming the topic of Eventos as a member of a group: records, and the offsets of its partitions, which are stored,
-//! committed, asked for, and gone back to.
+//! Consuming the topic of Eventos as a member of a group: records and rebalances, and the offsets of the assigned partitions,
+//! which are stored, committed, queried and rewound.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,15 +14,16 @@ use super::{
     AutoOffsetReset, Cluster, Consumed, Error,
     group::offset_in,
     permissions::Refusals,
-    rebalance::{Membership, Notice, Restore, partitions},
+    rebalance::{Membership, NewAssignment, PartitionProgress, ReplayPlanner, Revocation},
     transaction::{Identity, Positions},
 };
-use crate::event::{Offset, Partition, ViewStart};
+use crate::event::{Offset, Partition, TopicPartition, ViewStart};
 
-/// Offsets are stored by the pipeline once their effects are done. `fetch.queue.backoff.ms` at its default of 1,000
-/// stalls a fast consumer, and a queue of 64 MB a partition is more than one needs. The ends of partitions are told, since
-/// a replay may end there: the last offsets before a committed one can be of records that are no more, or of markers.
-const OURS: &[(&str, &str)] = &[
+/// The pipeline stores offsets itself, once the effects of their records have happened. `fetch.queue.backoff.ms` at its
+/// default of 1,000 stalls a fast consumer, and a queue of 64 MB per partition is more than a partition needs. Ends of
+/// partitions are reported, since a replay may end there: the last offsets before the committed one may have no records,
+/// such as those of compacted records or of transaction markers.
+const DEFAULTS: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "2"),
@@ -32,117 +33,119 @@ const OURS: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
 ];
 
-/// For offsets that are committed in the background; what transactions commit nothing else may.
+/// Properties for offsets that are committed in the background.
 const IN_BACKGROUND: &[(&str, &str)] = &[
     ("enable.auto.commit", "true"),
     ("auto.commit.interval.ms", "500"),
 ];
+
+/// Properties for offsets that transactions commit, and nothing else may.
 const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 
-/// A rebalance leaves alone what stays. Not for the protocol in which the broker assigns (KIP-848): that takes no such
-/// property, and is cooperative by itself.
+/// A cooperative rebalance leaves alone the partitions that stay with their member. The protocol in which the broker assigns
+/// the partitions (KIP-848) is always cooperative and does not take this property.
 const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
 
-/// How long one request may take that is waited for.
-const REQUEST: Duration = Duration::from_secs(10);
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who commits the offsets that are stored.
+/// How stored offsets are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commits {
     /// The consumer: every half second, and when a partition is given up.
     InBackground,
-    /// Transactions ([`Transactional`](super::Transactional)); to store an offset only tells how far this is.
+    /// Transactions ([`Transactional`](super::Transactional)). Storing an offset then only affects the reported lag.
     InTransactions,
 }
 
 /// A member of the group.
 pub struct Consumer {
-    // Dropped first: closing the client makes it poll once more, and what that brings is to know.
-    _over: DropGuard,
-    pub(super) inner: BaseConsumer<Membership>,
-    pub(super) topic: Arc<str>,
+    // Dropped first: closing the client polls once more, and what happens then has to know that the client is closing.
+    _closing: DropGuard,
+    inner: BaseConsumer<Membership>,
+    topic: Arc<str>,
 }
 
-/// How to be a member.
+/// How to be a member of the group.
 pub struct Terms<'a> {
-    /// What it calls itself, unless the user's properties do.
+    /// The client id, unless `[kafka.properties]` has one.
     pub client_id: &'a str,
-    /// Has a partition that is assigned begin as far before its committed offset as the view of it does; where that was not
-    /// committed along, so many records before.
+    /// Replays an assigned partition from the start of its view. If the start was not committed along with the offset, it
+    /// replays this many records. None to begin at the committed offset.
     pub restore: Option<u64>,
-    /// Who commits.
+    /// How stored offsets are committed.
     pub commits: Commits,
-    /// Where to say what the broker refuses.
+    /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
     /// Once this is cancelled, nothing is begun that takes long.
     pub stop: &'a CancellationToken,
 }
 
-/// How far a partition is done.
-#[derive(Clone, Copy, Debug)]
+/// The position of a partition.
+#[derive(Clone, Debug)]
 pub struct Position {
-    /// Which.
-    pub partition: Partition,
-    /// Everything before it is done.
+    /// The partition.
+    pub topic_partition: TopicPartition,
+    /// The offset before which everything is done.
     pub next: Offset,
-    /// Where the view of the partition begins then.
+    /// The start of the view of the partition at that offset.
     pub view: ViewStart,
 }
 
-/// What a poll came to.
-pub enum Polled<'a> {
+/// Everything that a consumer reports to the thread that polls it.
+pub enum ConsumerEvent<'a> {
     /// The next record of its partition.
     Record(Consumed<'a>),
-    /// There is no more in this partition for now.
-    End(Partition),
-    /// Nothing came in time.
-    Nothing,
+    /// All records of a partition of the topic have been returned, for now.
+    PartitionEnd(Partition),
+    /// The group assigned partitions to this member, in addition to those that it has.
+    Assigned(Vec<NewAssignment>),
+    /// Partitions were revoked. The callback of [`Consumer::join`] has returned before.
+    Revoked(Revocation),
+    /// The progress of a partition, once a second.
+    Progress(PartitionProgress),
+    /// Nothing happened within the time.
+    Idle,
 }
 
 impl Consumer {
-    /// Joins the group. `notify` is called from [`Consumer::poll`], and from dropping.
+    /// Joins the group. `on_revocation` is called from [`Consumer::poll`] and from dropping the consumer, before partitions
+    /// are given back: once it returns, another member may have them.
     ///
     /// # Errors
-    /// [`Error::Properties`], or [`Error::Request`] if the topic's name is refused.
+    /// [`Error::Properties`], or [`Error::Request`] if librdkafka rejects the name of the topic.
     pub fn join(
         cluster: &Cluster,
         terms: Terms<'_>,
-        notify: impl Fn(Notice) + Send + Sync + 'static,
+        on_revocation: impl Fn(&Revocation) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let Terms {
-            client_id,
-            restore,
-            commits,
-            refusals,
-            stop,
-        } = terms;
         let config = cluster.config();
         let reset = match config.auto_offset_reset {
             AutoOffsetReset::Earliest => "earliest",
             AutoOffsetReset::Latest => "latest",
         };
-        let (topic, over): (Arc<str>, _) = (config.topic.as_str().into(), stop.child_token());
+        let topic: Arc<str> = config.topic.as_str().into();
+        let closing = terms.stop.child_token();
         let context = Membership::new(
             &topic,
             &config.group_id,
-            restore.map(Restore),
-            over.clone(),
-            refusals,
-            notify,
+            ReplayPlanner::new(terms.restore, closing.clone()),
+            terms.refusals,
+            on_revocation,
         );
-        let protocol = config.properties.get("group.protocol");
-        let commits = match commits {
+        let commits = match terms.commits {
             Commits::InBackground => IN_BACKGROUND,
             Commits::InTransactions => IN_TRANSACTIONS,
         };
-        let assigned = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
+        let protocol = config.properties.get("group.protocol");
+        let assignor = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
             true => &[],
             false => CLASSIC,
         };
-        let named = [("client.id", client_id)];
-        let ours = [OURS, commits, assigned, &named].concat();
+        let client_id = [("client.id", terms.client_id)];
+        let properties = [DEFAULTS, commits, assignor, &client_id].concat();
         let inner: BaseConsumer<Membership> = cluster
-            .properties(&ours)
+            .properties(&properties)
             .set("group.id", &config.group_id)
             .set("auto.offset.reset", reset)
             .create_with_context(context)
@@ -151,204 +154,207 @@ impl Consumer {
         inner
             .subscribe(&[&topic])
             .map_err(|source| Error::Request { what, source })?;
-        let _over = over.drop_guard();
         Ok(Self {
-            _over,
+            _closing: closing.drop_guard(),
             inner,
             topic,
         })
     }
 
-    /// The topic.
-    #[must_use]
-    pub fn topic(&self) -> &Arc<str> {
-        &self.topic
-    }
-
-    /// The next record, waiting for it at most so long.
+    /// Waits for the next event, for at most this long, and passes it to `handle`: after the rebalances and the progress that
+    /// were reported meanwhile, so that a record never comes before the assignment of its partition. Errors that pass by
+    /// themselves are logged.
     ///
     /// # Errors
-    /// [`Error::Fatal`] if the client cannot go on. What passes by itself is logged, and answers nothing.
-    pub fn poll(&self, at_most: Duration) -> Result<Polled<'_>, Error> {
-        match self.inner.poll(at_most) {
-            None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Record(message.into())),
-            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(Partition(partition))),
-            Some(Err(KafkaError::MessageConsumptionFatal(
-                RDKafkaErrorCode::UnsupportedVersion,
-            ))) => Err(Error::NoAssignor),
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Error::Fatal(error)),
-            // Of a broker that is gone the producer tells, once; librdkafka repeats it every second.
-            Some(Err(error)) if is_outage(&error) => {
-                tracing::debug!(%error, "consuming is interrupted");
-                Ok(Polled::Nothing)
-            }
-            Some(Err(error)) if self.inner.context().is_refused(&error) => Ok(Polled::Nothing),
-            Some(Err(error))
-                if error.rdkafka_error_code()
-                    == Some(RDKafkaErrorCode::InconsistentGroupProtocol) =>
-            {
-                tracing::error!(
-                    %error,
-                    "the group's other members share partitions out in another way; set \
-                     \"partition.assignment.strategy\" in [kafka.properties] to theirs, such as \"range\" or \"roundrobin\""
-                );
-                Ok(Polled::Nothing)
+    /// [`Error::Fatal`] and [`Error::NoAssignor`], after which the client cannot be used.
+    pub fn poll(
+        &self,
+        at_most: Duration,
+        mut handle: impl FnMut(ConsumerEvent<'_>),
+    ) -> Result<(), Error> {
+        let polled = self.inner.poll(at_most);
+        let context = self.inner.context();
+        while let Some(event) = context.next_event() {
+            handle(event);
+        }
+        handle(match polled {
+            None => ConsumerEvent::Idle,
+            Some(Ok(message)) => ConsumerEvent::Record(message.into()),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ConsumerEvent::PartitionEnd(Partition(partition))
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "consuming is interrupted");
-                Ok(Polled::Nothing)
+                self.note_error(error)?;
+                ConsumerEvent::Idle
             }
-        }
+        });
+        Ok(())
     }
 
-    /// Stops fetching from a partition, until it is resumed or taken away; polling goes on.
-    pub fn pause(&self, partition: Partition) {
-        self.inner.context().paused(partition, true);
-        self.warn("pause", partition, self.inner.pause(&self.only(partition)));
+    /// Logs an error that passes by itself, and returns any other.
+    fn note_error(&self, error: KafkaError) -> Result<(), Error> {
+        let code = error.rdkafka_error_code();
+        match error {
+            KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::UnsupportedVersion) => {
+                return Err(Error::NoAssignor);
+            }
+            KafkaError::MessageConsumptionFatal(_) => return Err(Error::Fatal(error)),
+            // The producer already logs a lost broker once. librdkafka repeats this error every second.
+            _ if code.is_some_and(is_outage) => {
+                tracing::debug!(%error, "consuming is interrupted");
+            }
+            _ if self.inner.context().is_refused(&error) => {}
+            _ if code == Some(RDKafkaErrorCode::InconsistentGroupProtocol) => {
+                tracing::error!(
+                    %error,
+                    "the other members of the group assign partitions with another strategy; set \
+                     \"partition.assignment.strategy\" in [kafka.properties] to theirs, such as \"range\" or \"roundrobin\""
+                );
+            }
+            _ => tracing::warn!(%error, "consuming is interrupted"),
+        }
+        Ok(())
+    }
+
+    /// Stops fetching from a partition until it is resumed or revoked. Polling goes on.
+    pub fn pause(&self, partition: &TopicPartition) {
+        let paused = self.inner.pause(&list_of([partition]));
+        log_failure("pause", partition, paused);
     }
 
     /// Fetches from a paused partition again.
-    pub fn resume(&self, partition: Partition) {
-        self.inner.context().paused(partition, false);
-        self.warn(
-            "resume",
-            partition,
-            self.inner.resume(&self.only(partition)),
-        );
+    pub fn resume(&self, partition: &TopicPartition) {
+        let resumed = self.inner.resume(&list_of([partition]));
+        log_failure("resume", partition, resumed);
     }
 
-    /// The partitions that are ours now.
-    #[must_use]
-    pub fn assignment(&self) -> Vec<Partition> {
-        self.inner
-            .assignment()
-            .map(|list| partitions(&list))
-            .unwrap_or_default()
-    }
-
-    pub(super) fn only(&self, partition: Partition) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&self.topic, partition.0);
-        list
-    }
-
-    fn warn(&self, what: &str, partition: Partition, result: KafkaResult<()>) {
-        if let Err(error) = result {
-            tracing::warn!(%error, %partition, "cannot {what} the partition");
-        }
-    }
-}
-
-impl Consumer {
-    /// Says how far a partition is done; see [`Commits`](super::Commits).
-    pub fn store_offset(&self, position: Position) {
-        let positions = self.positions([position]);
-        if let Err(error) = positions.and_then(|Positions(list)| self.inner.store_offsets(&list)) {
-            // Only a partition that has been taken away meanwhile: its new owner begins before it.
+    /// Stores the position of a partition; see [`Commits`].
+    pub fn store_offset(&self, position: &Position) {
+        let stored = self
+            .positions([position])
+            .and_then(|Positions(list)| self.inner.store_offsets(&list));
+        if let Err(error) = stored {
+            // The partition has been revoked meanwhile, and its next owner begins before this offset.
             tracing::debug!(%error, ?position, "offset not stored");
         }
     }
 
-    /// What [`Consumer::store_offset`] stores, for a transaction to commit; the last of each partition counts.
+    /// Returns what [`Consumer::store_offset`] would store, for a transaction to commit. Of several positions of a partition
+    /// the last one counts.
     ///
     /// # Errors
-    /// An offset that is none.
-    pub fn positions(
+    /// A negative offset.
+    pub fn positions<'p>(
         &self,
-        each: impl IntoIterator<Item = Position>,
+        positions: impl IntoIterator<Item = &'p Position>,
     ) -> Result<Positions, KafkaError> {
         let mut list = TopicPartitionList::new();
         for Position {
-            partition,
+            topic_partition: TopicPartition { topic, partition },
             next,
             view,
-        } in each
+        } in positions
         {
-            let (topic, partition) = (&*self.topic, partition.0);
-            if list.find_partition(topic, partition).is_none() {
-                list.add_partition(topic, partition);
+            if list.find_partition(topic, partition.0).is_none() {
+                list.add_partition(topic, partition.0);
             }
-            list.set_partition_offset(topic, partition, rdkafka::Offset::Offset(next.0))?;
-            if let Some(mut one) = list.find_partition(topic, partition) {
+            list.set_partition_offset(topic, partition.0, rdkafka::Offset::Offset(next.0))?;
+            if let Some(mut one) = list.find_partition(topic, partition.0) {
                 one.set_metadata(view.to_string());
             }
         }
         Ok(Positions(list))
     }
 
-    /// Who this is in the group now; none before it has joined.
+    /// Returns the identity of this member in the current generation of the group; none before it has joined.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.inner.group_metadata().map(Identity)
     }
 
-    /// Commits what is stored and waits for it; answers what is committed then, for those of these partitions of which
-    /// anything is.
+    /// Commits the stored offsets and waits for it. Returns what is committed then, like [`Consumer::committed`].
     ///
     /// # Errors
-    /// [`Error::Request`], if the group's coordinator refuses, as during a rebalance.
-    pub fn commit_stored(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
+    /// [`Error::Request`], if the coordinator of the group refuses, as during a rebalance.
+    pub fn commit_stored(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
         let what = "commit offsets";
         match self.inner.commit_consumer_state(CommitMode::Sync) {
-            Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
-                return Err(Error::Request {
-                    what,
-                    source: error,
-                });
+            Err(source) if source.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
+                return Err(Error::Request { what, source });
             }
             _ => {}
         }
-        self.committed(of)
+        self.committed(partitions)
     }
 
-    /// What the group has committed of these partitions, of those of which anything is.
+    /// Returns the offsets that the group has committed of these partitions, without those where it has committed none.
     ///
     /// # Errors
     /// [`Error::Request`].
-    pub fn committed(&self, of: &[Partition]) -> Result<BTreeMap<Partition, Offset>, Error> {
-        let mut list = TopicPartitionList::with_capacity(of.len());
-        for partition in of {
-            list.add_partition(&self.topic, partition.0);
-        }
-        let failed = |source| {
-            let what = "say what is committed";
-            Error::Request { what, source }
-        };
-        let committed = self.inner.committed_offsets(list, REQUEST);
-        let committed = committed.map_err(failed)?;
+    pub fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
+        let what = "query the committed offsets";
+        let failed = |source| Error::Request { what, source };
+        let committed = self
+            .inner
+            .committed_offsets(list_of(partitions), REQUEST_TIMEOUT)
+            .map_err(failed)?;
         let mut offsets = BTreeMap::new();
-        for &partition in of {
-            if let Some(offset) = offset_in(&committed, &self.topic, partition.0).map_err(failed)? {
-                offsets.insert(partition, Offset(offset));
+        for one in partitions {
+            let offset = offset_in(&committed, &one.topic, one.partition.0).map_err(failed)?;
+            if let Some(offset) = offset {
+                offsets.insert(one.clone(), Offset(offset));
             }
         }
         Ok(offsets)
     }
 
-    /// Goes back to an offset of a partition of which nothing is under way: commits it, and polls from there on.
+    /// Rewinds a partition of which nothing is in flight: commits this offset, and continues polling there.
     ///
     /// # Errors
-    /// [`Error::Request`]; polling goes on where it was then.
-    pub fn rewind(&self, partition: Partition, to: Offset) -> Result<(), Error> {
-        let failed = |source| {
-            let what = "rewind a partition";
-            Error::Request { what, source }
-        };
-        let mut list = self.only(partition);
+    /// [`Error::Request`], and polling continues where it was.
+    pub fn rewind(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
+        let what = "rewind a partition";
+        let failed = |source| Error::Request { what, source };
+        let mut list = list_of([partition]);
         list.set_all_offsets(rdkafka::Offset::Offset(to.0))
             .map_err(failed)?;
-        // What is stored already is committed in the background if it is more than what was committed last.
+        // A stored offset would be committed in the background if it is higher than the committed one.
         self.inner.store_offsets(&list).map_err(failed)?;
         self.inner.commit(&list, CommitMode::Sync).map_err(failed)?;
-        let sought = self.inner.seek_partitions(list, REQUEST).map_err(failed)?;
+        let sought = self.inner.seek_partitions(list, REQUEST_TIMEOUT);
+        let sought = sought.map_err(failed)?;
         let each = sought.elements();
         each.iter().try_for_each(|one| one.error()).map_err(failed)
     }
+
+    /// The topic that is consumed.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
 }
 
-fn is_outage(error: &KafkaError) -> bool {
+fn list_of<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for TopicPartition { topic, partition } in partitions {
+        list.add_partition(topic, partition.0);
+    }
+    list
+}
+
+fn log_failure(what: &str, partition: &TopicPartition, result: KafkaResult<()>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, %partition, "cannot {what} the partition");
+    }
+}
+
+fn is_outage(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
-    let code = error.rdkafka_error_code();
-    code.is_some_and(|code| matches!(code, AllBrokersDown | BrokerTransportFailure | Resolve))
+    matches!(code, AllBrokersDown | BrokerTransportFailure | Resolve)
 }

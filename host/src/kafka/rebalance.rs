@@ -1,14 +1,18 @@
-//! Rebalances: what the client of a group member is told and passes on, where each partition that was assigned begins,
-//! and the call that takes it or gives it back, which differs with the group's protocol.
+//! Rebalances: the callbacks of librdkafka for a member of a group, where an assigned partition begins, and the calls that accept and
+//! give back partitions, which depend on the protocol of the group.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Offset as At, Statistics, TopicPartitionList,
+    ClientContext, Offset as KafkaOffset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
@@ -20,119 +24,165 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::log,
+    consumer::ConsumerEvent,
     permissions::{Permission, Refusals},
 };
-use crate::event::{Offset, Partition, ViewStart};
+use crate::event::{Offset, Partition, TopicPartition, ViewStart};
 
-/// What the group, or the client, has to say between records. It is told from inside
-/// [`Consumer::poll`].
-#[derive(Clone, Debug)]
-pub enum Notice {
-    /// These partitions are ours now, too.
-    Assigned(Vec<Beginning>),
-    /// These partitions are about to be taken away: whoever works on them has until this notice
-    /// returns to store the last offsets.
-    Revoking(Vec<Partition>),
-    /// These partitions were taken away, for the group took this member for dead: whoever works on them may stop, for
-    /// nothing of it can be committed any more.
-    Lost(Vec<Partition>),
-    /// How many records of a partition are yet to be handled.
-    Lag(Partition, i64),
+/// What a missing permission prevents.
+const CONSUMING_WAITS: &str = "nothing is consumed and committed until then";
+
+/// How long one request may take while a rebalance is going on, and how often it is made. The group waits meanwhile, for
+/// at most `max.poll.interval.ms` (5 minutes).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const TRIES: u32 = 3;
+
+/// A partition that the group has just assigned to this member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAssignment {
+    /// The partition.
+    pub topic_partition: TopicPartition,
+    /// What is consumed of it first, if that was asked for and the broker answered.
+    pub range: Option<ConsumeRange>,
 }
 
-/// What becomes of it when the broker does not permit to consume.
-const CONSUMING_WAITS: &str = "nothing is consumed and committed until then";
+/// What is consumed of an assigned partition first: records that are only replayed, for its view, and then records that
+/// were never handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumeRange {
+    /// The first offset that is consumed; the committed one if there is nothing to replay.
+    pub from: Offset,
+    /// The committed offset: the records before it were handled before. 0 if there is none, or if it is that of a topic that
+    /// was deleted since.
+    pub committed: Offset,
+    /// The end of the partition when it was assigned.
+    pub end: Offset,
+    /// The start of the view, as it was committed with the offset.
+    pub view: Option<ViewStart>,
+}
+
+/// Partitions that are taken away from this member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The partitions.
+    pub partitions: Vec<TopicPartition>,
+    /// Whether they have been taken away already, since the group took this member for dead: nothing of them can be committed
+    /// any more. Otherwise they are taken away once the callback of [`Consumer::join`](super::Consumer::join) returns.
+    pub is_lost: bool,
+}
+
+/// The progress of a partition, as far as librdkafka knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// The partition.
+    pub topic_partition: TopicPartition,
+    /// The committed offset, if the consumer committed one itself.
+    pub committed: Option<Offset>,
+    /// The number of records from the stored offset to the end.
+    lag: Option<i64>,
+    /// The offset after the last record that may be read.
+    end: Option<Offset>,
+}
+
+impl PartitionProgress {
+    /// Returns how many records are still to be handled, if that is known. Until an offset is stored, this is counted from
+    /// the `committed` offset, which librdkafka does not look up for a partition whose first offset was set.
+    #[must_use]
+    pub fn lag(&self, committed: Option<Offset>) -> Option<i64> {
+        let from_committed = || Some((self.end?.0 - committed?.0).max(0));
+        self.lag.or_else(from_committed)
+    }
+}
 
 /// The context of a consumer that is a member of a group.
 pub(super) struct Membership {
     topic: Arc<str>,
     group: String,
-    restore: Option<Restore>,
-    /// Nothing is consumed any more.
-    over: CancellationToken,
+    planner: ReplayPlanner,
     refusals: Refusals,
-    notify: Box<dyn Fn(Notice) + Send + Sync>,
-    // A std mutex, held for a look or a change.
-    known: Mutex<Known>,
-}
-
-/// What is known of partitions that are ours.
-#[derive(Default)]
-struct Known {
-    /// librdkafka would still have them paused when they come back.
-    paused: BTreeSet<Partition>,
-    /// What was committed when they were assigned; librdkafka does not look for it where it is told where to begin.
-    committed: BTreeMap<Partition, Offset>,
-    /// What the broker refuses: librdkafka tells that once, and that it does no longer not at all.
-    refused: BTreeSet<Permission>,
+    on_revocation: Box<dyn Fn(&Revocation) + Send + Sync>,
+    /// Whether `events` has any, so that polling for records takes no lock.
+    has_events: AtomicBool,
+    /// Events for the next poll to return.
+    events: Mutex<VecDeque<ConsumerEvent<'static>>>,
+    /// The permissions that are denied. librdkafka reports a denial once, and does not report its end.
+    denied: Mutex<BTreeSet<Permission>>,
 }
 
 impl Membership {
     pub(super) fn new(
         topic: &Arc<str>,
         group: &str,
-        restore: Option<Restore>,
-        over: CancellationToken,
+        planner: ReplayPlanner,
         refusals: Refusals,
-        notify: impl Fn(Notice) + Send + Sync + 'static,
+        on_revocation: impl Fn(&Revocation) + Send + Sync + 'static,
     ) -> Self {
         Self {
             topic: Arc::clone(topic),
             group: group.to_owned(),
-            restore,
-            over,
+            planner,
             refusals,
-            notify: Box::new(notify),
-            known: Mutex::default(),
+            on_revocation: Box::new(on_revocation),
+            has_events: AtomicBool::new(false),
+            events: Mutex::default(),
+            denied: Mutex::default(),
         }
     }
 
-    /// Says whether a partition is paused.
-    pub(super) fn paused(&self, partition: Partition, paused: bool) {
-        let known = &mut self.known().paused;
-        match paused {
-            true => known.insert(partition),
-            false => known.remove(&partition),
-        };
+    /// Takes the oldest event that a callback has left.
+    pub(super) fn next_event(&self) -> Option<ConsumerEvent<'static>> {
+        if !self.has_events.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut events = self.events.lock();
+        let event = events.pop_front();
+        self.has_events.store(!events.is_empty(), Ordering::Release);
+        event
     }
 
-    /// Whether an error says that the broker does not permit something, of which the log is told here.
+    fn push_event(&self, event: ConsumerEvent<'static>) {
+        let mut events = self.events.lock();
+        events.push_back(event);
+        self.has_events.store(true, Ordering::Release);
+    }
+
+    /// Returns whether an error says that the broker denies a permission, and logs that.
     pub(super) fn is_refused(&self, error: &KafkaError) -> bool {
-        let Some(permission) = self.lacking(error) else {
+        let Some(permission) = self.missing_permission(error) else {
             return false;
         };
-        self.known().refused.insert(permission.clone());
+        self.denied.lock().insert(permission.clone());
         self.refusals.refused(permission, CONSUMING_WAITS);
         true
     }
 
-    fn lacking(&self, error: &KafkaError) -> Option<Permission> {
+    fn missing_permission(&self, error: &KafkaError) -> Option<Permission> {
         match error.rdkafka_error_code()? {
-            RDKafkaErrorCode::TopicAuthorizationFailed => Some(self.read()),
-            RDKafkaErrorCode::GroupAuthorizationFailed => Some(self.join()),
+            RDKafkaErrorCode::TopicAuthorizationFailed => Some(self.read_permission()),
+            RDKafkaErrorCode::GroupAuthorizationFailed => Some(self.join_permission()),
             _ => None,
         }
     }
 
-    fn granted(&self, permission: &Permission) {
-        self.known().refused.remove(permission);
+    fn note_granted(&self, permission: &Permission) {
+        self.denied.lock().remove(permission);
         if self.refusals.are_there_any() {
             self.refusals.granted(permission);
         }
     }
 
-    fn read(&self) -> Permission {
+    fn read_permission(&self) -> Permission {
         Permission::Read(self.topic.to_string())
     }
 
-    fn join(&self) -> Permission {
+    fn join_permission(&self) -> Permission {
         Permission::Join(self.group.clone())
     }
 
-    /// What was refused and is so still counts on. Of a fetch that failed the statistics tell no end of the partition.
-    fn look_for_refusals(&self, topic: &Topic) {
-        let refused = self.known().refused.clone();
-        if refused.is_empty() {
+    /// Keeps the denied permissions current, for as long as they are denied. The statistics have no end of a partition if the
+    /// last fetch of it failed.
+    fn check_denied(&self, topic: &Topic) {
+        if self.denied.lock().is_empty() {
             return;
         }
         let mut fetched = topic
@@ -141,66 +191,37 @@ impl Membership {
             .filter(|one| one.desired)
             .peekable();
         if fetched.peek().is_some() && fetched.all(|one| one.hi_offset >= 0) {
-            self.granted(&self.read());
+            self.note_granted(&self.read_permission());
         }
-        for permission in self.known().refused.clone() {
+        let denied = self.denied.lock().clone();
+        for permission in denied {
             self.refusals.refused(permission, CONSUMING_WAITS);
         }
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
-        let assigned = match self.restore {
-            Some(restore) => restore.plan(consumer, list, &self.over),
-            None => unplanned(list),
-        };
-        let committed = assigned
-            .iter()
-            .filter_map(|one| Some((one.partition, one.stretch?.committed)));
-        self.known().committed.extend(committed);
-        match take(consumer, list) {
+        let assigned = self.planner.plan(consumer, list);
+        match accept(consumer, list) {
             Ok(()) => {
-                self.granted(&self.join());
-                (self.notify)(Notice::Assigned(assigned));
+                self.note_granted(&self.join_permission());
+                self.push_event(ConsumerEvent::Assigned(assigned));
             }
-            Err(error) => tracing::error!(%error, "the assigned partitions cannot be taken"),
+            Err(error) => tracing::error!(%error, "cannot accept the assigned partitions"),
         }
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let revoked = partitions(list);
-        (self.notify)(match consumer.assignment_lost() {
-            true => Notice::Lost(revoked.clone()),
-            false => Notice::Revoking(revoked.clone()),
-        });
-        let mut paused = TopicPartitionList::new();
-        {
-            let mut known = self.known();
-            for partition in &revoked {
-                known.committed.remove(partition);
-                if known.paused.remove(partition) {
-                    paused.add_partition(&self.topic, partition.0);
-                }
-            }
-        }
-        let resumed = consumer.resume(&paused);
+        let revocation = Revocation {
+            partitions: topic_partitions(list),
+            is_lost: consumer.assignment_lost(),
+        };
+        (self.on_revocation)(&revocation);
+        self.push_event(ConsumerEvent::Revoked(revocation));
+        // librdkafka would still have a paused partition paused when it comes back.
+        let resumed = consumer.resume(list);
         if let Err(error) = resumed.and_then(|()| give_back(consumer, list)) {
-            tracing::error!(%error, "the revoked partitions cannot be given back");
+            tracing::error!(%error, "cannot give back the revoked partitions");
         }
-    }
-
-    /// How many records of a partition are yet to be handled, if that is known.
-    fn lag(&self, partition: Partition, about: &rdkafka::statistics::Partition) -> Option<i64> {
-        // By the offset that was stored, for of what transactions commit librdkafka's consumer knows nothing. It answers
-        // -1 for what it does not know, or does not own.
-        if about.consumer_lag_stored >= 0 {
-            return Some(about.consumer_lag_stored);
-        }
-        let committed = self.known().committed.get(&partition).copied()?;
-        (about.ls_offset >= 0).then(|| (about.ls_offset - committed.0).max(0))
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,12 +238,18 @@ impl ClientContext for Membership {
         let Some(topic) = statistics.topics.get(&*self.topic) else {
             return;
         };
-        self.look_for_refusals(topic);
-        for (&number, about) in &topic.partitions {
-            let partition = Partition(number);
-            if let Some(lag) = self.lag(partition, about) {
-                (self.notify)(Notice::Lag(partition, lag));
-            }
+        self.check_denied(topic);
+        for (&number, statistics) in &topic.partitions {
+            // librdkafka uses negative numbers for what it does not know, or does not own.
+            let known = |offset: i64| Some(offset).filter(|&offset| offset >= 0);
+            let progress = PartitionProgress {
+                topic_partition: TopicPartition::new(Arc::clone(&self.topic), Partition(number)),
+                committed: known(statistics.committed_offset).map(Offset),
+                // By the stored offset: librdkafka's consumer knows nothing of offsets that transactions commit.
+                lag: known(statistics.consumer_lag_stored),
+                end: known(statistics.ls_offset).map(Offset),
+            };
+            self.push_event(ConsumerEvent::Progress(progress));
         }
     }
 }
@@ -240,7 +267,7 @@ impl ConsumerContext for Membership {
             What::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoke(consumer, list),
             error => {
                 let error = RDKafkaErrorCode::from(error);
-                tracing::warn!(%error, "the rebalance failed; giving everything back to join again");
+                tracing::warn!(%error, "a rebalance failed; giving all partitions back to join the group again");
                 self.revoke(consumer, list);
             }
         }
@@ -248,145 +275,131 @@ impl ConsumerContext for Membership {
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         let Err(error) = result else {
-            self.granted(&self.join());
-            return self.granted(&self.read());
+            self.note_granted(&self.join_permission());
+            return self.note_granted(&self.read_permission());
         };
-        match self.lacking(&error) {
-            // It is tried again twice a second.
+        match self.missing_permission(&error) {
+            // The commit is tried again twice a second.
             Some(permission) => self.refusals.refused(permission, CONSUMING_WAITS),
             None if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
-            None => tracing::warn!(%error, "offsets are not committed; trying again"),
+            None => tracing::warn!(%error, "offsets were not committed; trying again"),
         }
     }
 }
 
-/// How long one request may take, and how often they are made. The group waits meanwhile, within
-/// `max.poll.interval.ms` (5 minutes).
-const REQUEST: Duration = Duration::from_secs(10);
-const TRIES: u32 = 3;
-
-/// A partition that is ours now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beginning {
-    /// Which.
-    pub partition: Partition,
-    /// What is consumed of it, where that was asked for and could be found out.
-    pub stretch: Option<Stretch>,
+/// Plans where assigned partitions begin, so that their views can be restored.
+pub(super) struct ReplayPlanner {
+    /// How many records are replayed if no start of the view was committed with the offset. None to replay nothing.
+    records: Option<u64>,
+    /// Cancelled once the consumer is closing. It may still be assigned partitions then, but its requests to the broker fail.
+    closing: CancellationToken,
 }
 
-/// What is consumed of a partition to begin with: first what is only replayed, for the view of it, then what nobody has
-/// handled yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// The first offset that is consumed; the committed one where there is nothing to replay.
-    pub from: Offset,
-    /// The committed offset: what is before it was handled before. 0 where none is, or one of a topic that is no more.
-    pub committed: Offset,
-    /// Where the partition ended when it was assigned.
-    pub end: Offset,
-    /// What was committed along with the offset.
-    pub view: Option<ViewStart>,
-}
+impl ReplayPlanner {
+    pub(super) fn new(records: Option<u64>, closing: CancellationToken) -> Self {
+        Self { records, closing }
+    }
 
-/// How far back a replay goes where nothing was committed along with an offset: so many records.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Restore(pub u64);
-
-impl Restore {
-    /// Finds out what is to be consumed of each of these partitions, and sets where to begin. A partition of which that
-    /// cannot be found out begins at its committed offset, as it would by itself. Not once it is `over`: a consumer that
-    /// is being closed still hears of what is assigned to it, and has no answer to these questions any more.
-    pub(super) fn plan<C: ConsumerContext>(
-        self,
+    /// Asks the broker what to consume of each partition in the list, and sets where each begins. A partition about which the
+    /// broker does not answer begins at its committed offset.
+    fn plan<C: ConsumerContext>(
+        &self,
         consumer: &BaseConsumer<C>,
         list: &mut TopicPartitionList,
-        over: &CancellationToken,
-    ) -> Vec<Beginning> {
+    ) -> Vec<NewAssignment> {
+        let Some(records) = self.records else {
+            return unplanned(list);
+        };
         if list.count() == 0 {
             return Vec::new();
         }
         for attempt in 1..=TRIES {
-            if over.is_cancelled() {
+            if self.closing.is_cancelled() {
                 return unplanned(list);
             }
-            match self.try_plan(consumer, list) {
+            match try_plan(records, consumer, list) {
                 Ok(assigned) => return assigned,
                 Err(error) => {
-                    tracing::warn!(%error, attempt, tries = TRIES, "cannot find out what to restore");
+                    tracing::warn!(%error, attempt, tries = TRIES, "cannot find out what to replay for the views of the assigned partitions");
                 }
             }
         }
         tracing::error!(
-            "the view of these partitions starts empty, and this instance does not become ready; restart it once the \
-             broker answers"
+            "the views of the assigned partitions start empty, and this instance does not become ready; restart it once \
+             the broker answers"
         );
         unplanned(list)
     }
+}
 
-    fn try_plan<C: ConsumerContext>(
-        self,
-        consumer: &BaseConsumer<C>,
-        list: &mut TopicPartitionList,
-    ) -> KafkaResult<Vec<Beginning>> {
-        let committed = consumer.committed_offsets(list.clone(), REQUEST)?;
-        // Kafka's ListOffsets takes these two in place of a time.
-        let mut bounds = [At::Beginning, At::End].map(|bound| (bound, list.clone()));
-        for (bound, asked) in &mut bounds {
-            asked.set_all_offsets(*bound)?;
-            *asked = consumer.offsets_for_times(asked.clone(), REQUEST)?;
-        }
-        let [(_, first), (_, end)] = bounds;
-        let mut assigned = Vec::with_capacity(list.count());
-        for one in committed.elements() {
-            let (topic, number) = (one.topic(), one.partition());
-            let [first, end] = [&first, &end].map(|bound| {
-                let found = bound.find_partition(topic, number);
-                found.map_or(Ok(None), |found| {
-                    found.error().map(|()| raw(found.offset()))
-                })
-            });
-            one.error()?;
-            let stretch = self.stretch(&one, first?.unwrap_or(0), end?.unwrap_or(0));
-            if stretch.from < stretch.committed {
-                list.set_partition_offset(topic, number, At::Offset(stretch.from.0))?;
-            }
-            assigned.push(Beginning {
-                partition: Partition(number),
-                stretch: Some(stretch),
-            });
-        }
-        Ok(assigned)
+fn try_plan<C: ConsumerContext>(
+    records: u64,
+    consumer: &BaseConsumer<C>,
+    list: &mut TopicPartitionList,
+) -> KafkaResult<Vec<NewAssignment>> {
+    let committed = consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT)?;
+    // Kafka's ListOffsets accepts these two in place of a timestamp.
+    let mut bounds = [KafkaOffset::Beginning, KafkaOffset::End].map(|bound| (bound, list.clone()));
+    for (bound, asked) in &mut bounds {
+        asked.set_all_offsets(*bound)?;
+        *asked = consumer.offsets_for_times(asked.clone(), REQUEST_TIMEOUT)?;
     }
-
-    fn stretch(self, committed: &TopicPartitionListElem<'_>, first: i64, end: i64) -> Stretch {
-        let view: Option<ViewStart> = committed.metadata().parse().ok();
-        // Past the end it is of a topic that was deleted since: of what is there now, nothing was handled.
-        let committed = raw(committed.offset()).filter(|&offset| offset <= end);
-        let view = view.filter(|_| committed.is_some());
-        let committed = committed.unwrap_or(0);
-        let back = i64::try_from(self.0).unwrap_or(i64::MAX);
-        let wanted = view.map_or(committed.saturating_sub(back), |view| view.offset.0);
-        Stretch {
-            from: Offset(wanted.max(first).min(committed)),
-            committed: Offset(committed),
-            end: Offset(end),
-            view,
+    let [(_, first), (_, end)] = bounds;
+    let mut assigned = Vec::with_capacity(list.count());
+    for one in committed.elements() {
+        let (topic, number) = (one.topic(), one.partition());
+        let [first, end] = [&first, &end].map(|bound| {
+            let found = bound.find_partition(topic, number);
+            found.map_or(Ok(None), |found| {
+                found.error().map(|()| absolute(found.offset()))
+            })
+        });
+        one.error()?;
+        let range = range(records, &one, first?.unwrap_or(0), end?.unwrap_or(0));
+        if range.from < range.committed {
+            list.set_partition_offset(topic, number, KafkaOffset::Offset(range.from.0))?;
         }
+        assigned.push(NewAssignment {
+            topic_partition: TopicPartition::new(topic, Partition(number)),
+            range: Some(range),
+        });
+    }
+    Ok(assigned)
+}
+
+fn range(
+    records: u64,
+    committed: &TopicPartitionListElem<'_>,
+    first: i64,
+    end: i64,
+) -> ConsumeRange {
+    let view: Option<ViewStart> = committed.metadata().parse().ok();
+    // An offset past the end is that of a topic that was deleted since: nothing of this one was handled.
+    let committed = absolute(committed.offset()).filter(|&offset| offset <= end);
+    let view = view.filter(|_| committed.is_some());
+    let committed = committed.unwrap_or(0);
+    let records = i64::try_from(records).unwrap_or(i64::MAX);
+    let wanted = view.map_or(committed.saturating_sub(records), |view| view.offset.0);
+    ConsumeRange {
+        from: Offset(wanted.max(first).min(committed)),
+        committed: Offset(committed),
+        end: Offset(end),
+        view,
     }
 }
 
-/// These partitions, begun wherever the group or `auto.offset.reset` has it.
-pub(super) fn unplanned(list: &TopicPartitionList) -> Vec<Beginning> {
-    let each = partitions(list).into_iter();
-    each.map(|partition| Beginning {
-        partition,
-        stretch: None,
-    })
-    .collect()
+/// These partitions, which begin at their committed offset, or where `auto.offset.reset` says.
+fn unplanned(list: &TopicPartitionList) -> Vec<NewAssignment> {
+    let partitions = topic_partitions(list).into_iter();
+    let unplanned = |topic_partition| NewAssignment {
+        topic_partition,
+        range: None,
+    };
+    partitions.map(unplanned).collect()
 }
 
-/// Takes what was assigned, in the way of the group's protocol.
-pub(super) fn take<C: ConsumerContext>(
+/// Accepts assigned partitions, as the protocol of the group has it.
+fn accept<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     list: &TopicPartitionList,
 ) -> KafkaResult<()> {
@@ -396,8 +409,8 @@ pub(super) fn take<C: ConsumerContext>(
     }
 }
 
-/// Gives back what is revoked; with an eager protocol that is all there is.
-pub(super) fn give_back<C: ConsumerContext>(
+/// Gives back revoked partitions. In an eager protocol these are all that the member has.
+fn give_back<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     list: &TopicPartitionList,
 ) -> KafkaResult<()> {
@@ -407,15 +420,17 @@ pub(super) fn give_back<C: ConsumerContext>(
     }
 }
 
-pub(super) fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+fn topic_partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     let each = list.elements();
-    each.iter().map(|one| Partition(one.partition())).collect()
+    each.iter()
+        .map(|one| TopicPartition::new(one.topic(), Partition(one.partition())))
+        .collect()
 }
 
-/// An offset that is one, not one of librdkafka's words.
-fn raw(offset: At) -> Option<i64> {
+/// Returns the offset if it is absolute, not relative such as "beginning".
+fn absolute(offset: KafkaOffset) -> Option<i64> {
     match offset {
-        At::Offset(offset) => Some(offset),
+        KafkaOffset::Offset(offset) => Some(offset),
         _ => None,
     }
 }

@@ -8,9 +8,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Ownership, PeerUrl};
+use super::{AssignedWatch, Ownership, PeerUrl};
 use crate::{
-    assigned::Assigned,
     kafka::{GroupClient, GroupDescription},
     telemetry::in_one_line,
 };
@@ -29,7 +28,7 @@ pub(super) struct Directory {
 }
 
 struct Shared {
-    assigned: Assigned,
+    assigned: AssignedWatch,
     own_url: Option<PeerUrl>,
     /// Set once the broker has answered for the first time.
     group: OnceLock<GroupClient>,
@@ -50,7 +49,7 @@ struct Cached {
 }
 
 impl Directory {
-    pub(super) fn new(assigned: Assigned, own_url: Option<PeerUrl>) -> Self {
+    pub(super) fn new(assigned: AssignedWatch, own_url: Option<PeerUrl>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 assigned,
@@ -71,7 +70,7 @@ impl Directory {
     pub(super) async fn ownership(&self) -> Arc<Ownership> {
         let shared = &self.shared;
         let Some(group) = shared.group.get() else {
-            let ours = shared.assigned.partitions();
+            let ours = shared.assigned.borrow().partitions();
             return Arc::new(Ownership::unknown(ours, "the broker has not answered yet"));
         };
         if let Some(ownership) = shared.cached() {
@@ -82,7 +81,7 @@ impl Directory {
             return ownership;
         }
         // Read before the request, so that a change during the request makes its answer outdated.
-        let changes = shared.assigned.changes();
+        let changes = shared.assigned.borrow().changes;
         let answer = group.describe().await;
         shared.update(changes, answer.map_err(|error| in_one_line(&error)))
     }
@@ -95,15 +94,15 @@ impl Shared {
         let is_valid = cached
             .valid_until
             .is_none_or(|until| Instant::now() < until)
-            && cached.changes == self.assigned.changes();
+            && cached.changes == self.assigned.borrow().changes;
         is_valid.then(|| Arc::clone(&cached.ownership))
     }
 
     /// Derives the owners from the answer of the broker. Without one, the previous description is the best guess: a
     /// peer responds only for the partitions that it really owns.
     fn update(&self, changes: u64, answer: Result<GroupDescription, String>) -> Arc<Ownership> {
-        let ours = self.assigned.partitions();
-        let restoring = self.assigned.restoring();
+        let assigned = Arc::clone(&self.assigned.borrow());
+        let (ours, restoring) = (assigned.partitions(), assigned.restoring());
         let own_url = self.own_url.as_ref();
         let mut cache = self.cache.lock();
         let previous = cache.take().and_then(|cached| cached.group);

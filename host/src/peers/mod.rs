@@ -13,6 +13,7 @@ mod url;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use self::{client::Client, directory::Directory};
 pub use self::{
@@ -21,12 +22,15 @@ pub use self::{
     row::{MEDIA_TYPE, PeerRow, rows},
     url::{InvalidPeerUrl, PeerUrl},
 };
-use crate::{assigned::Assigned, kafka::GroupClient};
+use crate::{event::AssignedPartitions, kafka::GroupClient};
+
+/// The partitions that are assigned to this instance, as they are now.
+pub type AssignedWatch = watch::Receiver<Arc<AssignedPartitions>>;
 
 /// The other instances of the group. Cheap to clone; all clones share one cache and one pool of connections.
 #[derive(Clone)]
 pub struct Peers {
-    assigned: Assigned,
+    assigned: AssignedWatch,
     directory: Directory,
     client: Client,
 }
@@ -35,7 +39,7 @@ impl Peers {
     /// Returns the peers of an instance that owns what is `assigned`, and that others reach at `own_url` if that is
     /// set.
     #[must_use]
-    pub fn new(assigned: Assigned, own_url: Option<PeerUrl>) -> Self {
+    pub fn new(assigned: AssignedWatch, own_url: Option<PeerUrl>) -> Self {
         Self {
             directory: Directory::new(assigned.clone(), own_url),
             assigned,
@@ -51,8 +55,8 @@ impl Peers {
 
     /// Returns the partitions of this instance.
     #[must_use]
-    pub fn assigned(&self) -> &Assigned {
-        &self.assigned
+    pub fn assigned(&self) -> Arc<AssignedPartitions> {
+        Arc::clone(&self.assigned.borrow())
     }
 
     /// Returns the owners of the partitions. The broker is asked only if they may have changed, for at most two

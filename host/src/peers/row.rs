@@ -101,18 +101,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::RawBatch,
+        event::{Batch, TopicPartition},
         store::{Filter, Progress, Quota, Scan, Store},
     };
 
     /// Encodes Eventos at consecutive offsets from `first`.
     fn written(first: i64, values: &[String]) -> Vec<u8> {
-        let mut raw = RawBatch::new("eventos".into(), Partition(3));
+        let mut raw = Batch::new(TopicPartition::new("eventos", Partition(3)));
         for (i, value) in (0..).zip(values) {
             let at = Timestamp(1_000 + i);
-            raw.push(Offset(first + i), None, Some(value.as_bytes()), [], at, 0);
+            raw.push(Offset(first + i), None, Some(value.as_bytes()), [], (at, 0));
         }
-        let (batch, unreadable) = raw.read();
+        let unreadable = raw.read();
+        let batch = raw;
         assert!(unreadable.offsets.is_empty());
         let all: Vec<u32> = (0..).take(values.len()).collect();
         let store = Store::new(&store::Config::default());

@@ -1,77 +1,73 @@
-//! A batch on a worker's desk.
+//! A batch on its way through the pipeline: from the intake through the handler chain to its commit.
 
 use std::sync::Arc;
 
 use super::{
-    assignment::{Parcel, Tenure},
-    restore::Restore,
+    assignment::{Assignment, InFlight},
+    effects::{DeliveryQueue, Effects},
 };
-use crate::event::{Batch, Offset, Partition, RecordRef, Unreadable};
+use crate::{
+    event::{Batch, Offset, RecordRef, TopicPartition, Unreadable},
+    kafka::Position,
+};
 
-/// A batch with what its records were read as.
-pub(super) struct Work {
-    pub partition: Partition,
-    /// Those that are no Eventos too.
-    pub records: u64,
-    /// Where its partition stands once it is done.
-    pub next: Offset,
-    pub batch: Arc<Batch>,
-    pub unreadable: Unreadable,
-    /// They were handled before: only the view is to be had of them.
-    pub replayed: bool,
-    pub restore: Option<Arc<Restore>>,
-    pub tenure: Tenure,
+/// A batch, and everything that has to happen before its offset is committed.
+pub(super) struct BatchJob {
+    /// Its valid Eventos and tombstones, once it is [read](BatchJob::read).
+    pub(super) batch: Arc<Batch>,
+    /// Its records that are not valid Eventos.
+    pub(super) unreadable: Unreadable,
+    /// The number of records, including the unreadable ones.
+    pub(super) records: u64,
+    /// The position of the partition once the batch is done.
+    pub(super) next: Offset,
+    /// Whether its records were handled before: they are only replayed for the view.
+    pub(super) replayed: bool,
+    /// Ends the batch when it is dropped.
+    pub(super) in_flight: InFlight,
+    /// What the handlers want to happen.
+    pub(super) effects: Effects,
+    /// The records to produce, and which of them the broker has acknowledged.
+    pub(super) queue: DeliveryQueue,
+    /// The position to commit, once the effects are gathered.
+    pub(super) position: Option<Position>,
 }
 
-impl Work {
-    pub(super) fn originals(&self) -> Originals<'_> {
-        Originals {
-            batch: &self.batch,
-            unreadable: &self.unreadable,
-        }
-    }
-}
-
-impl From<Parcel> for Work {
-    fn from(parcel: Parcel) -> Self {
-        let Parcel {
-            batch: raw,
-            next,
-            replayed,
-            restore,
-            tenure,
-        } = parcel;
-        let (partition, records) = (raw.partition, raw.len() as u64);
-        let (batch, unreadable) = raw.read();
-        Self {
-            partition,
-            records,
-            next,
+impl BatchJob {
+    /// Takes the open batch of an assignment, if it has records.
+    pub(super) fn take(assignment: &mut Assignment) -> Option<Self> {
+        let (batch, replayed, in_flight) = assignment.take_open()?;
+        Some(Self {
+            records: batch.len() as u64,
+            next: batch.next_offset()?,
             batch: Arc::new(batch),
-            unreadable,
+            unreadable: Unreadable::default(),
             replayed,
-            restore,
-            tenure,
-        }
+            in_flight,
+            effects: Effects::default(),
+            queue: DeliveryQueue::default(),
+            position: None,
+        })
     }
-}
 
-/// What dead letters are made of.
-pub(super) struct Originals<'a> {
-    pub batch: &'a Batch,
-    pub unreadable: &'a Unreadable,
-}
+    /// Reads the records as Eventos. That is the worker's to do, so that the intake only polls.
+    pub(super) fn read(&mut self) {
+        let batch = Arc::get_mut(&mut self.batch).expect("only this job has the batch yet");
+        self.unreadable = batch.read();
+    }
 
-impl Originals<'_> {
-    /// One that is of this batch.
-    pub(super) fn record(&self, offset: Offset) -> RecordRef<'_> {
-        match self.batch.offsets.binary_search(&offset.0) {
-            Ok(i) => self.batch.record(i),
-            Err(_) => {
+    pub(super) fn topic_partition(&self) -> &TopicPartition {
+        self.in_flight.topic_partition()
+    }
+
+    /// The record at an offset of this batch, as it was consumed.
+    pub(super) fn original(&self, offset: Offset) -> RecordRef<'_> {
+        match self.batch.index_of(offset) {
+            Some(i) => self.batch.record(i),
+            None => {
                 let found = self.unreadable.offsets.binary_search(&offset);
-                self.unreadable
-                    .records
-                    .get(found.expect("it is of this batch"))
+                let i = found.expect("the offset is of this batch");
+                self.unreadable.records.get(i)
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The chain of handlers on one worker: each link calls its handler, finds the guilty record when a call fails, decides what
-//! becomes of each record, and keeps everything in order.
+//! The handler chain of one worker. Each step calls its handler, finds the record that is to blame when a call fails,
+//! decides about each record, and keeps the records in order.
 //!
-//! The chain changes between two batches and at no other time, so a batch passes one chain as a whole.
+//! The chain changes only between two batches, so a batch passes one chain as a whole.
 
 use std::{
     collections::BTreeMap,
@@ -12,156 +12,198 @@ use std::{
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
 use super::{
-    effects::{DeadLetter, Effects, Kept},
-    observer::Watch,
-    shutdown::{Halt, Stop, Stopped, Undone},
+    effects::Effects,
+    observer::Observer,
+    shutdown::{ShutdownSignal, ShuttingDown, Undone},
 };
 use crate::{
-    event::{Batch, HandlerOutput, Outcome, Outcomes, Partition, Verdict},
-    plugin::{
-        ChainReceiver, Failure, FailureKind, FailurePolicy, Handler, Instance, LoadFault, OnError,
+    event::{
+        Batch, DeadLetterReason, FailureKind, HandlerOutput, Offset, Outcome, Outcomes,
+        TopicPartition, Verdict,
     },
+    plugin::{ChainReceiver, FailurePolicy, Handler, Instance, LoadFault, OnError},
     telemetry::metrics::{HandlerMetrics, Metrics},
 };
 
-/// How soon a worker goes on after a handler was resumed.
-const PAUSED: Duration = Duration::from_millis(10);
+/// How soon a worker notices that a paused handler was resumed.
+const PAUSE_CHECK: Duration = Duration::from_millis(10);
 
-pub(super) struct Links {
-    links: Vec<Link>,
+/// The pause before a record is handed to a handler again for the first time. It doubles each time after that, and a
+/// random part of up to the same length is added, so that workers that failed together do not retry together.
+const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause before a retry, without the random part.
+const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// The handler chain of one worker.
+pub(super) struct HandlerChain {
+    steps: Vec<ChainStep>,
     chains: ChainReceiver,
     metrics: Metrics,
-    stop: Stop,
+    shutdown: ShutdownSignal,
 }
 
-impl Links {
-    pub(super) fn new(mut chains: ChainReceiver, metrics: Metrics, stop: Stop) -> Self {
+/// A handler, with this worker's instance of it.
+pub(super) struct ChainStep {
+    handler: Arc<Handler>,
+    instance: Option<Instance>,
+    /// The number of records in a row on which the handler has failed, for each partition where there are any.
+    failures: BTreeMap<TopicPartition, u32>,
+    metrics: HandlerMetrics,
+    shutdown: ShutdownSignal,
+    /// Only in a dry run.
+    pub(super) observer: Option<Observer>,
+}
+
+/// The result of calling the handler with a piece of a batch. Pieces follow one another in the order of their records.
+enum Piece {
+    Answered(Arc<Batch>, Box<HandlerOutput>),
+    /// A single record on which the handler fails.
+    Failed(Arc<Batch>, Box<DeadLetterReason>),
+}
+
+/// The results of the pieces of one batch.
+struct Results<'e> {
+    /// The records that go on to the next step.
+    next: Batch,
+    effects: &'e mut Effects,
+}
+
+impl HandlerChain {
+    pub(super) fn new(
+        mut chains: ChainReceiver,
+        metrics: Metrics,
+        shutdown: ShutdownSignal,
+    ) -> Self {
         chains.mark_changed();
         Self {
-            links: Vec::new(),
+            steps: Vec::new(),
             chains,
             metrics,
-            stop,
+            shutdown,
         }
     }
 
-    /// Whether the next batch may meet another chain than the last, or somebody wants what stopped to be tried again.
-    pub(super) fn have_changed(&self) -> bool {
-        // Without anybody who could change it, the chain stays as it is.
+    /// Returns whether the next batch may meet another chain than the last one, or a handler was resumed and halted
+    /// partitions have to be tried again.
+    pub(super) fn has_changed(&self) -> bool {
+        // If the registry is gone, the chain cannot change any more.
         self.chains.has_changed().unwrap_or(false)
     }
 
-    /// The links for the next batch. While a handler is paused there are none, and this waits; the intake goes on to poll
-    /// meanwhile, and fetches no more than a few batches.
-    pub(super) fn current(&mut self) -> Result<&mut [Link], Stopped> {
+    /// Returns the steps for the next batch. While a handler is paused, this waits; meanwhile the intake goes on polling,
+    /// and consumes no more than a few batches.
+    pub(super) fn steps(&mut self) -> Result<&mut [ChainStep], ShuttingDown> {
         loop {
-            if self.have_changed() {
-                self.take_up();
+            if self.has_changed() {
+                self.update();
             }
             if !self.chains.borrow().paused {
-                return Ok(&mut self.links);
+                return Ok(&mut self.steps);
             }
-            self.stop.pause(PAUSED)?;
+            self.shutdown.sleep(PAUSE_CHECK)?;
         }
     }
 
-    /// A handler that stays keeps its link, and with it its instance.
-    fn take_up(&mut self) {
+    /// Forgets what is counted for a partition that was revoked or rewound.
+    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+        for step in &mut self.steps {
+            step.failures.remove(partition);
+        }
+    }
+
+    /// Takes up the published chain. A handler that stays keeps its step, and with it its instance.
+    fn update(&mut self) {
         let chain = Arc::clone(&self.chains.borrow_and_update());
-        let mut former = std::mem::take(&mut self.links);
+        let mut former = std::mem::take(&mut self.steps);
         for handler in &chain.handlers {
-            let kept = former.iter().position(|link| link.is_of(handler));
-            let link = match kept {
+            let kept = former.iter().position(|step| step.is_of(handler));
+            let step = match kept {
                 Some(at) => former.swap_remove(at),
                 None => {
                     let metrics = self.metrics.handler(handler.name());
-                    Link::new(Arc::clone(handler), metrics, self.stop.clone())
+                    ChainStep::new(Arc::clone(handler), metrics, self.shutdown.clone())
                 }
             };
-            self.links.push(link);
+            self.steps.push(step);
         }
     }
 }
 
-/// A handler with this worker's instance of it.
-pub(super) struct Link {
-    handler: Arc<Handler>,
-    instance: Option<Instance>,
-    /// How many records it has failed on in a row, where that is any.
-    failures: BTreeMap<Partition, u32>,
-    metrics: HandlerMetrics,
-    stop: Stop,
-    /// Only in a rehearsal.
-    pub(super) watch: Option<Watch>,
-}
-
-/// What came of a piece of a batch. Pieces follow one another in the order of their records.
-enum Piece {
-    Answered(Arc<Batch>, Box<HandlerOutput>),
-    /// One record, which the handler fails on even alone.
-    Failed(Arc<Batch>, Failure),
-}
-
-impl Link {
-    pub(super) fn new(handler: Arc<Handler>, metrics: HandlerMetrics, stop: Stop) -> Self {
+impl ChainStep {
+    pub(super) fn new(
+        handler: Arc<Handler>,
+        metrics: HandlerMetrics,
+        shutdown: ShutdownSignal,
+    ) -> Self {
         Self {
             handler,
             instance: None,
             failures: BTreeMap::new(),
             metrics,
-            stop,
-            watch: None,
+            shutdown,
+            observer: None,
         }
     }
 
-    /// Whether it is a link of this very version.
-    pub(super) fn is_of(&self, handler: &Arc<Handler>) -> bool {
+    /// Returns whether this step calls this very version of a handler.
+    fn is_of(&self, handler: &Arc<Handler>) -> bool {
         Arc::ptr_eq(&self.handler, handler)
     }
 
-    /// Passes a batch, which is not empty, through the handler: what is to go on is the answer,
-    /// what is to happen is added to the effects.
+    /// Passes a batch, which is not empty, to the handler. Returns the records that go on, and adds what is to happen to
+    /// the effects.
     pub(super) fn pass(
         &mut self,
         batch: Arc<Batch>,
         effects: &mut Effects,
     ) -> Result<Arc<Batch>, Undone> {
-        let mut next = Batch::empty_like(&batch);
-        let mut pieces = self.isolate(batch);
-        // The common case: one call, and everything goes on as it came.
-        if let [Piece::Answered(_, answer)] = &pieces[..]
-            && answer.outcomes.all_pass()
-            && let Some(Piece::Answered(batch, answer)) = pieces.pop()
-        {
-            let handler = (self.handler.name(), self.handler.digest());
-            effects.add(handler, &batch, answer.stored, answer.emitted, |_| true);
-            self.failures.remove(&batch.partition);
-            return Ok(batch);
-        }
+        // The common case: one call, and every record goes on unchanged.
+        let pieces = match self.call(&batch) {
+            Ok(answer) if answer.outcomes.all_pass() => {
+                self.add_effects(&batch, answer, effects, |_| true);
+                self.succeeded(batch.topic_partition());
+                return Ok(batch);
+            }
+            answered => self.isolate(Arc::clone(&batch), answered),
+        };
+        let next = Batch::empty_like(&batch);
+        let mut results = Results { next, effects };
         for piece in pieces {
-            self.settle(piece, 1, &mut next, effects)?;
+            self.settle(piece, 1, &mut results)?;
         }
-        Ok(Arc::new(next))
+        Ok(Arc::new(results.next))
     }
 
-    /// Calls the handler; a batch that fails is halved until the guilty record is alone.
-    fn isolate(&mut self, batch: Arc<Batch>) -> Vec<Piece> {
-        match self.call(&batch) {
+    /// Returns the pieces of a batch after the handler was called with it: a batch on which the call failed is halved until
+    /// the record that is to blame is alone.
+    fn isolate(
+        &mut self,
+        batch: Arc<Batch>,
+        answered: Result<HandlerOutput, Box<DeadLetterReason>>,
+    ) -> Vec<Piece> {
+        match answered {
             Ok(answer) => vec![Piece::Answered(batch, Box::new(answer))],
             Err(failure) if batch.len() == 1 => vec![Piece::Failed(batch, failure)],
             Err(_) => {
-                if let Some(watch) = &self.watch {
-                    watch.halved(&batch);
+                if let Some(observer) = &self.observer {
+                    observer.halved(&batch);
                 }
                 let half = batch.len() / 2;
-                let mut pieces = self.isolate(Arc::new(batch.slice(0..half)));
-                pieces.extend(self.isolate(Arc::new(batch.slice(half..batch.len()))));
+                let mut pieces = self.call_in_pieces(batch.slice(0..half));
+                pieces.extend(self.call_in_pieces(batch.slice(half..batch.len())));
                 pieces
             }
         }
     }
 
-    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
+    fn call_in_pieces(&mut self, batch: Batch) -> Vec<Piece> {
+        let batch = Arc::new(batch);
+        let answered = self.call(&batch);
+        self.isolate(batch, answered)
+    }
+
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
         let began = Instant::now();
         let called = self.take_instance().and_then(|mut instance| {
             let answer = instance.call(batch)?;
@@ -175,26 +217,23 @@ impl Link {
                 Ok(answer)
             }
             Err(failure) => {
-                let (handler, kind) = (self.handler.name(), failure.kind.name());
+                let kind = failure.kind().map_or("unknown", FailureKind::label);
+                let handler = self.handler.name();
                 self.metrics.failed(kind);
-                tracing::debug!(handler, kind, records = batch.len(), %failure, "the call failed");
+                tracing::debug!(handler, kind, records = batch.len(), %failure, "a call of the handler failed");
                 Err(failure)
             }
         }
     }
 
-    /// This worker's instance; only a call that succeeds puts it back.
-    fn take_instance(&mut self) -> Result<Instance, Failure> {
+    /// Takes this worker's instance; only a call that succeeds puts it back.
+    fn take_instance(&mut self) -> Result<Instance, Box<DeadLetterReason>> {
         if let Some(instance) = self.instance.take() {
             return Ok(instance);
         }
         self.handler.instance().map_err(|fault| match fault {
             LoadFault::Start(failure) => failure,
-            other => Failure {
-                kind: FailureKind::Trap,
-                message: other.to_string(),
-                backtrace: String::new(),
-            },
+            other => Box::new(DeadLetterReason::new(FailureKind::Trap, other.to_string())),
         })
     }
 
@@ -209,99 +248,103 @@ impl Link {
             }
         }
     }
-}
 
-/// The pause before a record is handed in again for the first time. It doubles each time after, and up to
-/// once as much is added by chance, so that workers that failed together do not come back together.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The longest pause, before what chance adds.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-impl Link {
-    /// Turns a piece into what goes on and what is to happen, record by record. `attempt` counts from 1.
-    pub(super) fn settle(
+    /// Decides about a piece record by record. `attempt` counts from 1.
+    fn settle(
         &mut self,
         piece: Piece,
         attempt: u32,
-        next: &mut Batch,
-        effects: &mut Effects,
+        results: &mut Results<'_>,
     ) -> Result<(), Undone> {
         let (batch, answer) = match piece {
             Piece::Answered(batch, answer) => (batch, answer),
-            Piece::Failed(batch, _) if self.is_retried_after_failure(attempt) => {
-                if let Some(watch) = &mut self.watch {
-                    watch.failed(batch.offset(0));
+            Piece::Failed(batch, reason) => {
+                if let Some(observer) = &mut self.observer {
+                    observer.failed(batch.offset(0));
                 }
-                return self.hand_in_again(&batch, 0, attempt, next, effects);
-            }
-            Piece::Failed(batch, failure) => {
-                if let Some(watch) = &mut self.watch {
-                    watch.failed(batch.offset(0));
-                }
-                let class = class(failure.kind);
-                let mut letter = self.letter(&batch, 0, class, failure.message, attempt);
-                letter.stacktrace = failure.backtrace;
-                return self.give_up(&batch, letter, effects);
+                return match self.is_retried_after_failure(attempt) {
+                    true => self.retry(&batch, 0, attempt, results),
+                    false => {
+                        let reason = self.attributed(*reason, attempt);
+                        self.give_up(&batch, 0, reason, results.effects)
+                    }
+                };
             }
         };
         let mut counts = Vec::with_capacity(batch.len());
         for (i, verdict) in answer.outcomes.verdicts().enumerate() {
-            counts.push(self.judge(verdict, &batch, i, attempt, next, effects)?);
+            counts.push(self.judge(&batch, i, verdict, attempt, results)?);
         }
-        let handler = (self.handler.name(), self.handler.digest());
-        effects.add(handler, &batch, answer.stored, answer.emitted, |i| {
-            counts[i]
-        });
+        self.add_effects(&batch, *answer, results.effects, |i| counts[i]);
         Ok(())
     }
 
-    /// Carries out the verdict on one record; answers whether its effects count.
+    /// Carries out the verdict on one record. Returns whether the effects of the record count.
     fn judge(
         &mut self,
-        verdict: Verdict<'_>,
         batch: &Arc<Batch>,
         i: usize,
+        verdict: Verdict<'_>,
         attempt: u32,
-        next: &mut Batch,
-        effects: &mut Effects,
+        results: &mut Results<'_>,
     ) -> Result<bool, Undone> {
-        if let Some(watch) = &mut self.watch {
-            watch.answered(batch.offset(i), &verdict);
+        if let Some(observer) = &mut self.observer {
+            observer.answered(batch.offset(i), &verdict);
         }
-        match verdict {
-            Verdict::Pass => next.push_from(batch, i),
-            Verdict::Drop => {}
-            Verdict::Replace(by) => {
-                if let Err(fault) = next.push_replacements(batch, i, by) {
-                    let message = format!("a replacement is no Evento: {fault}");
-                    let letter = self.letter(batch, i, "eventos.Invalid", message, attempt);
-                    self.metrics.failed("invalid");
-                    self.give_up(batch, letter, effects)?;
-                    return Ok(false);
+        let (kind, message) = match verdict {
+            Verdict::Pass => {
+                results.next.push_from(batch, i);
+                self.succeeded(batch.topic_partition());
+                return Ok(true);
+            }
+            Verdict::Drop => {
+                self.succeeded(batch.topic_partition());
+                return Ok(true);
+            }
+            Verdict::Replace(replacements) => {
+                match results.next.push_replacements(batch, i, replacements) {
+                    Ok(()) => {
+                        self.succeeded(batch.topic_partition());
+                        return Ok(true);
+                    }
+                    Err(fault) => (
+                        FailureKind::Invalid,
+                        format!("a replacement is not a valid Evento: {fault}"),
+                    ),
                 }
             }
             Verdict::Retry(_) if attempt <= self.handler.failure_policy().retries => {
-                self.hand_in_again(batch, i, attempt, next, effects)?;
+                self.retry(batch, i, attempt, results)?;
                 return Ok(false);
             }
-            Verdict::Retry(reason) => {
-                let letter = self.letter(batch, i, "eventos.Retry", reason.to_owned(), attempt);
-                self.metrics.failed("retry");
-                self.give_up(batch, letter, effects)?;
-                return Ok(false);
-            }
-            Verdict::Reject(reason) => {
-                // To reject is no failure: the handler works, and this is what it wants.
-                let letter = self.letter(batch, i, "eventos.Reject", reason.to_owned(), attempt);
-                self.metrics.failed("reject");
-                effects.dead.push(letter);
-                self.failures.remove(&batch.partition);
-                return Ok(false);
-            }
+            Verdict::Retry(reason) => (FailureKind::Retry, reason.to_owned()),
+            Verdict::Reject(reason) => (FailureKind::Reject, reason.to_owned()),
+        };
+        self.metrics.failed(kind.label());
+        let reason = self.attributed(DeadLetterReason::new(kind, message), attempt);
+        if kind == FailureKind::Reject {
+            // A rejection is not a failure of the handler: the handler works, and this is its decision.
+            results.effects.dead.push((batch.offset(i), reason));
+            self.succeeded(batch.topic_partition());
+        } else {
+            self.give_up(batch, i, reason, results.effects)?;
         }
-        self.failures.remove(&batch.partition);
-        Ok(true)
+        Ok(false)
+    }
+
+    fn add_effects(
+        &self,
+        batch: &Arc<Batch>,
+        answer: HandlerOutput,
+        effects: &mut Effects,
+        counts: impl Fn(usize) -> bool,
+    ) {
+        let handler = (self.handler.name(), self.handler.digest());
+        effects.add(handler, batch, answer.stored, answer.emitted, counts);
+    }
+
+    fn succeeded(&mut self, partition: &TopicPartition) {
+        self.failures.remove(partition);
     }
 
     fn is_retried_after_failure(&self, attempt: u32) -> bool {
@@ -309,114 +352,90 @@ impl Link {
         treatment.on_error == OnError::Retry && attempt <= treatment.retries
     }
 
-    fn hand_in_again(
+    /// Hands a record to the handler again, after a pause.
+    fn retry(
         &mut self,
         batch: &Batch,
         i: usize,
         attempt: u32,
-        next: &mut Batch,
-        effects: &mut Effects,
+        results: &mut Results<'_>,
     ) -> Result<(), Undone> {
-        self.stop.pause(pause_before(attempt + 1))?;
-        for piece in self.isolate(Arc::new(batch.slice(i..i + 1))) {
-            self.settle(piece, attempt + 1, next, effects)?;
+        self.shutdown.sleep(pause_before(attempt + 1))?;
+        for piece in self.call_in_pieces(batch.slice(i..i + 1)) {
+            self.settle(piece, attempt + 1, results)?;
         }
         Ok(())
     }
 
-    fn letter(
-        &self,
-        batch: &Batch,
-        i: usize,
-        class: &'static str,
-        message: String,
-        attempts: u32,
-    ) -> DeadLetter {
-        DeadLetter {
-            offset: batch.offset(i),
-            stage: "handle",
-            class,
-            message,
-            stacktrace: String::new(),
-            handler: Some((self.handler.name().into(), self.handler.digest().into())),
-            attempts,
-            kept: Kept::Whole,
+    /// Adds to a reason which handler gave it, and after how many attempts.
+    fn attributed(&self, reason: DeadLetterReason, attempts: u32) -> DeadLetterReason {
+        DeadLetterReason {
+            handler: Some(self.handler.name().to_owned()),
+            digest: Some(self.handler.digest().to_owned()),
+            attempts: Some(attempts),
+            ..reason
         }
     }
 
-    /// Does with a record that failed what the settings say.
+    /// Does with a record on which the handler failed what the handler's settings say.
     fn give_up(
         &mut self,
         batch: &Batch,
-        letter: DeadLetter,
+        i: usize,
+        reason: DeadLetterReason,
         effects: &mut Effects,
     ) -> Result<(), Undone> {
-        let treatment = self.handler.failure_policy();
+        let offset = batch.offset(i);
         let FailurePolicy {
             on_error,
             max_failures,
             ..
-        } = treatment;
-        let failures = self.failures.entry(batch.partition).or_default();
+        } = self.handler.failure_policy();
+        let failures = self.failures.entry(batch.topic_partition().clone());
+        let failures = failures.or_default();
         *failures += 1;
-        let too_many = max_failures.is_some_and(|max| *failures > max.get());
-        // A rehearsal has no partition that could stop: it tells of every record.
-        if self.watch.is_none() && (too_many || on_error == OnError::Stop) {
-            return Err(self.halt(batch, &letter));
+        let is_one_too_many = max_failures.is_some_and(|max| *failures > max.get());
+        // A dry run has no partition to halt: it reports every record.
+        if self.observer.is_none() && (is_one_too_many || on_error == OnError::Stop) {
+            return Err(self.halt(batch, offset, &reason));
         }
-        let DeadLetter {
-            offset, message, ..
-        } = &letter;
-        match on_error {
-            OnError::Skip => {
-                tracing::warn!(handler = self.handler.name(), %offset, reason = message, "record skipped");
-            }
-            _ => effects.dead.push(letter),
+        if on_error == OnError::Skip {
+            tracing::warn!(handler = self.handler.name(), %offset, %reason, "record skipped");
+        } else {
+            effects.dead.push((offset, reason));
         }
         Ok(())
     }
 
-    /// Stops the partition before this batch. Nothing of the batch has happened, so nothing is lost.
-    fn halt(&mut self, batch: &Batch, letter: &DeadLetter) -> Undone {
-        let partition = batch.partition;
-        let failures = self.failures.remove(&partition).unwrap_or_default();
-        let (offset, message) = (letter.offset, &letter.message);
-        let reason = format!(
-            "it failed {failures} times in a row, the last time at offset {offset}: {message}"
-        );
+    /// Halts the partition before this batch. None of the effects of the batch has happened, so nothing is lost.
+    fn halt(&mut self, batch: &Batch, offset: Offset, reason: &DeadLetterReason) -> Undone {
+        let partition = batch.topic_partition();
+        let failures = self.failures.remove(partition).unwrap_or_default();
         let handler = self.handler.name();
+        let reason = format!(
+            "it failed {failures} times in a row, the last time at offset {offset}: {reason}"
+        );
         tracing::error!(
             handler, %partition, reason,
-            "the partition stops; replace the handler, or go on as it is: POST /handlers/{handler}/resume"
+            "partition halted; replace the handler, or resume it as it is: POST /handlers/{handler}/resume"
         );
-        self.handler.halted().halt(partition, reason);
         self.metrics.set_state("stopped");
-        Undone::Halted(Halt {
+        Undone::Halted {
             by: Arc::clone(&self.handler),
-        })
+            reason,
+        }
     }
 }
 
-/// The pause before this attempt; the first attempt that has one is the second.
+/// Returns the pause before an attempt. The second attempt is the first one with a pause.
 fn pause_before(attempt: u32) -> Duration {
     let pauses = ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
+        .with_min_delay(FIRST_RETRY_PAUSE)
+        .with_max_delay(LONGEST_RETRY_PAUSE)
         .with_jitter()
         .without_max_times();
     let before = attempt.saturating_sub(2) as usize;
-    pauses.build().nth(before).unwrap_or(LONGEST_PAUSE)
-}
-
-fn class(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Trap => "eventos.Trap",
-        FailureKind::Timeout => "eventos.Timeout",
-        FailureKind::Memory => "eventos.Memory",
-        FailureKind::Stack => "eventos.Stack",
-        FailureKind::Output => "eventos.Output",
-        FailureKind::Invalid => "eventos.Invalid",
-    }
+    pauses.build().nth(before).unwrap_or(LONGEST_RETRY_PAUSE)
 }
 
 #[cfg(test)]

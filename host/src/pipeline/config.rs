@@ -1,29 +1,29 @@
-//! The tables `[delivery]` and `[output]`, and the topic of what leaves the chain.
+//! The tables `[delivery]` and `[output]`, and the topic of the records that leave the handler chain.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Partition, RecordRef};
 
-/// What is promised of each record, and where those go that no handler could handle.
+/// The `[delivery]` table: the delivery guarantee, and the topic of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How often the effects of a record can happen.
     pub guarantee: Guarantee,
-    /// The topic for records that are no Eventos, or that handlers reject; created when missing.
+    /// The topic for records that are not valid Eventos, or that handlers reject. It is created if it is missing.
     pub dead_letter_topic: String,
 }
 
-/// Where that goes which leaves the chain of handlers.
+/// The `[output]` table: the destination of records that leave the handler chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputConfig {
-    /// The topic; created when missing. Empty for none: what leaves the chain goes nowhere.
+    /// The topic, which is created if it is missing. Empty to produce nothing.
     pub topic: String,
 }
 
 impl OutputConfig {
-    /// The topic, if there is one.
+    /// Returns the topic, if there is one.
     #[must_use]
     pub fn topic(&self) -> Option<&str> {
         (!self.topic.is_empty()).then_some(&self.topic)
@@ -34,15 +34,15 @@ impl OutputConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guarantee {
-    /// At least once: again after a crash, never less.
+    /// At least once: they may happen again after a crash.
     #[default]
     AtLeastOnce,
-    /// Exactly once: what is produced and the offset of what it came of are committed in one transaction.
+    /// Exactly once: the records that are produced are committed in one transaction with the offset of their source.
     ExactlyOnce,
 }
 
 impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the problems of the values: for each a key of this table, and what would be right.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         // The name of the topic is checked together with the other topics.
@@ -59,19 +59,19 @@ impl Default for Config {
     }
 }
 
-/// The topic to which that goes which leaves the chain.
+/// The topic of the records that leave the handler chain.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Its name.
+    /// The name of the topic.
     pub topic: String,
-    /// How many partitions it has, at least 1.
+    /// The number of its partitions, at least 1.
     pub partitions: i32,
 }
 
 impl Output {
-    /// A record with a key goes where the key puts it, as with any producer (none is chosen). One without stays in
-    /// the partition that it came from, or where the output has fewer, in the one of that number modulo theirs: so
-    /// those keep their order too.
+    /// Returns the partition for a record that comes from the partition `from`. A record with a key goes where its key puts it,
+    /// as with any producer, so none is returned. A record without a key stays in the partition with the same number, modulo
+    /// the number of partitions: so these records keep their order too.
     pub(super) fn partition(&self, from: Partition, record: &RecordRef<'_>) -> Option<Partition> {
         let same = || Partition(from.0 % self.partitions.max(1));
         record.key.is_none().then(same)

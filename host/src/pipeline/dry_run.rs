@@ -1,5 +1,5 @@
-//! A handler run without a broker: batches, halving, retries and limits are those of a daemon, and instead of
-//! happening, what it brings about is told record by record.
+//! A dry run: a handler without a broker. Batches, halving, retries and limits are those of the daemon, but the effects do not
+//! happen; they are reported record by record.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -7,15 +7,15 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    assignment::{is_full, overflows},
-    chain::Link,
-    effects::{DeadLetter, Effects, Emitted},
-    observer::{Fate, Watch},
-    shutdown::Stop,
+    chain::ChainStep,
+    effects::{Effects, Emitted},
+    observer::{Attempt, Observer},
+    shutdown::ShutdownSignal,
 };
 use crate::{
     event::{
-        Batch, Header, Offset, Outcome, Partition, RawBatch, RecordRef, Records, Timestamp, flag,
+        Batch, DeadLetterReason, Header, Offset, Outcome, Partition, RecordRef, Records, Timestamp,
+        TopicPartition, flag,
     },
     plugin::Handler,
     telemetry::{
@@ -24,81 +24,70 @@ use crate::{
     },
 };
 
-/// One handler, and the batch that is being filled for it. Records are of partition 0, with offsets from 0.
-pub struct Rehearsal {
-    link: Link,
-    open: RawBatch,
+/// A handler, and the batch that is being filled for it. The records are of partition 0, with offsets from 0 on.
+pub struct DryRun {
+    step: ChainStep,
+    open: Batch,
     next: Offset,
     lines: LogCapture,
     remarks: Vec<HandlerLine>,
-    /// Keeps the time of the pauses before retries.
+    /// Drives the timers of the pauses before retries.
     _runtime: Runtime,
 }
 
-/// All that came of one record.
+/// The result of one record.
 #[derive(Clone, Debug)]
-pub struct Account {
-    /// Which one: the first was 0.
+pub struct RecordReport {
+    /// The offset of the record; that of the first one is 0.
     pub offset: Offset,
-    /// Of the Evento; empty if it has none.
+    /// The id of the Evento; empty if it has none.
     pub id: String,
-    /// Whether the Evento's `id` is a JSON integer.
+    /// Whether the `id` is a JSON integer.
     pub id_is_integer: bool,
-    /// How it ended.
-    pub end: End,
-    /// How often it was handed in and decided about; 0 if it never came to the handler.
+    /// How the record ended.
+    pub end: RecordEnd,
+    /// How often the handler was called with the record and decided about it; 0 if it never was.
     pub attempts: u32,
-    /// What goes on in its place, if it was replaced.
+    /// The records that replace it, if it was replaced.
     pub records: Records,
     /// What was stored on its behalf.
     pub stored: Records,
-    /// What was emitted on its behalf, with the topic.
+    /// What was emitted on its behalf, with the topics.
     pub emitted: Vec<(String, Records)>,
-    /// What was logged about it, of calls that answered or that it was alone in.
+    /// What was logged about it, in calls that returned or that had no other record.
     pub log: Vec<HandlerLine>,
-    /// Why it would go to the dead letters, if so.
-    pub problem: Option<Problem>,
+    /// Why it would become a dead letter, if it would.
+    pub reason: Option<DeadLetterReason>,
 }
 
 /// How a record ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The handler's last word on it.
+pub enum RecordEnd {
+    /// With the last answer of the handler.
     Answered(Outcome),
     /// The call failed with this record alone, or the answer could not be carried out.
     Failed,
-    /// It is no Evento, and no handler sees it.
+    /// The record is not a valid Evento, and no handler gets it.
     Unreadable,
 }
 
-/// Why a record would go to the dead letters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What kind: as in the header `__connect.errors.exception.class.name`.
-    pub class: &'static str,
-    /// Why.
-    pub message: String,
-    /// The guest's stack, a line a frame; empty where there is none.
-    pub backtrace: String,
-}
-
-impl Rehearsal {
-    /// With an instance to come of this handler, whose records appear to be of `topic`. What it logs is looked for in
-    /// `lines`: see [`LogCapture::during`].
+impl DryRun {
+    /// Prepares a dry run of a handler, whose records appear to be of `topic`. What the handler logs is taken from `lines`: see
+    /// [`LogCapture::during`].
     ///
     /// # Errors
-    /// If no thread can be started.
+    /// If a thread cannot be started.
     pub fn new(handler: Arc<Handler>, topic: &str, lines: LogCapture) -> io::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_time().build()?;
-        // Nothing stops a rehearsal but its end.
-        let stop = Stop::new(CancellationToken::new(), runtime.handle().clone());
+        // Nothing stops a dry run before its end.
+        let shutdown = ShutdownSignal::new(CancellationToken::new(), runtime.handle().clone());
         let metrics = Metrics::new().handler(handler.name());
-        let mut link = Link::new(handler, metrics, stop);
-        link.watch = Some(Watch::new(lines.clone()));
+        let mut step = ChainStep::new(handler, metrics, shutdown);
+        step.observer = Some(Observer::new(lines.clone()));
         Ok(Self {
-            link,
-            open: RawBatch::new(topic.into(), Partition(0)),
+            step,
+            open: Batch::new(TopicPartition::new(topic, Partition(0))),
             next: Offset(0),
             lines,
             remarks: Vec::new(),
@@ -106,112 +95,111 @@ impl Rehearsal {
         })
     }
 
-    /// Adds a record to the batch in hand. A batch that was or is full now is run: its accounts are the answer.
+    /// Adds a record to the open batch. If that batch has no room for it, or is full now, it is run, and its reports are
+    /// returned.
     pub fn push<'h>(
         &mut self,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: impl IntoIterator<Item = Header<'h>>,
         timestamp: Timestamp,
-    ) -> Vec<Account> {
-        let mut accounts = Vec::new();
-        if overflows(&self.open, key, value) {
-            accounts = self.run();
+    ) -> Vec<RecordReport> {
+        let mut reports = Vec::new();
+        if !self.open.has_room_for(key, value) {
+            reports = self.run();
         }
         let offset = self.next;
         self.next = offset.next();
-        self.open.push(offset, key, value, headers, timestamp, 0);
-        if is_full(&self.open) {
-            accounts.extend(self.run());
+        self.open.push(offset, key, value, headers, (timestamp, 0));
+        if self.open.is_full() {
+            reports.extend(self.run());
         }
-        accounts
+        reports
     }
 
-    /// Runs the batch in hand, if there is anything in it; one account a record, in their order.
-    pub fn run(&mut self) -> Vec<Account> {
+    /// Runs the open batch, if it has records. Returns one report per record, in their order.
+    pub fn run(&mut self) -> Vec<RecordReport> {
         if self.open.is_empty() {
             return Vec::new();
         }
-        let open = self.open.empty_like();
-        let raw = std::mem::replace(&mut self.open, open);
-        let offsets = self.next.0 - raw.len() as i64..self.next.0;
-        let (batch, unreadable) = raw.read();
+        let empty = Batch::empty_like(&self.open);
+        let mut batch = std::mem::replace(&mut self.open, empty);
+        let offsets = self.next.0 - batch.len() as i64..self.next.0;
+        let unreadable = batch.read();
         let mut effects = Effects::of_unreadable(&unreadable);
         let batch = Arc::new(batch);
         let mut next = Arc::clone(&batch);
         if !batch.is_empty() {
-            next = self
-                .link
-                .pass(Arc::clone(&batch), &mut effects)
-                .expect("nothing stops a rehearsal");
+            let passed = self.step.pass(Arc::clone(&batch), &mut effects);
+            next = passed.expect("nothing stops a dry run or halts its partition");
         }
-        let mut accounts = Accounts::new(offsets.map(Offset), &batch);
-        let fates = self.link.watch.as_mut().map(Watch::take);
-        accounts.fates(fates.unwrap_or_default());
-        accounts.effects(effects, &next);
-        self.remarks.extend(accounts.lines(self.lines.take()));
-        accounts.0.into_values().collect()
+        let mut reports = Reports::new(offsets.map(Offset), &batch);
+        let attempts = self.step.observer.as_mut().map(Observer::take);
+        reports.add_attempts(attempts.unwrap_or_default());
+        reports.add_effects(effects, &next);
+        self.remarks.extend(reports.add_lines(self.lines.take()));
+        reports.0.into_values().collect()
     }
 
-    /// What the handler logged or printed since the last time that is about no record.
+    /// Takes what the handler has logged or printed so far that is not about a record.
     pub fn take_remarks(&mut self) -> Vec<HandlerLine> {
         std::mem::take(&mut self.remarks)
     }
 }
 
-/// The accounts of one batch.
-struct Accounts(BTreeMap<Offset, Account>);
+/// The reports of one batch, by the offsets of its records.
+struct Reports(BTreeMap<Offset, RecordReport>);
 
-impl Accounts {
-    /// As if all that was read had passed, since a link does not look closer when it has.
+impl Reports {
+    /// The reports as if every valid Evento had passed: if that is so, the step says nothing about single records.
     fn new(offsets: impl Iterator<Item = Offset>, batch: &Batch) -> Self {
-        let unread = offsets.map(|offset| (offset, Account::unreadable(offset)));
-        let mut accounts = Self(unread.collect());
+        let unreadable = offsets.map(|offset| (offset, RecordReport::unreadable(offset)));
+        let mut reports = Self(unreadable.collect());
         for i in 0..batch.len() {
-            accounts.change(batch.offset(i), |account| {
-                batch.id(i).clone_into(&mut account.id);
-                account.id_is_integer = batch.record(i).flags & flag::INTEGER_ID != 0;
-                account.end = End::Answered(Outcome::Pass);
-                account.attempts = 1;
+            reports.update(batch.offset(i), |report| {
+                batch.id(i).clone_into(&mut report.id);
+                report.id_is_integer = batch.record(i).flags & flag::INTEGER_ID != 0;
+                report.end = RecordEnd::Answered(Outcome::Pass);
+                report.attempts = 1;
             });
         }
-        accounts
+        reports
     }
 
-    fn change(&mut self, offset: Offset, change: impl FnOnce(&mut Account)) {
-        if let Some(account) = self.0.get_mut(&offset) {
-            change(account);
+    fn update(&mut self, offset: Offset, update: impl FnOnce(&mut RecordReport)) {
+        if let Some(report) = self.0.get_mut(&offset) {
+            update(report);
         }
     }
 
-    /// Takes the last fate of each record for how it ended.
-    fn fates(&mut self, fates: Vec<(Offset, Fate)>) {
-        let mut attempts = BTreeMap::new();
-        for (offset, fate) in fates {
-            let attempt = attempts.entry(offset).or_insert(0);
-            *attempt += 1;
-            self.change(offset, |account| {
-                account.attempts = *attempt;
-                account.end = match fate {
-                    Fate::Answered(outcome) => End::Answered(outcome),
-                    Fate::Failed => End::Failed,
+    /// Counts the attempts. The last one of each record says how the record ended.
+    fn add_attempts(&mut self, attempts: Vec<(Offset, Attempt)>) {
+        let mut counts = BTreeMap::new();
+        for (offset, attempt) in attempts {
+            let count = counts.entry(offset).or_insert(0);
+            *count += 1;
+            self.update(offset, |report| {
+                report.attempts = *count;
+                report.end = match attempt {
+                    Attempt::Answered(outcome) => RecordEnd::Answered(outcome),
+                    Attempt::Failed => RecordEnd::Failed,
                 };
             });
         }
     }
 
-    fn effects(&mut self, effects: Effects, next: &Batch) {
+    fn add_effects(&mut self, effects: Effects, next: &Batch) {
         for i in 0..next.len() {
-            self.change(next.offset(i), |account| {
-                if account.end == End::Answered(Outcome::Replace) {
-                    account.records.push_ref(next.record(i));
+            self.update(next.offset(i), |report| {
+                if report.end == RecordEnd::Answered(Outcome::Replace) {
+                    report.records.push_ref(next.record(i));
                 }
             });
         }
         for (batch, records) in effects.stored {
             for i in records.into_iter().map(|i| i as usize) {
-                let stored = |account: &mut Account| account.stored.push_ref(batch.record(i));
-                self.change(batch.offset(i), stored);
+                let stored = |report: &mut RecordReport| report.stored.push_ref(batch.record(i));
+                self.update(batch.offset(i), stored);
             }
         }
         for Emitted {
@@ -222,57 +210,53 @@ impl Accounts {
         } in effects.emitted
         {
             for (source, record) in sources.into_iter().zip(records.iter()) {
-                self.change(source, |account| account.emit(&topic, record));
+                self.update(source, |report| report.add_emitted(&topic, record));
             }
         }
-        for letter in effects.dead {
-            self.change(letter.offset, |account| account.bury(letter));
+        for (offset, reason) in effects.dead {
+            self.update(offset, |report| report.set_dead(reason));
         }
     }
 
-    /// Answers the lines that are about no record.
-    fn lines(&mut self, lines: Vec<HandlerLine>) -> Vec<HandlerLine> {
+    /// Adds the log lines that are about a record, and returns the others.
+    fn add_lines(&mut self, lines: Vec<HandlerLine>) -> Vec<HandlerLine> {
         let (about, remarks) = lines.into_iter().partition(|line| line.offset.is_some());
         for line in Vec::into_iter(about) {
             if let Some(offset) = line.offset {
-                self.change(offset, |account| account.log.push(line));
+                self.update(offset, |report| report.log.push(line));
             }
         }
         remarks
     }
 }
 
-impl Account {
+impl RecordReport {
     fn unreadable(offset: Offset) -> Self {
         Self {
             offset,
             id: String::new(),
             id_is_integer: false,
-            end: End::Unreadable,
+            end: RecordEnd::Unreadable,
             attempts: 0,
             records: Records::default(),
             stored: Records::default(),
             emitted: Vec::new(),
             log: Vec::new(),
-            problem: None,
+            reason: None,
         }
     }
 
-    fn emit(&mut self, topic: &str, record: RecordRef<'_>) {
+    fn add_emitted(&mut self, topic: &str, record: RecordRef<'_>) {
         let mut one = Records::default();
         one.push_ref(record);
         self.emitted.push((topic.to_owned(), one));
     }
 
-    fn bury(&mut self, letter: DeadLetter) {
-        // A replacement that is no Evento cannot go on.
-        if self.end == End::Answered(Outcome::Replace) {
-            self.end = End::Failed;
+    fn set_dead(&mut self, reason: DeadLetterReason) {
+        // A replacement that is not a valid Evento cannot go on.
+        if self.end == RecordEnd::Answered(Outcome::Replace) {
+            self.end = RecordEnd::Failed;
         }
-        self.problem = Some(Problem {
-            class: letter.class,
-            message: letter.message,
-            backtrace: letter.stacktrace,
-        });
+        self.reason = Some(reason);
     }
 }

@@ -1,63 +1,75 @@
-//! What a batch is to bring about, gathered from all handlers before any of it happens; and what a dead letter says of itself.
+//! The effects of a batch: gathered from all handlers before any of them happens, and then delivered record by record.
 
 use std::sync::Arc;
 
-use crate::event::{Batch, Emission, Failure, NotAnEvento, Offset, RecordRef, Records, Unreadable};
+use crate::event::{
+    Batch, DeadLetterReason, Emission, FailureKind, NotAnEvento, Offset, RecordRef, Records,
+    TopicPartition, Unreadable,
+};
 
 /// The effects of one batch.
 #[derive(Default)]
 pub(super) struct Effects {
-    /// Which records of which batch to store.
-    pub stored: Vec<(Arc<Batch>, Vec<u32>)>,
-    /// What to produce to other topics.
-    pub emitted: Vec<Emitted>,
-    /// What has left the chain, if that goes on to a topic.
-    pub left: Option<Arc<Batch>>,
-    /// What went wrong for good.
-    pub dead: Vec<DeadLetter>,
+    /// The records to store, by their indices in a batch.
+    pub(super) stored: Vec<(Arc<Batch>, Vec<u32>)>,
+    /// The records to produce to other topics.
+    pub(super) emitted: Vec<Emitted>,
+    /// The records that left the handler chain, if they go to an output topic.
+    pub(super) left: Option<Arc<Batch>>,
+    /// The records that become dead letters, with their offsets.
+    pub(super) dead: Vec<(Offset, DeadLetterReason)>,
 }
 
-/// An emission whose sources are known by their offsets.
+/// An emission whose sources are given by their offsets.
 pub(super) struct Emitted {
-    /// Name and digest of the handler that emitted it.
-    pub handler: (String, String),
-    pub topic: String,
-    /// One a record.
-    pub sources: Vec<Offset>,
-    pub records: Records,
+    /// The name and the digest of the handler that emitted it.
+    pub(super) handler: (String, String),
+    pub(super) topic: String,
+    /// The offset of the source of each record.
+    pub(super) sources: Vec<Offset>,
+    pub(super) records: Records,
 }
 
-/// Why the record at an offset goes to the dead-letter topic.
-#[derive(Clone, Debug)]
-pub(super) struct DeadLetter {
-    pub offset: Offset,
-    /// Where it failed: `read`, `handle`, `emit` or `output`.
-    pub stage: &'static str,
-    /// What kind of failure it was.
-    pub class: &'static str,
-    pub message: String,
-    /// The guest's; empty where there is none.
-    pub stacktrace: String,
-    /// Name and digest; none if it never came to a handler.
-    pub handler: Option<(String, String)>,
-    /// How often it was handed in.
-    pub attempts: u32,
-    /// How much of the record it holds.
-    pub kept: Kept,
+/// The records that a batch produces, ordered by the offsets of their sources, and which of them are acknowledged.
+#[derive(Default)]
+pub(super) struct DeliveryQueue(pub(super) Vec<PendingRecord>);
+
+/// A record to produce.
+#[derive(Clone, Copy)]
+pub(super) struct PendingRecord {
+    /// The offset of its source.
+    pub(super) source: Offset,
+    pub(super) outgoing: Outgoing,
+    /// Whether it is sent in a request of its own: a request that is too large fails as a whole, and this finds the record
+    /// that is to blame.
+    pub(super) alone: bool,
+    pub(super) acknowledged: bool,
 }
 
-/// How much of its record a dead letter holds: as much as its topic takes.
+/// A record among the effects of a batch.
+#[derive(Clone, Copy)]
+pub(super) enum Outgoing {
+    /// A record of an emission: the index of the emission, and of the record in it.
+    Emitted(usize, usize),
+    /// A record that left the chain: its index.
+    Left(usize),
+    /// A dead letter: its index, and how much of the record it keeps.
+    Dead(usize, Kept),
+}
+
+/// How much of its record a dead letter keeps: as much as its topic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
+    /// The whole record.
     Whole,
     /// Key and headers; the value is null.
     NoValue,
-    /// Only its timestamp: where the record is, the letter's own headers tell.
+    /// Only the timestamp. The headers of the letter itself say where the record is.
     Nothing,
 }
 
 impl Kept {
-    /// What to try where this is too large.
+    /// What to keep if a letter with this much is too large.
     pub(super) fn less(self) -> Option<Self> {
         match self {
             Self::Whole => Some(Self::NoValue),
@@ -66,7 +78,7 @@ impl Kept {
         }
     }
 
-    /// What is left out, for people.
+    /// A text that lists what is left out.
     pub(super) fn left_out(self) -> Option<&'static str> {
         match self {
             Self::Whole => None,
@@ -75,7 +87,7 @@ impl Kept {
         }
     }
 
-    /// The record with what is kept of it.
+    /// The record without what is left out.
     pub(super) fn of(self, mut record: RecordRef<'_>) -> RecordRef<'_> {
         if self != Self::Whole {
             record.value = None;
@@ -88,36 +100,24 @@ impl Kept {
     }
 }
 
-impl DeadLetter {
-    pub(super) fn unreadable(offset: Offset, reason: &NotAnEvento) -> Self {
-        Self {
-            offset,
-            stage: "read",
-            class: match reason {
-                NotAnEvento::Malformed(_) => "eventos.MalformedJson",
-                NotAnEvento::Invalid(_) => "eventos.InvalidEvento",
-            },
-            message: reason.to_string(),
-            stacktrace: String::new(),
-            handler: None,
-            attempts: 0,
-            kept: Kept::Whole,
-        }
-    }
-}
-
 impl Effects {
+    /// Makes a dead letter of each unreadable record.
     pub(super) fn of_unreadable(unreadable: &Unreadable) -> Self {
         let each = unreadable.offsets.iter().zip(&unreadable.reasons);
+        let dead = each.map(|(&offset, reason)| {
+            let kind = match reason {
+                NotAnEvento::Malformed(_) => FailureKind::MalformedJson,
+                NotAnEvento::Invalid(_) => FailureKind::InvalidEvento,
+            };
+            (offset, DeadLetterReason::new(kind, reason.to_string()))
+        });
         Self {
-            dead: each
-                .map(|(&offset, reason)| DeadLetter::unreadable(offset, reason))
-                .collect(),
+            dead: dead.collect(),
             ..Self::default()
         }
     }
 
-    /// Leaves out what has happened before, when these records were handled for the first time.
+    /// Leaves out everything but what is stored: the rest has happened when these records were handled for the first time.
     pub(super) fn keep_stored_only(&mut self) {
         let stored = std::mem::take(&mut self.stored);
         *self = Self {
@@ -126,8 +126,8 @@ impl Effects {
         };
     }
 
-    /// Takes the effects of one call of this handler (name and digest), but for those of the
-    /// records that `counts` leaves out.
+    /// Adds the effects of one call of a handler (name and digest), apart from those of the records that `counts` leaves
+    /// out.
     pub(super) fn add(
         &mut self,
         handler: (&str, &str),
@@ -149,7 +149,7 @@ impl Effects {
         {
             let records = match sources.iter().all(counts) {
                 true => records,
-                false => kept(&records, sources.iter().map(counts)),
+                false => filtered(&records, sources.iter().map(counts)),
             };
             let sources = sources.into_iter().filter(counts);
             self.emitted.push(Emitted {
@@ -164,8 +164,8 @@ impl Effects {
     }
 }
 
-/// Those records for which `keep` says so.
-fn kept(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
+/// Returns the records for which `keep` is true.
+fn filtered(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
     let mut kept = Records::default();
     for (record, _) in records.iter().zip(keep).filter(|(_, keep)| *keep) {
         kept.push_ref(record);
@@ -173,27 +173,59 @@ fn kept(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
     kept
 }
 
-/// A panic's text or a stack may be long; a header of so many bytes tells enough, and keeps the
-/// letter within what a topic takes.
-const MAX_TEXT: usize = 8 << 10;
+impl DeliveryQueue {
+    pub(super) fn of(effects: &Effects) -> Self {
+        let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
+            let sources = emitted.sources.iter().enumerate();
+            sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
+        });
+        let dead = effects.dead.iter().enumerate();
+        let dead = dead.map(|(d, (offset, _))| (*offset, Outgoing::Dead(d, Kept::Whole)));
+        let left = effects.left.iter().flat_map(|left| {
+            let records = 0..left.len();
+            records.map(|i| (left.offset(i), Outgoing::Left(i)))
+        });
+        let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
+        // The sort is stable, so the records of one source keep their order.
+        outgoing.sort_by_key(|(offset, _)| *offset);
+        let pending = |(source, outgoing)| PendingRecord {
+            source,
+            outgoing,
+            alone: false,
+            acknowledged: false,
+        };
+        Self(outgoing.into_iter().map(pending).collect())
+    }
 
+    /// Returns whether the broker has acknowledged every record.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.iter().all(|pending| pending.acknowledged)
+    }
+
+    /// Forgets the acknowledgements: their transaction was aborted.
+    pub(super) fn start_over(&mut self) {
+        for pending in &mut self.0 {
+            pending.acknowledged = false;
+        }
+    }
+}
+
+/// A header is cut at this many bytes. A panic message or a stack may be long, and the letter has to fit into its topic.
+const MAX_HEADER: usize = 8 << 10;
+
+/// The headers that a dead letter adds to those of its record.
 pub(super) fn dead_letter_headers(
-    from: &Batch,
-    letter: &DeadLetter,
+    source: &TopicPartition,
+    offset: Offset,
+    reason: &DeadLetterReason,
+    kept: Kept,
 ) -> Vec<(&'static str, String)> {
-    let (handler, digest) = letter.handler.clone().unzip();
-    let failure = Failure {
-        topic: from.topic.to_string(),
-        partition: Some(from.partition),
-        offset: Some(letter.offset),
-        stage: Some(letter.stage.to_owned()),
-        class: Some(letter.class.to_owned()),
-        message: Some(letter.message.clone()),
-        stacktrace: Some(letter.stacktrace.clone()),
-        attempts: Some(letter.attempts),
-        handler,
-        digest,
-        left_out: letter.kept.left_out().map(str::to_owned),
+    let reason = DeadLetterReason {
+        topic: source.topic.to_string(),
+        partition: Some(source.partition),
+        offset: Some(offset),
+        left_out: kept.left_out().map(str::to_owned),
+        ..reason.clone()
     };
-    failure.headers(MAX_TEXT)
+    reason.headers(MAX_HEADER)
 }

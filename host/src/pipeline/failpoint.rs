@@ -1,43 +1,46 @@
-//! Places between one effect and the next at which the tests end the daemon as suddenly as `kill -9` would, or hold it up:
-//! `FAILPOINTS='acknowledged=2*off->return'`, say. Only what the tests build has them; elsewhere a call of this is nothing.
+//! Named points between one effect and the next, at which tests kill the daemon as suddenly as `kill -9` would, let a
+//! worker panic, or hold the daemon up: for example `FAILPOINTS='acknowledged=2*off->return'`. Only test builds have them.
 
-/// Where the pipeline can be struck, in the order in which a batch gets there.
+/// A point that a batch passes, in this order.
 #[derive(Clone, Copy)]
-pub(super) enum Point {
-    /// The chain has handled a batch; nothing has come of it yet.
+pub(super) enum Failpoint {
+    /// The chain has handled a batch; none of its effects has happened yet.
     Handled,
-    /// Its records are on their way; none needs to have been acknowledged.
+    /// Its records are sent; the broker may not have acknowledged any of them.
     Produced,
-    /// All of them are acknowledged.
+    /// The broker has acknowledged all of its records.
     Acknowledged,
-    /// What is stored is shown; the offset is not stored yet, or not committed.
+    /// What it stores is in the store; its offset is neither stored nor committed.
     Shown,
-    /// At least once: the offset is stored, and will be committed in the background.
+    /// At least once: its offset is stored, and will be committed in the background.
     OffsetStored,
-    /// Exactly once: a transaction is begun.
+    /// Exactly once: a transaction has begun.
     Begun,
     /// Exactly once: the offset is part of the transaction.
     OffsetSent,
-    /// Exactly once: the transaction is committed; the pipeline does not know it yet.
+    /// Exactly once: the transaction is committed; the pipeline does not know yet.
     Committed,
 }
 
-/// The batch has come so far.
-pub(super) fn reached(point: Point) {
+/// Marks that a batch has reached this point.
+pub(super) fn reached(point: Failpoint) {
     let name = match point {
-        Point::Handled => "handled",
-        Point::Produced => "produced",
-        Point::Acknowledged => "acknowledged",
-        Point::Shown => "shown",
-        Point::OffsetStored => "offset-stored",
-        Point::Begun => "begun",
-        Point::OffsetSent => "offset-sent",
-        Point::Committed => "committed",
+        Failpoint::Handled => "handled",
+        Failpoint::Produced => "produced",
+        Failpoint::Acknowledged => "acknowledged",
+        Failpoint::Shown => "shown",
+        Failpoint::OffsetStored => "offset-stored",
+        Failpoint::Begun => "begun",
+        Failpoint::OffsetSent => "offset-sent",
+        Failpoint::Committed => "committed",
     };
     strike(name);
 }
 
-#[allow(unused_variables, reason = "without fail's feature there is no point")]
+#[allow(
+    unused_variables,
+    reason = "without the feature of the crate `fail` there are no failpoints"
+)]
 fn strike(name: &str) {
     fail::fail_point!(name, |_| std::process::abort());
 }

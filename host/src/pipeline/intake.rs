@@ -1,227 +1,500 @@
-//! The thread that polls the consumer. It fills a batch a partition and hands over what is there
-//! as soon as nothing more is waiting, or the batch is full. A partition whose worker lags behind
-//! is paused, while polling goes on, so the group never takes us for dead.
+//! The thread that polls the consumer. It owns the assignments, fills a batch per partition, and hands a batch over as soon as
+//! nothing more is waiting, or the batch is full. A partition whose worker lags behind is paused, while polling goes on, so
+//! that the group never takes this daemon for dead.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    assignment::{Flight, Lane, Tenures},
-    restore::Restores,
+    Error,
+    assignment::{Assignment, Assignments},
+    batch::BatchJob,
+    restore::{RestoreMonitor, ViewState},
+    rewind::{Rewinder, not_assigned},
     worker::Workers,
 };
 use crate::{
-    assigned::Assigned,
-    event::Partition,
-    kafka::{self, Consumed, Consumer, Notice, Polled},
-    replay::RewindCommands,
+    event::{AssignedPartitions, AssignmentPhase, Partition, TopicPartition},
+    kafka::{
+        self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, Revocation,
+    },
+    replay::{PartitionReport, RewindCommand, RewindCommands},
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
-/// How long one poll waits when there is nothing else to do; a signal to stop waits as long.
+/// How long one poll waits if nothing else is to do. A signal to stop, and a panic of a worker, are noticed after it.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// How long it waits while a partition is paused, since that could go on soon.
+/// How long one poll waits while a partition is paused, which may be over soon.
 const PAUSED: Duration = Duration::from_millis(2);
 
-/// How long a rebalance or a shutdown waits for what is under way. Within librdkafka's
-/// `max.poll.interval.ms` (5 minutes), and any patience with a shutdown.
-pub(super) const DRAIN: Duration = Duration::from_secs(25);
+/// How long a rebalance or a shutdown waits for the batches in flight. This is less than librdkafka's
+/// `max.poll.interval.ms` (5 minutes), and less than service managers allow for a shutdown (90 s with systemd).
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// The number of records that are polled before signals and commands are looked at again.
+const RECORDS_PER_CHECK: usize = 256;
+
+/// How old the published statuses may become while partitions are assigned.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct Intake {
-    pub consumer: Arc<Consumer>,
-    pub notices: mpsc::Receiver<Notice>,
-    pub flight: Arc<Flight>,
-    pub tenures: Arc<Tenures>,
-    pub workers: Workers,
-    /// None if the view is not to be restored.
-    pub restores: Option<Restores>,
-    pub metrics: Metrics,
-    pub readiness: Readiness,
-    pub assigned: Assigned,
-    pub rewinds: RewindCommands,
-    pub stop: CancellationToken,
+    pub(super) consumer: Arc<Consumer>,
+    pub(super) assignments: Assignments,
+    pub(super) assigned: Assigned,
+    pub(super) workers: Workers,
+    /// None if views are not restored.
+    pub(super) restores: Option<RestoreMonitor>,
+    pub(super) publisher: Publisher,
+    pub(super) metrics: Metrics,
+    pub(super) readiness: Readiness,
+    pub(super) rewinds: RewindCommands,
+    pub(super) stop: CancellationToken,
+}
+
+/// The assigned partitions, ordered by topic and partition.
+#[derive(Default)]
+pub(super) struct Assigned {
+    list: Vec<Assignment>,
+    /// The index of the assignment of the last record: consecutive records are mostly of one partition.
+    last: usize,
+    /// The number of assignments with an open batch.
+    open: usize,
+    /// The number of paused assignments.
+    paused: usize,
+}
+
+/// Publishes the statuses of the assigned partitions to the rest of the daemon.
+pub(super) struct Publisher {
+    pub(super) sender: Arc<watch::Sender<Arc<AssignedPartitions>>>,
+    pub(super) changes: u64,
+    pub(super) published_at: Instant,
+}
+
+/// What happens before partitions are given up, inside the rebalance callback: nothing of them begins any more, the batches
+/// that have begun are waited for, and then their assignments end. A partition that the group has already taken away is not
+/// waited for.
+pub(super) fn give_up(
+    assignments: &Assignments,
+    publisher: &watch::Sender<Arc<AssignedPartitions>>,
+    Revocation {
+        partitions,
+        is_lost,
+    }: &Revocation,
+) {
+    let patience = if *is_lost { Duration::ZERO } else { DRAIN };
+    publisher.send_modify(|published| {
+        for status in &mut Arc::make_mut(published).statuses {
+            if partitions.contains(&status.topic_partition) {
+                status.phase = AssignmentPhase::Leaving;
+            }
+        }
+    });
+    if !assignments.leave(partitions, patience) && !*is_lost {
+        tracing::warn!(
+            ?partitions,
+            "partitions are given up with batches in flight; their next owner handles these batches again"
+        );
+    }
+    assignments.revoke(partitions);
 }
 
 impl Intake {
-    /// Polls until told to stop, then drains.
+    /// Polls until the stop token is cancelled, then drains.
     ///
     /// # Errors
-    /// [`kafka::Error::Fatal`], after which nothing more is consumed.
-    pub(super) fn run(mut self) -> Result<(), kafka::Error> {
-        let mut lanes = Lanes::default();
-        let polled = self.poll(&mut lanes);
-        // What was not handed over yet is not missing: its offset was never stored.
-        let partitions: Vec<Partition> = lanes.0.into_keys().collect();
-        if !self.flight.leave(&partitions, DRAIN) {
+    /// [`Error::Kafka`], after which nothing more can be consumed, and [`Error::WorkerPanicked`].
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        let polled = self.poll();
+        // Workers that wait for the broker give up once the daemon stops.
+        self.stop.cancel();
+        // What was not handed over is not lost: its offset was never stored.
+        let partitions = self.assigned.list.iter();
+        let partitions = partitions.map(|one| one.topic_partition().clone());
+        let partitions: Vec<_> = partitions.collect();
+        if !self.assignments.leave(&partitions, DRAIN) {
             tracing::warn!(
-                "batches are still under way; they will be handled again after a restart"
+                "batches are still in flight at the end; they are handled again after a restart"
             );
         }
-        self.workers.join();
-        polled
+        self.workers.join()?;
+        Ok(polled?)
     }
 
-    fn poll(&mut self, lanes: &mut Lanes) -> Result<(), kafka::Error> {
+    fn poll(&mut self) -> Result<(), kafka::Error> {
         let consumer = Arc::clone(&self.consumer);
-        while !self.stop.is_cancelled() {
+        while !self.stop.is_cancelled() && !self.workers.have_panicked() {
             while let Ok(rewind) = self.rewinds.try_recv() {
-                self.rewind(rewind, lanes);
+                self.rewind(rewind);
             }
-            let polled = consumer.poll(lanes.patience())?;
-            // A rebalance happens inside poll: it is taken note of before the record, which may
-            // already be of the new assignment.
-            while let Ok(notice) = self.notices.try_recv() {
-                self.note(notice, lanes);
-            }
-            match polled {
-                Polled::Record(record) => self.take(&record, lanes),
-                Polled::End(partition) => self.end(partition, lanes),
-                Polled::Nothing => self.hand_over_all(lanes),
+            for _ in 0..RECORDS_PER_CHECK {
+                let mut is_record = false;
+                consumer.poll(self.assigned.patience(), |event| {
+                    is_record = matches!(event, ConsumerEvent::Record(_));
+                    self.handle(event);
+                })?;
+                if !is_record {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    fn note(&mut self, notice: Notice, lanes: &mut Lanes) {
-        // Not a member any more, until it has joined again.
-        let is_lost = matches!(notice, Notice::Lost(_));
-        match notice {
-            Notice::Assigned(assigned) => {
-                self.metrics.rebalanced();
-                let partitions: Vec<_> = assigned.iter().map(|one| one.partition).collect();
-                self.assigned.gained(&partitions, self.restores.is_some());
-                tracing::info!(?partitions, "partitions assigned");
-                if let Some(restores) = &mut self.restores {
-                    for one in &assigned {
-                        let tenure = self.tenures.of(one.partition);
-                        let restore = restores.assigned(one);
-                        if let Some(restore) = &restore {
-                            self.workers.restore(Arc::clone(restore));
-                        }
-                        let lane = Lane::new(self.consumer.topic(), one.partition, tenure, restore);
-                        lanes.0.insert(one.partition, lane);
-                    }
-                    restores.set_latch();
-                }
-                self.readiness.set("group", true);
-            }
-            Notice::Revoking(partitions) | Notice::Lost(partitions) => {
-                self.metrics.rebalanced();
-                tracing::info!(?partitions, "partitions revoked");
-                if is_lost {
-                    self.readiness.set("group", false);
-                }
-                self.assigned.lost(&partitions);
-                for partition in partitions {
-                    self.metrics.revoked(partition);
-                    lanes.0.remove(&partition);
-                    self.workers.revoke(partition);
-                    if let Some(restores) = &mut self.restores {
-                        restores.revoked(partition);
-                    }
-                }
-            }
-            Notice::Lag(partition, records) => self.metrics.lag(partition, records),
+    fn handle(&mut self, event: ConsumerEvent<'_>) {
+        match event {
+            ConsumerEvent::Record(record) => self.take(&record),
+            ConsumerEvent::PartitionEnd(partition) => self.reach_end(partition),
+            ConsumerEvent::Idle => self.hand_over_all(),
+            ConsumerEvent::Assigned(assigned) => self.assign(&assigned),
+            ConsumerEvent::Revoked(revocation) => self.revoke(revocation),
+            ConsumerEvent::Progress(progress) => self.note_progress(&progress),
         }
     }
 
-    fn take(&mut self, record: &Consumed<'_>, lanes: &mut Lanes) {
-        let partition = record.partition();
-        let lane = lanes.0.entry(partition).or_insert_with(|| {
-            let tenure = self.tenures.of(partition);
-            Lane::new(self.consumer.topic(), partition, tenure, None)
-        });
-        if lane.is_closed_to(record) {
-            self.hand_over(partition, lane);
-        }
-        if lane.push(record) {
-            self.hand_over(partition, lane);
-            self.look_around(lanes);
-        }
-    }
-
-    /// Only a restore is interested in the end of a partition: its last records may be missing.
-    fn end(&mut self, partition: Partition, lanes: &mut Lanes) {
-        if let Some(lane) = lanes.0.get_mut(&partition)
-            && lane.is_restoring()
-        {
-            self.hand_over(partition, lane);
-            lane.ended();
-            self.look_around(lanes);
-        }
-    }
-
-    fn hand_over_all(&mut self, lanes: &mut Lanes) {
-        for (&partition, lane) in &mut lanes.0 {
-            self.hand_over(partition, lane);
-        }
-        self.look_around(lanes);
-    }
-
-    /// What the workers have come to in the meantime.
-    fn look_around(&mut self, lanes: &mut Lanes) {
-        self.resume_some(lanes);
-        let restored = self.restores.as_mut().map(Restores::look);
-        for partition in restored.into_iter().flatten() {
-            self.assigned.restored(partition);
-            if let Some(lane) = lanes.0.get_mut(&partition) {
-                lane.restored();
-            }
-        }
-    }
-
-    pub(super) fn hand_over(&self, partition: Partition, lane: &mut Lane) {
-        let Some(parcel) = lane.take() else {
+    fn take(&mut self, record: &Consumed<'_>) {
+        let Some(index) = self.assigned.index_of(record.partition()) else {
+            // librdkafka drops what it has fetched of a partition that is revoked.
+            let (partition, offset) = (record.partition(), record.offset());
+            tracing::warn!(%partition, %offset, "record of a partition that is not assigned; skipping it");
             return;
         };
-        self.flight.take_off(partition);
-        lane.ahead.handed_over(parcel.batch.byte_len());
-        if !self.workers.send(parcel) {
-            self.stop.cancel();
+        if self.assigned.list[index].is_closed_to(record) {
+            self.hand_over(index);
         }
-        lane.ahead.are_left(self.flight.under_way(partition));
-        if !lane.paused && lane.ahead.is_too_much() {
-            lane.paused = true;
-            self.consumer.pause(partition);
+        let assignment = &mut self.assigned.list[index];
+        if !assignment.has_open_batch() {
+            self.assigned.open += 1;
+        }
+        if assignment.push(record) {
+            self.hand_over(index);
+            self.look_after_partitions();
         }
     }
 
-    fn resume_some(&self, lanes: &mut Lanes) {
-        for (&partition, lane) in &mut lanes.0 {
-            if !lane.paused {
-                continue;
-            }
-            lane.ahead.are_left(self.flight.under_way(partition));
-            if lane.ahead.is_little() {
-                lane.paused = false;
-                self.consumer.resume(partition);
+    /// Only a restore is interested in the end of a partition: the last offsets that it waits for may have no records.
+    fn reach_end(&mut self, partition: Partition) {
+        let Some(index) = self.assigned.index_of(partition) else {
+            return;
+        };
+        if self.assigned.list[index].view.restore().is_some() {
+            self.hand_over(index);
+            self.assigned.list[index].view.set_at_end();
+            self.look_after_partitions();
+        }
+    }
+
+    fn hand_over_all(&mut self) {
+        for index in 0..self.assigned.list.len() {
+            self.hand_over(index);
+        }
+        self.look_after_partitions();
+    }
+
+    /// Hands the open batch of a partition to its worker, and pauses the partition if too much of it is in flight then.
+    fn hand_over(&mut self, index: usize) {
+        let assignment = &mut self.assigned.list[index];
+        let Some(job) = BatchJob::take(assignment) else {
+            return;
+        };
+        self.assigned.open -= 1;
+        self.workers.handle(job);
+        if !assignment.paused && assignment.is_overloaded() {
+            assignment.paused = true;
+            self.assigned.paused += 1;
+            self.consumer.pause(assignment.topic_partition());
+        }
+    }
+
+    /// Acts on what the workers have finished in the meantime.
+    fn look_after_partitions(&mut self) {
+        self.resume_ready_partitions();
+        self.check_restores();
+        if self.publisher.is_due() {
+            self.publisher.publish(&self.assigned.list);
+        }
+    }
+
+    fn resume_ready_partitions(&mut self) {
+        if self.assigned.paused == 0 {
+            return;
+        }
+        for assignment in &mut self.assigned.list {
+            if assignment.paused && assignment.has_caught_up() {
+                assignment.paused = false;
+                self.assigned.paused -= 1;
+                self.consumer.resume(assignment.topic_partition());
             }
         }
+    }
+
+    fn check_restores(&mut self) {
+        let Some(restores) = &mut self.restores else {
+            return;
+        };
+        let list = &mut self.assigned.list;
+        if list.iter().all(|one| one.view.restore().is_none()) {
+            return;
+        }
+        if restores.check(list.iter_mut().map(Assignment::view_progress)) {
+            restores.set_latch(list.iter().all(|one| !one.view.is_restoring()));
+            self.publisher.change(&self.assigned.list);
+        }
+    }
+
+    fn assign(&mut self, assigned: &[NewAssignment]) {
+        self.metrics.rebalanced();
+        let partitions = assigned.iter().map(|one| one.topic_partition.to_string());
+        tracing::info!(partitions = ?Vec::from_iter(partitions), "partitions assigned");
+        for NewAssignment {
+            topic_partition,
+            range,
+        } in assigned
+        {
+            let state = self.assignments.assign(topic_partition);
+            if let Some(range) = range {
+                state.set_committed(range.committed);
+            }
+            let mut view = ViewState::Complete;
+            if let Some(restores) = &self.restores {
+                view = ViewState::at_start(*range);
+                if let Some(restore) = view.restore() {
+                    restores.begin(topic_partition, restore);
+                    self.workers.restore(&state, restore.start());
+                }
+            }
+            self.assigned.insert(Assignment::new(state, view));
+        }
+        if let Some(restores) = &self.restores {
+            let mut views = self.assigned.list.iter();
+            restores.set_latch(views.all(|one| !one.view.is_restoring()));
+        }
+        self.publisher.change(&self.assigned.list);
+        self.readiness.set("group", true);
+    }
+
+    /// Forgets partitions whose assignments have [ended](give_up).
+    fn revoke(&mut self, revocation: Revocation) {
+        let Revocation {
+            partitions,
+            is_lost: lost,
+        } = revocation;
+        self.metrics.rebalanced();
+        let names = partitions.iter().map(ToString::to_string);
+        tracing::info!(partitions = ?Vec::from_iter(names), lost, "partitions revoked");
+        if lost {
+            // This daemon is not a member of the group until it has joined again.
+            self.readiness.set("group", false);
+        }
+        for partition in partitions {
+            self.metrics.revoked(partition.partition);
+            self.assigned.remove(&partition);
+            self.workers.revoke(partition);
+        }
+        self.publisher.change(&self.assigned.list);
+    }
+
+    fn note_progress(&mut self, progress: &PartitionProgress) {
+        let Some(index) = self.assigned.index_of(progress.topic_partition.partition) else {
+            return;
+        };
+        let assignment = &mut self.assigned.list[index];
+        if let Some(committed) = progress.committed {
+            assignment.state().set_committed(committed);
+        }
+        if let Some(lag) = progress.lag(assignment.state().committed()) {
+            assignment.lag = Some(lag);
+            self.metrics.lag(progress.topic_partition.partition, lag);
+        }
+    }
+
+    /// Rewinds those partitions that are assigned, and replies with one report per partition.
+    fn rewind(&mut self, RewindCommand { targets, reply }: RewindCommand) {
+        // What was polled is handled first, or it would be skipped if the partition stays where it is.
+        for &partition in targets.keys() {
+            if let Some(index) = self.assigned.index_of(partition) {
+                self.hand_over(index);
+            }
+        }
+        let rewinder = Rewinder {
+            consumer: &self.consumer,
+            workers: &self.workers,
+            assignments: &self.assignments,
+        };
+        let assigned = self.assigned.list.iter_mut().filter_map(|assignment| {
+            let partition = assignment.topic_partition().partition;
+            Some((assignment, *targets.get(&partition)?))
+        });
+        let mut reports = rewinder.rewind(&mut Vec::from_iter(assigned));
+        let others = targets.into_keys();
+        let others = others.filter(|&partition| self.assigned.index_of(partition).is_none());
+        reports.extend(others.map(|other| PartitionReport::new(other, not_assigned())));
+        reports.sort_by_key(|report| report.partition);
+        self.assigned.paused = self.assigned.list.iter().filter(|one| one.paused).count();
+        self.publisher.publish(&self.assigned.list);
+        // The requester may be gone; the partitions are rewound all the same.
+        let _ = reply.send(reports);
     }
 }
 
-/// What each assigned partition has open.
-#[derive(Default)]
-pub(super) struct Lanes(pub(super) BTreeMap<Partition, Lane>);
-
-impl Lanes {
-    /// With a batch open, none: it is handed over as soon as nothing more is waiting.
+impl Assigned {
+    /// How long a poll may wait. An open batch is handed over as soon as nothing more is waiting.
     fn patience(&self) -> Duration {
-        let mut patience = IDLE;
-        for lane in self.0.values() {
-            if lane.is_open() {
-                return Duration::ZERO;
-            }
-            if lane.paused {
-                patience = PAUSED;
+        match (self.open, self.paused) {
+            (0, 0) => IDLE,
+            (0, _) => PAUSED,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The index of the assignment of a partition of the topic that is consumed.
+    fn index_of(&mut self, partition: Partition) -> Option<usize> {
+        let number = |assignment: &Assignment| assignment.topic_partition().partition;
+        let last = self.list.get(self.last);
+        if last.is_none_or(|last| number(last) != partition) {
+            self.last = self.list.binary_search_by_key(&partition, number).ok()?;
+        }
+        Some(self.last)
+    }
+
+    fn insert(&mut self, assignment: Assignment) {
+        self.remove(assignment.topic_partition());
+        let after = self
+            .list
+            .partition_point(|one| one.topic_partition() < assignment.topic_partition());
+        self.list.insert(after, assignment);
+    }
+
+    fn remove(&mut self, partition: &TopicPartition) {
+        self.list.retain(|one| one.topic_partition() != partition);
+        self.open = self.list.iter().filter(|one| one.has_open_batch()).count();
+        self.paused = self.list.iter().filter(|one| one.paused).count();
+    }
+}
+
+impl Publisher {
+    fn is_due(&self) -> bool {
+        self.published_at.elapsed() >= PUBLISH_INTERVAL
+    }
+
+    /// Publishes a change of what is assigned.
+    fn change(&mut self, assigned: &[Assignment]) {
+        self.changes += 1;
+        self.publish(assigned);
+    }
+
+    fn publish(&mut self, assigned: &[Assignment]) {
+        self.published_at = Instant::now();
+        self.sender.send_replace(Arc::new(AssignedPartitions {
+            statuses: assigned.iter().map(Assignment::status).collect(),
+            changes: self.changes,
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Member {
+        assignments: Assignments,
+        assigned: Assigned,
+        publisher: Publisher,
+        published: watch::Receiver<Arc<AssignedPartitions>>,
+    }
+
+    fn partition(number: i32) -> TopicPartition {
+        TopicPartition::new("eventos", Partition(number))
+    }
+
+    impl Member {
+        fn new() -> Self {
+            let (sender, published) = watch::channel(Arc::default());
+            Self {
+                assignments: Assignments::default(),
+                assigned: Assigned::default(),
+                publisher: Publisher {
+                    sender: Arc::new(sender),
+                    changes: 0,
+                    published_at: Instant::now(),
+                },
+                published,
             }
         }
-        patience
+
+        fn assign(&mut self, numbers: &[i32], view: fn() -> ViewState) {
+            for &number in numbers {
+                let state = self.assignments.assign(&partition(number));
+                self.assigned.insert(Assignment::new(state, view()));
+            }
+            self.publisher.change(&self.assigned.list);
+        }
+
+        fn revoke(&mut self, number: i32) {
+            self.assigned.remove(&partition(number));
+            self.publisher.change(&self.assigned.list);
+        }
+
+        /// The partitions, those that are being restored, and the number of changes.
+        fn published(&self) -> (String, String, u64) {
+            let published = self.published.borrow();
+            let partitions = published.partitions().to_string();
+            (
+                partitions,
+                published.restoring().to_string(),
+                published.changes,
+            )
+        }
+    }
+
+    #[test]
+    fn it_has_what_came_and_has_not_gone() {
+        let mut member = Member::new();
+        member.assign(&[1, 0], ViewState::default);
+        member.assign(&[5], ViewState::default);
+        member.revoke(0);
+        assert_eq!(member.published(), ("1,5".to_owned(), "-".to_owned(), 3));
+        member.assign(&[], ViewState::default);
+        assert_eq!(member.published().2, 4);
+        assert_eq!(
+            [5, 0, 1].map(|number| member.assigned.index_of(Partition(number))),
+            [Some(1), None, Some(0)]
+        );
+    }
+
+    #[test]
+    fn a_view_is_whole_once_it_is_restored_or_another_has_it() {
+        let mut member = Member::new();
+        member.assign(&[0], ViewState::default);
+        member.assign(&[1, 2], || ViewState::Incomplete);
+        assert_eq!(member.published().1, "1-2");
+        let index = member.assigned.index_of(Partition(1)).expect("assigned");
+        member.assigned.list[index].view = ViewState::Complete;
+        member.publisher.change(&member.assigned.list);
+        assert_eq!(member.published().1, "2");
+        member.revoke(2);
+        assert_eq!(member.published(), ("0-1".to_owned(), "-".to_owned(), 4));
+    }
+
+    #[test]
+    fn a_partition_that_is_given_up_is_published_as_leaving() {
+        let mut member = Member::new();
+        member.assign(&[0, 1], ViewState::default);
+        let revocation = Revocation {
+            partitions: vec![partition(1)],
+            is_lost: false,
+        };
+        give_up(&member.assignments, &member.publisher.sender, &revocation);
+        let published = member.published.borrow();
+        let phases = published.statuses.iter().map(|status| status.phase);
+        assert_eq!(
+            Vec::from_iter(phases),
+            [AssignmentPhase::Active, AssignmentPhase::Leaving]
+        );
     }
 }

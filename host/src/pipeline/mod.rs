@@ -1,5 +1,35 @@
-//! From a record consumed to its offset committed: an intake thread polls and batches, workers run
-//! the handlers and bring about their effects. It knows Kafka, handlers and the store by their modules, and no HTTP.
+//! The pipeline: from a consumed record to its committed offset.
+//!
+//! The `intake` thread polls the consumer and fills batches. The `worker`s take each batch through the
+//! handler `chain`, gather its `effects`, deliver them (`delivery`), and commit its offset, after the delivery or with it
+//! (`exactly_once`). The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
+//!
+//! # A rebalance
+//!
+//! 1. librdkafka calls back while the intake polls: partitions were assigned, are about to be revoked, or are lost.
+//! 2. Before an assignment is accepted, the broker is asked for the committed offset and the bounds of each partition. It
+//!    begins as far before its committed offset as its view does.
+//! 3. The intake starts an `Assignment` for it, with a generation of its own. Its worker first
+//!    restores the view (`restore`) from the records before the committed offset, which have no other effects.
+//! 4. Before a revocation is accepted, the assignment is `Leaving`: no batch of it begins any more. The callback waits until
+//!    the batches that have begun are finished and their offsets stored, for at most 25 s. Lost partitions are not waited for.
+//! 5. Then the assignment is `Revoked`: whatever is still in flight of it is never committed.
+//! 6. librdkafka commits the stored offsets and gives the partitions back. Their next owner begins at the committed offset.
+//! 7. The intake drops the assignment with its open batch, and the worker drops its halted batches and its view.
+//!
+//! # Invariants
+//!
+//! - An offset is stored only after every effect of the records before it has happened. A worker that leaves a batch undone
+//!   does nothing after it; a worker that panics ends the daemon.
+//! - A batch is committed only by the assignment that consumed it. Its `InFlight` guard knows the
+//!   assignment, and ends the batch when it is dropped, whatever happened.
+//! - The records of a partition are handled in order, by one worker. What is produced is ordered by the offsets of its sources.
+//! - A batch is replayed as a whole, or not at all. Of a replayed batch only the view is restored.
+//! - The intake never waits for a worker, except in a rebalance, a rewind and the shutdown. What is in flight is bounded by
+//!   pausing partitions.
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker`, on `exactly_once`, on `delivery` and
+//!   `chain`, on `batch`, on `assignment` and `effects`, on `restore`; every file may use `config`, `failpoint`, `observer` and
+//!   `shutdown`.
 
 mod assignment;
 mod batch;
@@ -17,130 +47,124 @@ mod rewind;
 mod shutdown;
 mod worker;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
 
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Guarantee, Output, OutputConfig};
-pub use dry_run::{Account, End, Problem, Rehearsal};
+pub use dry_run::{DryRun, RecordEnd, RecordReport};
 
 use self::{
-    assignment::{Flight, Tenures},
-    chain::Links,
+    assignment::Assignments,
+    chain::HandlerChain,
     delivery::Deliverer,
-    exactly_once::{Group, Transactions, Transactor, Uncommitted},
-    intake::Intake,
-    restore::Restores,
-    shutdown::Stop,
-    worker::{Way, Worker, Workers},
+    exactly_once::{Transactor, Uncommitted},
+    intake::{Assigned, Intake, Publisher, give_up},
+    restore::RestoreMonitor,
+    shutdown::ShutdownSignal,
+    worker::{DeliveryGuarantee, Worker, WorkerPanic, Workers},
 };
 use crate::{
-    assigned::Assigned,
-    kafka::{self, Cluster, Commits, Consumer, Notice, Producer, Refusals, Terms},
+    event::AssignedPartitions,
+    kafka::{self, Cluster, Commits, Consumer, Producer, Refusals, Revocation, Terms},
     plugin::ChainReceiver,
     replay::RewindCommands,
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
-/// What a pipeline is made of.
+/// The parts that a pipeline is made of.
 pub struct Pipeline<'a> {
-    /// Where to consume and to produce, and in which group.
+    /// The cluster, topic and group to consume.
     pub cluster: Cluster,
-    /// What it calls itself in the group.
+    /// The client id of the group member.
     pub client_id: &'a str,
-    /// What is promised.
+    /// The `[delivery]` table.
     pub config: &'a Config,
-    /// Where that goes which leaves the chain.
+    /// The topic for the records that leave the handler chain, if there is one.
     pub output: Option<Output>,
-    /// The handlers, as they are and as they change.
+    /// The handler chain, as it is and as it changes.
     pub chains: ChainReceiver,
-    /// What tells this instance from all others that the broker ever has: its transactional ids begin with it.
+    /// The name of this instance, unique among all clients of the cluster: its transactional ids begin with the group and
+    /// this name.
     pub instance: &'a str,
-    /// For what handlers store.
+    /// The store for what handlers store.
     pub store: Store,
-    /// Whether the store is rebuilt from the topic, and how many records at most are replayed of a partition where
-    /// nobody has committed what is needed.
+    /// Restores the views of assigned partitions. If the start of a view was not committed, this many records are replayed.
     pub restore: Option<u64>,
-    /// Where it counts.
+    /// The metrics to count in.
     pub metrics: Metrics,
-    /// Where it says that it has joined: the latch `group`; and that the store is rebuilt: `restored`.
+    /// The latches to set: `group` once the group was joined, `restored` once all views are restored.
     pub readiness: Readiness,
-    /// Where it says what the broker refuses.
+    /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
-    /// Where it says which partitions it has.
-    pub assigned: Assigned,
-    /// What it is told to rewind.
+    /// Where the assigned partitions are published.
+    pub assigned: watch::Sender<Arc<AssignedPartitions>>,
+    /// The partitions to rewind.
     pub rewinds: RewindCommands,
-    /// Cancel it to drain and leave the group.
+    /// Cancelled to drain and to leave the group.
     pub stop: CancellationToken,
 }
 
+/// Why a pipeline ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing more can be consumed.
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
+    /// A worker panicked. Its batch is not committed, and nothing after it.
+    #[error(
+        "{worker} panicked while it handled a batch: {message}; the batch was not committed and is handled again after a \
+         restart; please report this bug"
+    )]
+    WorkerPanicked {
+        /// The name of the thread.
+        worker: String,
+        /// The message of the panic.
+        message: String,
+    },
+}
+
+impl From<WorkerPanic> for Error {
+    fn from(WorkerPanic { worker, message }: WorkerPanic) -> Self {
+        Self::WorkerPanicked { worker, message }
+    }
+}
+
 impl Pipeline<'_> {
-    /// Joins the group and starts to work. The task ends when it was told to stop and has drained, or with the
-    /// error after which nothing more can be consumed. Call it within a runtime.
+    /// Joins the group and starts to work, within a tokio runtime. The task ends when it was stopped and has drained, or with
+    /// the error after which it cannot go on.
     ///
     /// # Errors
-    /// [`kafka::Error`], if there is no joining.
-    pub fn start(self) -> Result<JoinHandle<Result<(), kafka::Error>>, kafka::Error> {
-        let (flight, tenures) = <(Arc<Flight>, Arc<Tenures>)>::default();
-        let (sender, notices) = mpsc::channel();
-        let (drained, ended) = (Arc::clone(&flight), Arc::clone(&tenures));
-        let notify = move |notice: Notice| {
-            if let Notice::Revoking(partitions) = &notice
-                && !drained.leave(partitions, intake::DRAIN)
-            {
-                tracing::warn!(
-                    ?partitions,
-                    "given up with batches under way; their new owner handles them again"
-                );
-            }
-            if let Notice::Revoking(partitions) | Notice::Lost(partitions) = &notice {
-                ended.end(partitions);
-                drained.have_left(partitions);
-            }
-            // Nobody listens any more when the consumer is being dropped.
-            let _ = sender.send(notice);
-        };
-        let terms = Terms {
-            client_id: self.client_id,
-            restore: self.restore,
-            commits: match self.config.guarantee {
-                Guarantee::AtLeastOnce => Commits::InBackground,
-                Guarantee::ExactlyOnce => Commits::InTransactions,
-            },
-            refusals: self.refusals.clone(),
-            stop: &self.stop,
-        };
-        let consumer = Arc::new(Consumer::join(&self.cluster, terms, notify)?);
-        let stop = Stop::new(self.stop.clone(), Handle::current());
-        let mut workers = Vec::new();
-        for way in self.ways(&stop)? {
-            let group = Group {
-                consumer: Arc::clone(&consumer),
-                tenures: Arc::clone(&tenures),
-            };
-            workers.push(self.worker(way, group, &flight, &stop));
-        }
-        let restores = self.restore.map(|_| {
-            let (store, metrics) = (self.store.clone(), self.metrics.clone());
-            Restores::new(store, metrics, self.readiness.clone())
+    /// [`kafka::Error`], if the group cannot be joined.
+    pub fn start(self) -> Result<JoinHandle<Result<(), Error>>, kafka::Error> {
+        let assignments = Assignments::default();
+        let publisher = Arc::new(self.assigned.clone());
+        let consumer = Arc::new(self.join(&assignments, &publisher)?);
+        let shutdown = ShutdownSignal::new(self.stop.clone(), Handle::current());
+        let guarantees = self.guarantees(&shutdown)?.into_iter();
+        let workers = guarantees.map(|guarantee| self.worker(guarantee, &consumer, &shutdown));
+        let mut workers: Vec<_> = workers.collect();
+        let restores = self.restore.map(|_| RestoreMonitor {
+            store: self.store.clone(),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+            reported_at: Instant::now(),
         });
         let intake = move |workers| Intake {
+            consumer,
+            assignments,
+            assigned: Assigned::default(),
             workers: Workers::start(workers),
             restores,
-            consumer,
-            notices,
-            flight,
-            tenures,
+            publisher: Publisher {
+                sender: publisher,
+                changes: 0,
+                published_at: Instant::now(),
+            },
             metrics: self.metrics,
             readiness: self.readiness,
-            assigned: self.assigned,
             rewinds: self.rewinds,
             stop: self.stop,
         };
@@ -154,52 +178,77 @@ impl Pipeline<'_> {
         }))
     }
 
-    /// One a worker.
-    fn ways(&self, stop: &Stop) -> Result<Vec<Way>, kafka::Error> {
+    fn join(
+        &self,
+        assignments: &Assignments,
+        publisher: &Arc<watch::Sender<Arc<AssignedPartitions>>>,
+    ) -> Result<Consumer, kafka::Error> {
+        let terms = Terms {
+            client_id: self.client_id,
+            restore: self.restore,
+            commits: match self.config.guarantee {
+                Guarantee::AtLeastOnce => Commits::InBackground,
+                Guarantee::ExactlyOnce => Commits::InTransactions,
+            },
+            refusals: self.refusals.clone(),
+            stop: &self.stop,
+        };
+        let (assignments, publisher) = (assignments.clone(), Arc::clone(publisher));
+        let on_revocation = move |revocation: &Revocation| {
+            give_up(&assignments, &publisher, revocation);
+        };
+        Consumer::join(&self.cluster, terms, on_revocation)
+    }
+
+    /// The means of each worker to keep the delivery guarantee.
+    fn guarantees(
+        &self,
+        shutdown: &ShutdownSignal,
+    ) -> Result<Vec<DeliveryGuarantee>, kafka::Error> {
         let workers = 0..thread::available_parallelism().map_or(1, usize::from);
         match self.config.guarantee {
             Guarantee::AtLeastOnce => {
                 let producer = Producer::patient(&self.cluster)?;
-                Ok(workers
-                    .map(|_| Way::AtLeastOnce(producer.clone()))
-                    .collect())
+                let guarantee = |_| DeliveryGuarantee::AtLeastOnce(producer.clone());
+                Ok(workers.map(guarantee).collect())
             }
             Guarantee::ExactlyOnce => workers
                 .map(|worker| {
-                    let id = format!(
-                        "{}-{}-{worker}",
-                        self.cluster.config().group_id,
-                        self.instance
-                    );
-                    let transactions = Transactions::new(
-                        self.cluster.clone(),
-                        id,
+                    let group = &self.cluster.config().group_id;
+                    let transactor = Transactor::new(
+                        &self.cluster,
+                        format!("{group}-{}-{worker}", self.instance),
                         self.refusals.clone(),
-                        stop.clone(),
+                        shutdown.clone(),
                     )?;
-                    Ok(Way::ExactlyOnce(Box::new(Transactor { transactions })))
+                    Ok(DeliveryGuarantee::ExactlyOnce(Box::new(transactor)))
                 })
                 .collect(),
         }
     }
 
-    fn worker(&self, way: Way, group: Group, flight: &Arc<Flight>, stop: &Stop) -> Worker {
+    fn worker(
+        &self,
+        guarantee: DeliveryGuarantee,
+        consumer: &Arc<Consumer>,
+        shutdown: &ShutdownSignal,
+    ) -> Worker {
         Worker {
-            chain: Links::new(self.chains.clone(), self.metrics.clone(), stop.clone()),
+            chain: HandlerChain::new(self.chains.clone(), self.metrics.clone(), shutdown.clone()),
             deliverer: Deliverer {
-                config: self.config.clone(),
+                guarantee: self.config.guarantee,
+                dead_letter_topic: self.config.dead_letter_topic.clone(),
                 output: self.output.clone(),
                 metrics: self.metrics.clone(),
                 refusals: self.refusals.clone(),
-                stop: stop.clone(),
+                shutdown: shutdown.clone(),
             },
-            way,
+            guarantee,
             store: self.store.clone(),
-            group,
-            flight: Arc::clone(flight),
+            consumer: Arc::clone(consumer),
             metrics: self.metrics.clone(),
             stopped: false,
-            held: BTreeMap::new(),
+            halted: BTreeMap::new(),
             uncommitted: Uncommitted::default(),
         }
     }

@@ -1,33 +1,33 @@
-//! What a rehearsal sees of a link's work beyond its effects. In a daemon nobody watches.
+//! What a dry run observes of a handler's work beyond its effects. A daemon has no observer.
 
 use crate::{
     event::{Batch, Offset, Outcome, Verdict},
     telemetry::capture::LogCapture,
 };
 
-/// What came of handing a record in once.
+/// The result of handing a record to the handler once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Attempt {
     Answered(Outcome),
-    /// The handler failed on it even alone, or answered with what cannot be carried out.
+    /// The call failed with this record alone, or its answer could not be carried out.
     Failed,
 }
 
-/// Notes of what a link does.
+/// Takes notes of what a step of the chain does.
 #[derive(Default)]
-pub(super) struct Watch {
+pub(super) struct Observer {
     lines: LogCapture,
-    /// One a record and attempt, in their order.
-    fates: Vec<(Offset, Fate)>,
+    /// One entry per record and attempt, in order.
+    attempts: Vec<(Offset, Attempt)>,
 }
 
-impl Watch {
+impl Observer {
     pub(super) fn new(lines: LogCapture) -> Self {
-        let fates = Vec::new();
-        Self { lines, fates }
+        let attempts = Vec::new();
+        Self { lines, attempts }
     }
 
-    /// The call failed, and the batch is handed in again in halves: what it logged about its records comes again.
+    /// A call failed, and its batch is handed over again in halves: the handler will log about its records again.
     pub(super) fn halved(&self, batch: &Batch) {
         self.lines
             .forget(batch.offset(0)..=batch.offset(batch.len() - 1));
@@ -41,14 +41,14 @@ impl Watch {
             Verdict::Retry(_) => Outcome::Retry,
             Verdict::Reject(_) => Outcome::Reject,
         };
-        self.fates.push((record, Fate::Answered(outcome)));
+        self.attempts.push((record, Attempt::Answered(outcome)));
     }
 
     pub(super) fn failed(&mut self, record: Offset) {
-        self.fates.push((record, Fate::Failed));
+        self.attempts.push((record, Attempt::Failed));
     }
 
-    pub(super) fn take(&mut self) -> Vec<(Offset, Fate)> {
-        std::mem::take(&mut self.fates)
+    pub(super) fn take(&mut self) -> Vec<(Offset, Attempt)> {
+        std::mem::take(&mut self.attempts)
     }
 }

@@ -1,232 +1,201 @@
-//! Rebuilding the view of partitions that were assigned: how far each has come, and when it counts as restored.
+//! Restoring the views of assigned partitions: how far each has come, and when it counts as restored.
+//!
+//! A view is restored by replaying the partition, from the oldest Evento that the view is to hold, up to the committed
+//! offset, and then by catching up with the end that the partition had when it was assigned.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
-    event::{Offset, Partition, Timestamp, ViewStart},
-    kafka::{Beginning, Stretch},
+    event::{Offset, TopicPartition, ViewStart},
+    kafka::ConsumeRange,
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
 
-/// The latch that waits for all of it.
-pub(super) const LATCH: &str = "restored";
+/// The readiness latch that opens once every view is restored.
+const LATCH: &str = "restored";
 
-/// How often the log tells how far it is.
-const TOLD_EVERY: Duration = Duration::from_secs(3);
+/// How often the progress is logged.
+const REPORT_INTERVAL: Duration = Duration::from_secs(3);
 
-/// After the replay, a partition may catch up to where it ended when it was assigned, for so long and no longer: what
-/// was handled and shown before a kill, but not committed, is half a second's worth.
+/// How long a partition may take, after the replay, to catch up with the end that it had when it was assigned. What is
+/// missing is what was handled but not committed before a kill: half a second's worth.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-/// One partition on its way, seen by the intake and its worker.
+/// How far the view of an assigned partition is restored.
+#[derive(Default)]
+pub(super) enum ViewState {
+    /// The view is restored, or is not to be.
+    #[default]
+    Complete,
+    /// The broker did not say what to replay: the view starts empty, and does not count as restored.
+    Incomplete,
+    /// The view is being restored.
+    Restoring(Restore),
+}
+
+/// The progress of restoring one view.
 pub(super) struct Restore {
-    pub(super) partition: Partition,
-    stretch: Stretch,
+    range: ConsumeRange,
     began: Instant,
-    /// The offset before which all is done; [`NOT_BEGUN`] until the worker has made room in the store.
-    done: AtomicI64,
     /// The offset before which everything was handed to the worker.
-    handed: AtomicI64,
-    /// What `done` has to reach.
-    goal: AtomicI64,
+    handed_over: Offset,
+    /// The offset before which everything has to be done.
+    goal: Offset,
+    /// When everything before the committed offset was done.
+    replayed_at: Option<Instant>,
 }
 
-const NOT_BEGUN: i64 = -1;
-
-/// All that are on their way. Only the intake has it.
-pub(super) struct Restores {
-    store: Store,
-    metrics: Metrics,
-    readiness: Readiness,
-    under_way: BTreeMap<Partition, UnderWay>,
-    /// Those of which it could not be found out what to restore.
-    unknown: BTreeSet<Partition>,
-    told: Instant,
+/// Follows the restores of all assigned partitions, and reports their progress.
+pub(super) struct RestoreMonitor {
+    pub(super) store: Store,
+    pub(super) metrics: Metrics,
+    pub(super) readiness: Readiness,
+    pub(super) reported_at: Instant,
 }
 
-struct UnderWay {
-    restore: Arc<Restore>,
-    /// Since when what is done has come to the committed offset.
-    replayed: Option<Instant>,
-}
-
-impl Restore {
-    fn new(partition: Partition, stretch: Stretch) -> Self {
-        Self {
-            partition,
-            stretch,
-            began: Instant::now(),
-            done: AtomicI64::new(NOT_BEGUN),
-            handed: AtomicI64::new(stretch.from.0),
-            goal: AtomicI64::new(stretch.end.0),
-        }
-    }
-
-    /// Whether this offset was handled before: it is replayed for the view, and nothing else comes of it.
-    pub(super) fn is_replayed(&self, offset: Offset) -> bool {
-        offset < self.stretch.committed
-    }
-
-    /// Where the view that is rebuilt begins.
-    pub(super) fn view_start(&self) -> ViewStart {
-        self.stretch.view.unwrap_or(ViewStart {
-            offset: self.stretch.from,
-            time: Timestamp::NONE,
+impl ViewState {
+    /// The state at the start of an assignment that consumes this range, if it is known.
+    pub(super) fn at_start(range: Option<ConsumeRange>) -> Self {
+        range.map_or(Self::Incomplete, |range| {
+            Self::Restoring(Restore::new(range))
         })
     }
 
-    /// The worker has made room in the store.
-    pub(super) fn begin(&self) {
-        self.advance(self.stretch.from);
+    /// Returns whether the view is not complete.
+    pub(super) fn is_restoring(&self) -> bool {
+        !matches!(self, Self::Complete)
     }
 
-    /// Everything before `next` is done.
-    pub(super) fn advance(&self, next: Offset) {
-        self.done.store(next.0, Relaxed);
+    /// The progress, while the view is being restored.
+    pub(super) fn restore(&self) -> Option<&Restore> {
+        match self {
+            Self::Restoring(restore) => Some(restore),
+            Self::Complete | Self::Incomplete => None,
+        }
     }
 
-    /// Everything before `next` was handed to the worker.
-    pub(super) fn handed(&self, next: Offset) {
-        self.handed.store(next.0, Relaxed);
+    /// Returns whether the record at this offset was handled before: it is only replayed for the view.
+    pub(super) fn is_replayed(&self, offset: Offset) -> bool {
+        let restore = self.restore();
+        restore.is_some_and(|restore| offset < restore.range.committed)
     }
 
-    /// There is no more in the partition for now: what was handed over is all.
-    pub(super) fn ended(&self) {
-        self.goal.fetch_min(self.handed.load(Relaxed), Relaxed);
+    /// Takes note that everything before `next` was handed to the worker.
+    pub(super) fn set_handed_over(&mut self, next: Offset) {
+        if let Self::Restoring(restore) = self {
+            restore.handed_over = next;
+        }
     }
 
-    fn done(&self) -> i64 {
-        self.done.load(Relaxed)
-    }
-
-    /// Records that are still to be replayed, at most: offsets may have gaps.
-    fn remaining(&self) -> i64 {
-        self.stretch.committed.0 - self.done().max(self.stretch.from.0)
-    }
-
-    fn records(&self) -> i64 {
-        self.stretch.committed.0 - self.stretch.from.0
+    /// Takes note that the partition has no more records for now: what was handed over is all there is to restore. The last
+    /// offsets before the goal may have no records.
+    pub(super) fn set_at_end(&mut self) {
+        if let Self::Restoring(restore) = self {
+            restore.goal = restore.goal.min(restore.handed_over);
+        }
     }
 }
 
-impl Restores {
-    pub(super) fn new(store: Store, metrics: Metrics, readiness: Readiness) -> Self {
+impl Restore {
+    fn new(range: ConsumeRange) -> Self {
         Self {
-            store,
-            metrics,
-            readiness,
-            under_way: BTreeMap::new(),
-            unknown: BTreeSet::new(),
-            told: Instant::now(),
+            range,
+            began: Instant::now(),
+            handed_over: range.from,
+            goal: range.end,
+            replayed_at: None,
         }
     }
 
-    /// A partition is ours now; answers with what its worker is to begin, if anything.
-    pub(super) fn assigned(&mut self, assigned: &Beginning) -> Option<Arc<Restore>> {
-        let partition = assigned.partition;
-        let Some(stretch) = assigned.stretch else {
-            self.unknown.insert(partition);
-            return None;
-        };
-        let restore = Arc::new(Restore::new(partition, stretch));
-        let (
-            records,
-            Stretch {
-                from, committed, ..
-            },
-        ) = (restore.records(), stretch);
-        if records > 0 {
-            tracing::info!(%partition, %from, %committed, records, "restoring the view by replaying");
-        }
-        self.metrics.restoring(partition, records.max(0));
-        let under_way = UnderWay {
-            restore: Arc::clone(&restore),
-            replayed: None,
-        };
-        self.under_way.insert(partition, under_way);
-        Some(restore)
+    /// The first offset that is replayed, and the start of the resulting view.
+    pub(super) fn start(&self) -> (Offset, ViewStart) {
+        let from = self.range.from;
+        (from, self.range.view.unwrap_or(ViewStart::at(from)))
     }
 
-    /// A partition is another's now.
-    pub(super) fn revoked(&mut self, partition: Partition) {
-        self.under_way.remove(&partition);
-        self.unknown.remove(&partition);
+    /// The number of records that are still to be replayed, at most: offsets may have gaps.
+    fn remaining(&self, done: Option<Offset>) -> i64 {
+        let from = self.range.from;
+        (self.range.committed.0 - done.unwrap_or(from).max(from).0).max(0)
     }
 
-    /// Opens the latch once everything is there, and closes it when more is to come.
-    pub(super) fn set_latch(&self) {
-        let restored = self.under_way.is_empty() && self.unknown.is_empty();
-        self.readiness.set(LATCH, restored);
+    /// The number of records that are replayed in all, at most.
+    fn total(&self) -> i64 {
+        self.range.committed.0 - self.range.from.0
     }
 
-    /// Sees how far all of it has come; answers which partitions are restored now.
-    pub(super) fn look(&mut self) -> Vec<Partition> {
-        if self.under_way.is_empty() {
-            return Vec::new();
-        }
-        let now = Instant::now();
-        let mut restored = Vec::new();
-        for (&partition, under_way) in &mut self.under_way {
-            self.metrics
-                .restoring(partition, under_way.restore.remaining().max(0));
-            if under_way.is_over(now) {
-                restored.push(partition);
-            }
-        }
-        for &partition in &restored {
-            self.finish(partition);
-        }
-        if now.duration_since(self.told) > TOLD_EVERY {
-            self.told = now;
-            self.tell();
-        }
-        restored
-    }
-
-    fn finish(&mut self, partition: Partition) {
-        let Some(UnderWay { restore, .. }) = self.under_way.remove(&partition) else {
-            return;
-        };
-        self.store.restored(partition);
-        self.metrics.restoring(partition, 0);
-        if restore.records() > 0 {
-            let (records, took) = (restore.records(), restore.began.elapsed());
-            tracing::info!(%partition, records, ?took, "the view is restored");
-        }
-        self.set_latch();
-    }
-
-    fn tell(&self) {
-        for (partition, UnderWay { restore, .. }) in &self.under_way {
-            let (total, remaining) = (restore.records(), restore.remaining());
-            if remaining > 0 {
-                let done = total - remaining;
-                tracing::info!(%partition, done, total, "restoring the view");
-            }
-        }
-    }
-}
-
-impl UnderWay {
-    fn is_over(&mut self, now: Instant) -> bool {
-        let done = self.restore.done();
-        if done == NOT_BEGUN {
+    /// Returns whether the view is complete, given the offset before which the worker has done everything.
+    fn is_complete(&mut self, done: Option<Offset>, now: Instant) -> bool {
+        let Some(done) = done else {
+            // The worker has not begun yet.
             return false;
-        }
-        if done >= self.restore.goal.load(Relaxed) {
+        };
+        if done >= self.goal {
             return true;
         }
-        if done < self.restore.stretch.committed.0 {
+        if done < self.range.committed {
             return false;
         }
-        now.duration_since(*self.replayed.get_or_insert(now)) > CATCH_UP
+        now.duration_since(*self.replayed_at.get_or_insert(now)) > CATCH_UP
+    }
+}
+
+impl RestoreMonitor {
+    /// Logs what is replayed of a partition that was assigned.
+    pub(super) fn begin(&self, partition: &TopicPartition, restore: &Restore) {
+        let ConsumeRange {
+            from, committed, ..
+        } = restore.range;
+        let records = restore.total();
+        if records > 0 {
+            tracing::info!(%partition, %from, %committed, records, "restoring the view of a partition by replaying it");
+        }
+        self.metrics.restoring(partition.partition, records.max(0));
+    }
+
+    /// Opens the readiness latch if every view is complete, and closes it otherwise.
+    pub(super) fn set_latch(&self, is_complete: bool) {
+        self.readiness.set(LATCH, is_complete);
+    }
+
+    /// Looks how far each restore has come, given the offset before which everything is done. Returns whether a view was
+    /// completed.
+    pub(super) fn check<'a>(
+        &mut self,
+        views: impl Iterator<Item = (&'a TopicPartition, Option<Offset>, &'a mut ViewState)>,
+    ) -> bool {
+        let now = Instant::now();
+        let is_report_due = now.duration_since(self.reported_at) > REPORT_INTERVAL;
+        let mut is_any_completed = false;
+        for (partition, done, view) in views {
+            let ViewState::Restoring(restore) = view else {
+                continue;
+            };
+            let remaining = restore.remaining(done);
+            self.metrics.restoring(partition.partition, remaining);
+            if restore.is_complete(done, now) {
+                self.complete(partition, restore);
+                *view = ViewState::Complete;
+                is_any_completed = true;
+            } else if is_report_due && remaining > 0 {
+                let total = restore.total();
+                let done = total - remaining;
+                tracing::info!(%partition, done, total, "restoring the view of a partition");
+            }
+        }
+        if is_report_due {
+            self.reported_at = now;
+        }
+        is_any_completed
+    }
+
+    fn complete(&self, partition: &TopicPartition, restore: &Restore) {
+        self.store.restored(partition);
+        self.metrics.restoring(partition.partition, 0);
+        let (records, took) = (restore.total(), restore.began.elapsed());
+        if records > 0 {
+            tracing::info!(%partition, records, ?took, "the view of a partition is restored");
+        }
     }
 }

@@ -1,107 +1,94 @@
-//! Rewinding partitions, on the thread that polls: between two batches of each, after what is under way of it is done,
-//! so that nothing old is committed over it.
+//! Rewinding partitions, on the thread that polls: between two batches of a partition, and after what is in flight of it is
+//! done, so that no older offset is committed over the new one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    assignment::Lane,
-    intake::{Intake, Lanes},
+    assignment::{Assignment, Assignments, wait_until_idle},
+    worker::Workers,
 };
 use crate::{
-    event::{Offset, Partition},
-    replay::{PartitionReport, RewindCommand, RewindOutcome},
+    event::{Offset, TopicPartition},
+    kafka::Consumer,
+    replay::{PartitionReport, RewindOutcome},
     telemetry::in_one_line,
 };
 
-/// How long what is under way may take; polling rests meanwhile, within the patience of the group.
+/// How long what is in flight may take. Nothing is polled meanwhile, which the group tolerates for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Of a partition that another has, or nobody at the moment.
-const NOT_OURS: &str =
-    "this instance does not have it: another of the group has, or it is being assigned";
+/// Why a partition that is not assigned to this daemon was not rewound.
+const NOT_ASSIGNED: &str = "the partition is not assigned to this instance: another one has it, or a rebalance is in progress";
 
-impl Intake {
-    /// Rewinds the partitions that this instance owns, and replies with one report per partition.
-    pub(super) fn rewind(
-        &self,
-        RewindCommand { targets, reply }: RewindCommand,
-        lanes: &mut Lanes,
-    ) {
-        let ours = self.consumer.assignment();
-        let (ours, others): (Vec<_>, Vec<_>) = targets
-            .into_iter()
-            .partition(|(partition, _)| ours.contains(partition));
-        let mut rewound = self.rewind_ours(&ours, lanes);
-        let others = others.into_iter().map(|(partition, _)| partition);
-        rewound.extend(PartitionReport::for_each(
-            others,
-            &RewindOutcome::elsewhere(NOT_OURS),
-        ));
-        rewound.sort_by_key(|one| one.partition);
-        // The requester may be gone.
-        let _ = reply.send(rewound);
-    }
+/// What it takes to rewind partitions.
+pub(super) struct Rewinder<'a> {
+    pub(super) consumer: &'a Arc<Consumer>,
+    pub(super) workers: &'a Workers,
+    pub(super) assignments: &'a Assignments,
+}
 
-    fn rewind_ours(
-        &self,
-        targets: &[(Partition, Offset)],
-        lanes: &mut Lanes,
-    ) -> Vec<PartitionReport> {
+impl Rewinder<'_> {
+    /// Rewinds each of these partitions to an offset. What was polled of them has been handed over. Returns one report
+    /// per partition.
+    pub(super) fn rewind(&self, targets: &mut [(&mut Assignment, Offset)]) -> Vec<PartitionReport> {
         if targets.is_empty() {
             return Vec::new();
         }
-        let partitions: Vec<_> = targets.iter().map(|(partition, _)| *partition).collect();
-        // What was polled is handled before, or it would be passed over if its partition stays where it is.
-        for &partition in &partitions {
-            if let Some(lane) = lanes.0.get_mut(&partition) {
-                self.hand_over(partition, lane);
-            }
-        }
-        self.flight.drain(&partitions, PATIENCE);
+        let states = targets.iter().map(|(one, _)| Arc::clone(one.state()));
+        let states: Vec<_> = states.collect();
+        wait_until_idle(&states, PATIENCE);
+        let partitions = states.iter().map(|state| state.topic_partition().clone());
+        let partitions: Vec<_> = partitions.collect();
         let committed = self.consumer.commit_stored(&partitions);
-        let one = |&(partition, to): &(Partition, Offset)| {
+        let reports = targets.iter_mut().map(|(assignment, to)| {
+            let partition = assignment.topic_partition().partition;
             let outcome = match &committed {
-                Ok(committed) => self.rewind_one(partition, to, committed, lanes),
+                Ok(committed) => self.rewind_one(assignment, *to, committed),
                 Err(error) => RewindOutcome::failed(in_one_line(error)),
             };
             PartitionReport::new(partition, outcome)
-        };
-        targets.iter().map(one).collect()
+        });
+        reports.collect()
     }
 
     fn rewind_one(
         &self,
-        partition: Partition,
+        assignment: &mut Assignment,
         to: Offset,
-        committed: &BTreeMap<Partition, Offset>,
-        lanes: &mut Lanes,
+        committed: &BTreeMap<TopicPartition, Offset>,
     ) -> RewindOutcome {
-        if !self.flight.drain(&[partition], Duration::ZERO) {
-            let why = "its handlers are still at work; try again";
+        if !wait_until_idle(&[Arc::clone(assignment.state())], Duration::ZERO) {
+            let why = "its handlers are still working on a batch; try again";
             return RewindOutcome::failed(why);
         }
-        // Nothing committed: nothing handled yet.
+        let partition = assignment.topic_partition().clone();
+        // Where nothing is committed, nothing has been handled yet.
         let from = committed.get(&partition).copied().unwrap_or(to);
         if to >= from {
             return RewindOutcome::unchanged(from);
         }
-        // What is still to be replayed for the view lies before this, and would be passed over.
-        if lanes.0.get(&partition).is_some_and(Lane::is_restoring) {
+        // The records that are still to be replayed for the view lie before the committed offset, and would be skipped.
+        if assignment.view.restore().is_some() {
             let why = "its view is being restored; try again";
             return RewindOutcome::failed(why);
         }
-        if let Some(lane) = lanes.0.remove(&partition)
-            && lane.paused
-        {
-            self.consumer.resume(partition);
+        if assignment.paused {
+            assignment.paused = false;
+            self.consumer.resume(&partition);
         }
-        match self.consumer.rewind(partition, to) {
-            Ok(()) => {
-                self.workers.rewind(partition, to);
-                tracing::info!(%partition, %from, %to, "partition rewound");
-                RewindOutcome::Rewound { from, to }
-            }
-            Err(error) => RewindOutcome::failed(in_one_line(&error)),
+        if let Err(error) = self.consumer.rewind(&partition, to) {
+            return RewindOutcome::failed(in_one_line(&error));
         }
+        assignment.rewind(self.assignments.assign(&partition), to);
+        tracing::info!(%partition, %from, %to, "partition rewound");
+        self.workers.rewind(partition, to);
+        RewindOutcome::Rewound { from, to }
+    }
+}
+
+/// The outcome for a partition that is not assigned to this daemon.
+pub(super) fn not_assigned() -> RewindOutcome {
+    RewindOutcome::Elsewhere {
+        why: NOT_ASSIGNED.to_owned(),
     }
 }

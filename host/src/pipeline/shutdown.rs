@@ -1,4 +1,4 @@
-//! The signal to stop, for threads that wait; and why a batch may be left undone.
+//! The signal to stop, for threads that wait, and the reasons why a batch is left undone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,68 +7,67 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plugin::Handler;
 
-/// Lets a thread that is no task wait on what the runtime offers, until it is told to stop.
+/// How long an answer of the broker is waited for once the daemon shuts down: the broker may be gone for good.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Lets a thread that is not a task wait for a future, until the daemon shuts down.
 #[derive(Clone)]
-pub(super) struct Stop {
+pub(super) struct ShutdownSignal {
     token: CancellationToken,
     runtime: Handle,
 }
 
-/// How long an answer is waited for once the daemon shuts down: the broker may be gone for good.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// The daemon is shutting down: what is in hand stays undone, and is handled again after a restart.
+/// The daemon shuts down: the current batch stays undone, and is handled again after a restart.
 #[derive(Debug)]
-pub(super) struct Stopped;
+pub(super) struct ShuttingDown;
 
-/// Why a batch is left undone. Nothing of it has happened.
+/// Why a batch is left undone. None of its effects has happened.
 #[derive(Debug)]
 pub(super) enum Undone {
-    Stopped,
-    Halted(Halt),
+    ShuttingDown,
+    /// A handler halted the partition, until the chain changes or the handler is resumed.
+    Halted {
+        by: Arc<Handler>,
+        reason: String,
+    },
 }
 
-/// Its partition has stopped, until the chain changes or somebody resumes the handler.
-#[derive(Debug)]
-pub(super) struct Halt {
-    pub by: Arc<Handler>,
-}
-
-impl From<Stopped> for Undone {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
+impl From<ShuttingDown> for Undone {
+    fn from(_: ShuttingDown) -> Self {
+        Self::ShuttingDown
     }
 }
 
-impl Stop {
+impl ShutdownSignal {
     pub(super) fn new(token: CancellationToken, runtime: Handle) -> Self {
         Self { token, runtime }
     }
 
-    pub(super) fn is_not_yet(&self) -> bool {
+    /// Returns whether the daemon has not begun to shut down.
+    pub(super) fn is_pending(&self) -> bool {
         !self.token.is_cancelled()
     }
 
-    /// Waits so long.
-    pub(super) fn pause(&self, time: Duration) -> Result<(), Stopped> {
+    /// Waits for this long.
+    pub(super) fn sleep(&self, time: Duration) -> Result<(), ShuttingDown> {
         self.runtime.block_on(async {
             tokio::select! {
-                () = self.token.cancelled() => Err(Stopped),
+                () = self.token.cancelled() => Err(ShuttingDown),
                 () = tokio::time::sleep(time) => Ok(()),
             }
         })
     }
 
-    /// Waits for an answer, however long it takes; in a shutdown no longer than [`PATIENCE`].
-    pub(super) fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stopped> {
-        let stopped = async {
+    /// Waits for an answer, however long it takes; during a shutdown no longer than [`PATIENCE`].
+    pub(super) fn wait_for<T>(&self, answer: impl Future<Output = T>) -> Result<T, ShuttingDown> {
+        let given_up = async {
             self.token.cancelled().await;
             tokio::time::sleep(PATIENCE).await;
         };
         self.runtime.block_on(async {
             tokio::select! {
                 answer = answer => Ok(answer),
-                () = stopped => Err(Stopped),
+                () = given_up => Err(ShuttingDown),
             }
         })
     }

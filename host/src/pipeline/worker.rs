@@ -1,374 +1,405 @@
-//! The threads that run handlers: one a core, each with instances of its own. A partition always goes to the same
-//! one, which keeps its order. A worker takes a batch through the chain of handlers, brings about its effects, and only then
-//! stores its offset. What a handler has stopped it holds, until that may go on.
+//! The threads that run handlers: one per core, each with its own instances. A partition always goes to the same worker,
+//! which keeps its order.
+//!
+//! A worker takes a batch through the handler chain, has its effects happen, and only then stores its offset. The batches of
+//! a partition that a handler halted are kept until it may go on.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
-    assignment::{Flight, Parcel},
-    batch::Work,
-    chain::Links,
-    delivery::{Deliverer, Handled, Outbox},
+    assignment::AssignmentState,
+    batch::BatchJob,
+    chain::HandlerChain,
+    delivery::Deliverer,
     effects::Effects,
-    exactly_once::{Group, Transactor, Uncommitted},
-    failpoint::{Point, reached},
-    restore::Restore,
-    shutdown::{Halt, Stopped, Undone},
+    exactly_once::{Transactor, Uncommitted},
+    failpoint::{Failpoint, reached},
+    shutdown::{ShuttingDown, Undone},
 };
 use crate::{
-    event::{Batch, Offset, Partition},
-    kafka::{Position, Producer},
-    plugin::Handler,
+    event::{Batch, Offset, TopicPartition, ViewStart},
+    kafka::{Consumer, Position, Producer},
     store::Store,
     telemetry::metrics::Metrics,
 };
 
-pub(super) struct Workers(Vec<Desk>);
+/// How soon a worker with a halted partition notices that it may go on.
+const HALT_CHECK: Duration = Duration::from_millis(100);
 
-/// One worker, seen from outside.
-struct Desk {
-    /// Not bounded by itself: the intake pauses a partition that has too much under way.
-    jobs: mpsc::Sender<Job>,
+/// The worker threads.
+pub(super) struct Workers {
+    threads: Vec<WorkerThread>,
+    /// Set by a worker that panics.
+    panicked: Arc<AtomicBool>,
+}
+
+struct WorkerThread {
+    /// Not bounded itself: the intake pauses a partition that has too much in flight.
+    commands: mpsc::Sender<WorkerCommand>,
     thread: thread::JoinHandle<()>,
 }
 
-// Queued one by one, and nearly always the large one.
-#[allow(clippy::large_enum_variant)]
-enum Job {
-    Handle(Parcel),
-    /// This partition is another member's now, with what is held and shown of it.
-    Revoke(Partition),
-    /// This partition is handled again from this offset on.
-    Rewind(Partition, Offset),
-    /// The view of a partition is to be rebuilt from here on.
-    Restore(Arc<Restore>),
+#[allow(
+    clippy::large_enum_variant,
+    reason = "commands are queued one by one, and nearly all are of the large variant"
+)]
+enum WorkerCommand {
+    Handle(BatchJob),
+    /// The partition was revoked: its halted batches and its view go.
+    Revoke(TopicPartition),
+    /// The partition is handled again from this offset on.
+    Rewind(TopicPartition, Offset),
+    /// The view of the partition is restored by replaying it from this offset on.
+    Restore(Arc<AssignmentState>, Offset, ViewStart),
 }
 
-/// How soon a worker that holds a stopped partition sees that it may go on.
-const LOOK: Duration = Duration::from_millis(100);
+/// A worker panicked.
+#[derive(Debug)]
+pub(super) struct WorkerPanic {
+    /// The name of its thread.
+    pub(super) worker: String,
+    /// The message of the panic.
+    pub(super) message: String,
+}
+
+/// Sets a flag if its thread panics.
+struct PanicAlarm(Arc<AtomicBool>);
+
+impl Drop for PanicAlarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
 
 impl Workers {
     pub(super) fn start(workers: Vec<Worker>) -> Self {
-        let desk = |(number, worker): (usize, Worker)| {
-            let (jobs, queue) = mpsc::channel();
-            let work = move || work(worker, &queue);
+        let panicked = Arc::new(AtomicBool::new(false));
+        let start = |(number, worker): (usize, Worker)| {
+            let (commands, queue) = mpsc::channel();
+            let alarm = PanicAlarm(Arc::clone(&panicked));
+            let run = move || {
+                let _alarm = alarm;
+                worker.run(&queue);
+            };
             let named = thread::Builder::new().name(format!("worker-{number}"));
-            let thread = named.spawn(work).expect("a thread can be started at start");
-            Desk { jobs, thread }
+            let thread = named
+                .spawn(run)
+                .expect("the system has a thread for each worker");
+            WorkerThread { commands, thread }
         };
-        Self(workers.into_iter().enumerate().map(desk).collect())
+        Self {
+            threads: workers.into_iter().enumerate().map(start).collect(),
+            panicked,
+        }
     }
 
-    /// Answers whether the worker took it: one that has panicked does not, and joining says why.
-    #[must_use]
-    pub(super) fn send(&self, parcel: Parcel) -> bool {
-        self.give(parcel.batch.partition, Job::Handle(parcel))
+    /// Returns whether a worker has panicked. [`Workers::join`] says which one.
+    pub(super) fn have_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Acquire)
     }
 
-    /// Lets go of a partition, after what is still under way of it. A worker that has panicked holds nothing.
-    pub(super) fn revoke(&self, partition: Partition) {
-        self.give(partition, Job::Revoke(partition));
+    /// Hands a batch to the worker of its partition. A worker that has panicked takes nothing: the batch ends undone.
+    pub(super) fn handle(&self, job: BatchJob) {
+        let index = self.index_of(job.topic_partition());
+        self.send(index, WorkerCommand::Handle(job));
     }
 
-    /// Begins to rebuild the view of a partition, after what is still under way of it.
-    pub(super) fn restore(&self, restore: Arc<Restore>) {
-        self.give(restore.partition, Job::Restore(restore));
+    /// Lets go of a partition, after the batches of it that the worker has.
+    pub(super) fn revoke(&self, partition: TopicPartition) {
+        let index = self.index_of(&partition);
+        self.send(index, WorkerCommand::Revoke(partition));
     }
 
-    fn give(&self, partition: Partition, job: Job) -> bool {
-        let desk = &self.0[index(partition, self.0.len())];
-        desk.jobs.send(job).is_ok()
+    /// Begins to restore the view of a partition, after the batches of it that the worker has.
+    pub(super) fn restore(&self, state: &Arc<AssignmentState>, (from, view): (Offset, ViewStart)) {
+        let index = self.index_of(state.topic_partition());
+        let command = WorkerCommand::Restore(Arc::clone(state), from, view);
+        self.send(index, command);
     }
 
-    /// Takes back what was shown of a partition from this offset on, and lets go of what is held of it.
-    pub(super) fn rewind(&self, partition: Partition, to: Offset) {
-        self.give(partition, Job::Rewind(partition, to));
+    /// Takes back what the view of a partition holds from this offset on, and drops its halted batches.
+    pub(super) fn rewind(&self, partition: TopicPartition, to: Offset) {
+        let index = self.index_of(&partition);
+        self.send(index, WorkerCommand::Rewind(partition, to));
     }
 
-    /// Lets every worker finish what it has.
-    pub(super) fn join(self) {
-        for Desk { jobs, thread } in self.0 {
-            drop(jobs);
+    fn send(&self, index: usize, command: WorkerCommand) {
+        // Fails only if the worker has panicked, which the intake is about to notice.
+        let _ = self.threads[index].commands.send(command);
+    }
+
+    fn index_of(&self, partition: &TopicPartition) -> usize {
+        partition.partition.0.unsigned_abs() as usize % self.threads.len()
+    }
+
+    /// Lets every worker finish what it has, and waits for the end of each.
+    pub(super) fn join(self) -> Result<(), WorkerPanic> {
+        let mut joined = Ok(());
+        for WorkerThread { commands, thread } in self.threads {
+            drop(commands);
+            let worker = thread.thread().name().unwrap_or_default().to_owned();
             if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
+                let message = message_of(&*panic);
+                joined = joined.and(Err(WorkerPanic { worker, message }));
             }
         }
+        joined
     }
 }
 
-fn work(mut worker: Worker, queue: &mpsc::Receiver<Job>) {
-    loop {
-        let patience = match () {
-            () if worker.has_uncommitted() => Duration::ZERO,
-            () if worker.holds_any() => LOOK,
-            () => Duration::MAX,
-        };
-        let job = queue.recv_timeout(patience);
-        if !matches!(job, Ok(Job::Handle(_))) {
-            worker.commit();
-        }
-        match job {
-            Ok(Job::Handle(parcel)) => worker.handle(parcel),
-            Ok(Job::Revoke(partition)) => worker.revoke(partition),
-            Ok(Job::Rewind(partition, to)) => worker.rewind(partition, to),
-            Ok(Job::Restore(restore)) => worker.restore(&restore),
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        }
-        worker.try_held_again();
-    }
+/// The message of a panic, which nearly always is a text.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it left no message".to_owned())
 }
 
-fn index(partition: Partition, workers: usize) -> usize {
-    partition.0.unsigned_abs() as usize % workers
-}
-
+/// One worker, on its own thread.
 pub(super) struct Worker {
-    pub chain: Links,
-    pub deliverer: Deliverer,
-    pub way: Way,
-    pub store: Store,
-    pub group: Group,
-    pub flight: Arc<Flight>,
-    pub metrics: Metrics,
-    /// A batch was left undone: nothing after it may be done, or its offset would be skipped.
-    pub stopped: bool,
-    pub held: BTreeMap<Partition, Held>,
+    pub(super) chain: HandlerChain,
+    pub(super) deliverer: Deliverer,
+    pub(super) guarantee: DeliveryGuarantee,
+    pub(super) store: Store,
+    pub(super) consumer: Arc<Consumer>,
+    pub(super) metrics: Metrics,
+    /// Whether a batch was left undone. Nothing after it may be done, or its offset would be skipped.
+    pub(super) stopped: bool,
+    /// The batches of halted partitions, in their order: at most as many as pause a partition.
+    pub(super) halted: BTreeMap<TopicPartition, VecDeque<BatchJob>>,
     /// Only with exactly once.
-    pub uncommitted: Uncommitted,
+    pub(super) uncommitted: Uncommitted,
 }
 
-/// How effects are brought about.
-pub(super) enum Way {
-    /// The offset is committed once they are acknowledged.
+/// How effects and offsets are committed.
+pub(super) enum DeliveryGuarantee {
+    /// The offset is committed after the effects are acknowledged.
     AtLeastOnce(Producer),
-    /// It is committed with them.
+    /// The offset is committed in one transaction with the effects.
     ExactlyOnce(Box<Transactor>),
 }
 
 impl Worker {
-    /// Before anything is consumed.
-    pub(super) fn init(&mut self) -> Result<(), Stopped> {
-        match &mut self.way {
-            Way::AtLeastOnce(_) => Ok(()),
-            Way::ExactlyOnce(transactor) => transactor.transactions.init(),
+    /// Prepares the worker, before anything is consumed.
+    pub(super) fn init(&mut self) -> Result<(), ShuttingDown> {
+        match &mut self.guarantee {
+            DeliveryGuarantee::AtLeastOnce(_) => Ok(()),
+            DeliveryGuarantee::ExactlyOnce(transactor) => transactor.init(),
         }
     }
 
-    /// Handles a batch; its offset is stored if, and only if, everything of it is done. With exactly once that may be
-    /// later, with what comes next: see [`Worker::commit`].
-    pub(super) fn handle(&mut self, parcel: Parcel) {
-        let partition = parcel.batch.partition;
-        // What is no longer ours, or not for long, its new owner handles.
-        let is_ours = self.group.tenures.stands(partition, parcel.tenure);
-        if self.stopped || !is_ours || self.flight.is_leaving(partition) {
-            return self.flight.land(partition);
-        }
-        let work = Work::from(parcel);
-        match self.held.get_mut(&work.partition) {
-            Some(held) => held.batches.push_back(work),
-            None => self.try_in_order([work].into()),
+    fn run(mut self, commands: &mpsc::Receiver<WorkerCommand>) {
+        loop {
+            let patience = match () {
+                () if !self.uncommitted.is_empty() => Duration::ZERO,
+                () if !self.halted.is_empty() => HALT_CHECK,
+                () => Duration::MAX,
+            };
+            let command = commands.recv_timeout(patience);
+            // A transaction is committed when there is nothing to add to it, and before anything but a batch is handled.
+            if !matches!(command, Ok(WorkerCommand::Handle(_))) {
+                self.commit();
+            }
+            match command {
+                Ok(WorkerCommand::Handle(job)) => self.handle(job),
+                Ok(WorkerCommand::Revoke(partition)) => self.revoke(&partition),
+                Ok(WorkerCommand::Rewind(partition, to)) => self.rewind(&partition, to),
+                Ok(WorkerCommand::Restore(state, from, view)) => {
+                    self.store.restore(state.topic_partition(), view);
+                    state.set_done(from);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            self.retry_halted();
         }
     }
 
-    /// Whether something waits for [`Worker::commit`].
-    pub(super) fn has_uncommitted(&self) -> bool {
-        !self.uncommitted.is_empty()
-    }
-
-    /// Commits what was handled and waits for it. To be called when there is nothing to add for now, and before anything
-    /// else is done than to handle batches.
-    pub(super) fn commit(&mut self) {
-        let Way::ExactlyOnce(transactor) = &mut self.way else {
+    /// Handles a batch. Its offset is stored if, and only if, everything of it is done. With exactly once that may be later,
+    /// together with the batches that come next: see [`Worker::commit`].
+    fn handle(&mut self, mut job: BatchJob) {
+        // What this daemon is giving up is handled by its next owner.
+        if self.stopped || !job.in_flight.may_begin() {
             return;
-        };
-        let mut batches = self.uncommitted.take();
-        if batches.is_empty() {
-            return;
         }
-        let partitions: Vec<_> = batches.iter().map(|one| one.work.partition).collect();
-        match transactor.deliver(&self.group, &self.deliverer, &mut batches) {
-            Ok(()) => batches
-                .iter()
-                .for_each(|batch| self.done(&batch.work, batch.position)),
-            Err(Stopped) => self.stopped = true,
+        job.read();
+        if let Some(halted) = self.halted.get_mut(job.topic_partition()) {
+            halted.push_back(job);
+        } else if let Some(job) = self.process(job) {
+            let partition = job.topic_partition().clone();
+            self.halted.insert(partition, VecDeque::from([job]));
         }
-        partitions.iter().for_each(|one| self.flight.land(*one));
     }
 
-    /// Rebuilds the view of a partition from what comes next.
-    pub(super) fn restore(&mut self, restore: &Restore) {
-        self.store.restore(restore.partition, restore.view_start());
-        restore.begin();
-    }
-
-    /// Another member has the partition now: it handles again what is held of it, and shows what was shown of it.
-    pub(super) fn revoke(&mut self, partition: Partition) {
+    /// Lets go of a partition that was revoked.
+    fn revoke(&mut self, partition: &TopicPartition) {
         self.store.remove(partition);
-        self.drop_held(partition);
+        self.drop_halted(partition);
+        self.chain.forget(partition);
     }
 
-    /// The partition is handled again from this offset on: the view ends there until then.
-    pub(super) fn rewind(&mut self, partition: Partition, to: Offset) {
-        self.drop_held(partition);
+    /// Handles a partition again from this offset on. Its view ends there until then.
+    fn rewind(&mut self, partition: &TopicPartition, to: Offset) {
+        self.drop_halted(partition);
+        self.chain.forget(partition);
         self.store.rewind(partition, to);
     }
 
-    /// Those of one partition, up to the first that stops it: that one is held, with those after it.
-    pub(super) fn try_in_order(&mut self, mut batches: VecDeque<Work>) {
-        while let Some(work) = batches.pop_front() {
-            let partition = work.partition;
-            if self.stopped {
-                self.flight.land(partition);
-                continue;
-            }
-            let began = Instant::now();
-            match self.process(&work) {
-                Ok(None) => self.done(&work, self.position(&work)),
-                Ok(Some(effects)) => {
-                    self.commit_soon(work, effects, began);
+    /// Tries halted partitions again once the chain has changed, or a handler was resumed.
+    fn retry_halted(&mut self) {
+        if self.stopped || self.halted.is_empty() || !self.chain.has_changed() {
+            return;
+        }
+        for (partition, mut jobs) in std::mem::take(&mut self.halted) {
+            self.end_halt(&jobs);
+            while let Some(job) = jobs.pop_front() {
+                if self.stopped || !job.in_flight.may_begin() {
                     continue;
                 }
-                Err(Undone::Stopped) => self.stopped = true,
-                Err(Undone::Halted(Halt { by })) => {
-                    batches.push_front(work);
-                    self.flight.hold(partition, true);
-                    self.held.insert(partition, Held { by, batches });
-                    return;
+                if let Some(job) = self.process(job) {
+                    jobs.push_front(job);
+                    self.halted.insert(partition, jobs);
+                    break;
                 }
             }
-            self.flight.land(partition);
         }
     }
 
-    fn commit_soon(&mut self, work: Work, effects: Effects, began: Instant) {
-        let batch = Handled {
-            position: self.position(&work),
-            outbox: Outbox::of(&effects),
-            work,
-            effects,
-        };
-        if self.uncommitted.push(batch, began) {
-            self.commit();
+    /// Drops the halted batches of a partition: its next owner handles them, or they are consumed again.
+    fn drop_halted(&mut self, partition: &TopicPartition) {
+        if let Some(jobs) = self.halted.remove(partition) {
+            self.end_halt(&jobs);
         }
     }
 
-    fn position(&self, work: &Work) -> Position {
-        let &Work {
-            partition, next, ..
-        } = work;
-        let view = self.store.view_start(partition, next);
-        Position {
-            partition,
-            next,
-            view,
+    fn end_halt(&self, jobs: &VecDeque<BatchJob>) {
+        let by = jobs.front().and_then(|job| job.in_flight.end_halt());
+        if let Some(by) = by
+            && by.halted().all().is_empty()
+        {
+            self.metrics.handler(by.name()).set_state("running");
         }
     }
 
-    /// Every effect of a batch is done.
-    fn done(&self, work: &Work, position: Position) {
-        if !work.replayed {
-            self.metrics.consumed(work.partition, work.records);
-            self.group.consumer.store_offset(position);
-            reached(Point::OffsetStored);
-        }
-        if let Some(restore) = &work.restore {
-            restore.advance(work.next);
-        }
-    }
-
-    /// Takes a batch through the chain, and brings about its effects; answers those that are to be committed with its offset.
-    fn process(&mut self, work: &Work) -> Result<Option<Effects>, Undone> {
-        let mut effects = Effects::of_unreadable(&work.unreadable);
-        self.run_chain(Arc::clone(&work.batch), &mut effects)?;
-        if work.replayed {
-            effects.keep_stored_only();
-            show(&self.store, &work.batch, &effects);
-            return Ok(None);
-        }
-        reached(Point::Handled);
-        match &self.way {
-            Way::AtLeastOnce(producer) => {
-                let originals = work.originals();
-                self.deliverer.deliver(producer, &originals, &mut effects)?;
-                show(&self.store, &work.batch, &effects);
-                reached(Point::Shown);
-                Ok(None)
+    /// Takes a batch through the chain and has its effects happen. Returns the batch if a handler halted its partition.
+    fn process(&mut self, mut job: BatchJob) -> Option<BatchJob> {
+        let began = Instant::now();
+        match self.run_chain(&mut job) {
+            Ok(()) => {}
+            Err(Undone::ShuttingDown) => {
+                self.stopped = true;
+                return None;
             }
-            Way::ExactlyOnce(_) => {
-                // What is shown decides where the view begins, and that is committed along. Whatever becomes of the
-                // transaction, it is not shown twice: it is tried until it is committed, or the view is given up.
-                show(&self.store, &work.batch, &effects);
-                reached(Point::Shown);
-                Ok(Some(effects))
+            Err(Undone::Halted { by, reason }) => {
+                job.in_flight.halt(&by, reason);
+                return Some(job);
             }
         }
+        if job.replayed {
+            job.effects.keep_stored_only();
+            show(&self.store, &job.batch, &job.effects);
+            self.done(&job);
+            return None;
+        }
+        reached(Failpoint::Handled);
+        match &self.guarantee {
+            DeliveryGuarantee::AtLeastOnce(producer) => {
+                if self.deliverer.deliver(producer, &mut job).is_err() {
+                    self.stopped = true;
+                    return None;
+                }
+                self.show_and_locate(&mut job);
+                self.done(&job);
+            }
+            DeliveryGuarantee::ExactlyOnce(_) => {
+                // What is shown decides where the view begins, and that is committed with the offset. Whether or not the
+                // transaction succeeds, nothing is shown twice: it is tried until it is committed, or the view is removed.
+                self.show_and_locate(&mut job);
+                if self.uncommitted.push(job, began) {
+                    self.commit();
+                }
+            }
+        }
+        None
     }
 
-    fn run_chain(&mut self, mut batch: Arc<Batch>, effects: &mut Effects) -> Result<(), Undone> {
-        for link in self.chain.current()? {
+    fn run_chain(&mut self, job: &mut BatchJob) -> Result<(), Undone> {
+        job.effects = Effects::of_unreadable(&job.unreadable);
+        let mut batch = Arc::clone(&job.batch);
+        for step in self.chain.steps()? {
             if batch.is_empty() {
                 break;
             }
-            batch = link.pass(batch, effects)?;
+            batch = step.pass(batch, &mut job.effects)?;
         }
         if self.deliverer.output.is_some() {
-            effects.left = Some(batch);
+            job.effects.left = Some(batch);
         }
         Ok(())
     }
+
+    /// Puts what the handlers stored into the store, and takes note of the position that this leads to.
+    fn show_and_locate(&self, job: &mut BatchJob) {
+        show(&self.store, &job.batch, &job.effects);
+        reached(Failpoint::Shown);
+        let topic_partition = job.topic_partition().clone();
+        job.position = Some(Position {
+            view: self.store.view_start(&topic_partition, job.next),
+            next: job.next,
+            topic_partition,
+        });
+    }
+
+    /// Commits what was handled, and waits for it.
+    fn commit(&mut self) {
+        let DeliveryGuarantee::ExactlyOnce(transactor) = &mut self.guarantee else {
+            return;
+        };
+        let mut jobs = self.uncommitted.take();
+        if jobs.is_empty() {
+            return;
+        }
+        match transactor.deliver(&self.consumer, &self.deliverer, &mut jobs) {
+            Ok(()) => {
+                for job in &jobs {
+                    job.in_flight.set_committed(job.next);
+                    self.done(job);
+                }
+            }
+            Err(ShuttingDown) => self.stopped = true,
+        }
+    }
+
+    /// Every effect of a batch has happened.
+    fn done(&self, job: &BatchJob) {
+        if let Some(position) = &job.position {
+            let partition = job.topic_partition().partition;
+            self.metrics.consumed(partition, job.records);
+            job.in_flight
+                .commit(|| self.consumer.store_offset(position));
+            reached(Failpoint::OffsetStored);
+        }
+        job.in_flight.set_done(job.next);
+    }
 }
 
-/// Stores what handlers stored of a batch.
+/// Puts what handlers stored of a batch into the store.
 fn show(store: &Store, batch: &Batch, effects: &Effects) {
-    // The batch itself goes first, so that the store sees where this begins even if nothing of it is stored.
+    // The batch itself comes first, so that the store learns where it begins even if nothing of it is stored.
     let whole = (!batch.is_empty()).then_some((batch, &[][..]));
     let pieces = effects.stored.iter();
     let pieces = pieces.map(|(batch, records)| (&**batch, &records[..]));
     let stored: Vec<_> = whole.into_iter().chain(pieces).collect();
     store.append(&stored);
-}
-
-/// The batches of a partition that has stopped, in their order: at most as many as pause it.
-pub(super) struct Held {
-    pub by: Arc<Handler>,
-    pub batches: VecDeque<Work>,
-}
-
-impl Worker {
-    pub(super) fn holds_any(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// Once the chain has changed, or somebody has resumed a handler.
-    pub(super) fn try_held_again(&mut self) {
-        if self.stopped || self.held.is_empty() || !self.chain.have_changed() {
-            return;
-        }
-        for (partition, Held { by, batches }) in std::mem::take(&mut self.held) {
-            self.let_go(partition, &by);
-            self.try_in_order(batches);
-        }
-    }
-
-    /// Another handles them again, or they are consumed again.
-    pub(super) fn drop_held(&mut self, partition: Partition) {
-        if let Some(Held { by, batches }) = self.held.remove(&partition) {
-            self.let_go(partition, &by);
-            batches.iter().for_each(|_| self.flight.land(partition));
-        }
-    }
-
-    fn let_go(&self, partition: Partition, by: &Handler) {
-        self.flight.hold(partition, false);
-        by.halted().resume(partition);
-        if by.halted().all().is_empty() {
-            self.metrics.handler(by.name()).set_state("running");
-        }
-    }
 }

@@ -18,8 +18,8 @@ use crate::event;
 
 pub(super) fn lend(batch: &event::Batch) -> Batch<'_> {
     Batch {
-        topic: &batch.topic,
-        partition: batch.partition.0,
+        topic: batch.topic(),
+        partition: batch.partition().0,
         offsets: &batch.offsets,
         ids: lend_texts(&batch.ids),
         tipos: lend_texts(&batch.tipos),

@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Failure, HaltedPartitions, HandlerConfig, HandlerFile, Instance, OnError, Settings,
+    Engine, HaltedPartitions, HandlerConfig, HandlerFile, Instance, OnError, Settings,
     host::Limits, wasi, world::Pre, wrap,
 };
 use crate::{
-    event::{Batch, HandlerOutput},
+    event::{Batch, DeadLetterReason, HandlerOutput},
     telemetry::metrics::HandlerMetrics,
 };
 
@@ -108,7 +108,7 @@ pub enum LoadFault {
     },
     /// The handler trapped, or exceeded a limit, before its first batch.
     #[error("it does not start: {0}")]
-    Start(Failure),
+    Start(Box<DeadLetterReason>),
     /// The handler's own `init` returned an error, most often about its configuration.
     #[error("its init function failed: {0}")]
     Init(String),

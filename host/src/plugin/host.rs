@@ -132,7 +132,7 @@ impl Host {
 
     /// Logs each complete line that the guest wrote to stdout or stderr.
     pub(super) fn print(&mut self, is_stderr: bool, bytes: &[u8]) {
-        let partition = self.call.batch.as_deref().map(|batch| batch.partition.0);
+        let partition = self.call.batch.as_deref().map(|batch| batch.partition().0);
         for message in self.stdio.take(is_stderr, bytes) {
             let handler = self.limits.handler.as_str();
             if is_stderr {
@@ -267,7 +267,7 @@ impl log::Host for Host {
     fn write(&mut self, level: log::Level, record: Option<u32>, message: String) -> Result<()> {
         let handler = self.limits.handler.as_str();
         let batch = self.call.batch.as_deref();
-        let partition = batch.map(|batch| batch.partition.0);
+        let partition = batch.map(|batch| batch.partition().0);
         let offset = batch
             .zip(record)
             .and_then(|(batch, record)| batch.offsets.get(record as usize).copied());

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 use super::{
-    Failure, LoadFault,
+    LoadFault, failure,
     host::{Host, Limits},
     world::{Exports, Pre},
 };
 use crate::{
-    event::{Batch, HandlerOutput},
+    event::{Batch, DeadLetterReason, HandlerOutput},
     telemetry::metrics::HandlerMetrics,
 };
 
@@ -42,7 +42,7 @@ impl Instance {
         match pre.start(&mut store) {
             Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
             Ok(Err(refusal)) => Err(LoadFault::Init(refusal)),
-            Err(error) => Err(LoadFault::Start(Failure::of_call(&error, store.data()))),
+            Err(error) => Err(LoadFault::Start(failure::of_call(&error, store.data()))),
         }
     }
 
@@ -53,8 +53,8 @@ impl Instance {
     /// Passes a batch to the handler. None of the effects that it returns has happened yet.
     ///
     /// # Errors
-    /// Returns [`Failure`] if the call failed; the instance must not be called again.
-    pub fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
+    /// Returns why the call failed; the instance must not be called again.
+    pub fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
         match &mut self.0 {
             Running::Component(component) => component.call(batch),
             Running::Native(handle) => Ok(handle(batch)),
@@ -74,21 +74,21 @@ impl Component {
         component
     }
 
-    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Failure> {
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
         let host = self.store.data_mut();
         host.begin(batch);
         let ticks = host.timer().ticks();
         self.store.set_epoch_deadline(ticks);
         let answer = self.exports.handle(&mut self.store, batch);
         self.count();
-        let outcomes = answer.map_err(|error| Failure::of_call(&error, self.store.data()))?;
+        let outcomes = answer.map_err(|error| failure::of_call(&error, self.store.data()))?;
         outcomes
             .check(batch.len())
-            .map_err(|fault| Failure::of_answer(&fault))?;
+            .map_err(|fault| failure::of_answer(&fault))?;
         let host = self.store.data_mut();
         let bytes = host.staged_bytes() + outcomes.footprint();
         if bytes > host.limits().output {
-            return Err(Failure::of_output(bytes, host.limits()));
+            return Err(failure::of_output(bytes, host.limits()));
         }
         let staged = host.finish();
         Ok(HandlerOutput {

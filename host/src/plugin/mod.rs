@@ -24,7 +24,6 @@ mod wrap;
 pub use cache::Cache;
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
-pub use failure::{Failure, FailureKind};
 pub use folder::{FolderError, HandlerFile, discover, is_file_name};
 pub use halted_partitions::HaltedPartitions;
 pub use handler::{FailurePolicy, Handler, LoadError, LoadFault};

@@ -28,7 +28,7 @@ pub use merge::Row;
 pub use read::{Filter, Order, PartitionFilter, Progress, Quota, Scan};
 use state::State;
 
-use crate::event::{Batch, Offset, Partition, ViewStart};
+use crate::event::{Batch, Offset, TopicPartition, ViewStart};
 
 /// The store. Clones share one view.
 #[derive(Clone)]
@@ -62,31 +62,31 @@ impl Store {
     }
 
     /// Removes what the view of a partition holds from offset `to` on, because it is going to be handled again.
-    pub fn rewind(&self, partition: Partition, to: Offset) {
+    pub fn rewind(&self, partition: &TopicPartition, to: Offset) {
         self.lock().truncate(partition, to.0);
     }
 
     /// Removes a partition from the view, because another instance owns it now. Cursors keep their place in it, in
     /// case it comes back.
-    pub fn remove(&self, partition: Partition) {
+    pub fn remove(&self, partition: &TopicPartition) {
         self.lock().remove(partition);
     }
 
     /// Empties a partition and begins to rebuild it: what is appended next was there before, from `start` on. Until
     /// [`Store::restored`], cursors do not lose their place to Eventos that are not there yet.
-    pub fn restore(&self, partition: Partition, start: ViewStart) {
+    pub fn restore(&self, partition: &TopicPartition, start: ViewStart) {
         self.lock().restore(partition, start);
     }
 
     /// Marks a partition as rebuilt.
-    pub fn restored(&self, partition: Partition) {
+    pub fn restored(&self, partition: &TopicPartition) {
         self.lock().restored(partition);
     }
 
     /// Returns where the view of a partition begins if everything before `next` was handled: what [`Store::restore`]
     /// needs to build the same view again.
     #[must_use]
-    pub fn view_start(&self, partition: Partition, next: Offset) -> ViewStart {
+    pub fn view_start(&self, partition: &TopicPartition, next: Offset) -> ViewStart {
         self.lock().view_start(partition, next)
     }
 
@@ -107,15 +107,15 @@ impl Store {
     #[must_use]
     pub fn count(&self, filter: &Filter) -> Option<u64> {
         let state = self.lock();
-        let admits = |number| filter.within.admits(number);
-        let all = state.partitions().all(|(number, _)| admits(number));
+        let admits = |key: &TopicPartition| filter.within.admits(key.partition);
+        let all = state.partitions().all(|(key, _)| admits(key));
         match filter {
             Filter { id: Some(_), .. } => None,
             Filter {
                 tipo: Some(tipo), ..
             } => all.then(|| state.count(tipo)),
             Filter { .. } => {
-                let counted = state.partitions().filter(|&(number, _)| admits(number));
+                let counted = state.partitions().filter(|&(key, _)| admits(key));
                 Some(counted.map(|(_, partition)| partition.len() as u64).sum())
             }
         }

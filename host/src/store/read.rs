@@ -8,7 +8,7 @@ use super::{
     segment::Matcher,
     state::State,
 };
-use crate::event::{self, Partitions};
+use crate::event::{self, Partitions, TopicPartition};
 
 /// How many Eventos are examined while the lock is held: about 50 microseconds, or 150 if many of them match.
 const SLICE: usize = if cfg!(test) { 7 } else { 50_000 };
@@ -185,7 +185,8 @@ impl Scan {
             let cursor = cursor.as_ref()?;
             Some(partition.locate(cursor.get(number)))
         };
-        let reader = |(number, partition): (event::Partition, &'s Partition)| {
+        let reader = |(key, partition): (&TopicPartition, &'s Partition)| {
+            let number = key.partition;
             let at = locate(&self.at, number, partition);
             let until = locate(&self.until, number, partition);
             let (from, to) = match self.order {
@@ -202,7 +203,7 @@ impl Scan {
         };
         let admitted = state
             .partitions()
-            .filter(|&(number, _)| self.filter.within.admits(number));
+            .filter(|(key, _)| self.filter.within.admits(key.partition));
         admitted.map(reader).collect()
     }
 }

@@ -14,11 +14,11 @@ use super::{
     segment::{Entry, Segment},
     tipos::Tipos,
 };
-use crate::event::{self, Batch, Offset, Texts, Timestamp, ViewStart};
+use crate::event::{Batch, Offset, Texts, TopicPartition, ViewStart};
 
 /// Everything that is stored.
 pub(super) struct State {
-    partitions: BTreeMap<event::Partition, Partition>,
+    partitions: BTreeMap<TopicPartition, Partition>,
     tipos: Tipos,
     hasher: RandomState,
     events: u64,
@@ -34,7 +34,8 @@ pub(super) struct State {
 pub(super) fn check(appends: &[(&Batch, &[u32])]) {
     for (batch, indices) in appends {
         assert_eq!(
-            batch.partition, appends[0].0.partition,
+            batch.topic_partition(),
+            appends[0].0.topic_partition(),
             "an append is of one partition"
         );
         for &i in *indices {
@@ -65,11 +66,16 @@ impl State {
         let Some(first) = appends.iter().filter_map(offsets).min() else {
             return;
         };
-        let number = appends[0].0.partition;
-        self.truncate(number, first);
-        self.partitions.entry(number).or_default();
+        let key = appends[0].0.topic_partition();
+        self.truncate(key, first);
+        if !self.partitions.contains_key(key) {
+            self.partitions.insert(key.clone(), Partition::default());
+        }
         let shape = shape(self.max_events, self.max_bytes, self.partitions.len());
-        let partition = self.partitions.entry(number).or_default();
+        let partition = self
+            .partitions
+            .get_mut(key)
+            .expect("the partition was inserted");
         let tail = partition.segments.len().saturating_sub(1);
         let before = partition.memory_from(tail);
         let (tipos, hasher, spare) = (&mut self.tipos, &self.hasher, &mut self.spare);
@@ -84,32 +90,28 @@ impl State {
     }
 
     /// Removes a partition.
-    pub(super) fn remove(&mut self, number: event::Partition) {
-        self.truncate(number, i64::MIN);
-        self.partitions.remove(&number);
+    pub(super) fn remove(&mut self, key: &TopicPartition) {
+        self.truncate(key, i64::MIN);
+        self.partitions.remove(key);
     }
 
     /// Empties a partition and begins to rebuild it.
-    pub(super) fn restore(&mut self, number: event::Partition, start: ViewStart) {
-        self.remove(number);
+    pub(super) fn restore(&mut self, key: &TopicPartition, start: ViewStart) {
+        self.remove(key);
         let partition = Partition::restoring(start);
-        self.partitions.insert(number, partition);
+        self.partitions.insert(key.clone(), partition);
     }
 
     /// Marks a partition as rebuilt.
-    pub(super) fn restored(&mut self, number: event::Partition) {
-        if let Some(partition) = self.partitions.get_mut(&number) {
+    pub(super) fn restored(&mut self, key: &TopicPartition) {
+        if let Some(partition) = self.partitions.get_mut(key) {
             partition.restoring = false;
         }
     }
 
-    pub(super) fn view_start(&self, number: event::Partition, next: Offset) -> ViewStart {
-        let empty = ViewStart {
-            offset: next,
-            time: Timestamp::NONE,
-        };
-        let partition = self.partitions.get(&number);
-        partition.map_or(empty, |partition| partition.view_start(next))
+    pub(super) fn view_start(&self, key: &TopicPartition, next: Offset) -> ViewStart {
+        let partition = self.partitions.get(key);
+        partition.map_or(ViewStart::at(next), |partition| partition.view_start(next))
     }
 
     pub(super) fn events(&self) -> u64 {
@@ -134,14 +136,12 @@ impl State {
         hash(&self.hasher, id)
     }
 
-    pub(super) fn partitions(&self) -> impl Iterator<Item = (event::Partition, &Partition)> {
-        self.partitions
-            .iter()
-            .map(|(&number, partition)| (number, partition))
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
+        self.partitions.iter()
     }
 
-    pub(super) fn truncate(&mut self, number: event::Partition, from: i64) {
-        let Some(partition) = self.partitions.get_mut(&number) else {
+    pub(super) fn truncate(&mut self, key: &TopicPartition, from: i64) {
+        let Some(partition) = self.partitions.get_mut(key) else {
             return;
         };
         if !partition.reaches(from) {
@@ -161,19 +161,19 @@ impl State {
         if !self.is_over() {
             return;
         }
-        let oldest = |(number, partition): (&event::Partition, &Partition)| {
-            partition.oldest().map(|time| Reverse((time, *number)))
+        // Taken out for the time, so that the bounds can be checked meanwhile.
+        let mut all = std::mem::take(&mut self.partitions);
+        let mut partitions: Vec<_> = all.values_mut().collect();
+        let oldest = |(index, partition): (usize, &&mut Partition)| {
+            partition.oldest().map(|time| Reverse((time, index)))
         };
-        let mut heap: BinaryHeap<_> = self.partitions.iter().filter_map(oldest).collect();
+        let mut heap: BinaryHeap<_> = partitions.iter().enumerate().filter_map(oldest).collect();
         while self.is_over()
-            && let Some(Reverse((_, number))) = heap.pop()
+            && let Some(Reverse((_, index))) = heap.pop()
         {
-            let partition = self
-                .partitions
-                .get_mut(&number)
-                .expect("it has an oldest Evento");
+            let partition = &mut partitions[index];
             let emptied = partition.evict(&mut self.tipos);
-            heap.extend(partition.oldest().map(|time| Reverse((time, number))));
+            heap.extend(partition.oldest().map(|time| Reverse((time, index))));
             self.events -= 1;
             self.tipos.sweep();
             if let Some(emptied) = emptied {
@@ -182,6 +182,7 @@ impl State {
                 self.spare = (self.bytes() + memory <= self.max_bytes).then_some(emptied);
             }
         }
+        self.partitions = all;
     }
 
     fn is_over(&self) -> bool {

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Offset, Partition, RawBatch, Timestamp};
+use crate::event::{Offset, Partition, Timestamp, TopicPartition};
 
 /// An Evento in the model, which is sorted by order time, partition, offset and n.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ impl Model {
         let first = (next - append.back).max(0);
         self.kept
             .retain(|kept| kept.partition != number || kept.offset < first);
-        let mut raw = RawBatch::new("eventos".into(), Partition(number));
+        let mut raw = Batch::new(TopicPartition::new("eventos", Partition(number)));
         let (mut once, mut again) = (Vec::new(), Vec::new());
         let mut offset = first;
         for (i, &(gap, timestamp, id, tipo, times)) in (0..).zip(&append.records) {
@@ -86,8 +86,7 @@ impl Model {
                 None,
                 Some(value.as_bytes()),
                 [],
-                Timestamp(timestamp),
-                0,
+                (Timestamp(timestamp), 0),
             );
             for n in 0..times {
                 if n == 0 {
@@ -108,7 +107,8 @@ impl Model {
             self.next.insert(number, offset + 1);
             offset += gap;
         }
-        let (batch, unreadable) = raw.read();
+        let unreadable = raw.read();
+        let batch = raw;
         assert!(unreadable.offsets.is_empty());
         store.append(&[(&batch, &once), (&batch, &again)]);
     }
@@ -271,16 +271,16 @@ proptest! {
 }
 
 fn batch(partition: i32, offsets: std::ops::Range<i64>, value: &str) -> Batch {
-    let mut raw = RawBatch::new("eventos".into(), Partition(partition));
+    let mut raw = Batch::new(TopicPartition::new("eventos", Partition(partition)));
     for offset in offsets {
         raw.push(
             Offset(offset),
             None,
             Some(value.as_bytes()),
             [],
-            Timestamp(offset),
-            0,
+            (Timestamp(offset), 0),
         );
     }
-    raw.read().0
+    assert!(raw.read().offsets.is_empty());
+    raw
 }

@@ -1,19 +1,18 @@
-//! Whether the daemon is ready for work: it is once everything that it waits for has come.
+//! Whether the daemon is ready for work: it is once everything that it waits for has happened.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Named latches. Cheap to clone; all clones are one.
+use parking_lot::Mutex;
+
+/// Named latches. Cheap to clone; all clones share the same latches.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    // A std mutex: held for a look or a change, never across an await.
+    /// Whether each latch is open. The lock is never held across an await.
     latches: Arc<Mutex<BTreeMap<&'static str, bool>>>,
 }
 
 impl Readiness {
-    /// Waits for each of these.
+    /// Makes closed latches with these names.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = &'static str>) -> Self {
         let latches = names.into_iter().map(|name| (name, false)).collect();
@@ -22,21 +21,17 @@ impl Readiness {
         }
     }
 
-    /// Says whether one has come; it may go again. A name that was not waited for is from now on.
+    /// Opens or closes a latch. A latch that does not exist yet is added.
     pub fn set(&self, name: &'static str, ready: bool) {
-        self.lock().insert(name, ready);
+        self.latches.lock().insert(name, ready);
     }
 
-    /// What is still waited for, by name ascending; empty when ready.
+    /// Returns the names of the closed latches in ascending order; none if the daemon is ready.
     #[must_use]
     pub fn pending(&self) -> Vec<&'static str> {
-        let latches = self.lock();
+        let latches = self.latches.lock();
         let pending = latches.iter().filter(|(_, ready)| !**ready);
         pending.map(|(&name, _)| name).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
-        self.latches.lock().expect("nothing under the lock panics")
     }
 }
 

@@ -178,7 +178,7 @@ fn what_the_output_topic_refuses_is_dead_lettered_with_its_source() {
     assert_eq!(class, "eventos.OutputTopic");
     let message = letter.header("__connect.errors.exception.message");
     let topic = composed.second.topic();
-    let said = format!("a record for the topic {topic} cannot be produced: ");
+    let said = format!("cannot produce a record to the topic {topic}: ");
     assert!(message.starts_with(&said), "{message}");
     assert_eq!(letter.offset_of_source(), 1);
 }

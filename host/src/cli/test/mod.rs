@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    pipeline::{Account, End, Rehearsal},
+    pipeline::{DryRun, RecordEnd, RecordReport},
     plugin::{Cache, Engine, Handler, HandlerConfig, HandlerFile, OnError},
     telemetry::{capture::LogCapture, metrics::Metrics},
 };
@@ -111,9 +111,9 @@ impl Test {
         let engine = Engine::new(Cache::existing(&config.handlers))?;
         let metrics = Metrics::new().handler(&file.name);
         let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own, metrics)?;
-        let rehearsal = Rehearsal::new(Arc::new(handler), &config.kafka.topic, lines.clone());
+        let dry_run = DryRun::new(Arc::new(handler), &config.kafka.topic, lines.clone());
         let mut run = Run {
-            rehearsal: rehearsal.context("cannot start a thread")?,
+            dry_run: dry_run.context("cannot start a thread")?,
             pending: VecDeque::new(),
             report: Report::default(),
             out: io::stdout().lock(),
@@ -151,7 +151,7 @@ enum Fault {
 
 /// A run over an input.
 struct Run {
-    rehearsal: Rehearsal,
+    dry_run: DryRun,
     /// The lines of the records of the batch in hand.
     pending: VecDeque<usize>,
     report: Report,
@@ -165,34 +165,38 @@ impl Run {
                 Ok(given) => {
                     self.pending.push_back(line);
                     let (key, value) = (given.key.as_deref(), given.value.as_deref());
-                    let accounts =
-                        self.rehearsal
-                            .push(key, value, given.headers(), given.timestamp);
+                    let accounts = self
+                        .dry_run
+                        .push(key, value, given.headers(), given.timestamp);
                     self.tell(accounts)?;
                 }
                 Err(fault) => {
-                    let accounts = self.rehearsal.run();
+                    let accounts = self.dry_run.run();
                     self.tell(accounts)?;
                     let message = format!("not a record: {fault}");
-                    self.report.count(line, End::Unreadable, Some(&message));
+                    self.report
+                        .count(line, RecordEnd::Unreadable, Some(&message));
                     self.print(&Told::no_record(line, message))?;
                 }
             }
             if input.is_waiting() {
-                let accounts = self.rehearsal.run();
+                let accounts = self.dry_run.run();
                 self.tell(accounts)?;
             }
         }
-        let accounts = self.rehearsal.run();
+        let accounts = self.dry_run.run();
         self.tell(accounts)
     }
 
-    fn tell(&mut self, accounts: Vec<Account>) -> Result<(), Fault> {
-        self.rehearsal.take_remarks().iter().for_each(remark);
+    fn tell(&mut self, accounts: Vec<RecordReport>) -> Result<(), Fault> {
+        self.dry_run.take_remarks().iter().for_each(remark);
         for account in accounts {
             // One was put there with each record.
             let line = self.pending.pop_front().unwrap_or_default();
-            let why = account.problem.as_ref().map(|problem| &problem.message[..]);
+            let why = account
+                .reason
+                .as_ref()
+                .and_then(|reason| reason.message.as_deref());
             self.report.count(line, account.end, why);
             self.print(&Told::new(line, account))?;
         }

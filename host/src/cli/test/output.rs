@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    event::{Outcome, RecordRef, Timestamp},
+    event::{DeadLetterReason, Outcome, RecordRef, Timestamp},
     json_bytes::Bytes,
-    pipeline::{Account, End, Problem},
+    pipeline::{RecordEnd, RecordReport},
     telemetry::capture,
 };
 
@@ -60,24 +60,24 @@ struct Line {
 struct Fault {
     /// None if it is not even a record.
     #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<&'static str>,
+    class: Option<String>,
     message: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     backtrace: String,
 }
 
 /// How a record ended, in one word.
-pub(super) fn word(end: End) -> &'static str {
+pub(super) fn word(end: RecordEnd) -> &'static str {
     match end {
-        End::Answered(outcome) => outcome.name(),
-        End::Failed => "failed",
-        End::Unreadable => "unreadable",
+        RecordEnd::Answered(outcome) => outcome.name(),
+        RecordEnd::Failed => "failed",
+        RecordEnd::Unreadable => "unreadable",
     }
 }
 
 impl Told {
-    pub(super) fn new(line: usize, account: Account) -> Self {
-        let records = matches!(account.end, End::Answered(Outcome::Replace));
+    pub(super) fn new(line: usize, account: RecordReport) -> Self {
+        let records = matches!(account.end, RecordEnd::Answered(Outcome::Replace));
         let records = records.then(|| account.records.iter().map(Record::new).collect());
         let emitted = account.emitted.iter().flat_map(|(topic, records)| {
             let topic = Some(topic.clone());
@@ -95,7 +95,7 @@ impl Told {
             stored: account.stored.iter().map(|it| json(it.value?)).collect(),
             emitted: emitted.collect(),
             log: account.log.into_iter().map(Line::from).collect(),
-            error: account.problem.map(Fault::from),
+            error: account.reason.map(Fault::from),
         }
     }
 
@@ -104,7 +104,7 @@ impl Told {
         Self {
             line,
             id: None,
-            outcome: word(End::Unreadable),
+            outcome: word(RecordEnd::Unreadable),
             attempts: 0,
             records: None,
             stored: Vec::new(),
@@ -152,12 +152,12 @@ impl From<capture::HandlerLine> for Line {
     }
 }
 
-impl From<Problem> for Fault {
-    fn from(problem: Problem) -> Self {
+impl From<DeadLetterReason> for Fault {
+    fn from(reason: DeadLetterReason) -> Self {
         Self {
-            class: Some(problem.class),
-            message: problem.message,
-            backtrace: problem.backtrace,
+            class: reason.class,
+            message: reason.message.unwrap_or_default(),
+            backtrace: reason.stacktrace.unwrap_or_default(),
         }
     }
 }
@@ -167,7 +167,7 @@ fn is_usual(attempts: &u32) -> bool {
     *attempts < 2
 }
 
-fn id(account: &Account) -> Option<Box<RawValue>> {
+fn id(account: &RecordReport) -> Option<Box<RawValue>> {
     let text = match account.id_is_integer {
         _ if account.id.is_empty() => return None,
         true => account.id.clone(),

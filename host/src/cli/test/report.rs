@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use super::output::word;
-use crate::{event::Outcome, pipeline::End, telemetry::capture::HandlerLine};
+use crate::{event::Outcome, pipeline::RecordEnd, telemetry::capture::HandlerLine};
 
 /// So many failures are told one by one.
 const TOLD: usize = 10;
@@ -17,11 +17,11 @@ pub(super) struct Report {
 
 impl Report {
     /// Counts a line, and tells why it failed if it did.
-    pub(super) fn count(&mut self, line: usize, end: End, why: Option<&str>) {
+    pub(super) fn count(&mut self, line: usize, end: RecordEnd, why: Option<&str>) {
         *self.ends.entry(word(end)).or_default() += 1;
         let is_answered = !matches!(
             end,
-            End::Failed | End::Unreadable | End::Answered(Outcome::Retry)
+            RecordEnd::Failed | RecordEnd::Unreadable | RecordEnd::Answered(Outcome::Retry)
         );
         if is_answered {
             return;

@@ -48,7 +48,7 @@ impl Message {
         let key = record.key.and_then(|key| str::from_utf8(key).ok());
         let [key_name, partition, offset, timestamp] = FACTS;
         metadata.extend(key.map(|key| (key_name.to_owned(), key.to_owned())));
-        metadata.push((partition.to_owned(), batch.partition.to_string()));
+        metadata.push((partition.to_owned(), batch.partition().to_string()));
         metadata.push((offset.to_owned(), batch.offset(i).0.to_string()));
         if record.timestamp != Timestamp::NONE {
             metadata.push((timestamp.to_owned(), record.timestamp.0.to_string()));
@@ -58,7 +58,7 @@ impl Message {
             metadata.extend(value.map(|value| (header.name.to_owned(), value.to_owned())));
         }
         Some(Self {
-            topic: Some(batch.topic.to_string()),
+            topic: Some(batch.topic().to_string()),
             content_type: Some("application/json".to_owned()),
             data,
             metadata,
@@ -141,10 +141,10 @@ impl GuestResources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Offset, Partition, RawBatch};
+    use crate::event::{Offset, Partition, TopicPartition};
 
     fn batch() -> Batch {
-        let mut raw = RawBatch::new("eventos".into(), Partition(3));
+        let mut raw = Batch::new(TopicPartition::new("eventos", Partition(3)));
         let value = br#"{"id":"a","tipo":"x"}"#;
         let header = |name, value| Header { name, value };
         let headers = [
@@ -158,19 +158,18 @@ mod tests {
             Some(b"k"),
             Some(value),
             headers,
-            Timestamp(7),
-            0,
+            (Timestamp(7), 0),
         );
         raw.push(
             Offset(11),
             Some(b"\xff"),
             Some(value),
             [],
-            Timestamp::NONE,
-            0,
+            (Timestamp::NONE, 0),
         );
-        raw.push(Offset(12), Some(b"k"), None, [], Timestamp(8), 0);
-        raw.read().0
+        raw.push(Offset(12), Some(b"k"), None, [], (Timestamp(8), 0));
+        assert!(raw.read().offsets.is_empty());
+        raw
     }
 
     #[test]

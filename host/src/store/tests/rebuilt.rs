@@ -2,23 +2,27 @@
 
 use super::*;
 
+fn topic_partition(number: i32) -> TopicPartition {
+    TopicPartition::new("eventos", Partition(number))
+}
+
 /// Returns what a restart appends: of each partition, what lies at or after the start of its view.
 fn rebuilt(shown: &Store, max: u64, appends: &[Batch], order: &[usize]) -> Store {
     let rebuilt = store(max);
     let next = |number| {
-        let mut of = appends.iter().filter(|batch| batch.partition == number);
+        let mut of = appends.iter().filter(|batch| batch.partition() == number);
         of.next_back()
             .map_or(Offset(0), |last| Offset(last.offsets[last.len() - 1] + 1))
     };
     let starts: Vec<_> = (0..3)
-        .map(|number| shown.view_start(Partition(number), next(Partition(number))))
+        .map(|number| shown.view_start(&topic_partition(number), next(Partition(number))))
         .collect();
     for (number, &start) in (0..).zip(&starts) {
-        rebuilt.restore(Partition(number), start);
+        rebuilt.restore(&topic_partition(number), start);
     }
     for &i in order {
         let batch = &appends[i];
-        let start = starts[batch.partition.0 as usize].offset.0;
+        let start = starts[batch.partition().0 as usize].offset.0;
         let from = batch.offsets.partition_point(|&offset| offset < start);
         let rest = batch.slice(from..batch.len());
         let all: Vec<u32> = (0..).take(rest.len()).collect();
@@ -43,16 +47,17 @@ proptest! {
             .map(|(i, &(number, timestamp))| {
                 let offset = &mut next[number as usize];
                 let value = format!(r#"{{"id":{i},"tipo":"t"}}"#);
-                let mut raw = RawBatch::new("eventos".into(), Partition(number));
-                raw.push(Offset(*offset), None, Some(value.as_bytes()), [], Timestamp(timestamp), 0);
+                let mut raw = Batch::new(TopicPartition::new("eventos", Partition(number)));
+                raw.push(Offset(*offset), None, Some(value.as_bytes()), [], (Timestamp(timestamp), 0));
                 *offset += 1;
-                raw.read().0
+                assert!(raw.read().offsets.is_empty());
+                raw
             })
             .collect();
         appends.iter().for_each(|batch| store.append(&[(batch, &[0])]));
         let mut order: Vec<usize> = (0..appends.len()).collect();
         if by_partition {
-            order.sort_by_key(|&i| -appends[i].partition.0);
+            order.sort_by_key(|&i| -appends[i].partition().0);
         }
         let rebuilt = rebuilt(&store, max, &appends, &order);
         let everything = Filter::default();
@@ -70,8 +75,8 @@ fn a_partition_that_leaves_takes_its_eventos_along_and_a_cursor_keeps_its_place(
     store.append(&[(&whole, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])]);
     let mut scan = Scan::new(Filter::default(), Order::Asc, None);
     assert_eq!(page(&store, &mut scan, 10).0.len(), 10);
-    let start = store.view_start(Partition(1), Offset(10));
-    store.remove(Partition(1));
+    let start = store.view_start(&topic_partition(1), Offset(10));
+    store.remove(&topic_partition(1));
     assert_eq!(
         (store.events(), store.count(&Filter::default())),
         (3, Some(3))
@@ -79,24 +84,24 @@ fn a_partition_that_leaves_takes_its_eventos_along_and_a_cursor_keeps_its_place(
     assert_eq!(page(&store, &mut scan, 10).0.len(), 0);
 
     // During the rebuild, what was read is not read again, and what was not read still is.
-    store.restore(Partition(1), start);
+    store.restore(&topic_partition(1), start);
     assert_eq!(page(&store, &mut scan, 10).0.len(), 0);
     store.append(&[(&whole.slice(0..5), &[0, 1, 2, 3, 4])]);
     assert_eq!(page(&store, &mut scan, 10).0.len(), 0);
     store.append(&[(&whole.slice(5..10), &[0, 1, 2, 3, 4])]);
-    store.restored(Partition(1));
+    store.restored(&topic_partition(1));
     assert_eq!(page(&store, &mut scan, 10).0.len(), 3);
 }
 
 #[test]
 fn the_view_of_a_partition_that_stores_nothing_begins_where_it_is() {
     let store = store(100);
-    let nowhere = store.view_start(Partition(0), Offset(7));
+    let nowhere = store.view_start(&topic_partition(0), Offset(7));
     assert_eq!((nowhere.offset, nowhere.time), (Offset(7), Timestamp::NONE));
     let value = r#"{"id":1,"tipo":"t"}"#;
     store.append(&[(&batch(0, 0..7, value), &[])]);
-    assert_eq!(store.view_start(Partition(0), Offset(7)), nowhere);
+    assert_eq!(store.view_start(&topic_partition(0), Offset(7)), nowhere);
     store.append(&[(&batch(0, 7..9, value), &[1])]);
-    let start = store.view_start(Partition(0), Offset(9));
+    let start = store.view_start(&topic_partition(0), Offset(9));
     assert_eq!((start.offset, start.time), (Offset(8), Timestamp(8)));
 }

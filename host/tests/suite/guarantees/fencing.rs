@@ -74,7 +74,7 @@ fn who_is_fenced_by_a_rival_begins_anew_and_says_whose_id_it_is(broker: Broker) 
     group.wait_until_done();
     group.check(300);
     let id = format!("transactional_id=\"{}-one-0\"", group.name);
-    daemon.wait_for_log_word(&id, "beginning anew");
+    daemon.wait_for_log_word(&id, "cannot go on; replacing it");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_replacement_that_is_no_evento_makes_a_dead_letter_of_its_source() {
     assert_eq!(letter.text(), evento("it", "replace-junk"));
     let message = letter.header("__connect.errors.exception.message");
     assert!(
-        message.starts_with("a replacement is no Evento: malformed JSON: "),
+        message.starts_with("a replacement is not a valid Evento: malformed JSON: "),
         "{message}"
     );
     assert_reason(&letter, "eventos.Invalid", message, "1");

@@ -36,7 +36,9 @@ fn with_skip_failures_are_left_out_and_told_to_the_log() {
     // A rejection is not a failure, so `on_error` does not apply.
     let letter = fixture.dead_letter();
     assert_reason(&letter, "eventos.Reject", "4 is asked to be rejected", "1");
-    let log = fixture.daemon.wait_for_log("a replacement is no Evento");
+    let log = fixture
+        .daemon
+        .wait_for_log("a replacement is not a valid Evento");
     let skipped: Vec<_> = log
         .lines()
         .filter(|line| line.contains("record skipped"))
@@ -45,7 +47,7 @@ fn with_skip_failures_are_left_out_and_told_to_the_log() {
     for (line, (offset, reason)) in skipped.iter().zip([
         (1, "asked to panic"),
         (2, "2 is asked to be retried"),
-        (3, "a replacement is no Evento"),
+        (3, "a replacement is not a valid Evento"),
     ]) {
         assert!(line.contains("handler=\"probe\""), "{line}");
         assert!(line.contains(&format!("offset={offset}")), "{line}");

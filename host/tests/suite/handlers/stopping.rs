@@ -70,7 +70,7 @@ fn with_stop_a_failure_stops_its_partition_and_no_other() {
         ),
         (1.0, 0.0)
     );
-    daemon.wait_for_log("the partition stops; replace the handler");
+    daemon.wait_for_log("partition halted; replace the handler");
 
     // There are fewer workers than partitions, so one of these is on the same worker.
     for partition in 1..4 {

@@ -4,6 +4,8 @@ mod batch;
 mod conflicts;
 mod kill;
 mod outage;
+mod panics;
+mod partitions;
 mod pressure;
 mod shutdown;
 mod topics;

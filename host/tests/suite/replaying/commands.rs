@@ -32,7 +32,7 @@ fn a_part_of_a_replay_is_an_error() {
             return None;
         }
         assert!(
-            out.contains("failed: its handlers are still at work"),
+            out.contains("failed: its handlers are still working"),
             "{out}"
         );
         assert!(err.starts_with("error: not every partition"), "{err}");

@@ -14,7 +14,7 @@ fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
         let answer = post_replay(&daemon, "from=9&partition=0");
         let report = answer.json();
         let why = report["partitions"][0]["why"].as_str()?;
-        (answer.status == 409 && why.contains("still at work")).then_some(())
+        (answer.status == 409 && why.contains("still working")).then_some(())
     });
     daemon.post("/handlers/probe/resume").assert_status(200);
     daemon.wait_for_messages(41);

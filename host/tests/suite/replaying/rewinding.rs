@@ -110,7 +110,7 @@ fn what_a_stopped_partition_holds_is_read_again() {
         let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(0);
         produce(daemon.broker(), [record.payload(value.as_bytes())]);
     }
-    daemon.wait_for_log("the partition stops; replace the handler");
+    daemon.wait_for_log("partition halted; replace the handler");
     let answer = replay(&daemon, "from=1&partition=0");
     let (status, Some(_), Some(to)) = outcomes(&answer)[0] else {
         panic!("{answer}");

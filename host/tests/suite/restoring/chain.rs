@@ -45,7 +45,7 @@ fn after_a_kill_it_shows_what_it_showed_and_nothing_happens_twice(broker: Broker
     setup.wait_until_committed(&daemon);
     let now = effects(&setup, &daemon, &copies);
     assert_eq!(now, [dead, copied + 1]);
-    daemon.wait_for_log("the view is restored");
+    daemon.wait_for_log("the view of a partition is restored");
     assert_eq!(daemon.metric_sum("eventos_restore_records"), 0.0);
     assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 0.0);
     assert_eq!(daemon.metric_sum("eventos_consumed_total"), 1.0);
@@ -79,7 +79,7 @@ fn a_handler_that_stops_partitions_stops_them_in_a_replay_too() {
     let probe = setup.dir.path().join("plugins/50-probe.wasm");
     fs::copy(eventos_testkit::handler("probe"), &probe).expect("the handler is copied");
     let daemon = setup.start_listening();
-    daemon.wait_for_log("the partition stops");
+    daemon.wait_for_log("partition halted");
     let pending = daemon.get("/readyz").text;
     assert!(pending.contains("restored"), "{pending}");
 

@@ -1,4 +1,4 @@
-//! Opening a partition: whatever its files hold is read, cut or refused.
+//! Opens a partition whose files have arbitrary content: each is read, cut or refused.
 //!
 //! ```sh
 //! cargo install cargo-fuzz && rustup toolchain install nightly
@@ -9,6 +9,6 @@
 use eventos_broker::fuzzing;
 
 libfuzzer_sys::fuzz_target!(|recipe: &[u8]| {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
     fuzzing::recovery(folder.path(), recipe);
 });

@@ -1,4 +1,4 @@
-//! The decoder of requests: any bytes are a request or are refused, and take no more memory than they should.
+//! Decodes arbitrary bytes as a request: they are accepted or refused, and take no more memory than they should.
 //!
 //! ```sh
 //! cargo install cargo-fuzz && rustup toolchain install nightly

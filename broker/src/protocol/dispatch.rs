@@ -19,7 +19,16 @@ use super::{
     server::invalid,
 };
 use crate::{
-    api::{self, Caller},
+    api::{
+        Caller,
+        configs::{alter as alter_configs, describe as describe_configs},
+        delete_records, describe_log_dirs, describe_topic_partitions, describe_transactions, fetch,
+        find_coordinator,
+        groups::{
+            self, describe as group_admin, membership, offset_delete, offsets as group_offsets,
+        },
+        init_producer_id, list_offsets, metadata, produce, topics, transactions,
+    },
     flush::{Flush, flush},
     shared::Shared,
 };
@@ -134,58 +143,46 @@ async fn handle(
     let version = frame.version;
     Some(match request {
         RequestKind::ApiVersions(_) => api_versions::handle(None).into(),
-        RequestKind::Metadata(r) => api::metadata::handle(shared, r, version).into(),
-        RequestKind::DescribeCluster(r) => api::metadata::describe_cluster(shared, &r).into(),
-        RequestKind::FindCoordinator(r) => api::find_coordinator::handle(shared, r, version).into(),
-        RequestKind::Produce(r) => return api::produce::handle(shared, r, version).map(Into::into),
-        RequestKind::InitProducerId(r) => api::init_producer_id::handle(shared, &r, version).into(),
+        RequestKind::Metadata(r) => metadata::handle(shared, r, version).into(),
+        RequestKind::DescribeCluster(r) => metadata::describe_cluster(shared, &r).into(),
+        RequestKind::FindCoordinator(r) => find_coordinator::handle(shared, r, version).into(),
+        RequestKind::Produce(r) => return produce::handle(shared, r, version).map(Into::into),
+        RequestKind::InitProducerId(r) => init_producer_id::handle(shared, &r, version).into(),
         RequestKind::AddPartitionsToTxn(r) => {
-            api::transactions::add_partitions(shared, r, version).into()
+            transactions::add_partitions(shared, r, version).into()
         }
-        RequestKind::AddOffsetsToTxn(r) => {
-            api::transactions::add_offsets(shared, &r, version).into()
-        }
-        RequestKind::TxnOffsetCommit(r) => api::transactions::commit_offsets(shared, r).into(),
-        RequestKind::EndTxn(r) => api::transactions::end(shared, &r, version).into(),
-        RequestKind::ListTransactions(r) => api::describe_transactions::list(shared, r).into(),
-        RequestKind::DescribeTransactions(r) => {
-            api::describe_transactions::describe(shared, r).into()
-        }
-        RequestKind::Fetch(r) => api::fetch::handle(shared, r, version).await.into(),
-        RequestKind::ListOffsets(r) => api::list_offsets::handle(shared, r, version).into(),
-        RequestKind::OffsetForLeaderEpoch(r) => {
-            api::list_offsets::for_leader_epoch(shared, r).into()
-        }
-        RequestKind::CreateTopics(r) => api::topics::create(shared, r).into(),
-        RequestKind::CreatePartitions(r) => api::topics::create_partitions(shared, r).into(),
-        RequestKind::DeleteTopics(r) => api::topics::delete(shared, r, version).into(),
-        RequestKind::DescribeConfigs(r) => api::configs::describe::handle(shared, r).into(),
-        RequestKind::IncrementalAlterConfigs(r) => {
-            api::configs::alter::incremental(shared, r).into()
-        }
-        RequestKind::AlterConfigs(r) => api::configs::alter::replace(shared, r).into(),
-        RequestKind::DeleteRecords(r) => api::delete_records::handle(shared, r).into(),
-        RequestKind::DescribeLogDirs(r) => api::describe_log_dirs::handle(shared, r).into(),
+        RequestKind::AddOffsetsToTxn(r) => transactions::add_offsets(shared, &r, version).into(),
+        RequestKind::TxnOffsetCommit(r) => transactions::commit_offsets(shared, r).into(),
+        RequestKind::EndTxn(r) => transactions::end(shared, &r, version).into(),
+        RequestKind::ListTransactions(r) => describe_transactions::list(shared, r).into(),
+        RequestKind::DescribeTransactions(r) => describe_transactions::describe(shared, r).into(),
+        RequestKind::Fetch(r) => fetch::handle(shared, r, version).await.into(),
+        RequestKind::ListOffsets(r) => list_offsets::handle(shared, r, version).into(),
+        RequestKind::OffsetForLeaderEpoch(r) => list_offsets::for_leader_epoch(shared, r).into(),
+        RequestKind::CreateTopics(r) => topics::create(shared, r).into(),
+        RequestKind::CreatePartitions(r) => topics::create_partitions(shared, r).into(),
+        RequestKind::DeleteTopics(r) => topics::delete(shared, r, version).into(),
+        RequestKind::DescribeConfigs(r) => describe_configs::handle(shared, r).into(),
+        RequestKind::IncrementalAlterConfigs(r) => alter_configs::incremental(shared, r).into(),
+        RequestKind::AlterConfigs(r) => alter_configs::replace(shared, r).into(),
+        RequestKind::DeleteRecords(r) => delete_records::handle(shared, r).into(),
+        RequestKind::DescribeLogDirs(r) => describe_log_dirs::handle(shared, r).into(),
         RequestKind::DescribeTopicPartitions(r) => {
-            api::describe_topic_partitions::handle(shared, r).into()
+            describe_topic_partitions::handle(shared, r).into()
         }
-        RequestKind::JoinGroup(r) => {
-            api::groups::membership::join(shared, &frame.caller, r, version)
-                .await
-                .into()
-        }
-        RequestKind::SyncGroup(r) => api::groups::membership::sync(shared, r).await.into(),
-        RequestKind::Heartbeat(r) => api::groups::membership::heartbeat(shared, &r).into(),
-        RequestKind::ConsumerGroupHeartbeat(_) => api::groups::refuse_new_protocol().into(),
-        RequestKind::LeaveGroup(r) => api::groups::membership::leave(shared, r, version).into(),
-        RequestKind::OffsetCommit(r) => api::groups::offsets::commit(shared, r).into(),
-        RequestKind::OffsetFetch(r) => api::groups::offsets::fetch(shared, r, version).into(),
-        RequestKind::DescribeGroups(r) => {
-            api::groups::describe::describe(shared, r, version).into()
-        }
-        RequestKind::ListGroups(r) => api::groups::describe::list(shared, &r).into(),
-        RequestKind::OffsetDelete(r) => api::groups::offset_delete::handle(shared, r).into(),
-        RequestKind::DeleteGroups(r) => api::groups::describe::delete(shared, r).into(),
+        RequestKind::JoinGroup(r) => membership::join(shared, &frame.caller, r, version)
+            .await
+            .into(),
+        RequestKind::SyncGroup(r) => membership::sync(shared, r).await.into(),
+        RequestKind::Heartbeat(r) => membership::heartbeat(shared, &r).into(),
+        RequestKind::ConsumerGroupHeartbeat(_) => groups::refuse_new_protocol().into(),
+        RequestKind::LeaveGroup(r) => membership::leave(shared, r, version).into(),
+        RequestKind::OffsetCommit(r) => group_offsets::commit(shared, r).into(),
+        RequestKind::OffsetFetch(r) => group_offsets::fetch(shared, r, version).into(),
+        RequestKind::DescribeGroups(r) => group_admin::describe(shared, r, version).into(),
+        RequestKind::ListGroups(r) => group_admin::list(shared, &r).into(),
+        RequestKind::OffsetDelete(r) => offset_delete::handle(shared, r).into(),
+        RequestKind::DeleteGroups(r) => group_admin::delete(shared, r).into(),
         // Unreachable as long as this match covers the table of APIs, which a test checks.
         _ => return None,
     })
@@ -224,7 +221,7 @@ fn frame(
     response: &ResponseKind,
 ) -> io::Result<BytesMut> {
     const LENGTH_PREFIX: usize = 4;
-    let mut out = BytesMut::with_capacity(256 + api::fetch::records_len(response));
+    let mut out = BytesMut::with_capacity(256 + fetch::records_len(response));
     out.put_i32(0);
     ResponseHeader::default()
         .with_correlation_id(request.correlation_id)

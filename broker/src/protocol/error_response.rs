@@ -25,20 +25,22 @@ pub(crate) fn build(
     body: &Bytes,
     error: ResponseError,
 ) -> Option<ResponseKind> {
-    if let Some(response) = for_each_item(api, version, body, error) {
-        return Some(response);
-    }
+    for_each_item(api, version, body, error)
+        .or_else(|| with_error(api, error))
+        .or_else(|| empty(api))
+}
+
+/// Returns the response of an API that has an error at its top level.
+fn with_error(api: ApiKey, error: ResponseError) -> Option<ResponseKind> {
     macro_rules! by_api {
-        (top_level { $($key:ident => $response:ident,)* } empty { $($other:ident => $empty:ident,)* }) => {
+        ($($key:ident => $response:ident,)*) => {
             match api {
                 $(ApiKey::$key => Some($response::default().with_error_code(error.code()).into()),)*
-                $(ApiKey::$other => Some($empty::default().into()),)*
                 _ => None,
             }
         };
     }
     by_api! {
-        top_level {
         AddOffsetsToTxn => AddOffsetsToTxnResponse,
         ConsumerGroupHeartbeat => ConsumerGroupHeartbeatResponse,
         DescribeAcls => DescribeAclsResponse,
@@ -69,7 +71,20 @@ pub(crate) fn build(
         ShareGroupHeartbeat => ShareGroupHeartbeatResponse,
         SyncGroup => SyncGroupResponse,
         UpdateFeatures => UpdateFeaturesResponse,
-        } empty {
+    }
+}
+
+/// Returns the empty response of an API that has no error at its top level.
+fn empty(api: ApiKey) -> Option<ResponseKind> {
+    macro_rules! by_api {
+        ($($key:ident => $response:ident,)*) => {
+            match api {
+                $(ApiKey::$key => Some($response::default().into()),)*
+                _ => None,
+            }
+        };
+    }
+    by_api! {
         AddPartitionsToTxn => AddPartitionsToTxnResponse,
         AlterConfigs => AlterConfigsResponse,
         ConsumerGroupDescribe => ConsumerGroupDescribeResponse,
@@ -90,7 +105,6 @@ pub(crate) fn build(
         OffsetForLeaderEpoch => OffsetForLeaderEpochResponse,
         Produce => ProduceResponse,
         TxnOffsetCommit => TxnOffsetCommitResponse,
-        }
     }
 }
 

@@ -13,45 +13,17 @@ pub(crate) fn entries(shared: &Shared) -> Vec<ConfigEntry> {
     let listener = format!("PLAINTEXT://{}", shared.address);
     let partitions = shared.topics.default_partitions().to_string();
     let (yes, node) = (String::from("true"), NODE.0.to_string());
+    let (preset, configured) = (ConfigSource::Default, ConfigSource::Static);
+    let (boolean, int, list) = (SettingKind::Boolean, SettingKind::Int, SettingKind::List);
     let settings = [
-        (
-            "auto.create.topics.enable",
-            yes.clone(),
-            SettingKind::Boolean,
-            ConfigSource::Default,
-        ),
-        (
-            "broker.id",
-            node.clone(),
-            SettingKind::Int,
-            ConfigSource::Static,
-        ),
-        (
-            "default.replication.factor",
-            "1".to_owned(),
-            SettingKind::Int,
-            ConfigSource::Default,
-        ),
-        (
-            "delete.topic.enable",
-            yes,
-            SettingKind::Boolean,
-            ConfigSource::Default,
-        ),
-        (
-            "listeners",
-            listener,
-            SettingKind::List,
-            ConfigSource::Static,
-        ),
-        ("log.dirs", folder, SettingKind::List, ConfigSource::Static),
-        ("node.id", node, SettingKind::Int, ConfigSource::Static),
-        (
-            "num.partitions",
-            partitions,
-            SettingKind::Int,
-            ConfigSource::Static,
-        ),
+        ("auto.create.topics.enable", yes.clone(), boolean, preset),
+        ("broker.id", node.clone(), int, configured),
+        ("default.replication.factor", "1".to_owned(), int, preset),
+        ("delete.topic.enable", yes, boolean, preset),
+        ("listeners", listener, list, configured),
+        ("log.dirs", folder, list, configured),
+        ("node.id", node, int, configured),
+        ("num.partitions", partitions, int, configured),
     ];
     let settings = settings.map(|(name, value, kind, source)| ConfigEntry {
         name,

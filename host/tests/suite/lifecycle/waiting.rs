@@ -36,7 +36,7 @@ fn after_the_last_try_it_gives_up_and_says_what_to_do() {
 fn it_waits_alive_but_not_ready_and_is_ready_once_the_broker_is_there() {
     let (waiting, port) = without_a_broker(1_000);
     let daemon = waiting.start_listening();
-    daemon.wait_for_log("no broker yet, trying again");
+    daemon.wait_for_log("no broker responds yet; trying again");
     assert_eq!(get(&daemon, "/healthz"), (200, json!({"status": "ok"})));
     let (status, problem) = get(&daemon, "/readyz");
     assert_eq!(status, 503);
@@ -62,6 +62,6 @@ fn it_waits_alive_but_not_ready_and_is_ready_once_the_broker_is_there() {
 fn it_can_be_stopped_while_it_waits() {
     let (setup, _) = without_a_broker(1_000);
     let daemon = setup.start_listening();
-    daemon.wait_for_log("no broker yet, trying again");
+    daemon.wait_for_log("no broker responds yet; trying again");
     assert_eq!(daemon.stop().code(), Some(0));
 }

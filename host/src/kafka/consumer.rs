@@ -1,5 +1,5 @@
-//! Consuming the topic of Eventos as a member of a group: records and rebalances, and the offsets of the assigned partitions,
-//! which are stored, committed, queried and rewound.
+//! Consuming the topic of Eventos as a member of a group: records and rebalances, and the offsets of the assigned
+//! partitions, which are stored, committed, queried and rewound.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use super::{
     group::offset_in,
     permissions::Refusals,
     rebalance::{Membership, NewAssignment, PartitionProgress, ReplayPlanner, Revocation},
-    transaction::{Identity, Positions},
+    transaction::{GroupMetadata, TransactionOffsets},
 };
 use crate::event::{Offset, Partition, TopicPartition, ViewStart};
 
 /// The pipeline stores offsets itself, once the effects of their records have happened. `fetch.queue.backoff.ms` at its
 /// default of 1,000 stalls a fast consumer, and a queue of 64 MB per partition is more than a partition needs. Ends of
-/// partitions are reported, since a replay may end there: the last offsets before the committed one may have no records,
-/// such as those of compacted records or of transaction markers.
+/// partitions are reported, since a replay may end there: the last offsets before the committed one may have no
+/// records, such as those of compacted records or of transaction markers.
 const DEFAULTS: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
@@ -42,8 +42,8 @@ const IN_BACKGROUND: &[(&str, &str)] = &[
 /// Properties for offsets that transactions commit, and nothing else may.
 const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 
-/// A cooperative rebalance leaves alone the partitions that stay with their member. The protocol in which the broker assigns
-/// the partitions (KIP-848) is always cooperative and does not take this property.
+/// A cooperative rebalance leaves alone the partitions that stay with their member. The protocol in which the broker
+/// assigns the partitions (KIP-848) is always cooperative and does not take this property.
 const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
 
 /// How long one request may take.
@@ -51,10 +51,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How stored offsets are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commits {
+pub enum CommitStrategy {
     /// The consumer: every half second, and when a partition is given up.
     InBackground,
-    /// Transactions ([`Transactional`](super::Transactional)). Storing an offset then only affects the reported lag.
+    /// Transactions ([`TransactionalProducer`](super::TransactionalProducer)). Storing an offset then only affects the
+    /// reported lag.
     InTransactions,
 }
 
@@ -67,14 +68,14 @@ pub struct Consumer {
 }
 
 /// How to be a member of the group.
-pub struct Terms<'a> {
+pub struct ConsumerOptions<'a> {
     /// The client id, unless `[kafka.properties]` has one.
     pub client_id: &'a str,
-    /// Replays an assigned partition from the start of its view. If the start was not committed along with the offset, it
-    /// replays this many records. None to begin at the committed offset.
+    /// Replays an assigned partition from the start of its view. If the start was not committed along with the offset,
+    /// it replays this many records. None to begin at the committed offset.
     pub restore: Option<u64>,
     /// How stored offsets are committed.
-    pub commits: Commits,
+    pub commits: CommitStrategy,
     /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
     /// Once this is cancelled, nothing is begun that takes long.
@@ -83,7 +84,7 @@ pub struct Terms<'a> {
 
 /// The position of a partition.
 #[derive(Clone, Debug)]
-pub struct Position {
+pub struct CommitPosition {
     /// The partition.
     pub topic_partition: TopicPartition,
     /// The offset before which everything is done.
@@ -109,14 +110,14 @@ pub enum ConsumerEvent<'a> {
 }
 
 impl Consumer {
-    /// Joins the group. `on_revocation` is called from [`Consumer::poll`] and from dropping the consumer, before partitions
-    /// are given back: once it returns, another member may have them.
+    /// Joins the group. `on_revocation` is called from [`Consumer::poll`] and from dropping the consumer, before
+    /// partitions are given back: once it returns, another member may have them.
     ///
     /// # Errors
     /// [`Error::Properties`], or [`Error::Request`] if librdkafka rejects the name of the topic.
     pub fn join(
         cluster: &Cluster,
-        terms: Terms<'_>,
+        options: ConsumerOptions<'_>,
         on_revocation: impl Fn(&Revocation) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let config = cluster.config();
@@ -125,24 +126,24 @@ impl Consumer {
             AutoOffsetReset::Latest => "latest",
         };
         let topic: Arc<str> = config.topic.as_str().into();
-        let closing = terms.stop.child_token();
+        let closing = options.stop.child_token();
         let context = Membership::new(
             &topic,
             &config.group_id,
-            ReplayPlanner::new(terms.restore, closing.clone()),
-            terms.refusals,
+            ReplayPlanner::new(options.restore, closing.clone()),
+            options.refusals,
             on_revocation,
         );
-        let commits = match terms.commits {
-            Commits::InBackground => IN_BACKGROUND,
-            Commits::InTransactions => IN_TRANSACTIONS,
+        let commits = match options.commits {
+            CommitStrategy::InBackground => IN_BACKGROUND,
+            CommitStrategy::InTransactions => IN_TRANSACTIONS,
         };
         let protocol = config.properties.get("group.protocol");
         let assignor = match protocol.is_some_and(|name| name.eq_ignore_ascii_case("consumer")) {
             true => &[],
             false => CLASSIC,
         };
-        let client_id = [("client.id", terms.client_id)];
+        let client_id = [("client.id", options.client_id)];
         let properties = [DEFAULTS, commits, assignor, &client_id].concat();
         let inner: BaseConsumer<Membership> = cluster
             .properties(&properties)
@@ -161,9 +162,9 @@ impl Consumer {
         })
     }
 
-    /// Waits for the next event, for at most this long, and passes it to `handle`: after the rebalances and the progress that
-    /// were reported meanwhile, so that a record never comes before the assignment of its partition. Errors that pass by
-    /// themselves are logged.
+    /// Waits for the next event, for at most this long, and passes it to `handle`: after the rebalances and the
+    /// progress that were reported meanwhile, so that a record never comes before the assignment of its partition.
+    /// Errors that pass by themselves are logged.
     ///
     /// # Errors
     /// [`Error::Fatal`] and [`Error::NoAssignor`], after which the client cannot be used.
@@ -228,28 +229,28 @@ impl Consumer {
         log_failure("resume", partition, resumed);
     }
 
-    /// Stores the position of a partition; see [`Commits`].
-    pub fn store_offset(&self, position: &Position) {
+    /// Stores the position of a partition; see [`CommitStrategy`].
+    pub fn store_offset(&self, position: &CommitPosition) {
         let stored = self
             .positions([position])
-            .and_then(|Positions(list)| self.inner.store_offsets(&list));
+            .and_then(|TransactionOffsets(list)| self.inner.store_offsets(&list));
         if let Err(error) = stored {
             // The partition has been revoked meanwhile, and its next owner begins before this offset.
             tracing::debug!(%error, ?position, "offset not stored");
         }
     }
 
-    /// Returns what [`Consumer::store_offset`] would store, for a transaction to commit. Of several positions of a partition
-    /// the last one counts.
+    /// Returns what [`Consumer::store_offset`] would store, for a transaction to commit. Of several positions of a
+    /// partition the last one counts.
     ///
     /// # Errors
     /// A negative offset.
     pub fn positions<'p>(
         &self,
-        positions: impl IntoIterator<Item = &'p Position>,
-    ) -> Result<Positions, KafkaError> {
+        positions: impl IntoIterator<Item = &'p CommitPosition>,
+    ) -> Result<TransactionOffsets, KafkaError> {
         let mut list = TopicPartitionList::new();
-        for Position {
+        for CommitPosition {
             topic_partition: TopicPartition { topic, partition },
             next,
             view,
@@ -263,13 +264,13 @@ impl Consumer {
                 one.set_metadata(view.to_string());
             }
         }
-        Ok(Positions(list))
+        Ok(TransactionOffsets(list))
     }
 
     /// Returns the identity of this member in the current generation of the group; none before it has joined.
     #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
-        self.inner.group_metadata().map(Identity)
+    pub fn identity(&self) -> Option<GroupMetadata> {
+        self.inner.group_metadata().map(GroupMetadata)
     }
 
     /// Commits the stored offsets and waits for it. Returns what is committed then, like [`Consumer::committed`].

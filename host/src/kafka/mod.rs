@@ -19,13 +19,15 @@ pub use admin::{ensure_topics, wait_for_broker};
 pub use client::{Cluster, Error};
 pub use config::{AutoOffsetReset, Config};
 pub use consumed::Consumed;
-pub use consumer::{Commits, Consumer, ConsumerEvent, Position, Terms};
+pub use consumer::{CommitPosition, CommitStrategy, Consumer, ConsumerEvent, ConsumerOptions};
 pub use group::{GroupClient, GroupDescription, GroupMember, GroupPosition, group_positions};
 pub use permissions::{Permission, Refusals};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use reader::Reader;
 pub use rebalance::{ConsumeRange, NewAssignment, PartitionProgress, Revocation};
-pub use transaction::{GoOn, Identity, Positions, TransactionError, Transactional};
+pub use transaction::{
+    GroupMetadata, KeepWaiting, TransactionError, TransactionOffsets, TransactionalProducer,
+};
 
 /// Runs a blocking call on a thread of the runtime that may block. A panic is passed on.
 pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {

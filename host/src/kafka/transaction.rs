@@ -26,21 +26,21 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A transactional producer. It runs one transaction at a time; several at a time require several producers. Its calls
 /// block.
-pub struct Transactional {
+pub struct TransactionalProducer {
     producer: Producer,
 }
 
 /// The identity of a consumer in the current generation of its group. The coordinator rejects offsets that are
 /// committed with the identity of an earlier generation.
-pub struct Identity(pub(super) ConsumerGroupMetadata);
+pub struct GroupMetadata(pub(super) ConsumerGroupMetadata);
 
 /// The offsets that a transaction commits.
-pub struct Positions(pub(super) TopicPartitionList);
+pub struct TransactionOffsets(pub(super) TopicPartitionList);
 
 /// Why a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError {
-    /// The transaction must be aborted with [`Transactional::abort`], after which another may begin.
+    /// The transaction must be aborted with [`TransactionalProducer::abort`], after which another may begin.
     #[error("the transaction must be aborted: {0}")]
     Abort(KafkaError),
     /// The producer cannot be used any more: another one has its transactional id, its transaction took too long, or
@@ -80,9 +80,9 @@ impl TransactionError {
 }
 
 /// Called regularly while the broker does not respond. Returns whether to go on waiting.
-pub type GoOn<'a> = &'a dyn Fn() -> bool;
+pub type KeepWaiting<'a> = &'a dyn Fn() -> bool;
 
-impl Transactional {
+impl TransactionalProducer {
     /// Makes a producer with this transactional id. It fences all earlier producers with the same id.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Transactional {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub fn init(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
+    pub fn init(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
             self.producer.client().init_transactions(CALL_TIMEOUT)
         })
@@ -131,16 +131,16 @@ impl Transactional {
         matches!(error, TransactionError::Abort(_)).then_some(error)
     }
 
-    /// Adds offsets to the transaction. Between taking the [`Identity`] and this call, the caller must check that it
-    /// still owns the partitions. After a later rebalance, the coordinator rejects the identity.
+    /// Adds offsets to the transaction. Between taking the [`GroupMetadata`] and this call, the caller must check that
+    /// it still owns the partitions. After a later rebalance, the coordinator rejects the identity.
     ///
     /// # Errors
     /// [`TransactionError`].
     pub fn send_offsets(
         &self,
-        identity: &Identity,
-        positions: &Positions,
-        go_on: GoOn<'_>,
+        identity: &GroupMetadata,
+        positions: &TransactionOffsets,
+        go_on: KeepWaiting<'_>,
     ) -> Result<(), TransactionError> {
         let inner = self.producer.client();
         persist(go_on, || {
@@ -152,7 +152,7 @@ impl Transactional {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub fn commit(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
+    pub fn commit(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
             self.producer.client().commit_transaction(CALL_TIMEOUT)
         })
@@ -162,7 +162,7 @@ impl Transactional {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub fn abort(&self, go_on: GoOn<'_>) -> Result<(), TransactionError> {
+    pub fn abort(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
             self.producer.client().abort_transaction(CALL_TIMEOUT)
         })
@@ -170,7 +170,10 @@ impl Transactional {
 }
 
 /// Repeats a call until it completes. librdkafka resumes a call that has timed out when it is repeated.
-fn persist(go_on: GoOn<'_>, call: impl Fn() -> KafkaResult<()>) -> Result<(), TransactionError> {
+fn persist(
+    go_on: KeepWaiting<'_>,
+    call: impl Fn() -> KafkaResult<()>,
+) -> Result<(), TransactionError> {
     loop {
         match call() {
             Err(KafkaError::Transaction(error)) if error.is_retriable() => {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Batch, Offset, RecordRef, TopicPartition, Unreadable},
-    kafka::Position,
+    kafka::CommitPosition,
 };
 
 /// A batch, and everything that has to happen before its offset is committed.
@@ -30,7 +30,7 @@ pub(super) struct BatchJob {
     /// The records to produce, and which of them the broker has acknowledged.
     pub(super) queue: DeliveryQueue,
     /// The position to commit, once the effects are gathered.
-    pub(super) position: Option<Position>,
+    pub(super) position: Option<CommitPosition>,
 }
 
 impl BatchJob {

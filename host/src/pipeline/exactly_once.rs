@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     event::TopicPartition,
-    kafka::{self, Cluster, Consumer, Permission, Refusals, TransactionError, Transactional},
+    kafka::{
+        self, Cluster, Consumer, Permission, Refusals, TransactionError, TransactionalProducer,
+    },
     telemetry::in_one_line,
 };
 
@@ -42,7 +44,7 @@ pub(super) struct Transactor {
     cluster: Cluster,
     /// The transactional id. Only an earlier producer of this worker can have the same one, and that is fenced.
     id: String,
-    producer: Transactional,
+    producer: TransactionalProducer,
     refusals: Refusals,
     shutdown: ShutdownSignal,
 }
@@ -92,7 +94,7 @@ impl Transactor {
         shutdown: ShutdownSignal,
     ) -> Result<Self, kafka::Error> {
         Ok(Self {
-            producer: Transactional::new(cluster, &id)?,
+            producer: TransactionalProducer::new(cluster, &id)?,
             cluster: cluster.clone(),
             id,
             refusals,
@@ -243,7 +245,7 @@ impl Transactor {
             pause *= 4;
         }
         self.shutdown.sleep(pause)?;
-        match Transactional::new(&self.cluster, &self.id) {
+        match TransactionalProducer::new(&self.cluster, &self.id) {
             Ok(producer) => self.producer = producer,
             Err(error) => {
                 let error = in_one_line(&error);

@@ -67,7 +67,9 @@ use self::{
 };
 use crate::{
     event::AssignedPartitions,
-    kafka::{self, Cluster, Commits, Consumer, Producer, Refusals, Revocation, Terms},
+    kafka::{
+        self, Cluster, CommitStrategy, Consumer, ConsumerOptions, Producer, Refusals, Revocation,
+    },
     plugin::ChainReceiver,
     replay::RewindCommands,
     store::Store,
@@ -183,12 +185,12 @@ impl Pipeline<'_> {
         assignments: &Assignments,
         publisher: &Arc<watch::Sender<Arc<AssignedPartitions>>>,
     ) -> Result<Consumer, kafka::Error> {
-        let terms = Terms {
+        let options = ConsumerOptions {
             client_id: self.client_id,
             restore: self.restore,
             commits: match self.config.guarantee {
-                Guarantee::AtLeastOnce => Commits::InBackground,
-                Guarantee::ExactlyOnce => Commits::InTransactions,
+                Guarantee::AtLeastOnce => CommitStrategy::InBackground,
+                Guarantee::ExactlyOnce => CommitStrategy::InTransactions,
             },
             refusals: self.refusals.clone(),
             stop: &self.stop,
@@ -197,7 +199,7 @@ impl Pipeline<'_> {
         let on_revocation = move |revocation: &Revocation| {
             give_up(&assignments, &publisher, revocation);
         };
-        Consumer::join(&self.cluster, terms, on_revocation)
+        Consumer::join(&self.cluster, options, on_revocation)
     }
 
     /// The means of each worker to keep the delivery guarantee.

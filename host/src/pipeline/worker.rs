@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     event::{Batch, Offset, TopicPartition, ViewStart},
-    kafka::{Consumer, Position, Producer},
+    kafka::{CommitPosition, Consumer, Producer},
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -354,7 +354,7 @@ impl Worker {
         show(&self.store, &job.batch, &job.effects);
         reached(Failpoint::Shown);
         let topic_partition = job.topic_partition().clone();
-        job.position = Some(Position {
+        job.position = Some(CommitPosition {
             view: self.store.view_start(&topic_partition, job.next),
             next: job.next,
             topic_partition,

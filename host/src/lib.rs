@@ -23,7 +23,7 @@ pub mod config;
 pub mod dead_letters;
 pub mod event;
 pub mod http;
-pub mod json_bytes;
+mod http_client;
 pub mod kafka;
 pub mod peers;
 pub mod pipeline;

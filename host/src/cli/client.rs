@@ -1,48 +1,47 @@
-//! The HTTP client of the commands that talk to a running daemon.
+//! The client of the commands that talk to a running daemon.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::{HeaderMap, Method, Request, Uri, header};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
 
-/// How long a connection may take to come about. An answer may take as long as the daemon works on it.
-const CONNECT: Duration = Duration::from_secs(5);
+use crate::http_client::{HeaderMap, HttpClient, HttpClientError, HttpResponse, Uri, header};
 
-/// Which daemon is meant.
+/// How long connecting may take. The response may take as long as the daemon works on it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest response that is read: far more than the largest page of dead letters, 8 MiB before it is encoded as
+/// JSON.
+const MAX_RESPONSE_BYTES: usize = 256 << 20;
+
+/// The option that selects the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Server {
-    /// The daemon's address
+    /// URL of the daemon
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     url: Uri,
 }
 
-/// Talks to a daemon.
+/// Sends requests to a daemon.
 pub(super) struct Client {
     runtime: Runtime,
-    http: legacy::Client<HttpConnector, Empty<Bytes>>,
+    http: HttpClient,
     url: Uri,
 }
 
-/// What it says, unless that is a problem.
+/// A successful JSON response.
 pub(super) struct Answer {
-    pub headers: HeaderMap,
-    pub text: String,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
-/// A query: names and values.
+/// The names and values of a query.
 pub(super) type Query = Vec<(&'static str, String)>;
 
-/// RFC 9457, as far as people are told.
+/// The members of a problem (RFC 9457) that are shown.
 #[derive(Deserialize)]
 struct Problem {
     title: String,
@@ -52,44 +51,47 @@ struct Problem {
 fn url(text: &str) -> Result<Uri, String> {
     let url = text.parse::<Uri>().ok();
     let url = url.filter(|url| url.scheme_str() == Some("http") && url.query().is_none());
-    url.ok_or_else(|| "expected http://HOST:PORT".to_owned())
+    url.ok_or_else(|| "expected a URL such as http://HOST:PORT".to_owned())
 }
 
 impl Server {
-    /// A client of it. Nothing is sent yet.
+    /// Returns a client for the daemon. It does not connect yet.
     ///
     /// # Errors
-    /// If the client cannot be made.
+    /// If its runtime cannot be started.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
         Ok(Client {
-            runtime: runtime.context("cannot make an HTTP client")?,
-            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            runtime: runtime.context("cannot start the HTTP client")?,
+            http: HttpClient::new(CONNECT_TIMEOUT),
             url: self.url.clone(),
         })
     }
 }
 
 impl Client {
-    /// GET.
+    /// Sends a GET; the response has to be JSON.
     pub(super) fn get(&self, path: &str, query: &Query) -> anyhow::Result<Answer> {
-        self.ask(Method::GET, path, query)
+        let uri = self.uri(path, query)?;
+        self.read(async { self.http.get(uri).await })
     }
 
-    /// POST without a body; the answer, read as JSON.
+    /// Sends a POST without a body, and parses the response as JSON.
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str, query: &Query) -> anyhow::Result<T> {
-        let answer = self.ask(Method::POST, path, query)?;
-        serde_json::from_str(&answer.text).with_context(|| self.foreign())
+        let uri = self.uri(path, query)?;
+        let answer = self.read(async { self.http.post(uri, None).await })?;
+        serde_json::from_str(&answer.text).with_context(|| self.unexpected_response())
     }
 
-    /// That what answers is something else.
-    pub(super) fn foreign(&self) -> String {
-        format!("what answers at {} is no eventos of this version", self.url)
+    /// Returns the error text for a response that a daemon of this version does not send.
+    pub(super) fn unexpected_response(&self) -> String {
+        format!(
+            "the server at {} is not an eventos daemon of this version; check --url",
+            self.url
+        )
     }
 
-    fn at(&self, path: &str, query: &Query) -> String {
+    fn uri(&self, path: &str, query: &Query) -> anyhow::Result<Uri> {
         let mut url = self.url.to_string().trim_end_matches('/').to_owned();
         url += path;
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
@@ -97,41 +99,46 @@ impl Client {
             let mark = if i == 0 { '?' } else { '&' };
             url += &format!("{mark}{name}={}", encoded(value));
         }
-        url
+        let uri = url.parse();
+        uri.with_context(|| format!("cannot build the request URL: {url:?} is not a URL"))
     }
 
-    /// An answer that is no problem, whatever its status.
-    fn ask(&self, method: Method, path: &str, query: &Query) -> anyhow::Result<Answer> {
-        let request = Request::builder().method(method).uri(self.at(path, query));
-        let request = request.body(Empty::new()).context("no URL comes of that")?;
-        let answer = self.runtime.block_on(self.http.request(request));
-        let (parts, body) = answer.map_err(|error| self.unanswered(error))?.into_parts();
-        let body = self.runtime.block_on(body.collect());
-        let body = body.context("the daemon's answer broke off")?.to_bytes();
+    /// Waits for a JSON response, whatever its status. A problem is an error.
+    fn read(
+        &self,
+        response: impl Future<Output = Result<HttpResponse, HttpClientError>>,
+    ) -> anyhow::Result<Answer> {
+        let response = self.runtime.block_on(response);
+        let response = response.map_err(|error| self.unanswered(error))?;
+        let headers = response.headers().clone();
+        let body = self.runtime.block_on(response.read(MAX_RESPONSE_BYTES));
+        let body = body.map_err(|error| self.unanswered(error))?;
         let text = String::from_utf8_lossy(&body).into_owned();
         let is = |kind: &str| {
-            let given = parts.headers.get(header::CONTENT_TYPE);
+            let given = headers.get(header::CONTENT_TYPE);
             given.is_some_and(|given| given.as_bytes().starts_with(kind.as_bytes()))
         };
         if is("application/problem+json") {
-            let problem = serde_json::from_str(&text).with_context(|| self.foreign())?;
+            let problem =
+                serde_json::from_str(&text).with_context(|| self.unexpected_response())?;
             let Problem { title, detail } = problem;
-            return Err(anyhow!("{detail}").context(format!("the daemon refuses: {title}")));
+            return Err(
+                anyhow!("{detail}").context(format!("the daemon refused the request: {title}"))
+            );
         }
         if !is("application/json") {
-            bail!(self.foreign());
+            bail!(self.unexpected_response());
         }
-        let headers = parts.headers;
         Ok(Answer { headers, text })
     }
 
-    fn unanswered(&self, error: legacy::Error) -> anyhow::Error {
+    fn unanswered(&self, error: HttpClientError) -> anyhow::Error {
         let url = &self.url;
-        let what = match error.is_connect() {
-            true => format!(
-                "no daemon answers at {url}; start one with `eventos serve`, or say with --url where it is"
+        let what = match &error {
+            HttpClientError::Connect(_) => format!(
+                "cannot reach a daemon at {url}; start one with `eventos serve`, or give the URL of another with --url"
             ),
-            false => format!("the daemon at {url} did not answer"),
+            HttpClientError::Incomplete(_) => format!("the daemon at {url} did not respond"),
         };
         anyhow::Error::new(error).context(what)
     }
@@ -144,15 +151,15 @@ mod tests {
     #[test]
     fn a_query_is_encoded_and_a_path_before_ours_stays() {
         let server = Server {
-            url: url("http://host:1/behind/").expect("one"),
+            url: url("http://host:1/behind/").expect("a URL"),
         };
-        let client = server.client().expect("one");
+        let client = server.client().expect("a client");
         let query = vec![
             ("since", "2026-01-31T12:00:00+01:00".to_owned()),
             ("all", "true".to_owned()),
         ];
         assert_eq!(
-            client.at("/replay", &query),
+            client.uri("/replay", &query).expect("a URL"),
             "http://host:1/behind/replay?since=2026%2D01%2D31T12%3A00%3A00%2B01%3A00&all=true"
         );
         for other in [

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RecordPosition;
-use crate::{
-    event::{DeadLetterReason, Letter, RecordRef, Timestamp},
-    json_bytes::Bytes,
-};
+use crate::event::{DeadLetterReason, JsonBytes, Letter, RecordRef, Timestamp};
 
 /// A dead letter. Keys, values and the values of headers are strings, `{"base64":"…"}` if they are not UTF-8, or null.
 #[derive(Debug, Deserialize, Serialize)]
@@ -17,11 +14,11 @@ pub struct LetterView {
     /// Timestamp of the dead-lettered record, in ms.
     pub timestamp: Option<i64>,
     /// Key of the dead-lettered record, if it has one.
-    pub key: Option<Bytes>,
+    pub key: Option<JsonBytes>,
     /// Value of the dead-lettered record, if it has one.
-    pub value: Option<Bytes>,
+    pub value: Option<JsonBytes>,
     /// Headers of the dead-lettered record, without those that describe its failures.
-    pub headers: Vec<(String, Option<Bytes>)>,
+    pub headers: Vec<(String, Option<JsonBytes>)>,
     /// Why the record was dead-lettered. Null if this record of the topic is not a dead letter.
     pub reason: Option<DeadLetterReason>,
     /// Number of times that the record was redriven.
@@ -45,7 +42,7 @@ impl LetterView {
     #[must_use]
     pub fn new(position: RecordPosition, record: RecordRef<'_>) -> Self {
         let letter = Letter::read(record.headers);
-        let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
+        let bytes = |bytes: &[u8]| JsonBytes(bytes.to_vec());
         let headers = letter.original.iter();
         let history = letter.history.into_iter();
         Self {

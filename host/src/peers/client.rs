@@ -1,35 +1,26 @@
 //! HTTP requests to other instances.
 
-use std::{io, pin::Pin, time::Duration};
+use std::{io, pin::Pin, str::FromStr, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt as _};
-use http_body_util::{BodyDataStream, BodyExt as _, Full, Limited};
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{CONTENT_TYPE, HeaderName},
-};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
+use futures_util::Stream;
 use tokio::time::timeout;
 
 use super::{
     PeerUrl,
     row::{self, MEDIA_TYPE, PeerRow},
 };
-use crate::{event::Partitions, store::Cursor};
+use crate::{
+    event::Partitions,
+    http_client::{
+        HeaderMap, HttpClient, HttpClientError, HttpResponse, StatusCode,
+        header::{CONTENT_TYPE, HeaderName},
+    },
+    store::Cursor,
+};
 
 /// How long a peer may take to start its rows, and between two of them.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long an unused connection is kept open.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Maximum size of the headers of a response, together with what one read adds.
-const MAX_HEADERS: usize = 64 << 10;
 
 /// Maximum size of the response to a command.
 const MAX_RESPONSE: usize = 4 << 20;
@@ -88,21 +79,13 @@ pub struct PeerCommand {
     pub timeout: Duration,
 }
 
-/// The client for requests to peers. It follows no redirects, uses no proxy and sends no credentials. Cheap to clone.
+/// The client for requests to peers. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client(legacy::Client<HttpConnector, Full<Bytes>>);
+pub(super) struct Client(HttpClient);
 
 impl Client {
     pub(super) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(TIMEOUT));
-        let mut builder = legacy::Client::builder(TokioExecutor::new());
-        builder
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .http1_max_buf_size(MAX_HEADERS);
-        Self(builder.build(connector))
+        Self(HttpClient::new(TIMEOUT))
     }
 
     /// Requests rows from `/peers/messages`; see [`crate::http`].
@@ -112,17 +95,15 @@ impl Client {
         query: &str,
     ) -> Result<PeerRows, PeerError> {
         let uri = url.at(&format!("/peers/messages?{query}"));
-        let answer = timeout(TIMEOUT, self.0.get(uri)).await;
-        let answer = answer
-            .map_err(|_| PeerError::Timeout(TIMEOUT))?
-            .map_err(connection_error)?;
-        check(&answer, MEDIA_TYPE)?;
-        let headers = answer.headers();
+        let response = timeout(TIMEOUT, self.0.get(uri)).await;
+        let response = response.map_err(|_| PeerError::Timeout(TIMEOUT))??;
+        check(&response, MEDIA_TYPE)?;
+        let headers = response.headers();
         Ok(PeerRows {
             covered: parsed(headers, &COVERED)?,
             total: parsed(headers, &TOTAL_COUNT)?,
             start: parsed(headers, &START)?,
-            rows: rows(answer.into_body()),
+            rows: Box::pin(row::rows(response.into_chunks())),
         })
     }
 
@@ -132,40 +113,37 @@ impl Client {
         url: &PeerUrl,
         command: PeerCommand,
     ) -> Result<Bytes, PeerError> {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(url.at(command.path))
-            .header(CONTENT_TYPE, command.media_type)
-            .body(Full::new(command.body));
-        let request = request.expect("the URL and the media type are valid");
+        let uri = url.at(command.path);
         let exchange = async {
-            let response = self.0.request(request).await.map_err(connection_error)?;
+            let body = (command.media_type, command.body);
+            let response = self.0.post(uri, Some(body)).await?;
             check(&response, command.media_type)?;
-            let body = Limited::new(response.into_body(), MAX_RESPONSE)
-                .collect()
-                .await;
-            let body = body.map_err(|error| PeerError::Interrupted(root_cause(&*error)))?;
-            Ok(body.to_bytes())
+            Ok(response.read(MAX_RESPONSE).await?)
         };
         let response = timeout(command.timeout, exchange).await;
         response.unwrap_or(Err(PeerError::Timeout(command.timeout)))
     }
 }
 
-/// Checks that the request succeeded and the response has this media type.
-fn check(answer: &Response<Incoming>, media_type: &str) -> Result<(), PeerError> {
-    if answer.status() != StatusCode::OK {
-        return Err(PeerError::Unexpected(format!("status {}", answer.status())));
+impl From<HttpClientError> for PeerError {
+    fn from(error: HttpClientError) -> Self {
+        match error {
+            HttpClientError::Connect(cause) => Self::Unreachable(cause),
+            HttpClientError::Incomplete(cause) => Self::Interrupted(cause),
+        }
     }
-    if header(answer.headers(), &CONTENT_TYPE)? != media_type {
+}
+
+/// Checks that the request succeeded and the response has this media type.
+fn check(response: &HttpResponse, media_type: &str) -> Result<(), PeerError> {
+    if response.status() != StatusCode::OK {
+        let status = format!("status {}", response.status());
+        return Err(PeerError::Unexpected(status));
+    }
+    if header(response.headers(), &CONTENT_TYPE)? != media_type {
         return Err(PeerError::Unexpected("wrong content-type".to_owned()));
     }
     Ok(())
-}
-
-fn rows(body: Incoming) -> RowStream {
-    let bytes = BodyDataStream::new(body).map_err(io::Error::other);
-    Box::pin(row::rows(bytes))
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, PeerError> {
@@ -173,24 +151,9 @@ fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Peer
     value.ok_or_else(|| PeerError::Unexpected(format!("missing header {name}")))
 }
 
-fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Result<T, PeerError> {
+fn parsed<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Result<T, PeerError> {
     let value = header(headers, name)?.parse();
     value.map_err(|_| PeerError::Unexpected(format!("invalid header {name}")))
-}
-
-fn connection_error(error: legacy::Error) -> PeerError {
-    let text = root_cause(&error);
-    match error.is_connect() {
-        true => PeerError::Unreachable(text),
-        false => PeerError::Interrupted(text),
-    }
-}
-
-/// Returns the innermost cause of an error, such as "connection refused", without the layers of the HTTP client around
-/// it.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]
@@ -201,6 +164,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::http_client::MAX_HEAD_BYTES;
 
     /// Serves one request with this response. Returns the request, and what the client made of the response.
     async fn met<T>(
@@ -285,7 +249,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_peer_is_refused() {
-        let huge = format!("x-more: {}\r\ncontent-length", "x".repeat(4 * MAX_HEADERS));
+        let huge = format!(
+            "x-more: {}\r\ncontent-length",
+            "x".repeat(4 * MAX_HEAD_BYTES)
+        );
         for (answer, why) in [
             // Redirects are not followed.
             (good("302 Found", "0-2"), "status 302"),

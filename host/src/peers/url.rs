@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use hyper::Uri;
+use crate::http_client::Uri;
 
 /// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the
 /// group, which any program in the group may choose, so it must not be able to name more than a server.

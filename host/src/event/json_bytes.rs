@@ -1,15 +1,15 @@
-//! Keys, values and headers' values as JSON, both ways: a text, or `{"base64":"…"}` where they are no UTF-8.
+//! Keys, values and header values in JSON: a string, or `{"base64":"…"}` for bytes that are not UTF-8.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-/// Any bytes.
+/// JsonBytes that serialize to a string where they are UTF-8, and to base64 otherwise.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Form", into = "Form")]
-pub struct Bytes(pub Vec<u8>);
+pub struct JsonBytes(pub Vec<u8>);
 
 #[derive(Deserialize, Serialize)]
-#[serde(untagged, expecting = "expected a text or {\"base64\": \"…\"}")]
+#[serde(untagged, expecting = "expected a string or {\"base64\": \"…\"}")]
 enum Form {
     Text(String),
     Encoded(Encoded),
@@ -21,7 +21,7 @@ struct Encoded {
     base64: String,
 }
 
-impl TryFrom<Form> for Bytes {
+impl TryFrom<Form> for JsonBytes {
     type Error = base64::DecodeError;
 
     fn try_from(form: Form) -> Result<Self, Self::Error> {
@@ -32,8 +32,8 @@ impl TryFrom<Form> for Bytes {
     }
 }
 
-impl From<Bytes> for Form {
-    fn from(Bytes(bytes): Bytes) -> Self {
+impl From<JsonBytes> for Form {
+    fn from(JsonBytes(bytes): JsonBytes) -> Self {
         match String::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
             Err(other) => {

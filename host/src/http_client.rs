@@ -1,0 +1,135 @@
+//! The HTTP client of the daemon and of the command line: the only module that names hyper.
+//!
+//! It follows no redirects, uses no proxy and sends no credentials. Connecting, idle connections and the size of a
+//! response's head are bounded here. How long a response may take is up to the caller, and so is the size of its body:
+//! see [`HttpResponse::read`].
+
+use std::{error::Error, io, iter, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _};
+use http_body_util::{BodyDataStream, BodyExt as _, Full, Limited};
+pub(crate) use hyper::{HeaderMap, StatusCode, Uri, header};
+use hyper::{Method, Request, Response, body::Incoming, http::request};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+/// The largest head of a response, in bytes; also how much is read from a connection at a time.
+pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// How long an unused connection is kept open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Sends requests. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub(crate) struct HttpClient(legacy::Client<HttpConnector, Full<Bytes>>);
+
+/// A response whose head has arrived.
+pub(crate) struct HttpResponse(Response<Incoming>);
+
+/// A request that got no response, or not all of one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HttpClientError {
+    /// No connection was established, so the server has not seen the request.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The request may have reached the server, but its response is missing or incomplete.
+    #[error("the response is incomplete: {0}")]
+    Incomplete(String),
+}
+
+impl HttpClient {
+    /// Returns a client that gives up connecting after `connect_timeout`.
+    pub(crate) fn new(connect_timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(connect_timeout));
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .http1_max_buf_size(MAX_HEAD_BYTES);
+        Self(builder.build(connector))
+    }
+
+    /// Sends a GET and waits for the head of the response.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or does not respond.
+    pub(crate) async fn get(&self, uri: Uri) -> Result<HttpResponse, HttpClientError> {
+        self.send(Request::builder().uri(uri), Bytes::new()).await
+    }
+
+    /// Sends a POST with an optional body, given as its media type and its bytes, and waits for the head of the
+    /// response.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or does not respond.
+    pub(crate) async fn post(
+        &self,
+        uri: Uri,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<HttpResponse, HttpClientError> {
+        let request = Request::builder().method(Method::POST).uri(uri);
+        match body {
+            Some((media_type, body)) => {
+                let request = request.header(header::CONTENT_TYPE, media_type);
+                self.send(request, body).await
+            }
+            None => self.send(request, Bytes::new()).await,
+        }
+    }
+
+    async fn send(
+        &self,
+        request: request::Builder,
+        body: Bytes,
+    ) -> Result<HttpResponse, HttpClientError> {
+        let request = request
+            .body(Full::new(body))
+            .expect("the URI is parsed and a media type is a valid header value");
+        let response = self.0.request(request).await;
+        response.map(HttpResponse).map_err(|error| {
+            let cause = innermost_cause(&error);
+            match error.is_connect() {
+                true => HttpClientError::Connect(cause),
+                false => HttpClientError::Incomplete(cause),
+            }
+        })
+    }
+}
+
+impl HttpResponse {
+    /// Returns the status code.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// Returns the headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// Reads a body of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// If the body is longer, or ends before it is complete.
+    pub(crate) async fn read(self, max_bytes: usize) -> Result<Bytes, HttpClientError> {
+        let body = Limited::new(self.0.into_body(), max_bytes).collect().await;
+        let body = body.map_err(|error| HttpClientError::Incomplete(innermost_cause(&*error)))?;
+        Ok(body.to_bytes())
+    }
+
+    /// Returns the body in chunks, as they arrive.
+    pub(crate) fn into_chunks(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        BodyDataStream::new(self.0.into_body()).map_err(io::Error::other)
+    }
+}
+
+/// Returns the text of the innermost cause, such as "connection refused": the outer ones only say that there is one.
+fn innermost_cause(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&error| error.source());
+    causes.last().unwrap_or(error).to_string()
+}

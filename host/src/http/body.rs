@@ -1,4 +1,4 @@
-//! Request bodies: which media types are taken, and how much.
+//! Request bodies: the media types and the size that are accepted.
 
 use axum::{
     body::Body,
@@ -8,14 +8,17 @@ use futures_util::StreamExt;
 
 use super::problem::{MEDIA_TYPE, Problem, TOO_LARGE, UNREADABLE_BODY};
 
-/// The largest Evento that is taken, in bytes: about what a Kafka broker takes by default.
+/// The largest Evento that is accepted, in bytes: about the default limit of a Kafka broker.
 pub(super) const MAX_EVENTO: usize = 1_000_000;
 
-/// How much of a body that is too large is read and thrown away, so that a client that sends
-/// all of it before it reads anything still gets its answer.
+/// How much of a body that is too large is read and discarded, so that a client that sends all of it before it reads
+/// anything still gets the response.
 const MAX_DISCARDED: usize = 16 * MAX_EVENTO;
 
-/// Refuses a body of another media type than these, parameters aside. One without a type is taken for the first.
+/// Accepts a body of one of these media types, parameters aside. Without a header it is taken for the first.
+///
+/// # Errors
+/// If the header `Content-Type` names another.
 pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
     let Some(given) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
@@ -26,18 +29,23 @@ pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem>
         return Ok(());
     }
     let detail = format!(
-        "the body is said to be {essence:?}; send the header Content-Type: {}",
+        "the Content-Type is {essence:?}; this endpoint expects Content-Type: {}",
         types[0]
     );
     Err(Problem::new(MEDIA_TYPE, detail))
 }
 
 /// Reads a whole body of at most [`MAX_EVENTO`] bytes.
+///
+/// # Errors
+/// If the body is larger, or breaks off.
 pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut chunks = body.into_data_stream();
     let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
-        let unreadable = |error: axum::Error| Problem::new(UNREADABLE_BODY, error.to_string());
+        let unreadable = |error: axum::Error| {
+            Problem::new(UNREADABLE_BODY, format!("cannot read the body: {error}"))
+        };
         let chunk = chunk.map_err(unreadable)?;
         length += chunk.len();
         if length > MAX_DISCARDED {
@@ -53,8 +61,8 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     Ok(whole)
 }
 
-/// The Evento is larger than [`MAX_EVENTO`].
+/// Returns the problem of an Evento that is larger than [`MAX_EVENTO`].
 pub(super) fn too_large() -> Problem {
-    let detail = format!("an Evento has at most {MAX_EVENTO} bytes");
+    let detail = format!("the Evento is larger than the limit of {MAX_EVENTO} bytes");
     Problem::new(TOO_LARGE, detail)
 }

@@ -1,4 +1,4 @@
-//! `/handlers`: which there are and what they did, and changing them while the daemon runs.
+//! `/handlers`: the state of the handlers, and changes of the chain while the daemon runs.
 
 use axum::{
     Json, Router,
@@ -19,7 +19,7 @@ use crate::{
     telemetry::in_one_line,
 };
 
-/// The largest file that is taken; Python's handlers have some 20 MB.
+/// The largest handler that is accepted, in bytes. Handlers in Python have about 20 MB.
 const MAX_HANDLER: usize = 128 << 20;
 
 pub(super) fn routes(registry: Registry) -> Router {
@@ -44,7 +44,7 @@ async fn one(
     Ok(Json(status).into_response())
 }
 
-/// The body is the file. It is compiled and started before it takes anybody's place.
+/// Installs the file in the body. It is compiled and started before it replaces the current version.
 async fn put(
     State(registry): State<Registry>,
     Path(name): Path<String>,
@@ -77,8 +77,7 @@ async fn act(
         "resume" => change(move || changed.resume(&target)).await?,
         "rollback" => change(move || changed.rollback(&target)).await?,
         other => {
-            let detail =
-                format!("{other:?} is nothing that a handler does: pause, resume or rollback");
+            let detail = format!("unknown action {other:?}; expected pause, resume or rollback");
             return Err(Problem::new(NOT_FOUND, detail));
         }
     }
@@ -90,10 +89,15 @@ fn find(registry: &Registry, name: &str) -> Result<HandlerStatus, Problem> {
         .list()
         .into_iter()
         .find(|status| status.name == name);
-    found.ok_or_else(|| Problem::new(NOT_FOUND, format!("there is no handler {name:?}")))
+    found.ok_or_else(|| {
+        Problem::new(
+            NOT_FOUND,
+            format!("no handler is named {name:?}; GET /handlers lists them"),
+        )
+    })
 }
 
-/// On a thread of its own: it compiles, and waits for the disk.
+/// Changes the chain on a blocking thread, since that compiles and writes files.
 async fn change<T: Send + 'static>(
     change: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -1,4 +1,4 @@
-//! What watches the daemon asks: `/healthz`, `/readyz`, `/metrics`.
+//! Monitoring: `/healthz`, `/readyz` and `/metrics`.
 
 use axum::{
     extract::State,
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{kafka::Permission, telemetry::metrics::Metrics};
 
-/// Alive: it answers.
+/// Handles `GET /healthz`: the process is alive if it responds.
 pub(super) async fn healthz() -> Response {
     status("ok")
 }
 
-/// Ready: nothing is waited for, and the broker refuses no permission.
+/// Handles `GET /readyz`: the daemon is ready if nothing is pending and the broker denies no permission.
 pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
     let mut pending = views.readiness.pending();
     let refused = views.refusals.now();
@@ -30,15 +30,12 @@ pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Probl
     let mut detail = format!("waiting for: {}", pending.join(", "));
     if !refused.is_empty() {
         let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        detail = format!(
-            "{detail}; to be granted on the broker: {}",
-            refused.join("; ")
-        );
+        detail = format!("{detail}; grant on the broker: {}", refused.join("; "));
     }
     Err(Problem::new(NOT_READY, detail).pending(pending))
 }
 
-/// The store is asked now rather than at each change of it.
+/// Handles `GET /metrics`. The figures of the store are taken now rather than at each change of it.
 pub(super) async fn metrics(State(views): State<Views>) -> Response {
     let Views {
         store,

@@ -1,62 +1,67 @@
-//! HTTP: the only module that names axum.
+//! HTTP: the endpoints of the daemon. The only module that names axum.
 //!
-//! | call | answer |
+//! | request | response |
 //! |---|---|
-//! | `POST /send` | one Evento of at most 1,000,000 bytes as JSON; `{"status":"message sent","evento":…,"partition":0,"offset":42}` once the broker has acknowledged it. `?key=` sets the record's key |
-//! | `POST /send/batch` | Eventos as NDJSON or as a JSON array; NDJSON, a line for each, in their order |
+//! | `POST /send` | takes one Evento, a JSON object of at most 1,000,000 bytes; `{"status":"message sent","evento":…,"partition":0,"offset":42}` once the broker has acknowledged it. `key` sets the key of the record |
+//! | `POST /send/batch` | takes Eventos as NDJSON or as a JSON array; NDJSON with one line per Evento, in their order |
 //! | `GET /messages` | stored Eventos as a JSON array, oldest first; `tipo`, `id`, `order=desc`, `limit`, `after` |
 //! | `GET /messages/{id}` | the newest Evento with that id |
-//! | `GET /peers/messages` | for the other instances alone: what this one has of `partitions`, as rows |
+//! | `GET /peers/messages` | for other instances only: the Eventos of `partitions` that this instance stores, as rows |
 //! | `GET /handlers`, `GET /handlers/{name}` | the handlers in the order of the chain: file, digest, state, counters |
-//! | `PUT /handlers/{name}` | takes the body, a `.wasm`, for that handler: 201 if it is new, 200 if it takes another's place, 422 if it does not load, which changes nothing |
-//! | `DELETE /handlers/{name}` | 204; takes it out of the chain, and its file out of the folder |
-//! | `POST /handlers/{name}/pause`, `/resume`, `/rollback` | holds everything up before the chain, lets it pass again, brings back the version before |
+//! | `PUT /handlers/{name}` | installs the body, a `.wasm`, as that handler: 201 if it is new, 200 if it replaces one, 422 if it does not load, in which case nothing changes |
+//! | `DELETE /handlers/{name}` | removes the handler from the chain and its file from the drop-in folder: 204 |
+//! | `POST /handlers/{name}/pause`, `/resume`, `/rollback` | stops and restarts the flow of Eventos into the chain, or brings back the previous version |
 //! | `GET /dead-letters` | dead letters as a JSON array; `handler`, `class`, `topic`, `partition`, `from_offset`, `to_offset`, `since`, `until`, `id`, `limit`, `after`, or `positions` |
-//! | `POST /dead-letters/redrive` | sends letters through again: the same parameters or `all=true`, and `dry_run=true`; what became of each |
-//! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; what became of each partition |
-//! | `POST /peers/replay` | for the other instances alone: rewinds what this one has of the partitions in the body |
+//! | `POST /dead-letters/redrive` | sends the records of dead letters through the chain again; the same parameters or `all=true`, and `dry_run=true`; one result per letter |
+//! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; one result per partition |
+//! | `POST /peers/replay` | for other instances only: rewinds the partitions in the body, as far as this instance owns them |
 //! | `GET /partitions` | the partitions that are assigned to this instance, as a JSON array: phase, paused, halted, restoring, generation, batches in flight, position, committed offset, lag |
-//! | `GET /healthz` | 200 as long as it answers |
-//! | `GET /readyz` | 200 when nothing is waited for, else 503 with `pending`; `permission` is one that the broker refuses, named in `detail` |
+//! | `GET /healthz` | 200 while the process is alive |
+//! | `GET /readyz` | 200 when the daemon is ready, else 503 with what is `pending`; `permission` stands for permissions that the broker denies, listed in `detail` |
 //! | `GET /metrics` | `OpenMetrics` text |
 //!
-//! **`POST /send/batch`** answers 200 with the first bytes of the body; each line has the `index` of its Evento, from 0, blank lines not counted:
-//! `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
-//! `{"status":"refused","index":1,"problem":{…}}`, after which the others go on, or
-//! `{"status":"stopped","index":2,"problem":{…}}`, the last line of an array that is malformed from there
-//! on: nothing from there on was sent. At most 1,024 Eventos of one request wait for the broker; a full queue to the
-//! broker slows the reading of the body down. The answer is cut off, never ended in order, if it is not whole. A client may send everything before it reads
-//! anything, as long as its unread answers fit into 32 MiB of memory here: millions where they are alike,
-//! some 100,000 refusals where each is different. One that is stuck there for a minute is given up.
+//! **`POST /send/batch`** responds with 200 as soon as the body begins. Each line has the `index` of its Evento,
+//! counted from 0 without blank lines: `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
+//! `{"status":"refused","index":1,"problem":{…}}`, after which the batch continues, or
+//! `{"status":"stopped","index":2,"problem":{…}}`, the last line for an array that is malformed: nothing from that
+//! element on was sent. At most 1,024 Eventos of a request wait for the broker at a time, and a full producer queue
+//! slows down the reading of the body. A response that is incomplete is cut off rather than ended. A client may send
+//! everything before it reads anything, as long as the unread lines fit into 32 MiB of memory here, where consecutive
+//! results are kept as one: that is millions of Eventos, or some 100,000 refusals that all differ. A client that stays
+//! blocked for a minute is disconnected.
 //!
-//! **`GET /messages`** tells, besides the array: `X-Total-Count`, how many Eventos match in all; `X-Next-Cursor`, what to
-//! give as `after` to go on, now or at any time later; and, when there may be more already,
-//! `Link: <…>; rel="next"`, the same as a URL. Cursors hold on every instance and after a restart.
+//! **`GET /messages`** has these response headers: `X-Total-Count`, the number of Eventos that match in total;
+//! `X-Next-Cursor`, the value of `after` that continues this listing, now or later; and, if there may be more already,
+//! `Link: <…>; rel="next"`, the URL of the next page. Cursors are valid on every instance and after a restart.
 //!
-//! **`GET /dead-letters`** goes by the letters' places in their topic: partition by partition, in each the oldest first.
-//! `topic`, `partition` and the offsets, both included, are those of the record that is dead; so is its time, which is from
-//! `since` on and before `until`. A page ends at `limit` (100; 1,000 at most) or 8 MiB; `Link` and `X-Next-Cursor` go on
-//! from there. `positions=0:42,1:17` names letters by their places instead.
+//! **`GET /dead-letters`** is ordered by partition and offset of the letters in their topic. `topic`, `partition` and
+//! the offsets, which are inclusive, are those of the record that failed; so is its time, which is at or after `since`
+//! and before `until`. A page ends at `limit` (100; 1,000 at most) or at 8 MiB; `Link` and `X-Next-Cursor` continue it.
+//! `positions=0:42,1:17` selects letters by their own partition and offset instead.
 //!
-//! **`POST /dead-letters/redrive`** sends the records of as many letters as a page holds back to the partitions that they
-//! are from, with their key, value, headers and timestamp; headers after those, `eventos.redriven` and
-//! `eventos.history.N.…`, tell how they failed. It answers once the broker has acknowledged each: `letters` tells
-//! of every one whether it is `redriven`, `skipped` (`why`) or `failed` (`problem`), and the status is 503 if any failed. With
-//! `more`, give `after` and `before` as they were answered to go on; letters that came meanwhile are left out then. Of one record only one letter is redriven in a call; another call sends it again.
+//! **`POST /dead-letters/redrive`** sends the records of up to one page of letters back to the partitions that they
+//! came from, with their key, value, headers and timestamp, and with the history of their failures in additional
+//! headers: `eventos.redriven` and `eventos.history.N.…`. It responds once the broker has acknowledged all of them:
+//! `letters` has one entry per letter, `redriven`, `skipped` (with `why`) or `failed` (with `problem`), and the status
+//! is 503 if any failed. If `more` is true, repeat the request with `after` and `before` of the response; letters that
+//! arrived in the meantime are then left out. Within one request at most one letter of a record is redriven; another
+//! request sends the record again.
 //!
-//! **`POST /replay`** goes back to `from` in every partition, or in one, and never forward; each is rewound by the instance that
-//! has it, between two of its batches, and the new position is committed before it answers. `partitions` tells of each whether it
-//! is `rewound` or `unchanged` (`from`, `to`, `records`: offsets, of which some may be empty), `elsewhere`, where nobody who has it
-//! could be told, or `failed` (`why`). If any is one of the latter two, `partial` is true and the status 409.
+//! **`POST /replay`** rewinds every partition, or one, to `from`, and never moves forward. Each partition is rewound
+//! between two batches by the instance that owns it, and the new position is committed before the response.
+//! `partitions` has one entry each: `rewound` or `unchanged` (with `from`, `to` and `records`, counted in offsets, some
+//! of which may be empty), `elsewhere` if its owner could not be reached, or `failed` (with `why`). If any is
+//! `elsewhere` or `failed`, `partial` is true and the status is 409.
 //!
-//! With several instances in the group, `/messages` and `/messages/{id}` answer for all partitions on any of them.
-//! `X-Partitions` tells how many the topic has, and `X-Partitions-Covered` of which the answer is, such as `0-3,5` (`-` for
-//! none). Where an instance cannot be asked the answer is partial: still 200, with `X-Partitions-Missing` (`unknown` if the group
-//! is not known) and for each reason an `X-Missing-Reason`. A cursor stands still in partitions that are missing, so they
-//! are not passed over. A page of several instances ends after 64 MiB, with a `Link` to go on.
+//! If the group has several instances, `/messages` and `/messages/{id}` on any of them cover all partitions.
+//! `X-Partitions` is the number of partitions of the topic, and `X-Partitions-Covered` lists those that the response
+//! covers, such as `0-3,5` (`-` for none). If an instance cannot be asked, the response is partial: still 200, with
+//! `X-Partitions-Missing` (`unknown` if the group is not known) and one `X-Missing-Reason` per reason. A cursor does
+//! not move in partitions that are missing, so their Eventos are not skipped. A page from several instances ends after
+//! 64 MiB, with a `Link` to the next.
 //!
-//! Whatever fails is answered as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and
-//! `detail`; an invalid Evento also with `errors`, each with a JSON pointer (RFC 6901). An unknown query parameter is refused.
+//! Failures are reported as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and `detail`; an
+//! invalid Evento also has `errors`, each with a JSON pointer (RFC 6901). Unknown query parameters are refused.
 
 mod batch;
 mod body;
@@ -108,22 +113,22 @@ use crate::{
 pub struct Config {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// The URL at which other instances reach this one; empty for `http://` and what `listen` says.
+    /// The URL at which other instances reach this one. Empty stands for `http://` and the address in `listen`.
     pub advertise: String,
 }
 
 impl Config {
-    /// What is wrong with the values: a key in this table, and what would be right.
+    /// Returns the invalid values: the key in this table, and what would be valid.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let url = self.advertise.parse::<PeerUrl>();
-        let fault = url.err().filter(|_| !self.advertise.is_empty());
-        let problem = |fault: InvalidPeerUrl| ("advertise".to_owned(), fault.to_string());
-        fault.map(problem).into_iter().collect()
+        let error = url.err().filter(|_| !self.advertise.is_empty());
+        let problem = |error: InvalidPeerUrl| ("advertise".to_owned(), error.to_string());
+        error.map(problem).into_iter().collect()
     }
 
-    /// The URL at which other instances reach this one, which listens on this address: None if that is every
-    /// address, and nothing else is set.
+    /// Returns the URL at which other instances reach this one. If `advertise` is not set, it is derived from the
+    /// address that this instance listens on; there is none if that is the unspecified address.
     #[must_use]
     pub fn advertised(&self, listening: SocketAddr) -> Option<PeerUrl> {
         let set = self.advertise.parse().ok();
@@ -131,30 +136,30 @@ impl Config {
     }
 }
 
-/// What the endpoints need.
+/// The parts of the daemon that the endpoints use.
 #[derive(Clone)]
 pub struct State {
-    /// Where Eventos are sent.
+    /// Produces the Eventos that are sent.
     pub producer: Producer,
-    /// What `/messages` shows of this instance.
+    /// The Eventos that this instance stores, for `/messages`.
     pub store: Store,
-    /// What `/messages` shows of the others.
+    /// The other instances, for `/messages` and `/replay`.
     pub peers: Peers,
-    /// What `/metrics` shows.
+    /// For `/metrics`.
     pub metrics: Metrics,
-    /// What `/readyz` tells.
+    /// For `/readyz`.
     pub readiness: Readiness,
-    /// And what the broker refuses.
+    /// The permissions that the broker denies, for `/readyz` and `/metrics`.
     pub refusals: Refusals,
-    /// What `/handlers` shows and changes.
+    /// The handler chain, for `/handlers`.
     pub handlers: Registry,
-    /// What `/dead-letters` shows and sends through again.
+    /// For `/dead-letters`.
     pub dead_letters: DeadLetters,
-    /// What `/replay` rewinds.
+    /// For `/replay`.
     pub replayer: Replayer,
 }
 
-/// What the endpoints need that only look.
+/// The state of the read-only endpoints.
 #[derive(Clone)]
 struct Views {
     store: Store,
@@ -164,11 +169,11 @@ struct Views {
     refusals: Refusals,
 }
 
-/// Serves until `shutdown` is done; then takes no more connections, and returns when the requests
-/// that are under way are answered. That may take as long as a client likes: the caller has a deadline.
+/// Serves until `shutdown` completes, then accepts no more connections and returns once the requests in progress are
+/// finished. A slow client can delay that without limit, so the caller sets a deadline.
 ///
 /// # Errors
-/// None that a single connection brings about; what the listener fails of for good.
+/// If the listener fails for good. Errors of single connections do not end it.
 pub async fn serve(
     listener: TcpListener,
     state: State,
@@ -205,10 +210,10 @@ async fn serve_router(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // An answer is written in one piece and waited for: it is not to wait for more.
+    // Responses are written in one piece, so there is nothing to coalesce them with.
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "could not set TCP_NODELAY");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
     let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown);
@@ -216,11 +221,11 @@ async fn serve_router(
 }
 
 fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
-    let producing = Router::new()
+    let writing = Router::new()
         .route("/send", post(send::send))
         .route("/send/batch", post(batch::send_batch))
         .with_state(outbox);
-    let looking = Router::new()
+    let reading = Router::new()
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::newest))
         .route("/peers/messages", get(messages::rows))
@@ -229,21 +234,22 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/partitions", get(partitions::list))
         .with_state(views);
-    producing
-        .merge(looking)
+    writing
+        .merge(reading)
         .merge(administration)
-        .fallback(unknown)
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
 }
 
-async fn unknown(uri: Uri) -> Problem {
-    let detail = format!("there is nothing at {}", uri.path());
+async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("no endpoint has the path {}", uri.path());
     Problem::new(NOT_FOUND, detail)
 }
 
-/// The header `Allow` is axum's.
+/// Axum adds the header `Allow`.
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let detail = format!("{} is not for {method}; see the header Allow", uri.path());
+    let path = uri.path();
+    let detail = format!("{path} does not support {method}; the header Allow lists what it does");
     Problem::new(METHOD, detail)
 }
 

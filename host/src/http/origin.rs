@@ -1,4 +1,4 @@
-//! Who may administer: programs, and pages of this daemon.
+//! Protection of the administration from pages of other sites.
 
 use axum::{
     extract::Request,
@@ -9,18 +9,20 @@ use axum::{
 
 use super::problem::{OTHER_SITE, Problem};
 
-/// A page of another site, open in a browser on this machine, can send requests here too, and some without asking first.
-/// Browsers say whose page it is in the header Origin; programs send none.
+/// Refuses requests from web pages of other sites.
+///
+/// A page that is open in a browser on this machine can send requests here, some of them without a preflight. Browsers
+/// name the site of the page in the header `Origin`; other programs do not send it.
 pub(super) async fn refuse_other_sites(request: Request, next: Next) -> Response {
     let Some(origin) = other_origin(request.headers()) else {
         return next.run(request).await;
     };
     let path = request.uri().path();
-    let detail = format!("a page of {origin} may not look at {path} or change anything there");
+    let detail = format!("requests to {path} from pages of {origin} are not allowed");
     Problem::new(OTHER_SITE, detail).into_response()
 }
 
-/// The site whose page asks, if it is not this one.
+/// Returns the site of the page that sent the request, unless it is this daemon.
 fn other_origin(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name)?.to_str().ok();
     let (origin, host) = (

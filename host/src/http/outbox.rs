@@ -1,90 +1,88 @@
-//! The way out for Eventos that came in over HTTP.
+//! Producing the Eventos that come in over HTTP.
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, future::BoxFuture};
-
 use crate::{
-    kafka::{Delivered, Permission, ProduceError, Producer, Refusals},
+    kafka::{Delivered, Delivery, Permission, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
 };
 
-/// The broker's answer to one Evento.
-pub(super) type Acknowledgement = BoxFuture<'static, Result<Delivered, ProduceError>>;
-
 /// How long to wait before a full queue is tried again: long enough for some of it to be sent.
-const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
-type Enqueue = dyn Fn(Option<&[u8]>, &[u8]) -> Result<Acknowledgement, ProduceError> + Send + Sync;
-
-/// Puts Eventos on their way, and counts what was acknowledged.
+/// Hands Eventos to the producer, and counts those that the broker acknowledges. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Outbox {
-    enqueue: Arc<Enqueue>,
+    sink: Sink,
     topic: Arc<str>,
     metrics: Metrics,
     refusals: Refusals,
 }
 
+/// What an outbox hands Eventos to.
+#[derive(Clone)]
+enum Sink {
+    Producer(Producer),
+    /// A function, for tests without a broker.
+    #[cfg(test)]
+    Function(Arc<test_sink::Enqueue>),
+}
+
+/// An Evento that is queued. [`Outbox::acknowledged`] waits for the broker.
+pub(super) enum Queued {
+    ByProducer(Delivery),
+    #[cfg(test)]
+    ByFunction(test_sink::Delivery),
+}
+
 impl Outbox {
+    /// Returns an outbox for the topic of the producer.
     pub(super) fn new(producer: Producer, metrics: Metrics, refusals: Refusals) -> Self {
-        let topic = Arc::clone(producer.topic());
-        let enqueue = move |key: Option<&[u8]>, value: &[u8]| {
-            producer.enqueue(key, value).map(FutureExt::boxed)
-        };
         Self {
-            topic,
-            refusals,
-            ..Self::from_fn(enqueue, metrics)
-        }
-    }
-
-    /// One that hands Eventos to a function: for tests, which have no broker.
-    pub(super) fn from_fn(
-        enqueue: impl Fn(Option<&[u8]>, &[u8]) -> Result<Acknowledgement, ProduceError>
-        + Send
-        + Sync
-        + 'static,
-        metrics: Metrics,
-    ) -> Self {
-        Self {
-            enqueue: Arc::new(enqueue),
-            topic: "eventos".into(),
+            topic: Arc::clone(producer.topic()),
+            sink: Sink::Producer(producer),
             metrics,
-            refusals: Refusals::default(),
+            refusals,
         }
     }
 
-    /// Queues at once, or fails.
-    pub(super) fn enqueue(
-        &self,
-        key: Option<&[u8]>,
-        value: &[u8],
-    ) -> Result<Acknowledgement, ProduceError> {
-        (self.enqueue)(key, value).inspect_err(|error| self.note(error))
+    /// Queues an Evento for the broker.
+    ///
+    /// # Errors
+    /// If it cannot be queued, such as [`ProduceError::QueueFull`].
+    pub(super) fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Queued, ProduceError> {
+        let queued = match &self.sink {
+            Sink::Producer(producer) => producer.enqueue(key, value).map(Queued::ByProducer),
+            #[cfg(test)]
+            Sink::Function(enqueue) => enqueue(key, value).map(Queued::ByFunction),
+        };
+        queued.inspect_err(|error| self.note_refusal(error))
     }
 
-    /// Queues as soon as there is room in the queue.
-    pub(super) async fn enqueue_patiently(
-        &self,
-        value: &[u8],
-    ) -> Result<Acknowledgement, ProduceError> {
+    /// Queues an Evento without a key for the broker, as soon as the queue has room.
+    ///
+    /// # Errors
+    /// If it cannot be queued for another reason.
+    pub(super) async fn enqueue_when_possible(&self, value: &[u8]) -> Result<Queued, ProduceError> {
         loop {
             match self.enqueue(None, value) {
-                Err(ProduceError::QueueFull) => tokio::time::sleep(QUEUE_PAUSE).await,
-                done => return done,
+                Err(ProduceError::QueueFull) => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+                result => return result,
             }
         }
     }
 
-    /// Waits for the broker's answer.
-    pub(super) async fn acknowledged(
-        &self,
-        acknowledgement: Acknowledgement,
-    ) -> Result<Delivered, ProduceError> {
-        let delivered = acknowledgement
-            .await
-            .inspect_err(|error| self.note(error))?;
+    /// Waits until the broker has acknowledged an Evento.
+    ///
+    /// # Errors
+    /// If it does not. The Evento may have arrived even so.
+    pub(super) async fn acknowledged(&self, queued: Queued) -> Result<Delivered, ProduceError> {
+        let delivered = match queued {
+            Queued::ByProducer(delivery) => delivery.await,
+            #[cfg(test)]
+            Queued::ByFunction(delivery) => delivery.await,
+        };
+        let delivered = delivered.inspect_err(|error| self.note_refusal(error))?;
         if self.refusals.are_there_any() {
             self.refusals.granted(&Permission::Produce);
             self.refusals
@@ -94,10 +92,41 @@ impl Outbox {
         Ok(delivered)
     }
 
-    fn note(&self, error: &ProduceError) {
-        let and_so = "what is sent over HTTP is refused until then";
+    fn note_refusal(&self, error: &ProduceError) {
+        let consequence = "Eventos sent over HTTP are refused until then";
         if let Some(permission) = error.permission(&self.topic) {
-            self.refusals.refused(permission, and_so);
+            self.refusals.refused(permission, consequence);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod test_sink {
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    /// What a function returns in place of [`crate::kafka::Delivery`].
+    pub(crate) type Delivery = BoxFuture<'static, Result<Delivered, ProduceError>>;
+
+    pub(crate) type Enqueue =
+        dyn Fn(Option<&[u8]>, &[u8]) -> Result<Delivery, ProduceError> + Send + Sync;
+
+    impl Outbox {
+        /// Returns an outbox that hands Eventos to a function.
+        pub(crate) fn from_fn(
+            enqueue: impl Fn(Option<&[u8]>, &[u8]) -> Result<Delivery, ProduceError>
+            + Send
+            + Sync
+            + 'static,
+            metrics: Metrics,
+        ) -> Self {
+            Self {
+                sink: Sink::Function(Arc::new(enqueue)),
+                topic: "eventos".into(),
+                metrics,
+                refusals: Refusals::default(),
+            }
         }
     }
 }

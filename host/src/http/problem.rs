@@ -1,4 +1,4 @@
-//! Problems as RFC 9457 has them: what the client is told. What the log is told is apart from it.
+//! Problem details (RFC 9457): what the client sees of a failure. The cause for the log is kept apart.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -12,7 +12,7 @@ use crate::{
     telemetry::in_one_line,
 };
 
-/// A kind of problem.
+/// A type of problem.
 #[derive(Debug, Serialize)]
 pub(super) struct Kind {
     #[serde(rename = "type")]
@@ -33,7 +33,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_JSON: BAD_REQUEST, "malformed-json", "Malformed JSON";
-    INVALID_EVENTO: UNPROCESSABLE_ENTITY, "invalid-evento", "Not an Evento";
+    INVALID_EVENTO: UNPROCESSABLE_ENTITY, "invalid-evento", "Invalid Evento";
     INVALID_QUERY: BAD_REQUEST, "invalid-query", "Invalid query";
     UNREADABLE_BODY: BAD_REQUEST, "unreadable-body", "Unreadable body";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Too large";
@@ -41,36 +41,37 @@ kinds! {
     SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
     UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
     REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
-    INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Not a handler";
-    OTHER_SITE: FORBIDDEN, "other-site", "Another site's page";
+    INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Invalid handler";
+    OTHER_SITE: FORBIDDEN, "other-site", "Request from another site";
     CONFLICT: CONFLICT, "conflict", "Conflict";
-    STORAGE: INTERNAL_SERVER_ERROR, "storage", "The folder refused";
+    STORAGE: INTERNAL_SERVER_ERROR, "storage", "Cannot write the file";
     NOT_READY: SERVICE_UNAVAILABLE, "not-ready", "Not ready";
     NOT_FOUND: NOT_FOUND, "not-found", "Not found";
     METHOD: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
 }
 
-/// A problem, as the client gets it.
+/// A problem, in the form that the client gets.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Problem {
     #[serde(flatten)]
     kind: &'static Kind,
     detail: String,
-    /// What is wrong with an Evento, place by place.
+    /// The faults of an invalid Evento.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
-    /// What the daemon waits for.
+    /// What the daemon still waits for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<&'static str>,
-    /// Seconds after which it may be tried again.
+    /// Seconds after which the client may try again.
     #[serde(skip)]
     retry_after: Option<u32>,
-    /// For the log alone.
+    /// The cause, for the log only.
     #[serde(skip)]
     cause: Option<String>,
 }
 
 impl Problem {
+    /// Returns a problem without a cause for the log.
     pub(super) fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -82,6 +83,7 @@ impl Problem {
         }
     }
 
+    /// Adds what the daemon still waits for.
     pub(super) fn pending(self, pending: Vec<&'static str>) -> Self {
         Self { pending, ..self }
     }
@@ -94,15 +96,15 @@ impl Problem {
         }
     }
 
-    /// Whether the log is to be told anything.
+    /// Whether there is a cause to log.
     pub(super) fn has_cause(&self) -> bool {
         self.cause.is_some()
     }
 
-    /// Tells the log what the client is not told.
+    /// Logs the cause, which the client does not see.
     pub(super) fn log(&self) {
         if let Some(cause) = &self.cause {
-            tracing::warn!(problem = self.kind.name, cause, "a request came to nothing");
+            tracing::warn!(problem = self.kind.name, cause, "a request failed");
         }
     }
 }
@@ -125,20 +127,22 @@ impl From<ProduceError> for Problem {
         let (problem, cause) = match error {
             ProduceError::QueueFull => {
                 let detail =
-                    "more Eventos are on their way to the broker than it takes; send again later";
+                    "the queue of Eventos to the broker is full; send this one again later";
                 (Self::new(SATURATED, detail).retry_after(1), None)
             }
             ProduceError::TooLarge => (Self::new(TOO_LARGE, error.to_string()), None),
             ProduceError::Unavailable(cause) => {
-                let detail = "the broker did not acknowledge the Evento, which may have arrived all the same";
+                let detail = "the broker did not acknowledge the Evento; it may have been stored nevertheless";
                 (Self::new(UNAVAILABLE, detail).retry_after(5), Some(cause))
             }
             ProduceError::NotPermitted | ProduceError::NothingIsPermitted => {
-                let detail = "the broker does not permit this daemon to write to its topic; grant it Write there";
+                let detail =
+                    "the broker denies this daemon Write on its topic; grant it that permission";
                 (Self::new(REFUSED, detail), None)
             }
             ProduceError::Refused(cause) => {
-                let detail = "the broker refused the Evento; the daemon's log has its reason";
+                let detail =
+                    "the broker rejected the Evento; the reason is in the log of the daemon";
                 (Self::new(REFUSED, detail), Some(cause))
             }
         };
@@ -151,7 +155,7 @@ impl From<kafka::Error> for Problem {
         if error.is_lack_of_permission() {
             return Self::new(REFUSED, in_one_line(&error));
         }
-        let detail = "the broker does not answer; the daemon's log has the reason";
+        let detail = "the broker did not respond; the reason is in the log of the daemon";
         Self {
             cause: Some(in_one_line(&error)),
             ..Self::new(UNAVAILABLE, detail).retry_after(5)
@@ -162,8 +166,9 @@ impl From<kafka::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.log();
-        let status = StatusCode::from_u16(self.kind.status).expect("it was one");
-        let body = serde_json::to_vec(&self).expect("texts and numbers are JSON");
+        let status =
+            StatusCode::from_u16(self.kind.status).expect("each kind has a valid status code");
+        let body = serde_json::to_vec(&self).expect("strings and numbers are valid JSON");
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, content_type, body).into_response();
         if let Some(seconds) = self.retry_after {

@@ -1,49 +1,42 @@
-//! `POST /send`: one Evento, answered once the broker has it.
+//! `POST /send`: one Evento, answered once the broker has acknowledged it.
 
 use axum::{
-    Json,
     extract::{Request, State},
+    http::header,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
-use super::{
-    body,
-    outbox::Outbox,
-    problem::{MALFORMED_JSON, Problem},
-    query::Parameters,
-};
-use crate::event::EventoRef;
+use super::{body, outbox::Outbox, problem::Problem, query::Query};
+use crate::{event::EventoRef, kafka::Delivered};
 
-/// The answer. `evento` is the text that was sent, to the digit.
-#[derive(Serialize)]
-struct Sent<'a> {
-    status: &'static str,
-    evento: &'a RawValue,
-    partition: i32,
-    offset: i64,
+/// The query of `POST /send`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SendQuery {
+    key: Option<String>,
 }
 
-/// See [`super`].
+/// Handles `POST /send`, see [`super`].
 pub(super) async fn send(
     State(outbox): State<Outbox>,
+    Query(SendQuery { key }): Query<SendQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(request.uri().query(), &["key"])?;
     body::accept(request.headers(), &["application/json"])?;
     let body = body::read(request.into_body()).await?;
     let value = body.trim_ascii();
     EventoRef::parse(value)?;
-    let key = parameters.get("key").map(str::as_bytes);
-    let acknowledgement = outbox.enqueue(key, value)?;
-    let delivered = outbox.acknowledged(acknowledgement).await?;
-    let malformed = |error: serde_json::Error| Problem::new(MALFORMED_JSON, error.to_string());
-    let sent = Sent {
-        status: "message sent",
-        evento: serde_json::from_slice(value).map_err(malformed)?,
-        partition: delivered.partition.0,
-        offset: delivered.offset.0,
-    };
-    Ok(Json(sent).into_response())
+    let queued = outbox.enqueue(key.as_deref().map(str::as_bytes), value)?;
+    let delivered = outbox.acknowledged(queued).await?;
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    Ok((content_type, sent(value, delivered)).into_response())
+}
+
+/// Returns the response as JSON. The Evento is JSON already, and stays the text that was sent.
+fn sent(evento: &[u8], delivered: Delivered) -> Vec<u8> {
+    let Delivered { partition, offset } = delivered;
+    let end = format!(r#","partition":{partition},"offset":{offset}}}"#);
+    let start: &[u8] = br#"{"status":"message sent","evento":"#;
+    [start, evento, end.as_bytes()].concat()
 }

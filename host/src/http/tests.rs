@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use super::{outbox::Acknowledgement, *};
+use super::{outbox::test_sink::Delivery, *};
 use crate::{
     event::{Batch, Offset, Partition, Timestamp, TopicPartition},
     kafka::{Delivered, ProduceError},
@@ -24,7 +24,7 @@ pub(super) struct Server {
     pub(super) client: Client,
 }
 
-pub(super) type Enqueued = Result<Acknowledgement, ProduceError>;
+pub(super) type Enqueued = Result<Delivery, ProduceError>;
 
 impl Server {
     pub(super) async fn start(
@@ -194,7 +194,7 @@ async fn what_cannot_be_sent_is_a_problem() {
     let unknown = problem(unknown, 400).await;
     assert_eq!(
         unknown["detail"],
-        "query parameter kee is not known; known here: key"
+        "unknown query parameter `kee`, expected `key`"
     );
     let untyped = server
         .client

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     super::body::MAX_EVENTO,
     super::tests::{Server, acknowledging},
-    pump::IN_FLIGHT,
+    sender::MAX_IN_FLIGHT,
 };
 use crate::{
     event::{Offset, Partition},
@@ -171,7 +171,7 @@ async fn no_more_than_a_bounded_number_waits_for_the_broker() {
             .iter()
             .all(|answer| answer["problem"]["status"] == 503)
     );
-    assert!(most.load(SeqCst) <= IN_FLIGHT, "{most:?}");
+    assert!(most.load(SeqCst) <= MAX_IN_FLIGHT, "{most:?}");
 }
 
 /// Writes everything before it reads anything, as most clients do.

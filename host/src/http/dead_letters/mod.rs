@@ -11,8 +11,12 @@ use axum::{
     routing::{get, post},
 };
 
-use self::selection::{Purpose, Selection};
-use super::{origin::refuse_other_sites, problem::Problem};
+use self::selection::{Purpose, SelectionQuery};
+use super::{
+    origin::refuse_other_sites,
+    problem::Problem,
+    query::{Query, next_page_link},
+};
 use crate::dead_letters::{DeadLetters, LetterView};
 
 pub(super) fn routes(dead_letters: DeadLetters) -> Router {
@@ -26,37 +30,35 @@ pub(super) fn routes(dead_letters: DeadLetters) -> Router {
 /// See [`super`].
 async fn list(
     State(dead_letters): State<DeadLetters>,
+    Query(selection): Query<SelectionQuery>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let selection = Selection::parse(query.as_deref(), Purpose::List)?;
-    let page = dead_letters.page(selection.query).await?;
+    let selection = selection.into_letter_query(Purpose::List)?;
+    let page = dead_letters.page(selection).await?;
     let each = page.positions.iter().zip(page.records.iter());
     let letters: Vec<_> = each
         .map(|(&position, record)| LetterView::new(position, record))
         .collect();
     let next = page.next.to_string();
     let mut headers = HeaderMap::new();
-    let ascii = |text: &str| {
-        HeaderValue::from_str(text).expect("digits and percent-encoded text are valid in headers")
-    };
     if page.more {
-        let query = selection.parameters.with("after", &next);
-        let link = format!("</dead-letters?{query}>; rel=\"next\"");
-        headers.insert(header::LINK, ascii(&link));
+        let link = next_page_link("/dead-letters", query.as_deref(), &next);
+        headers.insert(header::LINK, link);
     }
-    headers.insert("x-next-cursor", ascii(&next));
+    let next = HeaderValue::from_str(&next).expect("a cursor is ASCII");
+    headers.insert("x-next-cursor", next);
     Ok((headers, Json(letters)).into_response())
 }
 
 /// See [`super`].
 async fn redrive(
     State(dead_letters): State<DeadLetters>,
-    RawQuery(query): RawQuery,
+    Query(selection): Query<SelectionQuery>,
 ) -> Result<Response, Problem> {
-    let selection = Selection::parse(query.as_deref(), Purpose::Redrive)?;
-    let dry_run = selection.parameters.switch("dry_run")?;
+    let dry_run = selection.dry_run();
+    let selection = selection.into_letter_query(Purpose::Redrive)?;
     // In a task of its own, so that it is completed even if the client disconnects.
-    let redrive = tokio::spawn(async move { dead_letters.redrive(selection.query, dry_run).await });
+    let redrive = tokio::spawn(async move { dead_letters.redrive(selection, dry_run).await });
     let report = redrive
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;

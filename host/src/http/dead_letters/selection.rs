@@ -1,134 +1,137 @@
 //! The selection of dead letters in the query of a request.
 
-use super::super::{
-    problem::Problem,
-    query::{Parameters, refused},
-};
+use serde::{Deserialize, Deserializer};
+
 use crate::{
     dead_letters::{LetterCursor, LetterFilter, LetterQuery, LetterSelection, RecordPositions},
-    event::{Offset, Partition},
+    event::{Offset, Partition, Timestamp},
+    http::{
+        problem::Problem,
+        query::{from_text, invalid, offset, parsed, partition, switch, time},
+    },
 };
 
-/// Default and maximum number of letters that a request lists. A redrive has the maximum as its default.
+/// Letters in a page of a listing, unless the query sets a limit.
 const DEFAULT_LIMIT: usize = 100;
+
+/// The largest limit; also how many letters one redrive takes, unless the query sets a limit.
 const MAX_LIMIT: usize = 1_000;
 
-/// Parameters that filter letters.
-const FILTERS: [&str; 9] = [
-    "handler",
-    "class",
-    "topic",
-    "partition",
-    "from_offset",
-    "to_offset",
-    "since",
-    "until",
-    "id",
-];
+/// The parameters that describe letters, as refusals name them.
+const FILTERS: &str =
+    "handler, class, topic, partition, from_offset, to_offset, since, until or id";
 
-/// What the letters are selected for. A redrive of all letters has to be requested explicitly.
+/// What the letters are selected for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     List,
     Redrive,
 }
 
-/// The parsed query of a request.
-#[derive(Debug)]
-pub(super) struct Selection {
-    pub(super) query: LetterQuery,
-    pub(super) parameters: Parameters,
+/// The query of `GET /dead-letters` and of `POST /dead-letters/redrive`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SelectionQuery {
+    handler: Option<String>,
+    class: Option<String>,
+    topic: Option<String>,
+    #[serde(deserialize_with = "partition")]
+    partition: Option<Partition>,
+    #[serde(deserialize_with = "offset")]
+    from_offset: Option<Offset>,
+    #[serde(deserialize_with = "offset")]
+    to_offset: Option<Offset>,
+    #[serde(deserialize_with = "time")]
+    since: Option<Timestamp>,
+    #[serde(deserialize_with = "time")]
+    until: Option<Timestamp>,
+    id: Option<String>,
+    #[serde(deserialize_with = "from_text")]
+    positions: Option<RecordPositions>,
+    #[serde(deserialize_with = "limit")]
+    limit: Option<usize>,
+    #[serde(deserialize_with = "from_text")]
+    after: Option<LetterCursor>,
+    #[serde(deserialize_with = "from_text")]
+    before: Option<LetterCursor>,
+    #[serde(deserialize_with = "given_switch")]
+    all: Option<bool>,
+    #[serde(deserialize_with = "given_switch")]
+    dry_run: Option<bool>,
 }
 
-impl Selection {
-    pub(super) fn parse(query: Option<&str>, purpose: Purpose) -> Result<Self, Problem> {
-        let (more, limit) = match purpose {
-            Purpose::List => (
-                &["positions", "limit", "after", "before"][..],
-                DEFAULT_LIMIT,
-            ),
-            Purpose::Redrive => (
-                &["positions", "limit", "after", "before", "all", "dry_run"][..],
-                MAX_LIMIT,
-            ),
+impl SelectionQuery {
+    /// Whether the request is a dry run.
+    pub(super) fn dry_run(&self) -> bool {
+        self.dry_run.unwrap_or_default()
+    }
+
+    /// Returns the query for the letters.
+    ///
+    /// # Errors
+    /// If parameters contradict each other or do not fit the purpose, or a redrive selects nothing.
+    pub(super) fn into_letter_query(self, purpose: Purpose) -> Result<LetterQuery, Problem> {
+        let filter = LetterFilter {
+            handler: self.handler,
+            class: self.class,
+            topic: self.topic,
+            partition: self.partition,
+            from_offset: self.from_offset,
+            to_offset: self.to_offset,
+            since: self.since,
+            until: self.until,
+            id: self.id,
         };
-        let known = [&FILTERS[..], more].concat();
-        let parameters = Parameters::parse(query, &known)?;
-        let given = |name: &&str| parameters.get(name).is_some();
-        let filter_name = FILTERS.iter().find(|name| given(name)).copied();
-        let all = parameters.switch("all")?;
-        let selection = match parameters
-            .get("positions")
-            .map(str::parse::<RecordPositions>)
-        {
-            Some(positions) => {
-                if let Some(other) = filter_name.or(all.then_some("all")) {
-                    return Err(refused(format!(
-                        "{other} cannot be combined with positions"
-                    )));
-                }
-                LetterSelection::At(
-                    positions.map_err(|error| refused(format!("positions: {error}")))?,
-                )
-            }
-            None if purpose == Purpose::Redrive && !all && filter_name.is_none() => {
-                return Err(refused(format!(
-                    "missing: select letters by positions or by {}; all=true (--all) selects all of them",
-                    FILTERS.join(", ")
+        let is_filtered = filter != LetterFilter::default();
+        let all = self.all.unwrap_or_default();
+        if purpose == Purpose::List && (self.all.is_some() || self.dry_run.is_some()) {
+            return Err(invalid(
+                "query parameters all and dry_run are only for POST /dead-letters/redrive",
+            ));
+        }
+        let selection = match self.positions {
+            Some(_) if is_filtered || all => {
+                return Err(invalid(format_args!(
+                    "query parameter positions cannot be combined with {FILTERS}, or with all"
                 )));
             }
-            None => LetterSelection::Matching(filter(&parameters)?),
+            Some(positions) => LetterSelection::At(positions),
+            None if purpose == Purpose::Redrive && !is_filtered && !all => {
+                return Err(invalid(format_args!(
+                    "the query selects no letters: give positions, {FILTERS}; all=true (--all) selects every letter"
+                )));
+            }
+            None => LetterSelection::Matching(filter),
         };
-        let query = LetterQuery {
+        Ok(LetterQuery {
             selection,
-            after: cursor(&parameters, "after")?.unwrap_or_default(),
-            before: cursor(&parameters, "before")?,
-            limit: page_limit(&parameters)?.unwrap_or(limit),
-        };
-        Ok(Self { query, parameters })
+            after: self.after.unwrap_or_default(),
+            before: self.before,
+            limit: self.limit.unwrap_or(match purpose {
+                Purpose::List => DEFAULT_LIMIT,
+                Purpose::Redrive => MAX_LIMIT,
+            }),
+        })
     }
 }
 
-fn page_limit(parameters: &Parameters) -> Result<Option<usize>, Problem> {
-    let what = format!("a number from 1 to {MAX_LIMIT}");
-    let limit = parameters.parsed::<usize>("limit", &what)?;
-    match limit {
-        Some(limit) if !(1..=MAX_LIMIT).contains(&limit) => {
-            Err(refused(format!("limit is {limit}, not {what}")))
-        }
-        limit => Ok(limit),
-    }
-}
-
-fn cursor(parameters: &Parameters, name: &str) -> Result<Option<LetterCursor>, Problem> {
-    let cursor = parameters.get(name).map(str::parse).transpose();
-    cursor.map_err(|error| refused(format!("{name}: {error}")))
-}
-
-fn filter(parameters: &Parameters) -> Result<LetterFilter, Problem> {
-    let text = |name| parameters.get(name).map(str::to_owned);
-    let offset = |name| {
-        parameters
-            .parsed(name, "an offset")
-            .map(|it| it.map(Offset))
-    };
-    let partition = parameters.parsed("partition", "the number of a partition")?;
-    Ok(LetterFilter {
-        handler: text("handler"),
-        class: text("class"),
-        topic: text("topic"),
-        partition: partition.map(Partition),
-        from_offset: offset("from_offset")?,
-        to_offset: offset("to_offset")?,
-        since: parameters.moment("since")?,
-        until: parameters.moment("until")?,
-        id: text("id"),
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let expected = format!("a number from 1 to {MAX_LIMIT}");
+    parsed(deserializer, &expected, |text| {
+        let limit = text.parse().ok();
+        limit.filter(|limit| (1..=MAX_LIMIT).contains(limit))
     })
+    .map(Some)
+}
+
+fn given_switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    switch(deserializer).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::query;
 
     #[test]
     fn letters_are_described_or_named_but_not_both() {
@@ -160,7 +163,9 @@ mod tests {
             ("all=yes", false, false),
         ] {
             for (purpose, is_taken) in [(Purpose::List, lists), (Purpose::Redrive, redrives)] {
-                let read = Selection::parse(Some(query), purpose);
+                let uri = format!("/dead-letters?{query}").parse().expect("a URI");
+                let read = query::read::<SelectionQuery>(&uri);
+                let read = read.and_then(|query| query.into_letter_query(purpose));
                 assert_eq!(read.is_ok(), is_taken, "{query} {purpose:?}: {read:?}");
             }
         }

@@ -1,4 +1,4 @@
-//! Which partitions an answer is of, and which it is not.
+//! Which partitions a response covers, and which it does not.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -8,17 +8,17 @@ use crate::{
     peers::{COVERED, MissingPartitions, Ownership},
 };
 
-/// How many partitions the topic has.
+/// The number of partitions of the topic.
 const PARTITIONS: HeaderName = HeaderName::from_static("x-partitions");
-/// Those that the answer does not cover; only there if it is partial.
+/// The partitions that a partial response does not cover.
 const MISSING: HeaderName = HeaderName::from_static("x-partitions-missing");
-/// Why not; one of them for each reason.
+/// Why partitions are missing; one header per reason.
 const REASON: HeaderName = HeaderName::from_static("x-missing-reason");
 
-/// A reason is cut off there: a part of it was written by others.
+/// The length at which a reason is cut off: parts of it come from other members of the group.
 const LONGEST_REASON: usize = 300;
 
-/// What an answer covers.
+/// The partitions that a response covers, and those that it misses.
 #[derive(Clone, Debug)]
 pub(super) struct Coverage {
     all: Option<Partitions>,
@@ -27,7 +27,7 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// That of an answer for which no peer was asked yet.
+    /// Returns the coverage before any peer has been asked.
     pub(super) fn own(ownership: &Ownership) -> Self {
         let mut coverage = Self {
             all: ownership.all.clone(),
@@ -35,39 +35,39 @@ impl Coverage {
             missing: ownership.missing.clone(),
         };
         if !ownership.restoring.is_empty() {
-            let reason = "the view of them is being restored here; /readyz waits for it";
+            let reason = "their view is being restored on this instance; /readyz waits for it";
             coverage.miss(ownership.restoring.clone(), reason.to_owned());
         }
         coverage
     }
 
-    /// These are covered too.
+    /// Adds partitions that are covered.
     pub(super) fn cover(&mut self, partitions: &Partitions) {
         self.covered.add(partitions.iter());
     }
 
-    /// These are not, or no longer.
+    /// Moves partitions from the covered to the missing ones.
     pub(super) fn miss(&mut self, partitions: Partitions, reason: String) {
         self.covered = self.covered.without(&partitions);
         self.missing.push(MissingPartitions { partitions, reason });
     }
 
-    /// Those that are known not to be covered.
+    /// Returns the partitions that are known to be missing.
     pub(super) fn missing(&self) -> Partitions {
         let all = self.missing.iter();
         all.flat_map(|missing| missing.partitions.iter()).collect()
     }
 
-    /// `; …` for a text that says that something is not there, unless all was looked through.
+    /// Returns a remark for the problem of a missing Evento, unless every partition was searched.
     pub(super) fn remark(&self) -> String {
         match self.missing.is_empty() {
             true => String::new(),
-            false => format!("; partitions {} could not be asked", self.names()),
+            false => format!("; partitions {} could not be searched", self.missing_text()),
         }
     }
 
-    /// Adds the headers.
-    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+    /// Adds the headers that describe the coverage.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(all) = &self.all {
             headers.insert(PARTITIONS, HeaderValue::from(all.iter().count()));
         }
@@ -75,7 +75,7 @@ impl Coverage {
         if self.missing.is_empty() {
             return;
         }
-        headers.insert(MISSING, ascii(&self.names()));
+        headers.insert(MISSING, ascii(&self.missing_text()));
         for MissingPartitions { partitions, reason } in &self.missing {
             let reason = match partitions.is_empty() {
                 true => reason.clone(),
@@ -87,7 +87,7 @@ impl Coverage {
         }
     }
 
-    fn names(&self) -> String {
+    fn missing_text(&self) -> String {
         let missing = self.missing();
         match missing.is_empty() {
             true => "unknown".to_owned(),
@@ -104,16 +104,16 @@ mod tests {
         text.parse().expect(text)
     }
 
-    fn told(coverage: &Coverage) -> Vec<(String, String)> {
+    fn headers(coverage: &Coverage) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        coverage.tell(&mut headers);
+        coverage.add_headers(&mut headers);
         let text = |value: &HeaderValue| value.to_str().expect("ASCII").to_owned();
-        let mut told: Vec<_> = headers
+        let mut sorted: Vec<_> = headers
             .iter()
             .map(|(name, value)| (name.to_string(), text(value)))
             .collect();
-        told.sort();
-        told
+        sorted.sort();
+        sorted
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         });
         coverage.cover(&partitions("2-5"));
         coverage.miss(partitions("4-6"), "x".repeat(1_000));
-        let told = told(&coverage);
+        let headers = headers(&coverage);
         let expected = [
             ("x-missing-reason", "4-6: xx"),
             ("x-missing-reason", "7: \"?\" is? in the group"),
@@ -137,12 +137,12 @@ mod tests {
             ("x-partitions-covered", "0-3"),
             ("x-partitions-missing", "4-7"),
         ];
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for ((name, value), (expected, begins)) in told.iter().zip(expected) {
+        assert_eq!(headers.len(), expected.len(), "{headers:?}");
+        for ((name, value), (expected, begins)) in headers.iter().zip(expected) {
             assert_eq!(name, expected);
             assert!(value.starts_with(begins) && value.len() <= 300, "{value}");
         }
-        assert_eq!(coverage.remark(), "; partitions 4-7 could not be asked");
+        assert_eq!(coverage.remark(), "; partitions 4-7 could not be searched");
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         });
         let expected = [("x-partitions", "4"), ("x-partitions-covered", "0-3")];
         assert_eq!(
-            told(&whole),
+            headers(&whole),
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(whole.remark(), "");
@@ -171,7 +171,7 @@ mod tests {
             ("x-partitions-missing", "unknown"),
         ];
         assert_eq!(
-            told(&unknown),
+            headers(&unknown),
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
     }

@@ -1,8 +1,8 @@
-//! What was stored: `GET /messages` and `GET /messages/{id}`, here and on the other instances of the group.
+//! The stored Eventos of this and the other instances of the group: `GET /messages` and `GET /messages/{id}`.
 
 mod coverage;
-mod gather;
 mod listing;
+mod merge;
 mod page;
 mod rows;
 
@@ -19,40 +19,43 @@ use futures_util::{Stream, stream};
 pub(super) use self::rows::rows;
 use self::{
     coverage::Coverage,
-    gather::gather,
     listing::Listing,
+    merge::merge_pages,
     page::{Page, Piece, json},
 };
 use super::{
     Views,
     problem::{NOT_FOUND, Problem},
-    query::Parameters,
+    query::{Query, invalid},
 };
 use crate::{
     peers::Ownership,
     store::{Filter, Order, PartitionFilter, Progress, Quota, Row, Scan, Store},
 };
 
-/// A response is built and sent in pieces of about this many bytes.
+/// About how many bytes of a response are built and sent at a time.
 const PIECE: usize = 256 << 10;
 
-/// See [`super`].
+/// Handles `GET /messages`, see [`super`].
 pub(super) async fn list(
     State(views): State<Views>,
+    Query(listing): Query<Listing>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(query.as_deref(), &Listing::KNOWN)?;
-    let listing = Listing::read(&parameters)?;
+    if listing.partitions.is_some() {
+        let detail = "query parameter partitions is only for GET /peers/messages";
+        return Err(invalid(detail));
+    }
     let ownership = views.peers.ownership().await;
     let page = if ownership.peers.is_empty() {
         own_page(views.store, &listing, &ownership).await
     } else {
-        gathered_page(&views, &listing, &ownership).await
+        group_page(&views, &listing, &ownership).await
     };
-    Ok(page.answer(&parameters, &listing))
+    Ok(page.into_response(query.as_deref(), &listing))
 }
 
-/// See [`super`].
+/// Handles `GET /messages/{id}`, see [`super`].
 pub(super) async fn newest(
     State(views): State<Views>,
     id: Result<Path<String>, PathRejection>,
@@ -62,12 +65,12 @@ pub(super) async fn newest(
     let ownership = views.peers.ownership().await;
     let listing = Listing::newest(id.clone());
     let (value, coverage) = if ownership.peers.is_empty() {
-        let filter = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
+        let filter = listing.filter(PartitionFilter::Except(ownership.elsewhere.clone()));
         let value = views.store.latest(filter).map(Bytes::from);
         (value, Coverage::own(&ownership))
     } else {
-        let mut gathered = gather(&views, &listing, &ownership).await;
-        (gathered.values.pop(), gathered.coverage)
+        let mut merged = merge_pages(&views, &listing, &ownership).await;
+        (merged.values.pop(), merged.coverage)
     };
     let mut response = match value {
         Some(value) => (HeaderMap::from_iter([json()]), value).into_response(),
@@ -79,13 +82,13 @@ pub(super) async fn newest(
             Problem::new(NOT_FOUND, detail).into_response()
         }
     };
-    coverage.tell(response.headers_mut());
+    coverage.add_headers(response.headers_mut());
     Ok(response)
 }
 
-/// What this instance has.
+/// Returns a page of the Eventos that this instance stores.
 async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Page {
-    let filter = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
+    let filter = listing.filter(PartitionFilter::Except(ownership.elsewhere.clone()));
     let total = count(&store, &filter).await;
     let mut scan = listing.scan(filter);
 
@@ -100,7 +103,7 @@ async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Pag
     let (body, end) = if whole {
         (Body::from(piece.last()), scan.cursor())
     } else {
-        // Headers tell where it ends, so the end is looked for before the rest is copied.
+        // The headers contain the cursor of the end, so the end is found before the rest is copied.
         let rest = scan.clone();
         let mut quota = Quota::values(quota.values);
         progress = scan_on(&mut scan, &store, &mut quota, |_| {}).await;
@@ -117,23 +120,23 @@ async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Pag
     }
 }
 
-/// What this instance and its peers have.
-async fn gathered_page(views: &Views, listing: &Listing, ownership: &Ownership) -> Page {
-    let gathered = gather(views, listing, ownership).await;
+/// Returns a page of the Eventos that this instance and its peers store.
+async fn group_page(views: &Views, listing: &Listing, ownership: &Ownership) -> Page {
+    let merged = merge_pages(views, listing, ownership).await;
     let mut piece = Piece::first();
-    for value in &gathered.values {
+    for value in &merged.values {
         piece.push(value);
     }
     Page {
         body: Body::from(piece.last()),
-        total: gathered.total,
-        end: gathered.end,
-        more: gathered.more,
-        coverage: gathered.coverage,
+        total: merged.total,
+        end: merged.end,
+        more: merged.more,
+        coverage: merged.coverage,
     }
 }
 
-/// The array piece by piece; the first is there already. Between two, nothing is held.
+/// Returns the array in pieces, of which the first exists already. No lock of the store is held between two pieces.
 fn pieces(store: Store, scan: Scan, first: Piece) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let next = async |(store, scan): (Store, Option<Scan>)| {
         let mut scan = scan?;
@@ -150,7 +153,7 @@ fn pieces(store: Store, scan: Scan, first: Piece) -> impl Stream<Item = Result<B
     stream::StreamExt::chain(stream::iter([Ok(first.text().into())]), rest)
 }
 
-/// Steps until the quota is spent or nothing is left, and lets other tasks run in between.
+/// Scans until the quota is used up or the end is reached, and lets other tasks run in between.
 async fn scan_on(
     scan: &mut Scan,
     store: &Store,
@@ -165,6 +168,7 @@ async fn scan_on(
     }
 }
 
+/// Returns the number of Eventos that match.
 async fn count(store: &Store, filter: &Filter) -> u64 {
     if let Some(count) = store.count(filter) {
         return count;

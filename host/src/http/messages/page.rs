@@ -1,4 +1,4 @@
-//! An answer of `GET /messages`: a JSON array, and the headers that say what it is of.
+//! A response of `GET /messages`: a JSON array, and the headers that describe it.
 
 use axum::{
     body::Body,
@@ -8,26 +8,28 @@ use axum::{
 
 use super::{coverage::Coverage, listing::Listing};
 use crate::{
-    http::query::Parameters,
+    http::query::next_page_link,
     peers::TOTAL_COUNT,
     store::{Cursor, Order, Position},
 };
 
-/// A page, and where it ends.
+/// A page of stored Eventos.
 pub(super) struct Page {
     pub(super) body: Body,
-    /// How many match in all.
+    /// The number of Eventos that match in total.
     pub(super) total: u64,
+    /// The cursor that continues after this page.
     pub(super) end: Cursor,
-    /// Whether there may be more after it already.
+    /// Whether there may be more Eventos after it already.
     pub(super) more: bool,
     pub(super) coverage: Coverage,
 }
 
 impl Page {
-    pub(super) fn answer(mut self, parameters: &Parameters, listing: &Listing) -> Response {
+    /// Returns the page as a response to a request with this query.
+    pub(super) fn into_response(mut self, query: Option<&str>, listing: &Listing) -> Response {
         if listing.order == Order::Desc && listing.after.is_none() {
-            // Nothing of these was read: what they hold comes on a later page, if they can be asked then.
+            // Nothing was read from these partitions. The cursor starts at their end, so that a later page covers them.
             for partition in self.coverage.missing().iter() {
                 if !self.end.names(partition) {
                     self.end.set(partition, Position::END);
@@ -38,23 +40,23 @@ impl Page {
         let end = self.end.to_string();
         headers.insert(TOTAL_COUNT, HeaderValue::from(self.total));
         if self.more {
-            let query = parameters.with("after", &end);
-            let link = format!("</messages?{query}>; rel=\"next\"");
-            headers.insert(header::LINK, ascii(&link));
+            let link = next_page_link("/messages", query, &end);
+            headers.insert(header::LINK, link);
         }
         headers.insert("x-next-cursor", ascii(&end));
-        self.coverage.tell(&mut headers);
+        self.coverage.add_headers(&mut headers);
         (headers, self.body).into_response()
     }
 }
 
-/// A part of a JSON array, which may be its beginning, and may be its end.
+/// A part of a JSON array.
 pub(super) struct Piece {
     text: Vec<u8>,
     separator: u8,
 }
 
 impl Piece {
+    /// Returns the empty beginning of an array.
     pub(super) fn first() -> Self {
         let separator = b'[';
         Self {
@@ -63,6 +65,7 @@ impl Piece {
         }
     }
 
+    /// Returns an empty part that continues an array.
     pub(super) fn next() -> Self {
         let separator = b',';
         Self {
@@ -71,17 +74,19 @@ impl Piece {
         }
     }
 
+    /// Appends an element, which is JSON.
     pub(super) fn push(&mut self, value: &[u8]) {
         self.text.push(self.separator);
         self.text.extend_from_slice(value);
         self.separator = b',';
     }
 
-    /// It goes on after this.
+    /// Returns the text of a part that another follows.
     pub(super) fn text(self) -> Vec<u8> {
         self.text
     }
 
+    /// Returns the text of the last part.
     pub(super) fn last(mut self) -> Vec<u8> {
         if self.separator == b'[' {
             self.text.push(b'[');
@@ -91,10 +96,15 @@ impl Piece {
     }
 }
 
+/// Returns a header value.
+///
+/// # Panics
+/// If the text has other characters than visible ASCII.
 pub(super) fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("digits, punctuation and what is percent-encoded")
+    HeaderValue::from_str(text).expect("cursors, partitions and reasons are visible ASCII")
 }
 
+/// Returns the header `Content-Type` of JSON.
 pub(super) fn json() -> (HeaderName, HeaderValue) {
     let json = HeaderValue::from_static("application/json");
     (header::CONTENT_TYPE, json)

@@ -1,10 +1,10 @@
-//! What this instance has, as rows: for another instance at `GET /peers/messages`, and for its own merge.
+//! The Eventos that this instance stores, as rows: for a peer at `GET /peers/messages`, and for its own merge.
 
 use std::io;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{RawQuery, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -12,31 +12,27 @@ use futures_util::{Stream, stream};
 
 use super::{PIECE, count, listing::Listing, page::ascii, scan_on};
 use crate::{
-    event::Partitions,
     http::{
         Views,
         problem::Problem,
-        query::{Parameters, refused},
+        query::{Query, invalid},
     },
     peers::{COVERED, MEDIA_TYPE, PeerRow, START, TOTAL_COUNT},
     store::{Cursor, Filter, PartitionFilter, Progress, Quota, Scan, Store},
 };
 
-/// See [`crate::http`]. Nobody else is asked for it.
+/// Handles `GET /peers/messages`, see [`crate::http`]. It covers the partitions of this instance and asks no peer.
 pub(in crate::http) async fn rows(
     State(Views { store, peers, .. }): State<Views>,
-    RawQuery(query): RawQuery,
+    Query(listing): Query<Listing>,
 ) -> Result<Response, Problem> {
-    let known = [&Listing::KNOWN[..], &["partitions"]].concat();
-    let parameters = Parameters::parse(query.as_deref(), &known)?;
-    let listing = Listing::read(&parameters)?;
-    let asked = parameters.get("partitions").unwrap_or_default();
-    let asked = asked.parse::<Partitions>();
-    let asked = asked.map_err(|fault| refused(format!("partitions: {fault}")))?;
+    let asked = listing.partitions.as_ref();
+    let asked =
+        asked.ok_or_else(|| invalid("missing query parameter `partitions`, such as 0-3,5"))?;
     let assigned = peers.assigned();
     let shown = assigned.partitions().without(&assigned.restoring());
     let covered = asked.common(&shown);
-    let filter = listing.filter_within(PartitionFilter::Only(covered.clone()));
+    let filter = listing.filter(PartitionFilter::Only(covered.clone()));
     let own = OwnRows::find(&store, &listing, filter).await;
 
     let mut headers = HeaderMap::new();
@@ -49,19 +45,21 @@ pub(in crate::http) async fn rows(
     Ok((headers, body).into_response())
 }
 
-/// What matches here, and where it begins.
+/// The matching Eventos of this instance.
 pub(super) struct OwnRows {
-    /// How many match in all.
+    /// The number of Eventos that match in total.
     pub(super) total: u64,
+    /// The position of the first one in each partition.
     pub(super) start: Cursor,
     scan: Scan,
 }
 
 impl OwnRows {
+    /// Counts the matching Eventos and finds the first.
     pub(super) async fn find(store: &Store, listing: &Listing, filter: Filter) -> Self {
         let total = count(store, &filter).await;
         let mut scan = listing.scan(filter);
-        // With nothing to take it goes to the first match, and no further.
+        // With a quota of no values, the scan stops at the first match.
         scan_on(&mut scan, store, &mut Quota::values(0), |_| {}).await;
         Self {
             total,
@@ -70,7 +68,7 @@ impl OwnRows {
         }
     }
 
-    /// The rows, at most so many, piece by piece. Between two, nothing is held.
+    /// Returns at most `limit` rows, in pieces. No lock of the store is held between two pieces.
     pub(super) fn pieces(
         self,
         store: Store,

@@ -5,17 +5,18 @@ mod peer;
 
 use axum::{
     Json, Router,
-    extract::{RawQuery, State},
+    extract::State,
     http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
     routing::post,
 };
+use serde::Deserialize;
 
 use super::{
     origin::refuse_other_sites,
     problem::{NOT_FOUND, NOT_READY, Problem},
-    query::{Parameters, refused},
+    query::{Query, from_text, invalid, partition, switch},
 };
 use crate::{
     event::Partition,
@@ -38,22 +39,32 @@ pub(super) fn routes(replayer: Replayer, peers: Peers) -> Router {
         .with_state(Group { replayer, peers })
 }
 
+/// The query of `POST /replay`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ReplayQuery {
+    #[serde(deserialize_with = "from_text")]
+    from: Option<ReplayStart>,
+    #[serde(deserialize_with = "partition")]
+    partition: Option<Partition>,
+    #[serde(deserialize_with = "switch")]
+    dry_run: bool,
+}
+
 /// See [`super`].
 async fn replay(
     State(group): State<Group>,
-    RawQuery(query): RawQuery,
+    Query(query): Query<ReplayQuery>,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(query.as_deref(), &["from", "partition", "dry_run"])?;
-    let start = parameters.get("from").map(str::parse::<ReplayStart>);
-    let start = start.ok_or_else(|| {
-        refused(
-            "from is missing; give earliest, an offset, or a time in RFC 3339 format".to_owned(),
-        )
+    let ReplayQuery {
+        from,
+        partition,
+        dry_run,
+    } = query;
+    let start = from.ok_or_else(|| {
+        invalid("missing query parameter `from`: earliest, an offset, or a time as RFC 3339")
     })?;
-    let start = start.map_err(|error| refused(format!("from: {error}")))?;
-    let partition = parameters.parsed("partition", "the number of a partition")?;
-    let dry_run = parameters.switch("dry_run")?;
-    let plan = group.replayer.plan(start, partition.map(Partition)).await?;
+    let plan = group.replayer.plan(start, partition).await?;
     let reports = match dry_run {
         true => plan.dry_run(),
         false => group.rewind(plan.targets()).await?,

@@ -35,7 +35,7 @@ fn after_a_kill_the_answer_is_partial_and_says_so_until_the_take_over(broker: Br
                 // A missing instance may have the id, so a 404 says so.
                 let unknown = daemon.get("/messages/unknown");
                 let is_explained =
-                    unknown.text.contains("could not be asked") || unknown.is_whole();
+                    unknown.text.contains("could not be searched") || unknown.is_whole();
                 assert!(unknown.status == 404 && is_explained, "{}", unknown.text);
             })
         });

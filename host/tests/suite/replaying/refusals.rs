@@ -26,7 +26,7 @@ fn what_is_asked_wrongly_or_by_another_site_is_refused() {
     let setup = setup(Broker::Embedded);
     let daemon = setup.start();
     for (query, code, says) in [
-        ("", 400, "from is missing"),
+        ("", 400, "missing query parameter `from`"),
         ("?from=latest", 400, "earliest, an offset such as"),
         ("?from=-1", 400, "earliest, an offset such as"),
         (
@@ -35,7 +35,7 @@ fn what_is_asked_wrongly_or_by_another_site_is_refused() {
             "the number of a partition",
         ),
         ("?from=earliest&dry_run=maybe", 400, "true or false"),
-        ("?to=1", 400, "to is not known"),
+        ("?to=1", 400, "unknown query parameter `to`"),
         ("?from=earliest&partition=9", 404, "no partition 9"),
     ] {
         let answer = daemon.post(&format!("/replay{query}"));

@@ -1,48 +1,44 @@
-//! Answers that the client has not read yet.
+//! Results that the client has not read yet.
 //!
 //! They are kept as runs rather than as lines: a run is a number of consecutive Eventos that got consecutive
-//! offsets of one partition, or the same refusal. The broker's client fills a partition for a while before it
-//! turns to the next, so a run stands for hundreds of lines, and millions of answers fit into the bound.
+//! offsets of one partition, or the same refusal. The producer fills a partition for a while before it
+//! turns to the next, so a run stands for hundreds of lines, and millions of results fit into the limit.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::pump::Answer;
+use super::sender::SendResult;
 use crate::kafka::Delivered;
 
-/// Memory for answers that the client does not read, in bytes. When it is used up, no more is read of the body.
-const BOUND: usize = 32 << 20;
+/// Memory for results that the client has not read, in bytes. When it is used up, reading of the body pauses.
+const MAX_UNREAD_BYTES: usize = 32 << 20;
 
-/// How long a client that reads no answers may stand in its own way before it is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client that reads no results may block its own request before it is disconnected.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much is written at a time.
-const PIECE: usize = 32 << 10;
+/// About how many bytes of lines are written at a time.
+const CHUNK_BYTES: usize = 32 << 10;
 
-/// Where answers are put; dropped before [`Writer::finish`], it cuts the answer off.
-pub(super) struct Writer {
+/// Adds results. If it is dropped before [`ResultWriter::finish`], the response is cut off.
+pub(super) struct ResultWriter {
     shared: Arc<Shared>,
 }
 
-/// Where their lines are taken.
-pub(super) struct Reader {
+/// Takes results as lines of NDJSON.
+pub(super) struct ResultReader {
     shared: Arc<Shared>,
-    /// Of the next line.
+    /// The index of the next line.
     index: u64,
 }
 
 #[derive(Default)]
 struct Shared {
-    // A std mutex: held while a few runs are changed, never across an await.
+    // Held while a few runs are changed, never across an await.
     queue: Mutex<Queue>,
     readable: Notify,
     writable: Notify,
@@ -51,7 +47,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     runs: VecDeque<Run>,
-    /// Memory of the runs, roughly.
+    /// Approximate memory of the runs.
     bytes: usize,
     end: Option<End>,
 }
@@ -62,115 +58,114 @@ enum End {
     CutOff,
 }
 
+/// Consecutive results that differ only in their index and offset.
 struct Run {
-    what: What,
+    result: RunResult,
     count: u64,
 }
 
 #[derive(PartialEq, Eq)]
-enum What {
-    Sent {
-        next: Delivered,
-    },
-    /// The status, and the problem as JSON.
-    Not(&'static str, Box<str>),
+enum RunResult {
+    /// The Eventos were sent; `next` is the place of the first one.
+    Sent { next: Delivered },
+    /// The Eventos were not sent: the status, and the problem as JSON.
+    NotSent(&'static str, Box<str>),
 }
 
-/// The two ends of an empty queue.
-pub(super) fn channel() -> (Writer, Reader) {
+/// Returns the two ends of an empty queue.
+pub(super) fn channel() -> (ResultWriter, ResultReader) {
     let shared = Arc::new(Shared::default());
-    let writer = Writer {
+    let writer = ResultWriter {
         shared: Arc::clone(&shared),
     };
-    (writer, Reader { shared, index: 0 })
+    (writer, ResultReader { shared, index: 0 })
 }
 
-impl Writer {
-    /// Adds an answer; waits while the client leaves no room.
-    pub(super) async fn push(&mut self, answer: Answer) -> io::Result<()> {
-        let what = What::from(answer);
-        while self.shared.lock().bytes >= BOUND {
-            let room = tokio::time::timeout(PATIENCE, self.shared.writable.notified()).await;
-            room.map_err(|_| io::Error::other("the client reads no answers"))?;
+impl ResultWriter {
+    /// Adds a result, as soon as there is room for it.
+    ///
+    /// # Errors
+    /// If the client has not read anything for too long.
+    pub(super) async fn push(&mut self, result: SendResult) -> io::Result<()> {
+        let result = RunResult::from(result);
+        while self.shared.queue.lock().bytes >= MAX_UNREAD_BYTES {
+            let room = tokio::time::timeout(READ_TIMEOUT, self.shared.writable.notified()).await;
+            room.map_err(|_| io::Error::other("the client does not read the results"))?;
         }
-        self.shared.lock().push(what);
+        self.shared.queue.lock().push(result);
         self.shared.readable.notify_one();
         Ok(())
     }
 
-    /// There are no more.
+    /// Ends the response in order.
     pub(super) fn finish(self) {
         self.end(End::Finished);
     }
 
     fn end(&self, end: End) {
-        self.shared.lock().end.get_or_insert(end);
+        self.shared.queue.lock().end.get_or_insert(end);
         self.shared.readable.notify_one();
     }
 }
 
-impl Drop for Writer {
+impl Drop for ResultWriter {
     fn drop(&mut self) {
         self.end(End::CutOff);
     }
 }
 
-impl Reader {
-    /// The lines in pieces; dropped, it ends the task that writes them.
+impl ResultReader {
+    /// Returns the lines in chunks. Dropping the stream aborts the task that writes results.
     pub(super) fn into_stream<T: Send>(
         self,
         writing: AbortOnDropHandle<T>,
     ) -> impl Stream<Item = io::Result<Bytes>> {
         let next = async |(mut reader, writing): (Self, _)| {
-            let piece = reader.next().await?;
-            Some((piece, (reader, writing)))
+            let chunk = reader.next().await?;
+            Some((chunk, (reader, writing)))
         };
         stream::unfold((self, writing), next)
     }
 
-    /// Waits for lines.
+    /// Waits for the next lines.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             let mut lines = Vec::new();
-            let end = self.shared.lock().take(&mut lines, &mut self.index);
+            let end = self.shared.queue.lock().take(&mut lines, &mut self.index);
             self.shared.writable.notify_one();
             match end {
                 _ if !lines.is_empty() => return Some(Ok(lines.into())),
                 Some(End::Finished) => return None,
-                Some(End::CutOff) => return Some(Err(io::Error::other("the batch was cut off"))),
+                Some(End::CutOff) => {
+                    return Some(Err(io::Error::other("the batch was not finished")));
+                }
                 None => self.shared.readable.notified().await,
             }
         }
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("nothing under the lock panics")
-    }
-}
-
 impl Queue {
-    fn push(&mut self, what: What) {
+    fn push(&mut self, result: RunResult) {
         if let Some(last) = self.runs.back_mut()
-            && last.goes_on_with(&what)
+            && last.continues_with(&result)
         {
             last.count += 1;
             return;
         }
-        self.bytes += what.memory();
-        self.runs.push_back(Run { what, count: 1 });
+        self.bytes += result.memory();
+        self.runs.push_back(Run { result, count: 1 });
     }
 
-    /// Takes a piece of lines, and tells whether more can come.
+    /// Appends a chunk of lines, and returns how the results end, if that is known.
     fn take(&mut self, lines: &mut Vec<u8>, index: &mut u64) -> Option<End> {
-        while lines.len() < PIECE
+        while lines.len() < CHUNK_BYTES
             && let Some(run) = self.runs.front_mut()
         {
-            run.line(lines, *index);
+            run.write_line(lines, *index);
             *index += 1;
             if run.count == 0 {
-                self.bytes -= run.what.memory();
+                self.bytes -= run.result.memory();
                 self.runs.pop_front();
             }
         }
@@ -179,21 +174,22 @@ impl Queue {
 }
 
 impl Run {
-    fn goes_on_with(&self, what: &What) -> bool {
-        match (&self.what, what) {
-            (What::Sent { next: first }, What::Sent { next }) => {
+    /// Whether the result continues this run.
+    fn continues_with(&self, result: &RunResult) -> bool {
+        match (&self.result, result) {
+            (RunResult::Sent { next: first }, RunResult::Sent { next }) => {
                 let offset = first.offset.0.checked_add_unsigned(self.count);
                 first.partition == next.partition && offset == Some(next.offset.0)
             }
-            (first, what) => first == what,
+            (first, result) => first == result,
         }
     }
 
-    /// Writes the first line of the run, and leaves the others.
-    fn line(&mut self, lines: &mut Vec<u8>, index: u64) {
+    /// Writes the first line of the run, and removes it from the run.
+    fn write_line(&mut self, lines: &mut Vec<u8>, index: u64) {
         use std::io::Write;
-        let written = match &mut self.what {
-            What::Sent { next } => {
+        let written = match &mut self.result {
+            RunResult::Sent { next } => {
                 let Delivered { partition, offset } = *next;
                 next.offset = offset.next();
                 writeln!(
@@ -201,38 +197,39 @@ impl Run {
                     r#"{{"status":"message sent","index":{index},"partition":{partition},"offset":{offset}}}"#
                 )
             }
-            What::Not(status, problem) => {
+            RunResult::NotSent(status, problem) => {
                 writeln!(
                     lines,
                     r#"{{"status":"{status}","index":{index},"problem":{problem}}}"#
                 )
             }
         };
-        written.expect("a Vec takes everything");
+        written.expect("writing to a Vec does not fail");
         self.count -= 1;
     }
 }
 
-impl What {
+impl RunResult {
     fn memory(&self) -> usize {
         size_of::<Run>()
             + match self {
                 Self::Sent { .. } => 0,
-                Self::Not(_, problem) => problem.len(),
+                Self::NotSent(_, problem) => problem.len(),
             }
     }
 }
 
-impl From<Answer> for What {
-    fn from(answer: Answer) -> Self {
+impl From<SendResult> for RunResult {
+    fn from(result: SendResult) -> Self {
         let json = |problem| {
             let json = serde_json::to_string(&problem);
-            json.expect("texts and numbers are JSON").into_boxed_str()
+            json.expect("strings and numbers are valid JSON")
+                .into_boxed_str()
         };
-        match answer {
-            Answer::Sent(next) => Self::Sent { next },
-            Answer::Refused(problem) => Self::Not("refused", json(problem)),
-            Answer::Stopped(problem) => Self::Not("stopped", json(problem)),
+        match result {
+            SendResult::Sent(next) => Self::Sent { next },
+            SendResult::Refused(problem) => Self::NotSent("refused", json(problem)),
+            SendResult::Stopped(problem) => Self::NotSent("stopped", json(problem)),
         }
     }
 }
@@ -242,9 +239,9 @@ mod tests {
     use super::*;
     use crate::event::{Offset, Partition};
 
-    fn sent(partition: i32, offset: i64) -> What {
+    fn sent(partition: i32, offset: i64) -> RunResult {
         let (partition, offset) = (Partition(partition), Offset(offset));
-        What::Sent {
+        RunResult::Sent {
             next: Delivered { partition, offset },
         }
     }
@@ -254,7 +251,7 @@ mod tests {
         let mut queue = Queue::default();
         (0..1_000_000).for_each(|offset| queue.push(sent(0, offset)));
         (5..7).for_each(|offset| queue.push(sent(1, offset)));
-        let refused = || What::Not("refused", "{}".into());
+        let refused = || RunResult::NotSent("refused", "{}".into());
         (0..1_000_000).for_each(|_| queue.push(refused()));
         assert_eq!(
             (queue.runs.len(), queue.bytes),
@@ -264,7 +261,7 @@ mod tests {
         while !queue.runs.is_empty() {
             lines.clear();
             queue.take(&mut lines, &mut index);
-            assert!(lines.len() <= PIECE + 200);
+            assert!(lines.len() <= CHUNK_BYTES + 200);
         }
         assert_eq!((index, queue.bytes), (2_000_002, 0));
         assert!(lines.ends_with(b"{\"status\":\"refused\",\"index\":2000001,\"problem\":{}}\n"));

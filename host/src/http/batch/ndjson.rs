@@ -1,4 +1,4 @@
-//! NDJSON: a text a line. Blank lines are passed over, and so is the rest of a line that is too long.
+//! NDJSON: one text per line. Blank lines are skipped, and so is the rest of a line that is too long.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use tokio_util::{
 
 use super::{Item, body::MAX_EVENTO};
 
-/// How much is read at a time.
+/// How many bytes are read at a time.
 const BUFFER: usize = 64 << 10;
 
-/// The lines of a body.
+/// Returns the lines of a body.
 pub(super) fn items(
     chunks: BoxStream<'static, io::Result<Bytes>>,
 ) -> impl Stream<Item = io::Result<Item>> {
@@ -24,14 +24,14 @@ pub(super) fn items(
 
 #[derive(Default)]
 struct Lines {
-    /// How many bytes of the buffer are known to have no line feed.
+    /// The length of the start of the buffer that is known to have no line feed.
     searched: usize,
-    /// Whether what comes is the rest of a line that is too long.
+    /// Whether the buffer continues a line that is too long.
     too_long: bool,
 }
 
 impl Lines {
-    /// A line, ended or the last; none if it is blank.
+    /// Returns the item of a whole line, unless it is blank.
     fn line(&mut self, line: BytesMut) -> Option<Item> {
         let line = line.freeze();
         let text = line.slice_ref(line.trim_ascii());
@@ -56,7 +56,7 @@ impl Decoder for Lines {
             }
         }
         self.searched = buffer.len();
-        // One byte more than an Evento may have: a carriage return at the end is none of it.
+        // A carriage return at the end of the line is not part of the Evento, hence one byte more.
         if buffer.len() > MAX_EVENTO + 1 {
             self.too_long = true;
             buffer.advance(buffer.len());

@@ -1,5 +1,5 @@
-//! A JSON array: a text an element, as serde_json finds them. That reads from a blocking reader, so it has a
-//! thread of the blocking pool, with a bounded channel behind it: when that is full, the thread waits.
+//! A JSON array: one text per element. serde_json finds them; since it needs a blocking reader, it runs on a thread of
+//! the blocking pool and sends the elements through a bounded channel. When that is full, the thread waits.
 
 use std::{
     cell::Cell,
@@ -20,20 +20,20 @@ use super::{
     body::MAX_EVENTO,
 };
 
-/// How many elements wait in the channel.
-const WAITING: usize = 64;
+/// The capacity of the channel, in elements.
+const CHANNEL_CAPACITY: usize = 64;
 
-/// How much is read ahead.
+/// How many bytes are read ahead.
 const BUFFER: usize = 64 << 10;
 
-/// The elements of a body that is one array. One that is much longer than an Evento may be
-/// breaks the array, since its end cannot be found without keeping it.
+/// Returns the elements of a body that is one array. An element that is much longer than an Evento may be ends the
+/// array, since finding its end would mean to keep it in memory.
 pub(super) fn items(
     chunks: BoxStream<'static, io::Result<Bytes>>,
 ) -> impl Stream<Item = io::Result<Item>> {
-    let (to, mut from) = mpsc::channel(WAITING);
+    let (to, mut from) = mpsc::channel(CHANNEL_CAPACITY);
     let reader = SyncIoBridge::new(StreamReader::new(chunks));
-    // It ends with the body, or when nobody listens: it need not be joined.
+    // It ends with the body, or when the receiver is dropped, so it need not be joined.
     tokio::task::spawn_blocking(move || read(reader, &to));
     stream::poll_fn(move |context| from.poll_recv(context))
 }
@@ -60,7 +60,7 @@ fn read(mut reader: impl Read, to: &mpsc::Sender<io::Result<Item>>) {
     } else {
         Ok(broken(&error.to_string()))
     };
-    // Who sends everything before reading anything has to come to the end, to read the answer.
+    // A client that sends everything before it reads anything has to send the rest before it reads the result.
     if to.blocking_send(item).is_ok() {
         let _ = io::copy(&mut reader, &mut io::sink());
     }
@@ -71,7 +71,7 @@ fn broken(detail: &str) -> Item {
     Item::Broken(Problem::new(MALFORMED_JSON, detail))
 }
 
-/// Sends each element on as it is found.
+/// Sends each element to the channel as it is found.
 #[derive(Clone, Copy)]
 struct Elements<'a> {
     to: &'a mpsc::Sender<io::Result<Item>>,
@@ -79,7 +79,7 @@ struct Elements<'a> {
 }
 
 impl Elements<'_> {
-    /// Allows for one more element, and what is read ahead of it.
+    /// Allows reading one more element, and what is read ahead of it.
     fn refill(self) {
         self.left.set(MAX_EVENTO + 2 * BUFFER);
     }
@@ -109,13 +109,13 @@ impl<'de> Visitor<'de> for Elements<'_> {
                 _ => Item::TooLong,
             };
             let sent = self.to.blocking_send(Ok(item));
-            sent.map_err(|_| A::Error::custom("nobody listens"))?;
+            sent.map_err(|_| A::Error::custom("the receiver is gone"))?;
         }
         Ok(())
     }
 }
 
-/// Reads until there is nothing left to be read.
+/// A reader that fails after `left` bytes.
 struct Limited<'a, R> {
     reader: R,
     left: &'a Cell<usize>,
@@ -125,7 +125,7 @@ impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = buffer.len().min(self.left.get());
         if length == 0 {
-            return Err(io::Error::other("too long"));
+            return Err(io::Error::other("the element is too long"));
         }
         let read = self.reader.read(&mut buffer[..length])?;
         self.left.set(self.left.get() - read);

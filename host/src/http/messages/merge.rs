@@ -1,4 +1,4 @@
-//! The answer of several instances: each is asked for its own part, and the parts are merged in their order.
+//! The Eventos of several instances: each is asked for its own partitions, and their rows are merged in order.
 
 use std::{io, time::Duration};
 
@@ -16,51 +16,57 @@ use super::{coverage::Coverage, listing::Listing, rows::OwnRows};
 use crate::{
     event::Partitions,
     http::Views,
-    peers::{self, Ownership, Peer, PeerError, PeerRow, PeerRows, PeerUrl, RowStream, TIMEOUT},
+    peers::{self, Ownership, Peer, PeerError, PeerRow, PeerUrl, RowStream, TIMEOUT},
     store::{Cursor, Order, PartitionFilter, Position},
 };
 
-/// So many bytes are gathered for one page, and the last Evento; `Link` goes on after them.
-const MOST: usize = 64 << 20;
+/// The size at which a page ends, in bytes; it exceeds that by at most one Evento. `Link` continues it.
+const MAX_PAGE_BYTES: usize = 64 << 20;
 
-/// What an Evento costs beside its bytes, so that a peer that answers with nothings is bounded too.
-const EACH: usize = 64;
+/// What an Evento adds to the size beside its own bytes, which bounds a peer that sends endless empty rows.
+const OVERHEAD_BYTES: usize = 64;
 
-/// How long the merge may take; those that are not done by then are missing.
-const WHOLE: Duration = Duration::from_secs(20);
+/// How long the merge may take. Instances that have not sent all rows by then are missing from the page.
+const MERGE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What several instances have.
-pub(super) struct Gathered {
+/// A page of the Eventos of several instances.
+pub(super) struct MergedPage {
+    /// The Eventos, in order.
     pub(super) values: Vec<Bytes>,
-    /// How many match in all.
+    /// The number of Eventos that match in total.
     pub(super) total: u64,
+    /// The cursor that continues after this page.
     pub(super) end: Cursor,
-    /// Whether there is more already.
+    /// Whether there are more Eventos already.
     pub(super) more: bool,
     pub(super) coverage: Coverage,
 }
 
-/// Rows of one instance, in their order.
-struct Source {
-    /// None for this instance.
+/// The rows of one instance, in order.
+struct RowSource {
+    /// The URL of the peer; None for this instance.
     url: Option<PeerUrl>,
     partitions: Partitions,
     rows: RowStream,
-    /// The next row; None at the end.
+    /// The next row; None before the first and after the last.
     head: Option<PeerRow>,
 }
 
-/// Asks every peer at the same time, and merges.
-pub(super) async fn gather(views: &Views, listing: &Listing, ownership: &Ownership) -> Gathered {
-    let own = listing.filter_within(PartitionFilter::Except(ownership.elsewhere.clone()));
+/// Asks all peers at the same time, and merges their rows with those of this instance.
+pub(super) async fn merge_pages(
+    views: &Views,
+    listing: &Listing,
+    ownership: &Ownership,
+) -> MergedPage {
+    let own = listing.filter(PartitionFilter::Except(ownership.elsewhere.clone()));
     let asked = ownership.peers.iter().map(|peer| async move {
-        let query = listing.of_peer(&peer.partitions);
+        let query = listing.query_for_peer(&peer.partitions);
         (peer, views.peers.fetch_rows(&peer.url, &query).await)
     });
     let own = OwnRows::find(&views.store, listing, own);
     let (own, answers) = join(own, join_all(asked)).await;
 
-    let mut gathered = Gathered {
+    let mut merged = MergedPage {
         values: Vec::new(),
         total: own.total,
         end: own.start.clone(),
@@ -68,25 +74,25 @@ pub(super) async fn gather(views: &Views, listing: &Listing, ownership: &Ownersh
         coverage: Coverage::own(ownership),
     };
     let pieces = own.pieces(views.store.clone(), listing.limit.saturating_add(1));
-    let mut sources = vec![Source::own(peers::rows(pieces), ownership)];
+    let mut sources = vec![RowSource::own(peers::rows(pieces), ownership)];
     for (peer, answer) in answers {
         match answer {
-            Ok(answer) => sources.push(gathered.begin(peer, answer)),
-            Err(fault) => gathered.miss(&peer.url, peer.partitions.clone(), &fault),
+            Ok(answer) => sources.push(merged.begin(peer, answer)),
+            Err(error) => merged.miss(&peer.url, peer.partitions.clone(), &error),
         }
     }
-    gathered.merge(sources, listing).await;
-    gathered
+    merged.merge(sources, listing).await;
+    merged
 }
 
-impl Gathered {
-    /// Takes what a peer says of its rows.
-    fn begin(&mut self, Peer { url, partitions }: &Peer, answer: PeerRows) -> Source {
+impl MergedPage {
+    /// Adds what a peer reports about its rows, and returns them.
+    fn begin(&mut self, Peer { url, partitions }: &Peer, answer: peers::PeerRows) -> RowSource {
         let covered = answer.covered.common(partitions);
         self.coverage.cover(&covered);
         let left = partitions.without(&covered);
         if !left.is_empty() {
-            let reason = format!("{url} does not have them now");
+            let reason = format!("{url} does not own them now");
             self.coverage.miss(left, reason);
         }
         self.total = self.total.saturating_add(answer.total);
@@ -95,7 +101,7 @@ impl Gathered {
                 self.end.set(partition, position);
             }
         }
-        Source {
+        RowSource {
             url: Some(url.clone()),
             partitions: covered,
             rows: answer.rows,
@@ -103,8 +109,8 @@ impl Gathered {
         }
     }
 
-    async fn merge(&mut self, sources: Vec<Source>, listing: &Listing) {
-        let deadline = Instant::now() + WHOLE;
+    async fn merge(&mut self, sources: Vec<RowSource>, listing: &Listing) {
+        let deadline = Instant::now() + MERGE_TIMEOUT;
         let first = sources
             .into_iter()
             .map(|source| source.advance(deadline))
@@ -115,17 +121,17 @@ impl Gathered {
         }
         let mut bytes = 0;
         while let Some(next) = first_of(&sources, listing.order) {
-            if self.values.len() == listing.limit || bytes >= MOST {
+            if self.values.len() == listing.limit || bytes >= MAX_PAGE_BYTES {
                 self.more = true;
                 return;
             }
             let mut source = sources.swap_remove(next);
             if let Some(row) = source.head.take() {
-                bytes += row.value.len() + EACH;
+                bytes += row.value.len() + OVERHEAD_BYTES;
                 self.take(row, listing.order);
             }
             sources.extend(self.keep(source.advance(deadline).await));
-            // Where every row is there already nothing is waited for, and others want to run too.
+            // If all rows have arrived, nothing above waits: let other tasks run.
             coop::consume_budget().await;
         }
     }
@@ -140,31 +146,31 @@ impl Gathered {
         self.values.push(row.value);
     }
 
-    /// A source that has more, or nothing; what failed is missing from here on.
-    fn keep(&mut self, source: Result<Source, (Source, PeerError)>) -> Option<Source> {
+    /// Returns the source if it has another row. If it failed, its partitions are missing from here on.
+    fn keep(&mut self, source: Result<RowSource, (RowSource, PeerError)>) -> Option<RowSource> {
         match source {
             Ok(source) => source.head.is_some().then_some(source),
             Err((
-                Source {
+                RowSource {
                     url, partitions, ..
                 },
-                fault,
+                error,
             )) => {
                 if let Some(url) = url {
-                    self.miss(&url, partitions, &fault);
+                    self.miss(&url, partitions, &error);
                 }
                 None
             }
         }
     }
 
-    fn miss(&mut self, url: &PeerUrl, partitions: Partitions, fault: &PeerError) {
-        tracing::debug!(%url, %partitions, %fault, "a peer does not answer for its part");
-        self.coverage.miss(partitions, format!("{url} {fault}"));
+    fn miss(&mut self, url: &PeerUrl, partitions: Partitions, error: &PeerError) {
+        tracing::debug!(%url, %partitions, %error, "a peer did not send its rows");
+        self.coverage.miss(partitions, format!("{url} {error}"));
     }
 }
 
-impl Source {
+impl RowSource {
     fn own(
         rows: impl Stream<Item = io::Result<PeerRow>> + Send + 'static,
         ownership: &Ownership,
@@ -177,13 +183,13 @@ impl Source {
         }
     }
 
-    /// Goes to the next row.
+    /// Waits for the next row.
     async fn advance(mut self, deadline: Instant) -> Result<Self, (Self, PeerError)> {
         let by = deadline.min(Instant::now() + TIMEOUT);
         let row = timeout_at(by, self.rows.next()).await;
         let of_others =
             |row: &PeerRow| self.url.is_some() && !self.partitions.contains(row.partition);
-        let fault = match row {
+        let error = match row {
             Err(_) => PeerError::Timeout(TIMEOUT),
             Ok(Some(Err(error))) => PeerError::Unexpected(error.to_string()),
             Ok(Some(Ok(row))) if of_others(&row) => {
@@ -194,12 +200,12 @@ impl Source {
                 return Ok(self);
             }
         };
-        Err((self, fault))
+        Err((self, error))
     }
 }
 
-/// The source whose row comes first.
-fn first_of(sources: &[Source], order: Order) -> Option<usize> {
+/// Returns the index of the source whose row comes first.
+fn first_of(sources: &[RowSource], order: Order) -> Option<usize> {
     let heads = sources
         .iter()
         .enumerate()
@@ -216,14 +222,14 @@ mod tests {
     use super::*;
     use crate::{
         event::{Offset, Partition, Timestamp},
-        http::query::Parameters,
+        http::query,
     };
 
     fn partitions(text: &str) -> Partitions {
         text.parse().expect(text)
     }
 
-    /// A row that is its own name.
+    /// A row whose value is its partition and offset.
     fn row(partition: i32, offset: i64, time: i64) -> PeerRow {
         PeerRow {
             time: Timestamp(time),
@@ -233,8 +239,8 @@ mod tests {
         }
     }
 
-    fn source(of: &str, rows: Vec<io::Result<PeerRow>>) -> Source {
-        Source {
+    fn source(of: &str, rows: Vec<io::Result<PeerRow>>) -> RowSource {
+        RowSource {
             url: Some(format!("http://peer-{of}:80").parse().expect("a URL")),
             partitions: partitions(of),
             rows: Box::pin(stream::iter(rows)),
@@ -242,35 +248,32 @@ mod tests {
         }
     }
 
-    async fn merged(sources: Vec<Source>, query: &str) -> Gathered {
-        let parameters = Parameters::parse(Some(query), &Listing::KNOWN).expect("valid");
-        let listing = Listing::read(&parameters).expect("valid");
+    async fn merge(sources: Vec<RowSource>, query: &str) -> MergedPage {
+        let uri = format!("/messages?{query}").parse().expect("a URI");
+        let listing: Listing = query::read(&uri).expect("valid");
         let ownership = Ownership {
             all: Some(partitions("0-3")),
             ours: partitions("0-3"),
             ..Ownership::default()
         };
-        let mut gathered = Gathered {
+        let mut merged = MergedPage {
             values: Vec::new(),
             total: 0,
             end: Cursor::default(),
             more: false,
             coverage: Coverage::own(&ownership),
         };
-        gathered.merge(sources, &listing).await;
-        gathered
+        merged.merge(sources, &listing).await;
+        merged
     }
 
-    fn shown(gathered: &Gathered) -> String {
-        let texts = gathered
-            .values
-            .iter()
-            .map(|value| std::str::from_utf8(value));
+    fn shown(merged: &MergedPage) -> String {
+        let texts = merged.values.iter().map(|value| std::str::from_utf8(value));
         let texts: Result<Vec<_>, _> = texts.collect();
         texts.expect("UTF-8").join(" ")
     }
 
-    fn two() -> Vec<Source> {
+    fn two() -> Vec<RowSource> {
         vec![
             source(
                 "0-1",
@@ -285,13 +288,13 @@ mod tests {
 
     #[tokio::test]
     async fn rows_are_merged_by_time_and_partition_and_the_cursor_is_after_what_is_shown() {
-        let gathered = merged(two(), "limit=4").await;
-        assert_eq!(shown(&gathered), "3:1 0:1 1:1 0:2");
-        assert_eq!(gathered.end.to_string(), "0:2.1,1:1.1,3:1.1");
-        assert!(gathered.more);
-        let gathered = merged(two(), "limit=6").await;
-        assert_eq!(shown(&gathered), "3:1 0:1 1:1 0:2 2:1 2:2");
-        assert!(!gathered.more && gathered.coverage.missing().is_empty());
+        let merged = merge(two(), "limit=4").await;
+        assert_eq!(shown(&merged), "3:1 0:1 1:1 0:2");
+        assert_eq!(merged.end.to_string(), "0:2.1,1:1.1,3:1.1");
+        assert!(merged.more);
+        let merged = merge(two(), "limit=6").await;
+        assert_eq!(shown(&merged), "3:1 0:1 1:1 0:2 2:1 2:2");
+        assert!(!merged.more && merged.coverage.missing().is_empty());
     }
 
     #[tokio::test]
@@ -299,20 +302,20 @@ mod tests {
         let cut = io::Error::other("cut off");
         let mut sources = two();
         sources[1] = source("2-3", vec![Ok(row(3, 1, 5)), Err(cut)]);
-        let gathered = merged(sources, "limit=9").await;
-        assert_eq!(shown(&gathered), "3:1 0:1 1:1 0:2");
-        assert_eq!(gathered.coverage.missing(), partitions("2-3"));
-        assert!(!gathered.more);
+        let merged = merge(sources, "limit=9").await;
+        assert_eq!(shown(&merged), "3:1 0:1 1:1 0:2");
+        assert_eq!(merged.coverage.missing(), partitions("2-3"));
+        assert!(!merged.more);
     }
 
     #[tokio::test]
     async fn a_row_of_a_partition_that_was_not_asked_for_is_not_taken() {
         let mut sources = two();
         sources[1] = source("2-3", vec![Ok(row(0, 7, 1)), Ok(row(2, 1, 20))]);
-        let gathered = merged(sources, "limit=9").await;
-        assert_eq!(shown(&gathered), "0:1 1:1 0:2");
-        assert_eq!(gathered.end.to_string(), "0:2.1,1:1.1");
-        assert_eq!(gathered.coverage.missing(), partitions("2-3"));
+        let merged = merge(sources, "limit=9").await;
+        assert_eq!(shown(&merged), "0:1 1:1 0:2");
+        assert_eq!(merged.end.to_string(), "0:2.1,1:1.1");
+        assert_eq!(merged.coverage.missing(), partitions("2-3"));
     }
 
     #[tokio::test]
@@ -325,17 +328,17 @@ mod tests {
         });
         let mut endless = source("0-1", Vec::new());
         endless.rows = Box::pin(stream::iter(empty));
-        let gathered = merged(vec![endless], "limit=18446744073709551615").await;
-        assert_eq!(gathered.values.len(), MOST / EACH);
-        assert!(gathered.more);
+        let merged = merge(vec![endless], "limit=18446744073709551615").await;
+        assert_eq!(merged.values.len(), MAX_PAGE_BYTES / OVERHEAD_BYTES);
+        assert!(merged.more);
     }
 
     #[tokio::test]
     async fn one_that_stalls_is_given_up() {
         let mut sources = two();
         sources[1].rows = Box::pin(stream::iter([Ok(row(3, 1, 5))]).chain(stream::pending()));
-        let gathered = merged(sources, "limit=9").await;
-        assert_eq!(shown(&gathered), "3:1 0:1 1:1 0:2");
-        assert_eq!(gathered.coverage.missing(), partitions("2-3"));
+        let merged = merge(sources, "limit=9").await;
+        assert_eq!(shown(&merged), "3:1 0:1 1:1 0:2");
+        assert_eq!(merged.coverage.missing(), partitions("2-3"));
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds {{name}}.wasm, and runs it on samples.ndjson. Arguments go to `eventos test`: ./build.sh --set {{set}}
-# $EVENTOS names the eventos program; without it, it is looked for on PATH, and where it was when this folder was made.
+# Builds {{name}}.wasm and runs it on samples.ndjson. Arguments are passed to `eventos test`: ./build.sh --set {{set}}
+# $EVENTOS is the path of the eventos program. If it is not set, the script uses the one on PATH, or else the one that
+# created this folder.
 set -eu
 case ${EVENTOS:-} in
 /*) ;;

@@ -1,4 +1,4 @@
-//! `eventos check`: whether the configuration and the handlers are right, without starting anything.
+//! `eventos check`: validates the configuration and the handlers.
 
 use std::{
     io::{self, Write},
@@ -17,47 +17,47 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Check the configuration and the handlers without starting
+/// Validate the configuration and the handlers, without running the daemon
 ///
-/// Reads the settings as `serve` does, of file and environment. Each handler is compiled, held against what it may import,
-/// and started once with its own settings, so that its `init` has its say. Nothing listens, and no broker is asked.
-/// Prints everything that is wrong with its place, and exits with 0 if nothing is, else with 1.
+/// Reads the settings from the same file and environment as `serve`. Compiles each handler, checks its imports, and
+/// starts it once with its settings, which runs its `init`. Opens no port and connects to no broker. Prints every
+/// problem with its location, and exits with 1 if there is any.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Check {
-    /// The configuration; without it config/eventos.toml, if that exists
+pub(super) struct Check {
+    /// Configuration file [default: config/eventos.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Handlers to check instead of those in the plugins folder
+    /// Handlers to check instead of those in the drop-in folder
     #[arg(value_name = "HANDLER.wasm")]
     handlers: Vec<PathBuf>,
-    /// Print one JSON object to stdout, for programs
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-A handler NAME.wasm has the settings of [handler.NAME], without a leading \"NN-\". It is a component, or the core module
-that cargo or clang makes. Whether it does what it should, `eventos test` shows.
+A handler NAME.wasm or NN-NAME.wasm has the settings in [handler.NAME]. It may be a component, or a core module as cargo
+and clang build it. To see what a handler does with Eventos, use `eventos test`.
 
 Examples:
-  eventos check                          the file that serve would read, and every handler of its folder
+  eventos check                          check the configuration and the drop-in folder that serve would use
   eventos check --config prod.toml
-  eventos check alerts/alerts.wasm       one handler, wherever it is
+  eventos check alerts/alerts.wasm       check one handler in any folder
   eventos check --json | jq -r '.problems[] | \"\\(.place): \\(.message)\"'";
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Serialize)]
 struct Findings {
     ok: bool,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-    handlers: Vec<Checked>,
+    handlers: Vec<HandlerFinding>,
 }
 
-/// What was found of one handler.
+/// The result for one handler.
 #[derive(Debug, Serialize)]
-struct Checked {
+struct HandlerFinding {
     name: String,
     path: PathBuf,
     ok: bool,
@@ -66,15 +66,15 @@ struct Checked {
 }
 
 impl Check {
-    /// Checks, and tells what was found.
+    /// Checks, and prints the findings.
     ///
     /// # Errors
     /// If the findings cannot be written.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let examined = Config::examine(self.config.as_deref(), std::env::vars_os());
         let findings = Findings::new(examined, self.handlers);
         match findings.print(self.json) {
-            // Whoever reads stopped reading, as `head` does.
+            // The reader closed the pipe, as `head` does.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             printed => printed.context("cannot write to stdout")?,
         }
@@ -100,7 +100,7 @@ impl Findings {
             handlers: Vec::new(),
         };
         let named: Vec<_> = named.iter().map(|path| HandlerFile::at(path)).collect();
-        // Whoever names handlers may be anywhere; their names are of interest, the folder is not.
+        // If handlers are named, a missing drop-in folder is not a problem.
         let dropped_in = match plugin::discover(&config.handlers.dir) {
             Ok(files) => files,
             Err(error) => {
@@ -119,7 +119,7 @@ impl Findings {
         };
         for name in config.handler.keys().filter(|&name| !known(name)) {
             let dir = config.handlers.dir.display();
-            let message = format!("[handler.{name}]: no handler of that name in {dir}");
+            let message = format!("[handler.{name}]: {dir} has no handler of that name");
             findings.warnings.push(places.on_handler(name, message));
         }
         match Engine::new(Cache::existing(&config.handlers)) {
@@ -142,7 +142,7 @@ impl Findings {
             let place = file.path.display().to_string();
             self.problem(&place, &format!("handler.{}", file.name), &error.reason);
         }
-        self.handlers.push(Checked {
+        self.handlers.push(HandlerFinding {
             name: file.name,
             path: file.path,
             ok: loaded.is_ok(),

@@ -1,4 +1,6 @@
-//! The command line: one file a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped at once.
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 for success, 1 for failure, 2 for wrong usage, 130 if a second signal ended the process at once.
 
 mod check;
 mod client;
@@ -16,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use report::report;
 
-/// A stream processor: events from Kafka, through WebAssembly handlers, to HTTP.
+/// A stream processor: consumes events from Kafka, runs them through WebAssembly handlers, and serves them over HTTP
 #[derive(Debug, Parser)]
 #[command(name = "eventos", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
@@ -36,24 +38,25 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  eventos serve                          with the broker inside, on http://127.0.0.1:8080
+  eventos serve                          run with the built-in broker, on http://127.0.0.1:8080
   EVENTOS__KAFKA__BOOTSTRAP_SERVERS=kafka:9092 eventos serve
-                                         with a Kafka that you have
-  eventos check --config prod.toml       is this file right, and is every handler?
-  eventos new alerts --lang python       a handler of your own; then alerts/build.sh builds and tries it
+                                         run with your own Kafka
+  eventos check --config prod.toml       validate a configuration file and every handler
+  eventos new alerts --lang python       create a handler; alerts/build.sh then builds and tests it
   eventos test alerts.wasm --input samples.ndjson
-                                         what does this handler do with these Eventos?
-  eventos dead-letters list              what could no handler handle, and why?
-  eventos replay --from earliest         handle everything again
+                                         run a handler on sample Eventos, without a broker
+  eventos dead-letters list              show the records that failed, and why
+  eventos replay --from earliest         process everything again
 
-Settings come from the environment (EVENTOS__TABLE__KEY), then --config FILE or config/eventos.toml, then
-the defaults. `eventos COMMAND --help` tells more.";
+Settings are read from environment variables (EVENTOS__TABLE__KEY), then from --config FILE or config/eventos.toml.
+Otherwise the defaults apply. Run `eventos COMMAND --help` for the options of a command.";
 
 impl Cli {
-    /// Runs the command that was given.
+    /// Runs the command.
     ///
     /// # Errors
-    /// What made it fail, for [`report`]. A command that has told its findings itself answers with a code instead.
+    /// If the command fails, with an error for [`report`]. A command that has printed its own findings returns an exit
+    /// code instead.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(serve) => serve.run(),

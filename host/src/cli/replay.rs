@@ -1,4 +1,4 @@
-//! `eventos replay`: rewinds the group of a running daemon.
+//! `eventos replay`: rewinds the consumer group of a running daemon.
 
 use std::process::ExitCode;
 
@@ -8,50 +8,50 @@ use clap::Args;
 use super::client::{Query, Server};
 use crate::replay::{PartitionReport, ReplayReport, ReplayStart, RewindOutcome};
 
-/// Rewind the group, so that what was handled is handled again
+/// Rewind the consumer group, so that records are processed again
 ///
-/// Talks to a running daemon, any of the group. Each partition is rewound by the daemon that has it, between two of its
-/// batches; the one that is asked tells the others. Whatever handlers do, they do again: they emit again, and dead letters
-/// come again. What is stored is replaced, not doubled.
+/// Sends the request to any running daemon of the group, which forwards it to the others. Each partition is rewound by
+/// the daemon that owns it, between two batches. Handlers process the records again: they emit again, and failures
+/// produce dead letters again. Stored Eventos are replaced, not duplicated.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Replay {
+pub(super) struct Replay {
     #[command(flatten)]
     server: Server,
-    /// Where to begin: earliest, an offset, or a time as RFC 3339
+    /// Position to rewind to: earliest, an offset, or a time (RFC 3339)
     #[arg(long, value_name = "earliest|OFFSET|TIME", value_parser = start)]
     from: String,
-    /// This partition alone
+    /// Rewind only this partition
     #[arg(long, value_name = "P")]
     partition: Option<u32>,
-    /// Rewind nothing, tell what would be rewound
+    /// Show what would be rewound, without doing it
     #[arg(long)]
     dry_run: bool,
 }
 
 const EXAMPLES: &str = "\
-Exits with 1 if a partition could not be rewound, such as one whose daemon cannot be reached; the others are
-rewound all the same. Once it can be, rewind it alone with --partition.
+Exits with 1 if a partition could not be rewound, for example because its daemon cannot be reached. The other partitions
+are rewound nevertheless. Rewind the missing one later with --partition.
 
 Examples:
   eventos replay --from earliest --dry-run
   eventos replay --from 2026-01-31T12:00:00Z
   eventos replay --from 42 --partition 0";
 
-/// The text as it was given, if it is a start.
+/// Validates a start, and returns its text.
 fn start(text: &str) -> Result<String, String> {
     let start = text.parse::<ReplayStart>();
     start
         .map(|_| text.to_owned())
-        .map_err(|fault| fault.to_string())
+        .map_err(|error| error.to_string())
 }
 
 impl Replay {
-    /// Rewinds, and tells what became of each partition.
+    /// Rewinds, and prints the result of each partition.
     ///
     /// # Errors
-    /// If no daemon answers, it refuses, or not every partition could be rewound.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    /// If no daemon can be reached, it refuses the request, or a partition could not be rewound.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
         let mut query: Query = vec![("from", self.from)];
         query.extend(self.partition.map(|it| ("partition", it.to_string())));
@@ -60,11 +60,15 @@ impl Replay {
         for partition in &report.partitions {
             println!("{}", line(partition));
         }
-        let would = if self.dry_run { "would be " } else { "are " };
-        println!("{} records {would}handled again", report.records);
+        let would = if self.dry_run {
+            "would be "
+        } else {
+            "will be "
+        };
+        println!("{} records {would}processed again", report.records);
         if report.partial {
             bail!(
-                "not every partition was rewound; once the others can be, rewind each of them with --partition"
+                "some partitions were not rewound, for the reasons above; rewind them later, each with --partition"
             );
         }
         Ok(ExitCode::SUCCESS)

@@ -1,8 +1,9 @@
-//! Errors as a person reads them.
+//! Printing errors for people.
 
 use crate::config::Problems;
 
-/// Writes `error: …` to stderr, then each cause on a line of its own; of a configuration, every problem.
+/// Writes `error: …` to stderr, then each cause on a line of its own. For an invalid configuration, writes every
+/// problem.
 pub fn report(error: &anyhow::Error) {
     eprint!("{}", text(error));
 }
@@ -10,7 +11,7 @@ pub fn report(error: &anyhow::Error) {
 fn text(error: &anyhow::Error) -> String {
     if let Some(Problems(problems)) = error.downcast_ref() {
         let lines = problems.iter().map(|problem| format!("error: {problem}\n"));
-        let hint = "hint: correct this and try again; `eventos check` looks at the handlers too\n";
+        let hint = "hint: correct the configuration and try again; `eventos check` validates the handlers as well\n";
         return lines.chain([hint.to_owned()]).collect();
     }
     let causes = error.chain().skip(1);

@@ -10,18 +10,18 @@ use crate::{app::App, config::Config, telemetry};
 
 /// Run the daemon until SIGINT or SIGTERM
 ///
-/// Joins the consumer group, passes each Evento through the handlers in the plugins folder, and serves HTTP.
-/// SIGINT or SIGTERM finishes what was begun, commits and exits with 0; a second one stops at once.
+/// Joins the consumer group, runs each Evento through the handlers in the drop-in folder, and serves HTTP. On SIGINT or
+/// SIGTERM, the daemon finishes the batches in flight, commits and exits with 0. A second signal stops it at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Serve {
-    /// The configuration; without it config/eventos.toml, if that exists
+pub(super) struct Serve {
+    /// Configuration file [default: config/eventos.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// How long the process outlasts the daemon's end, for threads that are still at work.
-const CUT_OFF: Duration = Duration::from_secs(1);
+/// How long to wait at the end for threads that are still running.
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,26 +31,26 @@ Examples:
   env 'EVENTOS__KAFKA__PROPERTIES__security.protocol=SASL_SSL' eventos serve";
 
 impl Serve {
-    /// Runs until a signal or a failure.
+    /// Runs the daemon until a signal or a failure.
     ///
     /// # Errors
-    /// An invalid configuration, or what the daemon failed of.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    /// If the configuration is invalid, or the daemon fails.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         telemetry::log::init(&config.telemetry.log)?;
-        // Those of the variable FAILPOINTS, in what the tests build.
+        // Builds for tests set up the failpoints of the variable FAILPOINTS.
         let _points = fail::has_failpoints().then(fail::FailScenario::setup);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("tokio")
             .build()
-            .context("cannot start the runtime")?;
+            .context("cannot start the async runtime")?;
         let ran = runtime.block_on(async {
             let stop = signal::stop().context("cannot listen for signals")?;
             App::bind(config).await?.run(stop).await
         });
-        // What was cut off, as a call to a broker that does not answer, is not waited for without end.
-        runtime.shutdown_timeout(CUT_OFF);
+        // A blocking call, such as one to a broker that does not respond, must not keep the process alive.
+        runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
         ran.map(|()| ExitCode::SUCCESS)
     }
 }

@@ -1,30 +1,33 @@
-//! The wish to stop, as the system sends it.
+//! Signals that stop the daemon.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a shell reports for a program that an interrupt ended.
+/// The exit code that shells use for a program that was ended by SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// Listens for SIGINT and SIGTERM from now on. The answer is ready with the first of them; the second ends the
-/// process at once, with code 130, whatever is left undone.
+/// Listens for SIGINT and SIGTERM from now on. The returned future completes with the first of them. The second ends
+/// the process at once, with exit code 130, even if work is unfinished.
 ///
 /// # Errors
-/// If the handlers cannot be installed. Panics outside of a tokio runtime.
-pub fn stop() -> io::Result<impl Future<Output = ()>> {
+/// If the signal handlers cannot be installed.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
         let name = next(&mut interrupt, &mut terminate).await;
         tracing::info!(
             signal = name,
-            "stopping: finishing what was begun; once more to stop at once"
+            "stopping after the batches in flight; send the signal again to stop at once"
         );
-        // Lives as long as the runtime, which is as long as there is something to cut short.
+        // The task lives as long as the runtime, and so as long as there is anything to abort.
         tokio::spawn(async move {
             let name = next(&mut interrupt, &mut terminate).await;
-            tracing::warn!(signal = name, "stopped at once");
+            tracing::warn!(signal = name, "stopped at once by a second signal");
             std::process::exit(INTERRUPTED);
         });
     })

@@ -1,13 +1,13 @@
 /*
- * {{name}}: lets earthquakes through, and drops whatever is none.
+ * {{name}}: passes earthquakes, and drops all other Eventos.
  *
- * The setting `tipo` names another kind to let through. sdk/eventos.h says what else a handler can do.
+ * The setting `tipo` selects another type to pass. sdk/eventos.h documents what else a handler can do.
  */
 #include "eventos.h"
 
 static ev_bytes wanted;
 
-/* Runs once in each new instance; a text that is not null refuses the handler. */
+/* Runs once in each new instance. If it returns a text other than null, the handler does not start. */
 ev_bytes init(void) {
     wanted = ev_config(ev_text("tipo"));
     if (wanted.data == NULL) wanted = ev_text("earthquake");
@@ -18,6 +18,6 @@ ev_bytes init(void) {
 ev_outcome handle(const ev_evento *evento) {
     if (evento->is_tombstone) return ev_pass();
     if (!ev_equal(evento->tipo, wanted)) return ev_drop();
-    ev_log(EV_INFO, "%.*s is let through", EV_ARG(evento->id));
+    ev_log(EV_INFO, "passed %.*s", EV_ARG(evento->id));
     return ev_pass();
 }

@@ -1,4 +1,4 @@
-# componentize-qjs from npm, which brings its own QuickJS: where `cargo xtask` of eventos keeps it, or in node_modules.
+# Uses componentize-qjs, which includes QuickJS: from the cache of `cargo xtask` of eventos, or from npm in node_modules.
 version=$(sed 's/.*@//' sdk/toolchain.txt)
 is_right() { grep -qs "\"version\": \"$version\"" "$1/componentize-qjs/package.json"; }
 

@@ -1,4 +1,4 @@
-# componentize-py from PyPI, which brings its own CPython: where `cargo xtask` of eventos keeps it, or in .venv.
+# Uses componentize-py, which includes CPython: from the cache of `cargo xtask` of eventos, or from PyPI in .venv.
 version=$(sed 's/.*==//' sdk/toolchain.txt)
 is_right() { [ "$("$1" --version 2>/dev/null)" = "componentize-py $version" ]; }
 
@@ -12,5 +12,5 @@ if ! is_right "$compiler"; then
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r sdk/toolchain.txt
     fi
 fi
-# The SDK's module has the exports; it imports the handler of this folder.
+# The module of the SDK has the exports. It imports the handler from this folder.
 "$compiler" -d wit -w handler componentize -p sdk -p . eventos.component -o "$wasm"

@@ -1,7 +1,7 @@
-"""{{name}}: lets strong earthquakes and whatever is none through, and drops the weak ones.
+"""{{name}}: drops weak earthquakes, and passes strong ones and all other Eventos.
 
-The setting `least` says from which magnitude on an earthquake is strong; 5.0 if it is not set.
-`sdk/eventos/__init__.py` says what else a handler can do.
+The setting `least` is the least magnitude of a strong earthquake, 5.0 by default.
+`sdk/eventos/__init__.py` documents what else a handler can do.
 """
 
 from eventos import Drop, Pass, Reject, config, log
@@ -10,7 +10,7 @@ least = 5.0
 
 
 def init():
-    """Runs once in each new instance; what it raises refuses the handler."""
+    """Runs once in each new instance. If it raises, the handler does not start."""
     global least
     least = float(config.get("least") or least)
 
@@ -20,7 +20,7 @@ def handle(evento):
         return Pass()
     mag = evento.json().get("mag")
     if mag is None:
-        return Reject("it has no magnitude")
+        return Reject("the earthquake has no magnitude")
     if mag < least:
         return Drop()
     log.info(f"magnitude {mag}")

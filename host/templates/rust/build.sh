@@ -1,5 +1,5 @@
-# The compiler in use, if it builds for WebAssembly; else one made for it, in $EVENTOS_RUST_WASM or where `cargo xtask`
-# of eventos keeps it; else rustup is asked for the target, unless RUSTUP_AUTO_INSTALL=0 forbids it to download.
+# Uses $RUSTC or rustc, if it can build for WebAssembly. Otherwise uses the compiler in $EVENTOS_RUST_WASM, or in the cache
+# of `cargo xtask` of eventos. Otherwise installs the target with rustup, unless RUSTUP_AUTO_INSTALL=0 forbids downloads.
 target=wasm32-unknown-unknown
 made=${EVENTOS_RUST_WASM:-$cache/rust-wasm}
 
@@ -15,7 +15,7 @@ rustc=${RUSTC:-rustc}
 command -v cargo >/dev/null && command -v "$rustc" >/dev/null || missing "Rust" "see https://rustup.rs"
 if ! has_target "$rustc"; then
     if [ -x "$made/bin/rustc" ] && has_target "$made/bin/rustc"; then
-        # The linker is that of the compiler in use, if it brings one.
+        # Prefer the linker that comes with rustc.
         host=$("$rustc" -vV | sed -n 's/^host: //p')
         linker=$("$rustc" --print sysroot)/lib/rustlib/$host/bin/rust-lld
         [ -x "$linker" ] || linker=wasm-ld
@@ -25,9 +25,9 @@ if ! has_target "$rustc"; then
         rustup target add "$target"
     else
         missing "a Rust compiler for $target" \
-            "run \`rustup target add $target\` where rustup may download, or set RUSTC to a compiler that has it"
+            "run \`rustup target add $target\`, or set RUSTC to a compiler that has the target"
     fi
 fi
 cargo build --release --target "$target" --target-dir target
-# The daemon makes a component of the module itself.
+# The daemon turns the core module into a component.
 cp "target/$target/release/handler.wasm" "$wasm"

@@ -1,4 +1,4 @@
-//! `eventos dead-letters list`: a table for people, NDJSON for programs.
+//! `eventos dead-letters list`: prints a table, or NDJSON for programs.
 
 use std::{
     io::{self, Write},
@@ -12,34 +12,34 @@ use serde_json::value::RawValue;
 use super::{
     super::client::{Answer, Server},
     is_read, plain,
-    which::{Which, page},
+    selection::{SelectionArgs, page},
 };
-use crate::dead_letters::LetterView;
+use crate::{dead_letters::LetterView, http_client::header};
 
-/// List dead letters, by their places in the topic: in each partition the oldest first
+/// List dead letters, by partition and offset in the dead-letter topic
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct List {
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
-    which: Which,
-    /// Print a JSON object a letter, with its value, headers and stack
+    selection: SelectionArgs,
+    /// Print each letter as a JSON object, with its value, headers and stack trace
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-Without --limit at most 100. With --json, a letter has: partition, offset, timestamp, key, value, headers (those that the
-record had), reason (stage, class, message, stacktrace, attempts, handler, digest, topic, partition, offset), redriven
-(how often it was sent through again) and history (how it failed before).
+Lists at most 100 letters, unless --limit is given. With --json, a letter has the members partition, offset, timestamp,
+key, value, headers (of the record), reason (stage, class, message, stacktrace, attempts, handler, digest, topic,
+partition, offset), redriven (how often its record was redriven) and history (the earlier failures).
 
 Examples:
   eventos dead-letters list --limit 20
   eventos dead-letters list --class eventos.InvalidEvento --since 2026-01-31T12:00:00Z
   eventos dead-letters list --at 0:42 --json | jq -r .reason.stacktrace";
 
-/// Letters, if nobody says how many.
+/// The number of letters without `--limit`.
 const DEFAULT_LIMIT: u64 = 100;
 
 const TITLES: [&str; 6] = [
@@ -49,36 +49,39 @@ const TITLES: [&str; 6] = [
 impl List {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
-        let base = self.which.query();
-        let mut left = self.which.limit.unwrap_or(DEFAULT_LIMIT);
-        let mut after = self.which.after;
+        let base = self.selection.query();
+        let mut remaining = self.selection.limit.unwrap_or(DEFAULT_LIMIT);
+        let mut after = self.selection.after;
         let mut listed = 0;
-        while left > 0 {
-            let answer = client.get("/dead-letters", &page(&base, left, after.as_deref()))?;
-            let more = answer.headers.contains_key(hyper::header::LINK);
+        while remaining > 0 {
+            let answer = client.get("/dead-letters", &page(&base, remaining, after.as_deref()))?;
+            let more = answer.headers.contains_key(header::LINK);
             after = cursor(&answer);
             let text = answer.text;
             let letters: Vec<&RawValue> =
-                serde_json::from_str(&text).with_context(|| client.foreign())?;
+                serde_json::from_str(&text).with_context(|| client.unexpected_response())?;
             let written = match self.json {
                 true => lines(&letters),
                 false => {
                     let shown: Result<Vec<LetterView>, _> = serde_json::from_str(&text);
-                    table(&shown.with_context(|| client.foreign())?, listed == 0)
+                    table(
+                        &shown.with_context(|| client.unexpected_response())?,
+                        listed == 0,
+                    )
                 }
             };
             if !is_read(written)? {
                 return Ok(ExitCode::SUCCESS);
             }
             let count = letters.len() as u64;
-            (listed, left) = (listed + count, left.saturating_sub(count));
+            (listed, remaining) = (listed + count, remaining.saturating_sub(count));
             if !more {
                 after = None;
                 break;
             }
         }
         match (after, listed) {
-            (Some(after), _) => eprintln!("{listed} listed; go on with --after {after}"),
+            (Some(after), _) => eprintln!("{listed} listed; continue with --after {after}"),
             (None, 0) => eprintln!("no dead letters"),
             (None, _) => eprintln!("{listed} listed"),
         }
@@ -126,7 +129,7 @@ fn row(letter: &LetterView) -> [String; TITLES.len()] {
     let redriven = letter.redriven.to_string();
     let dash = || "-".to_owned();
     let Some(reason) = &letter.reason else {
-        let none = "no dead letter".to_owned();
+        let none = "not a dead letter".to_owned();
         return [at, dash(), dash(), dash(), redriven, none];
     };
     let or_dash = |text: &Option<String>| text.as_deref().map_or_else(dash, plain);

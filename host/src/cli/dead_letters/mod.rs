@@ -1,20 +1,20 @@
-//! `eventos dead-letters`: what a running daemon has in its dead-letter topic, and sending it through again.
+//! `eventos dead-letters`: lists and redrives the dead letters of a running daemon.
 
 mod list;
 mod redrive;
-mod which;
+mod selection;
 
 use std::{io, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-/// Look into the dead-letter topic, or send letters through again
+/// List dead letters, or redrive their records
 ///
-/// Talks to a running daemon.
+/// Sends requests to a running daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct DeadLetters {
+pub(super) struct DeadLetters {
     #[command(subcommand)]
     command: Command,
 }
@@ -25,7 +25,7 @@ enum Command {
     Redrive(redrive::Redrive),
 }
 
-/// A text from a letter is cut at so many characters.
+/// The length at which a text from a letter is cut off, in characters.
 const MAX_MESSAGE: usize = 100;
 
 const EXAMPLES: &str = "\
@@ -38,8 +38,8 @@ impl DeadLetters {
     /// Runs the command.
     ///
     /// # Errors
-    /// If no daemon answers, or it refuses.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    /// If no daemon can be reached, or it refuses the request.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::List(list) => list.run(),
             Command::Redrive(redrive) => redrive.run(),
@@ -47,7 +47,7 @@ impl DeadLetters {
     }
 }
 
-/// Whoever reads may stop reading, as `head` does; answers whether it still reads.
+/// Returns whether the output is still being read: the reader may close the pipe, as `head` does.
 fn is_read(written: io::Result<()>) -> anyhow::Result<bool> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -55,7 +55,7 @@ fn is_read(written: io::Result<()>) -> anyhow::Result<bool> {
     }
 }
 
-/// On one line, short, and with nothing in it that a terminal would obey.
+/// Returns the start of a text on one line, without control characters that a terminal would interpret.
 fn plain(text: &str) -> String {
     let mut shown: String = text
         .chars()

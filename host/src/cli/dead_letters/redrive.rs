@@ -1,4 +1,4 @@
-//! `eventos dead-letters redrive`: sends letters through again, page by page.
+//! `eventos dead-letters redrive`: redrives the records of dead letters, one page per request.
 
 use std::{
     io::{self, Write},
@@ -13,35 +13,36 @@ use serde_json::value::RawValue;
 use super::{
     super::client::{Query, Server},
     is_read, plain,
-    which::{Which, page},
+    selection::{SelectionArgs, page},
 };
 use crate::dead_letters::{LetterReport, RedriveOutcome, RedriveReport};
 
-/// Send dead letters through again: their records go back to the partitions that they are from
+/// Send the records of dead letters back to the partitions that they came from
 ///
-/// The records have their key, value, headers and timestamp, and tell in more headers how they failed before
-/// (eventos.redriven, eventos.history.N.*). The letters stay where they are: to redrive them once more sends them once more.
+/// The records keep their key, value, headers and timestamp. Additional headers contain the history of their failures
+/// (eventos.redriven, eventos.history.N.*). The letters stay in the dead-letter topic: redriving them again sends their
+/// records again.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Redrive {
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
-    which: Which,
-    /// Every letter there is
+    selection: SelectionArgs,
+    /// Select all letters
     #[arg(long)]
     all: bool,
-    /// Send nothing, tell what would be sent
+    /// Show what would be sent, without sending it
     #[arg(long)]
     dry_run: bool,
-    /// Print a JSON object a letter: partition, offset, status, and to, why or problem
+    /// Print each letter as a JSON object: partition, offset, status, and to, why or problem
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-Letters that come while it runs are left out. Of a record that has several letters one is sent, if they are close together.
-Exits with 1 if the broker did not take one.
+Letters that arrive during the run are left out. If a record has several letters close together, it is sent once. Exits
+with 1 if the broker does not accept a record.
 
 Examples:
   eventos dead-letters redrive --handler alerts --dry-run
@@ -49,7 +50,7 @@ Examples:
   eventos dead-letters redrive --at 0:42 --at 1:17
   eventos dead-letters redrive --all --limit 10";
 
-/// A problem, as far as people are told.
+/// The member of a problem (RFC 9457) that is shown.
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
@@ -66,39 +67,39 @@ impl Redrive {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
         let mut base = self.query();
-        let mut left = self.which.limit.unwrap_or(u64::MAX);
-        let mut after = self.which.after.clone();
+        let mut remaining = self.selection.limit.unwrap_or(u64::MAX);
+        let mut after = self.selection.after.clone();
         let mut counts = Counts::default();
-        let mut is_heard = true;
+        let mut is_read_still = true;
         loop {
-            let query = page(&base, left, after.as_deref());
+            let query = page(&base, remaining, after.as_deref());
             let answer: RedriveReport<Box<RawValue>> =
                 client.post("/dead-letters/redrive", &query)?;
             counts.redriven += answer.redriven;
             counts.skipped += answer.skipped;
             counts.failed += answer.failed;
-            is_heard = is_heard && is_read(self.tell(&answer.letters))?;
-            left = left.saturating_sub(answer.letters.len() as u64);
-            if !answer.more || answer.failed > 0 || left == 0 {
+            is_read_still = is_read_still && is_read(self.print(&answer.letters))?;
+            remaining = remaining.saturating_sub(answer.letters.len() as u64);
+            if !answer.more || answer.failed > 0 || remaining == 0 {
                 break;
             }
-            // What fails again meanwhile is not taken for one of those that were meant.
+            // Keep the end of the first page, so that records that fail again are not redriven again.
             base.retain(|(name, _)| *name != "before");
             base.push(("before", answer.before));
             after = Some(answer.after);
         }
-        self.sum_up(&counts)
+        self.print_summary(&counts)
     }
 
     fn query(&self) -> Query {
-        let mut query = self.which.query();
+        let mut query = self.selection.query();
         let switches = [("all", self.all), ("dry_run", self.dry_run)];
         let on = switches.into_iter().filter(|(_, on)| *on);
         query.extend(on.map(|(name, on)| (name, on.to_string())));
         query
     }
 
-    fn tell(&self, letters: &[Box<RawValue>]) -> io::Result<()> {
+    fn print(&self, letters: &[Box<RawValue>]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         for letter in letters {
             if self.json {
@@ -126,7 +127,7 @@ impl Redrive {
         Ok(())
     }
 
-    fn sum_up(&self, counts: &Counts) -> anyhow::Result<ExitCode> {
+    fn print_summary(&self, counts: &Counts) -> anyhow::Result<ExitCode> {
         let Counts {
             redriven,
             skipped,
@@ -136,7 +137,7 @@ impl Redrive {
         eprintln!("{redriven} {would}redriven, {skipped} skipped, {failed} failed");
         if *failed > 0 {
             bail!(
-                "the broker did not take every record; redrive those that failed again, each with --at"
+                "the broker did not accept every record; redrive the failed ones again, each with --at"
             );
         }
         Ok(ExitCode::SUCCESS)

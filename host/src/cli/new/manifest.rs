@@ -1,35 +1,48 @@
-//! The manifest of the Rust SDK without the workspace that it is a member of here.
+//! The manifest of the Rust SDK, written out for a folder outside of this workspace.
 
-use anyhow::{Context, Result};
-use toml_edit::{DocumentMut, Item};
+use anyhow::{Context as _, Result, bail};
 
-/// Puts what is inherited (`edition.workspace = true`) in its place.
+/// Replaces what the manifest inherits (`edition.workspace = true`) with the lines of the workspace, and leaves out
+/// `[lints]`, which are those of this repository.
+///
+/// It reads lines rather than TOML: both manifests are ours, and a test builds what comes out.
 pub(super) fn inlined(manifest: &str, workspace: &str) -> Result<String> {
-    let workspace: DocumentMut = workspace.parse()?;
-    let workspace = &workspace["workspace"];
-    let mut manifest: DocumentMut = manifest.parse()?;
-    // Lints are those of this repository, and none of an author's.
-    manifest.remove("lints");
-    inline(&mut manifest["package"], &workspace["package"])?;
-    inline(&mut manifest["dependencies"], &workspace["dependencies"])?;
-    Ok(manifest.to_string())
+    let mut inlined = String::new();
+    let mut table = "";
+    for line in manifest.lines() {
+        if let Some(name) = table_name(line) {
+            table = name;
+        }
+        if table == "lints" {
+            continue;
+        }
+        match line.strip_suffix(".workspace = true") {
+            Some(key) => inlined += inherited(workspace, table, key)?,
+            None if line.contains("workspace = true") => {
+                bail!("cannot write out the inherited dependency {line:?}")
+            }
+            None => inlined += line,
+        }
+        inlined.push('\n');
+    }
+    Ok(inlined.trim_end().to_owned() + "\n")
 }
 
-/// Replaces each member of the table that says that it is inherited.
-fn inline(table: &mut Item, from: &Item) -> Result<()> {
-    let Some(table) = table.as_table_like_mut() else {
-        return Ok(());
-    };
-    for (key, item) in table.iter_mut() {
-        let is_inherited = item.get("workspace").and_then(Item::as_bool) == Some(true);
-        if is_inherited {
-            let inherited = from.get(key.get());
-            *item = inherited
-                .with_context(|| format!("the workspace has no {key}"))?
-                .clone();
-        }
-    }
-    Ok(())
+/// Returns the line of the workspace's manifest that sets `key` in `[workspace.TABLE]`.
+fn inherited<'w>(workspace: &'w str, table: &str, key: &str) -> Result<&'w str> {
+    let header = format!("[workspace.{table}]");
+    let lines = workspace.lines().skip_while(|line| *line != header).skip(1);
+    lines
+        .take_while(|line| table_name(line).is_none())
+        .find(|line| {
+            line.split_once('=')
+                .is_some_and(|(name, _)| name.trim() == key)
+        })
+        .with_context(|| format!("the workspace has no {key} in [workspace.{table}]"))
+}
+
+fn table_name(line: &str) -> Option<&str> {
+    line.strip_prefix('[')?.strip_suffix(']')
 }
 
 #[cfg(test)]
@@ -48,8 +61,16 @@ mod tests {
     #[test]
     fn what_is_not_there_to_inherit_is_an_error() {
         let workspace = "[workspace.package]\n[workspace.dependencies]\n";
-        let manifest = "[package]\n[dependencies]\na.workspace = true\n";
-        let error = inlined(manifest, workspace).expect_err("refused");
-        assert!(error.to_string().contains("has no a"), "{error}");
+        for (inherits, problem) in [
+            ("a.workspace = true", "has no a in [workspace.dependencies]"),
+            (
+                "a = { workspace = true, features = [\"x\"] }",
+                "cannot write out",
+            ),
+        ] {
+            let manifest = format!("[package]\n[dependencies]\n{inherits}\n");
+            let error = inlined(&manifest, workspace).expect_err("refused");
+            assert!(error.to_string().contains(problem), "{error}");
+        }
     }
 }

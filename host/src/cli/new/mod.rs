@@ -1,6 +1,6 @@
-//! `eventos new`: a folder with a handler that builds, and that `eventos test` runs at once.
+//! `eventos new`: creates a folder with a handler that builds, and that `eventos test` can run at once.
 
-mod embedded;
+mod files;
 mod manifest;
 mod scaffold;
 
@@ -17,30 +17,31 @@ use clap::{Args, ValueEnum};
 use self::scaffold::Scaffold;
 use crate::plugin;
 
-/// Make a handler of your own: sources, SDK, samples, and a script that builds and tries it
+/// Create a handler: source, SDK, samples, and a script that builds and tests it
 ///
-/// The folder needs nothing of eventos' own repository, and lies wherever you like.
+/// The folder is self-contained: it can be anywhere and needs no checkout of eventos.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
-pub struct New {
-    /// What it is called: letters, digits, '-' and '_'. Digits in front, as in 10-alerts, give its place in the chain
+pub(super) struct New {
+    /// Name of the handler: letters, digits, '-' and '_'. A leading number, as in 10-alerts, sets its place in the
+    /// chain
     #[arg(value_parser = name)]
     name: String,
-    /// What it is written in
+    /// Programming language
     #[arg(long, value_enum)]
     lang: Language,
-    /// Where to make the folder, if not here
+    /// Where to create the folder [default: the current directory]
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 const AFTER: &str = "\
-Then one command builds NAME.wasm and runs it on the samples, and gets what it needs for that:
-  rust     Rust with the target wasm32-unknown-unknown; rustup is asked for it
-  js       Node.js with npm, which gets componentize-qjs
-  python   Python 3.10 or newer with venv; pip gets componentize-py
-  c        clang and lld, which you install; the script says how
-What else it looks for (EVENTOS, RUSTC, EVENTOS_RUST_WASM) its first lines say.
+The script build.sh builds NAME.wasm and runs it on the samples. It requires, depending on the language:
+  rust     Rust; the target wasm32-unknown-unknown is installed with rustup
+  js       Node.js with npm; componentize-qjs is installed with npm
+  python   Python 3.10 or newer with venv; componentize-py is installed with pip
+  c        clang and lld
+The comments in build.sh explain the variables EVENTOS, RUSTC and EVENTOS_RUST_WASM.
 
 Examples:
   eventos new alerts --lang python
@@ -59,40 +60,41 @@ enum Language {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    // A leading dash would be taken for a flag by every tool that gets the file's name.
+    // Tools that get the file name as an argument would take a leading dash for a flag.
     if plugin::is_file_name(text) && !text.starts_with('-') {
         return Ok(text.to_owned());
     }
-    Err("use letters, digits, '-' and '_', and a letter or a digit in front".to_owned())
+    Err("use letters, digits, '-' and '_', and begin with a letter or a digit".to_owned())
 }
 
 impl New {
-    /// Makes the folder, whole or not at all.
+    /// Creates the folder, completely or not at all.
     ///
     /// # Errors
-    /// A folder that is there already, or cannot be written.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    /// If the folder exists already, or cannot be written.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let dir = self.dir.unwrap_or_default();
         let folder = dir.join(&self.name);
         let shown = folder.display();
         if folder.symlink_metadata().is_ok() {
-            bail!("{shown} is there already; choose another name, or remove it");
+            bail!("{shown} already exists; choose another name, or remove it");
         }
-        let eventos = env::current_exe().context("cannot tell where this program is")?;
+        let eventos = env::current_exe().context("cannot find the path of this program")?;
         let scaffold = Scaffold::new(&self.name, self.lang, &eventos)?;
-        // Beside it and hidden until it is whole.
+        // Written under a hidden name, and renamed once it is complete.
         let hidden = format!(".{}.new-{}", self.name, std::process::id());
         let hidden = dir.join(hidden);
         let made = scaffold
             .write(&hidden)
             .and_then(|()| fs::rename(&hidden, &folder));
         if made.is_err() {
-            // Whatever of it is there; the error that matters is the first.
+            // An error of the cleanup would hide the one that matters.
             let _ = fs::remove_dir_all(&hidden);
         }
-        made.with_context(|| format!("cannot make {shown}"))?;
-        let next =
-            format!("{shown}: made\nNow build it and run it on its samples:\n  {shown}/build.sh\n");
+        made.with_context(|| format!("cannot create {shown}"))?;
+        let next = format!(
+            "created {shown}\nTo build the handler and run it on the samples:\n  {shown}/build.sh\n"
+        );
         match io::stdout().write_all(next.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(error).context("cannot write to stdout")

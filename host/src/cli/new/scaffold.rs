@@ -1,4 +1,4 @@
-//! The folder of a new handler: which files it has, and what is in them.
+//! The folder of a new handler: its files and their content.
 
 use std::{collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt, path::Path};
 
@@ -6,32 +6,32 @@ use anyhow::Result;
 
 use super::{
     Language,
-    embedded::{README, SAMPLES, SCRIPT, WIT, WORKSPACE},
+    files::{README, SAMPLES, SCRIPT, WIT, WORKSPACE},
     manifest,
 };
 use crate::plugin::HandlerFile;
 
-/// The script that builds the handler, and runs it on the samples.
+/// The script that builds the handler and runs it on the samples.
 const BUILD: &str = "build.sh";
 
 /// Files by their paths within the folder.
 pub(super) struct Scaffold(BTreeMap<String, String>);
 
-/// What is written of a language for people.
+/// Texts that depend on the language.
 struct Words {
     language: &'static str,
-    /// What git is to leave alone beside the component.
-    made: &'static str,
-    /// A setting of the handler, as `--set` and as TOML.
+    /// The lines of `.gitignore` for build products other than the component.
+    ignored: &'static str,
+    /// A setting of the handler, for `--set` and in TOML.
     set: &'static str,
     example: &'static str,
 }
 
 impl Scaffold {
-    /// For a handler of this name, with which the program at `eventos` makes it.
+    /// Returns the files of a handler with this name. `eventos` is the path of this program, for `build.sh`.
     ///
     /// # Errors
-    /// None but for a mistake in this repository.
+    /// If the manifest of the SDK inherits a setting that the workspace does not have.
     pub(super) fn new(name: &str, language: Language, eventos: &Path) -> Result<Self> {
         let words = language.words();
         let handler = HandlerFile::at(Path::new(&format!("{name}.wasm"))).name;
@@ -81,11 +81,17 @@ impl Scaffold {
         files.insert(BUILD.to_owned(), fill(&script));
         files.insert("README.md".to_owned(), fill(README));
         files.insert("samples.ndjson".to_owned(), SAMPLES.to_owned());
-        files.insert(".gitignore".to_owned(), format!("/*.wasm\n{}", words.made));
+        files.insert(
+            ".gitignore".to_owned(),
+            format!("/*.wasm\n{}", words.ignored),
+        );
         Ok(Self(files))
     }
 
-    /// Writes the files into `folder`, which is made.
+    /// Creates `folder` and writes the files into it.
+    ///
+    /// # Errors
+    /// If a folder or a file cannot be written.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         for (path, text) in &self.0 {
             let path = folder.join(path);
@@ -104,7 +110,7 @@ impl Language {
             Self::C => ("tipo=explosion", "tipo = \"explosion\""),
             _ => ("least=6", "least = 6"),
         };
-        let (language, made) = match self {
+        let (language, ignored) = match self {
             Self::Rust => ("Rust", "/target\n"),
             Self::Js => ("JavaScript", "/node_modules\n"),
             Self::Python => ("Python", "/.venv\n__pycache__\n"),
@@ -112,14 +118,15 @@ impl Language {
         };
         Words {
             language,
-            made,
+            ignored,
             set,
             example,
         }
     }
 }
 
-/// A file of the SDK: in the scaffold it has no workspace around it, and the contract one folder up.
+/// Returns a file of the SDK as it has to be in a scaffold, without a workspace, and with `wit` in the parent
+/// folder.
 fn sdk(language: Language, path: &str, text: &str) -> Result<String> {
     match (language, path) {
         (Language::Rust, "Cargo.toml") => manifest::inlined(text, WORKSPACE),
@@ -128,7 +135,7 @@ fn sdk(language: Language, path: &str, text: &str) -> Result<String> {
     }
 }
 
-/// As one word of a shell.
+/// Quotes a text as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

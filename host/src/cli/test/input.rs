@@ -1,4 +1,4 @@
-//! Lines of NDJSON as records: each a bare Evento, or a record with all that Kafka keeps around one.
+//! The input of `eventos test`: lines of NDJSON, each with an Evento, or with a whole Kafka record.
 
 use std::{
     fs::File,
@@ -10,15 +10,12 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    event::{Header, Timestamp},
-    json_bytes::Bytes,
-};
+use crate::event::{Header, JsonBytes, Timestamp};
 
-/// As much as is read at once, and so, of a file, about as much as one batch holds.
-const BUFFER: usize = 1 << 20;
+/// How many bytes are read at once, which is also about the size of a batch from a file.
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// Where the lines come from.
+/// The source of lines.
 pub(super) struct Input {
     reader: BufReader<Box<dyn Read>>,
     line: usize,
@@ -27,50 +24,56 @@ pub(super) struct Input {
 
 /// A line that is not empty.
 pub(super) struct Entry {
-    /// Its number, from 1.
-    pub line: usize,
-    /// What it says, or why it says nothing.
-    pub record: Result<Given, serde_json::Error>,
+    /// Line number, from 1.
+    pub(super) line: usize,
+    /// The record on this line, or why it cannot be read.
+    pub(super) record: Result<InputRecord, serde_json::Error>,
 }
 
-/// A record to hand in.
-pub(super) struct Given {
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Bytes>)>,
-    pub timestamp: Timestamp,
+/// A record for the handler.
+pub(super) struct InputRecord {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<JsonBytes>)>,
+    pub(super) timestamp: Timestamp,
 }
 
-/// A line with `--records`.
+/// The format of a line with `--records`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a record such as {\"value\": {…}}")]
-struct Written<'a> {
-    key: Option<Bytes>,
+struct RecordLine<'a> {
+    key: Option<JsonBytes>,
     #[serde(default)]
-    headers: Vec<(String, Option<Bytes>)>,
+    headers: Vec<(String, Option<JsonBytes>)>,
     timestamp: Option<i64>,
-    /// `null` for a tombstone; it must be there.
+    /// Required; `null` for a tombstone.
     #[serde(borrow)]
     value: &'a RawValue,
 }
 
 impl Input {
-    /// Reads the file, or stdin if it is `-`.
+    /// Opens the file, or stdin if the path is `-`.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
     pub(super) fn open(path: &Path, whole_records: bool) -> anyhow::Result<Self> {
         let source: Box<dyn Read> = if path == "-" {
             Box::new(io::stdin())
         } else {
-            let failed = || format!("cannot read the input {}", path.display());
+            let failed = || format!("cannot open the input {}", path.display());
             Box::new(File::open(path).with_context(failed)?)
         };
         Ok(Self {
-            reader: BufReader::with_capacity(BUFFER, source),
+            reader: BufReader::with_capacity(BUFFER_BYTES, source),
             line: 0,
             whole_records,
         })
     }
 
-    /// The next line that is not empty; none at the end.
+    /// Reads the next line that is not empty; returns None at the end.
+    ///
+    /// # Errors
+    /// If reading fails.
     pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
         let mut text = Vec::new();
         loop {
@@ -84,21 +87,21 @@ impl Input {
                 continue;
             }
             let record = match self.whole_records {
-                true => Given::read(line),
-                false => Ok(Given::bare(line)),
+                true => InputRecord::read(line),
+                false => Ok(InputRecord::bare(line)),
             };
             let line = self.line;
             return Ok(Some(Entry { line, record }));
         }
     }
 
-    /// Whether nothing more is at hand: whoever writes the lines may be waiting for an answer.
+    /// Whether the next line would have to be waited for. The writer of the lines may be waiting for output itself.
     pub(super) fn is_waiting(&self) -> bool {
         self.reader.buffer().is_empty()
     }
 }
 
-impl Given {
+impl InputRecord {
     fn bare(line: &[u8]) -> Self {
         Self {
             key: None,
@@ -109,7 +112,7 @@ impl Given {
     }
 
     fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
-        let Written {
+        let RecordLine {
             key,
             headers,
             timestamp,
@@ -117,7 +120,7 @@ impl Given {
         } = serde_json::from_slice(line)?;
         let value = value.get();
         Ok(Self {
-            key: key.map(|Bytes(key)| key),
+            key: key.map(|JsonBytes(key)| key),
             value: (value != "null").then(|| value.as_bytes().to_vec()),
             headers,
             timestamp: timestamp.map_or(Timestamp::NONE, Timestamp),
@@ -126,7 +129,7 @@ impl Given {
 
     pub(super) fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         self.headers.iter().map(|(name, value)| {
-            let value = value.as_ref().map(|Bytes(value)| &value[..]);
+            let value = value.as_ref().map(|JsonBytes(value)| &value[..]);
             Header { name, value }
         })
     }
@@ -136,8 +139,8 @@ impl Given {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Result<Given, String> {
-        Given::read(line.as_bytes()).map_err(|error| error.to_string())
+    fn read(line: &str) -> Result<InputRecord, String> {
+        InputRecord::read(line.as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
         for (line, reason) in [
             (r#"{"key":"k"}"#, "missing field `value`"),
             (r#"{"value":{},"kye":1}"#, "unknown field `kye`"),
-            (r#"{"value":{},"key":1}"#, "expected a text or"),
+            (r#"{"value":{},"key":1}"#, "expected a string or"),
             (r#"{"value":{},"key":{"base64":"?"}}"#, "Invalid symbol"),
             ("[]", "a record such as"),
         ] {

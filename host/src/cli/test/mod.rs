@@ -1,8 +1,8 @@
-//! `eventos test`: a handler on Eventos of a file, with the limits of a daemon and without one.
+//! `eventos test`: runs a handler on Eventos from a file, with the limits of a daemon.
 
 mod input;
 mod output;
-mod report;
+mod summary;
 
 use std::{
     collections::VecDeque,
@@ -17,8 +17,8 @@ use clap::Args;
 
 use self::{
     input::{Entry, Input},
-    output::Told,
-    report::{Report, remark},
+    output::OutputLine,
+    summary::{Summary, print_log_line},
 };
 use crate::{
     config::Config,
@@ -27,55 +27,55 @@ use crate::{
     telemetry::{capture::LogCapture, metrics::Metrics},
 };
 
-/// Run a handler on Eventos of a file, without a broker
+/// Run a handler on Eventos from a file, without a broker
 ///
-/// Hands the lines in as a daemon would: in batches, within the handler's limits of time and memory, a batch that fails
-/// in halves until the guilty Evento is alone, and again what is to be retried. Nothing is sent anywhere.
+/// Calls the handler as the daemon does: in batches, with its limits of time and memory. A batch that fails is halved
+/// until the failing Evento is alone, and retries are repeated. Nothing is sent anywhere.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
-pub struct Test {
-    /// The handler
+pub(super) struct Test {
+    /// Handler to run
     #[arg(value_name = "HANDLER.wasm")]
     handler: PathBuf,
-    /// NDJSON, an Evento a line; - is stdin
+    /// Input: NDJSON with one Evento per line; - for stdin
     #[arg(long, value_name = "FILE|-")]
     input: PathBuf,
-    /// An entry of the handler's own configuration; may be repeated
+    /// Setting for the handler; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
     set: Vec<(String, String)>,
-    /// A topic that the handler may emit to; may be repeated
+    /// Topic that the handler may emit to; may be repeated
     #[arg(long, value_name = "TOPIC")]
     produce: Vec<String>,
-    /// The lines are whole records, for handlers that look at keys, headers, timestamps or tombstones
+    /// Read lines as whole records, for handlers that use keys, headers, timestamps or tombstones
     #[arg(long)]
     records: bool,
-    /// The configuration; without it config/eventos.toml, if that exists
+    /// Configuration file [default: config/eventos.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 const AFTER: &str = "\
-Settings come from [handlers.defaults] and [handler.NAME] of the configuration, where NAME is the file's name without
-a leading \"NN-\" and .wasm; --set and --produce go before those. Whatever on_error says, failures are told here.
+Settings come from [handlers.defaults] and [handler.NAME] in the configuration, where the file is NAME.wasm or
+NN-NAME.wasm. --set and --produce take precedence. Failures are always shown, whatever on_error is set to.
 
-Each line of the input gets one on stdout, in order:
+For each line of the input, one line is printed to stdout, in order:
   {\"line\":1,\"id\":\"s1\",\"outcome\":\"pass\",\"stored\":[],\"emitted\":[],\"log\":[]}
-  outcome   pass, drop, replace, retry, reject; failed (the call trapped, or broke a limit or the contract);
-            unreadable (no Evento)
-  attempts  how often it was handed in, where more than once
-  records   what goes on in its place, where replaced: key, value, headers, timestamp
-  stored    the Eventos that it stored
-  emitted   the records that it emitted, each with its topic
-  log       level and message of each line that it logged about this Evento
-  error     why the record would go to the dead letters: class, message, backtrace
-Values are printed as they are; one that is no JSON is \"value_bytes\". What is no UTF-8 is {\"base64\":\"…\"}. Lines that
-are about no Evento, such as what is printed to stdout, go to stderr.
+  outcome   pass, drop, replace, retry or reject; failed (the call trapped, or violated a limit or the contract);
+            unreadable (not an Evento)
+  attempts  the number of calls, if more than one
+  records   the replacements, if the outcome is replace: key, value, headers, timestamp
+  stored    the Eventos that the handler stored
+  emitted   the records that the handler emitted, each with its topic
+  log       level and message of each line that the handler logged for this Evento
+  error     why the record would become a dead letter: class, message, backtrace
+Values are printed unchanged. A value that is not JSON is printed as \"value_bytes\", and bytes that are not UTF-8 as
+{\"base64\":\"…\"}. Log lines that belong to no Evento, such as the stdout of the handler, are printed to stderr.
 
-With --records a line of the input is such a record; all but value may be left out, and null makes a tombstone:
+With --records, a line of the input is such a record. All members but value are optional; null is a tombstone:
   {\"key\":\"k\",\"headers\":[[\"alert\",\"red\"],[\"alert\",null]],\"timestamp\":1700000000000,\"value\":{\"id\":1,\"tipo\":\"sismo\"}}
 
-Exits with 0 if each line was an Evento and was answered: a reject is an answer. With 1 if a call failed, a record was
-still to be retried in the end, a line was no Evento, or the handler does not load.
+Exits with 0 if the handler returned an outcome for every line, including reject. Exits with 1 if a call failed, a record
+ran out of retries, a line was not an Evento, or the handler does not load.
 
 Examples:
   eventos test alerts.wasm --input samples.ndjson
@@ -90,15 +90,15 @@ fn entry(text: &str) -> Result<(String, String), String> {
 }
 
 impl Test {
-    /// Runs the handler on every line, and prints what came of each.
+    /// Runs the handler on every line, and prints the results.
     ///
     /// # Errors
-    /// A configuration or a handler that is not right, or an input that cannot be read.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    /// If the configuration or the handler is invalid, or the input cannot be read.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let lines = LogCapture::default();
         let ran = lines.during(|| self.rehearse(&lines));
-        // What the handler said before it refused to start.
-        lines.take().iter().for_each(remark);
+        // The lines that a handler logged before it failed to start.
+        lines.take().iter().for_each(print_log_line);
         ran
     }
 
@@ -106,7 +106,7 @@ impl Test {
         let mut config = Config::load(self.config.as_deref())?;
         let file = HandlerFile::at(&self.handler);
         let own = config.handler.remove(&file.name).unwrap_or_default();
-        let own = self.own(own, config.handlers.defaults.on_error);
+        let own = self.own_config(own, config.handlers.defaults.on_error);
         let mut input = Input::open(&self.input, self.records)?;
         let engine = Engine::new(Cache::existing(&config.handlers))?;
         let metrics = Metrics::new().handler(&file.name);
@@ -115,26 +115,26 @@ impl Test {
         let mut run = Run {
             dry_run: dry_run.context("cannot start a thread")?,
             pending: VecDeque::new(),
-            report: Report::default(),
+            summary: Summary::default(),
             out: io::stdout().lock(),
         };
-        match run.all(&mut input) {
-            // Whoever reads stopped reading, as `head` does.
-            Err(Fault::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(Fault::Output(error)) => return Err(error).context("cannot write to stdout"),
-            Err(Fault::Input(error)) => return Err(error).context("cannot read the input"),
+        match run.run(&mut input) {
+            // The reader closed the pipe, as `head` does.
+            Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(RunError::Output(error)) => return Err(error).context("cannot write to stdout"),
+            Err(RunError::Input(error)) => return Err(error).context("cannot read the input"),
             Ok(()) => {}
         }
-        Ok(run.report.finish())
+        Ok(run.summary.finish())
     }
 
-    /// The handler's own table, with what was given here before it.
-    fn own(&self, mut own: HandlerConfig, on_error: OnError) -> HandlerConfig {
+    /// Returns the settings of the handler, overridden by the options.
+    fn own_config(&self, mut own: HandlerConfig, on_error: OnError) -> HandlerConfig {
         let set = self.set.iter();
         own.config
             .extend(set.map(|(key, value)| (key.clone(), value.clone().into())));
         own.produce.extend(self.produce.iter().cloned());
-        // What would be skipped, or stop a partition, is to be told like the rest.
+        // Records that would be skipped or would halt their partition are reported like other failures.
         own.on_error = Some(match own.on_error.unwrap_or(on_error) {
             OnError::Retry => OnError::Retry,
             OnError::DeadLetter | OnError::Skip | OnError::Stop => OnError::DeadLetter,
@@ -143,8 +143,8 @@ impl Test {
     }
 }
 
-/// What ends a run early.
-enum Fault {
+/// An error that ends a run early.
+enum RunError {
     Input(io::Error),
     Output(io::Error),
 }
@@ -152,61 +152,60 @@ enum Fault {
 /// A run over an input.
 struct Run {
     dry_run: DryRun,
-    /// The lines of the records of the batch in hand.
+    /// The line numbers of the records that have no result yet.
     pending: VecDeque<usize>,
-    report: Report,
+    summary: Summary,
     out: StdoutLock<'static>,
 }
 
 impl Run {
-    fn all(&mut self, input: &mut Input) -> Result<(), Fault> {
-        while let Some(Entry { line, record }) = input.next().map_err(Fault::Input)? {
+    /// Runs the handler on the whole input.
+    fn run(&mut self, input: &mut Input) -> Result<(), RunError> {
+        while let Some(Entry { line, record }) = input.next().map_err(RunError::Input)? {
             match record {
                 Ok(given) => {
                     self.pending.push_back(line);
                     let (key, value) = (given.key.as_deref(), given.value.as_deref());
-                    let accounts = self
+                    let reports = self
                         .dry_run
                         .push(key, value, given.headers(), given.timestamp);
-                    self.tell(accounts)?;
+                    self.print_all(reports)?;
                 }
-                Err(fault) => {
-                    let accounts = self.dry_run.run();
-                    self.tell(accounts)?;
-                    let message = format!("not a record: {fault}");
-                    self.report
+                Err(error) => {
+                    let reports = self.dry_run.run();
+                    self.print_all(reports)?;
+                    let message = format!("not a record: {error}");
+                    self.summary
                         .count(line, RecordEnd::Unreadable, Some(&message));
-                    self.print(&Told::no_record(line, message))?;
+                    self.print(&OutputLine::unreadable(line, message))?;
                 }
             }
             if input.is_waiting() {
-                let accounts = self.dry_run.run();
-                self.tell(accounts)?;
+                let reports = self.dry_run.run();
+                self.print_all(reports)?;
             }
         }
-        let accounts = self.dry_run.run();
-        self.tell(accounts)
+        let reports = self.dry_run.run();
+        self.print_all(reports)
     }
 
-    fn tell(&mut self, accounts: Vec<RecordReport>) -> Result<(), Fault> {
-        self.dry_run.take_remarks().iter().for_each(remark);
-        for account in accounts {
-            // One was put there with each record.
+    fn print_all(&mut self, reports: Vec<RecordReport>) -> Result<(), RunError> {
+        self.dry_run.take_remarks().iter().for_each(print_log_line);
+        for report in reports {
+            // Each record has added its line.
             let line = self.pending.pop_front().unwrap_or_default();
-            let why = account
-                .reason
-                .as_ref()
-                .and_then(|reason| reason.message.as_deref());
-            self.report.count(line, account.end, why);
-            self.print(&Told::new(line, account))?;
+            let reason = report.reason.as_ref();
+            let why = reason.and_then(|reason| reason.message.as_deref());
+            self.summary.count(line, report.end, why);
+            self.print(&OutputLine::new(line, report))?;
         }
         Ok(())
     }
 
-    fn print(&mut self, told: &Told) -> Result<(), Fault> {
-        let written = serde_json::to_writer(&mut self.out, told).map_err(io::Error::from);
+    fn print(&mut self, line: &OutputLine) -> Result<(), RunError> {
+        let written = serde_json::to_writer(&mut self.out, line).map_err(io::Error::from);
         written
             .and_then(|()| self.out.write_all(b"\n"))
-            .map_err(Fault::Output)
+            .map_err(RunError::Output)
     }
 }

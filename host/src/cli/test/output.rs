@@ -1,64 +1,63 @@
-//! What is printed of each record: one line of JSON.
+//! The output of `eventos test`: one line of JSON per record.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    event::{DeadLetterReason, Outcome, RecordRef, Timestamp},
-    json_bytes::Bytes,
+    event::{DeadLetterReason, JsonBytes, Outcome, RecordRef, Timestamp},
     pipeline::{RecordEnd, RecordReport},
     telemetry::capture,
 };
 
 /// A line of the output; `eventos test --help` describes it.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub(super) struct OutputLine {
     line: usize,
-    /// A text or an integer, as the Evento has it; null where there is none.
+    /// The id as in the Evento, a string or an integer; null without an Evento.
     id: Option<Box<RawValue>>,
     outcome: &'static str,
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_one_or_none")]
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    records: Option<Vec<Record>>,
+    records: Option<Vec<OutputRecord>>,
     stored: Vec<Option<Box<RawValue>>>,
-    emitted: Vec<Record>,
-    log: Vec<Line>,
+    emitted: Vec<OutputRecord>,
+    log: Vec<LogLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Fault>,
+    error: Option<OutputError>,
 }
 
 #[derive(Serialize)]
-struct Record {
-    /// Of what is emitted.
+struct OutputRecord {
+    /// The topic of an emitted record.
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
-    key: Option<Bytes>,
+    key: Option<JsonBytes>,
     #[serde(flatten)]
     value: Value,
-    headers: Vec<(String, Option<Bytes>)>,
-    /// Milliseconds since 1970-01-01 UTC; null where the time of producing would be.
+    headers: Vec<(String, Option<JsonBytes>)>,
+    /// Milliseconds since 1970-01-01 UTC; null for the time at which the record would be produced.
     timestamp: Option<i64>,
 }
 
-/// Nearly every value is JSON, and comes as it is; null in a tombstone.
+/// A value; JSON is printed unchanged, and a tombstone is null.
 #[derive(Serialize)]
 enum Value {
     #[serde(rename = "value")]
     Json(Option<Box<RawValue>>),
     #[serde(rename = "value_bytes")]
-    Other(Bytes),
+    Other(JsonBytes),
 }
 
 #[derive(Serialize)]
-struct Line {
+struct LogLine {
     level: String,
     message: String,
 }
 
 #[derive(Serialize)]
-struct Fault {
-    /// None if it is not even a record.
+struct OutputError {
+    /// None if the line is not a record.
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<String>,
     message: String,
@@ -66,8 +65,8 @@ struct Fault {
     backtrace: String,
 }
 
-/// How a record ended, in one word.
-pub(super) fn word(end: RecordEnd) -> &'static str {
+/// Returns the name of an outcome.
+pub(super) fn outcome_name(end: RecordEnd) -> &'static str {
     match end {
         RecordEnd::Answered(outcome) => outcome.name(),
         RecordEnd::Failed => "failed",
@@ -75,42 +74,42 @@ pub(super) fn word(end: RecordEnd) -> &'static str {
     }
 }
 
-impl Told {
-    pub(super) fn new(line: usize, account: RecordReport) -> Self {
-        let records = matches!(account.end, RecordEnd::Answered(Outcome::Replace));
-        let records = records.then(|| account.records.iter().map(Record::new).collect());
-        let emitted = account.emitted.iter().flat_map(|(topic, records)| {
+impl OutputLine {
+    pub(super) fn new(line: usize, report: RecordReport) -> Self {
+        let records = matches!(report.end, RecordEnd::Answered(Outcome::Replace));
+        let records = records.then(|| report.records.iter().map(OutputRecord::new).collect());
+        let emitted = report.emitted.iter().flat_map(|(topic, records)| {
             let topic = Some(topic.clone());
-            records.iter().map(move |record| Record {
+            records.iter().map(move |record| OutputRecord {
                 topic: topic.clone(),
-                ..Record::new(record)
+                ..OutputRecord::new(record)
             })
         });
         Self {
             line,
-            id: id(&account),
-            outcome: word(account.end),
-            attempts: account.attempts,
+            id: id(&report),
+            outcome: outcome_name(report.end),
+            attempts: report.attempts,
             records,
-            stored: account.stored.iter().map(|it| json(it.value?)).collect(),
+            stored: report.stored.iter().map(|it| json(it.value?)).collect(),
             emitted: emitted.collect(),
-            log: account.log.into_iter().map(Line::from).collect(),
-            error: account.reason.map(Fault::from),
+            log: report.log.into_iter().map(LogLine::from).collect(),
+            error: report.reason.map(OutputError::from),
         }
     }
 
-    /// A line of the input that says no record.
-    pub(super) fn no_record(line: usize, message: String) -> Self {
+    /// Returns the output for a line of the input that is not a record.
+    pub(super) fn unreadable(line: usize, message: String) -> Self {
         Self {
             line,
             id: None,
-            outcome: word(RecordEnd::Unreadable),
+            outcome: outcome_name(RecordEnd::Unreadable),
             attempts: 0,
             records: None,
             stored: Vec::new(),
             emitted: Vec::new(),
             log: Vec::new(),
-            error: Some(Fault {
+            error: Some(OutputError {
                 class: None,
                 message,
                 backtrace: String::new(),
@@ -119,13 +118,13 @@ impl Told {
     }
 }
 
-impl Record {
+impl OutputRecord {
     fn new(record: RecordRef<'_>) -> Self {
-        let owned = |bytes: Option<&[u8]>| bytes.map(|bytes| Bytes(bytes.to_vec()));
+        let owned = |bytes: Option<&[u8]>| bytes.map(|bytes| JsonBytes(bytes.to_vec()));
         let value = match record.value {
             None => Value::Json(None),
             Some(bytes) => match json(bytes) {
-                None => Value::Other(Bytes(bytes.to_vec())),
+                None => Value::Other(JsonBytes(bytes.to_vec())),
                 some => Value::Json(some),
             },
         };
@@ -143,7 +142,7 @@ impl Record {
     }
 }
 
-impl From<capture::HandlerLine> for Line {
+impl From<capture::HandlerLine> for LogLine {
     fn from(line: capture::HandlerLine) -> Self {
         Self {
             level: line.level.as_str().to_ascii_lowercase(),
@@ -152,7 +151,7 @@ impl From<capture::HandlerLine> for Line {
     }
 }
 
-impl From<DeadLetterReason> for Fault {
+impl From<DeadLetterReason> for OutputError {
     fn from(reason: DeadLetterReason) -> Self {
         Self {
             class: reason.class,
@@ -162,21 +161,22 @@ impl From<DeadLetterReason> for Fault {
     }
 }
 
-/// Once, or never because it was not read: nothing to speak of.
-fn is_usual(attempts: &u32) -> bool {
+/// Whether the handler was called once, or never because the line was unreadable.
+fn is_one_or_none(attempts: &u32) -> bool {
     *attempts < 2
 }
 
-fn id(account: &RecordReport) -> Option<Box<RawValue>> {
-    let text = match account.id_is_integer {
-        _ if account.id.is_empty() => return None,
-        true => account.id.clone(),
-        false => serde_json::to_string(&account.id).ok()?,
+fn id(report: &RecordReport) -> Option<Box<RawValue>> {
+    let text = match report.id_is_integer {
+        _ if report.id.is_empty() => return None,
+        true => report.id.clone(),
+        false => serde_json::to_string(&report.id).ok()?,
     };
     RawValue::from_string(text).ok()
 }
 
-/// The bytes as they are, if they are JSON; the ends of lines between its tokens become spaces, for a line must stay one.
+/// Returns the bytes unchanged, if they are JSON. Line breaks between tokens become spaces, to keep the output on one
+/// line.
 fn json(bytes: &[u8]) -> Option<Box<RawValue>> {
     let text = str::from_utf8(bytes).ok()?;
     RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()

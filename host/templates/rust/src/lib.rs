@@ -1,17 +1,17 @@
-//! {{name}}: lets strong earthquakes and whatever is none through, and drops the weak ones.
+//! {{name}}: drops weak earthquakes, and passes strong ones and all other Eventos.
 //!
-//! `cargo doc --open -p eventos-sdk` says what else a handler can do.
+//! `cargo doc --open -p eventos-sdk` documents what else a handler can do.
 
 use eventos_sdk::{Evento, Outcome, config, handler, log};
 use serde::Deserialize;
 
 handler!(Settings::handle, state = config::typed);
 
-/// The handler's own settings; what does not fit refuses the handler.
+/// The settings of the handler. With invalid settings, the handler does not start.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// From which magnitude on an earthquake is strong.
+    /// The least magnitude of a strong earthquake.
     #[serde(default = "strong")]
     least: f64,
 }
@@ -20,9 +20,9 @@ fn strong() -> f64 {
     5.0
 }
 
-/// What is read of an earthquake.
+/// The members of an earthquake that the handler reads.
 #[derive(Deserialize)]
-struct Sismo {
+struct Earthquake {
     mag: Option<f64>,
 }
 
@@ -33,9 +33,9 @@ impl Settings {
         }
         match evento.json() {
             Err(error) => Outcome::reject(error.to_string()),
-            Ok(Sismo { mag: None }) => Outcome::reject("it has no magnitude"),
-            Ok(Sismo { mag: Some(mag) }) if mag < self.least => Outcome::Drop,
-            Ok(Sismo { mag: Some(mag) }) => {
+            Ok(Earthquake { mag: None }) => Outcome::reject("the earthquake has no magnitude"),
+            Ok(Earthquake { mag: Some(mag) }) if mag < self.least => Outcome::Drop,
+            Ok(Earthquake { mag: Some(mag) }) => {
                 log::info!("magnitude {mag}");
                 Outcome::Pass
             }
@@ -43,7 +43,7 @@ impl Settings {
     }
 }
 
-/// Without WebAssembly: `cargo test`.
+/// `cargo test` runs these natively, without WebAssembly.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +69,6 @@ mod tests {
     #[test]
     fn an_earthquake_without_magnitude_is_rejected() {
         let evento = r#"{"id":1,"tipo":"earthquake","mag":null}"#;
-        assert_eq!(outcome(evento), Outcome::reject("it has no magnitude"));
+        assert_eq!(outcome(evento), Outcome::reject("the earthquake has no magnitude"));
     }
 }

@@ -217,7 +217,7 @@ fn a_folder_that_is_there_is_left_alone() {
     assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
     assert_eq!(
         output.errors(),
-        ["alerts is there already; choose another name, or remove it"]
+        ["alerts already exists; choose another name, or remove it"]
     );
     assert_eq!(list_folder(shell.dir.path()), ["alerts"]);
     assert_eq!(list_folder(&shell.dir.path().join("alerts")), ["precious"]);
@@ -230,7 +230,7 @@ fn where_nothing_can_be_made_nothing_is_left() {
     let output = shell.run(&["new", "alerts", "--lang", "c", "--dir", "file"]);
     assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
     assert!(
-        output.err.starts_with("error: cannot make file/alerts\n"),
+        output.err.starts_with("error: cannot create file/alerts\n"),
         "{}",
         output.err
     );

@@ -348,7 +348,7 @@ fn what_cannot_run_is_an_error() {
     assert!(
         output
             .err
-            .starts_with("error: cannot read the input none.ndjson\n"),
+            .starts_with("error: cannot open the input none.ndjson\n"),
         "{}",
         output.err
     );

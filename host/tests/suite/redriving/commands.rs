@@ -43,7 +43,7 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
     assert_eq!(letters[0]["value"], "junk");
     let (one, said) = run(&["list", "--limit", "1"]);
     assert_eq!(one.lines().count(), 2);
-    let cursor = said.trim().strip_prefix("1 listed; go on with --after ");
+    let cursor = said.trim().strip_prefix("1 listed; continue with --after ");
     let (rest, _) = run(&["list", "--json", "--after", cursor.expect("a cursor")]);
     assert_eq!(rest.lines().count(), 2);
 
@@ -60,7 +60,10 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
 
     let (code, _, err) = run_dead_letters(&url, &["redrive"]);
     assert_eq!(code, Some(1));
-    assert!(err.starts_with("error: the daemon refuses: "), "{err}");
+    assert!(
+        err.starts_with("error: the daemon refused the request: "),
+        "{err}"
+    );
     assert!(err.contains("--all"), "{err}");
     let (code, _, err) = run_dead_letters(&url, &["list", "--since", "monday"]);
     assert_eq!(code, Some(1));
@@ -71,8 +74,8 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
 fn without_a_daemon_the_error_says_what_to_do() {
     for (url, code, says) in [
         ("http://127.0.0.1:1", 1, "start one with `eventos serve`"),
-        ("https://127.0.0.1:1", 2, "expected http://HOST:PORT"),
-        ("nonsense", 2, "expected http://HOST:PORT"),
+        ("https://127.0.0.1:1", 2, "such as http://HOST:PORT"),
+        ("nonsense", 2, "such as http://HOST:PORT"),
     ] {
         let (exit_code, out, err) = run_dead_letters(url, &["list"]);
         assert_eq!((exit_code, out.as_str()), (Some(code), ""));

@@ -185,7 +185,7 @@ fn from_the_command_line_the_whole_group_is_rewound() {
         assert_eq!((code, err.as_str()), (Some(0), ""));
         let line = |p| format!("partition {p}: rewound from 2 to 1, 1 records\n");
         let lines: String = (0..PARTITIONS).map(line).collect();
-        assert_eq!(out, lines + "4 records are handled again\n");
+        assert_eq!(out, lines + "4 records will be processed again\n");
         group.wait_for_consumed(consumed + f64::from(4 * i));
         group.wait_until_committed();
     }

@@ -1,18 +1,18 @@
-//! The files that a scaffold is made of, as they are in this repository.
+//! The files of this repository that go into a scaffold.
 
 use super::Language;
 
-/// A path within its folder, and what the file holds.
+/// A path within the folder, and the text of the file.
 pub(super) type File = (&'static str, &'static str);
 
-/// `files!("folder": "a", "b")`, with the folder relative to this file.
+/// `files!("folder": "a", "b")` includes files of a folder, which is relative to this file.
 macro_rules! files {
     ($folder:literal: $($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!($folder, "/", $name)))),+]
     };
 }
 
-/// The contract.
+/// The contract with handlers.
 pub(super) const WIT: &[File] = files!("../../../../wit": "host.wit", "types.wit", "world.wit");
 
 const RUST: &[File] = files!("../../../../plugins/sdk":
@@ -34,19 +34,19 @@ const C: &[File] = files!("../../../../plugins/sdk-c":
     "call.c", "columns.c", "effects.c", "eventos.h", "flags.txt", "format.c", "internal.h", "memory.c",
 );
 
-/// What this workspace's members inherit.
+/// The manifest whose settings the Rust SDK inherits.
 pub(super) const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 
 pub(super) const SAMPLES: &str = include_str!("../../../templates/samples.ndjson");
 pub(super) const README: &str = include_str!("../../../templates/README.md");
-/// What comes before and after a language's own steps in `build.sh`.
+/// What surrounds the steps of a language in `build.sh`.
 pub(super) const SCRIPT: [&str; 2] = [
     include_str!("../../../templates/head.sh"),
     include_str!("../../../templates/tail.sh"),
 ];
 
 impl Language {
-    /// Its SDK.
+    /// Returns the files of the SDK.
     pub(super) fn sdk(self) -> &'static [File] {
         match self {
             Self::Rust => RUST,
@@ -56,7 +56,7 @@ impl Language {
         }
     }
 
-    /// The author's own files, the first of which is the handler.
+    /// Returns the files that the author edits. The first one is the handler.
     pub(super) fn template(self) -> &'static [File] {
         match self {
             Self::Rust => files!("../../../templates/rust": "src/lib.rs", "Cargo.toml"),
@@ -66,7 +66,7 @@ impl Language {
         }
     }
 
-    /// Its steps in `build.sh`.
+    /// Returns the steps of the language in `build.sh`.
     pub(super) fn steps(self) -> &'static str {
         match self {
             Self::Rust => include_str!("../../../templates/rust/build.sh"),
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// A file that is added to an SDK has to be added here, or an author's build would miss it.
+    /// A file that is added to an SDK has to be added here too, or the build of a scaffold would miss it.
     #[test]
     fn nothing_of_the_sdks_and_the_contract_is_left_out() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

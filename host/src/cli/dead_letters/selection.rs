@@ -1,55 +1,55 @@
-//! The options that say which letters are meant.
+//! The options that select dead letters.
 
 use clap::Args;
 
 use super::super::client::Query;
 
-/// Which letters are meant: those that are like all of this.
+/// The selected letters: those that match all of the options.
 #[derive(Debug, Args)]
-pub(super) struct Which {
-    /// The handler that failed on it
+pub(super) struct SelectionArgs {
+    /// Letters of this handler
     #[arg(long, value_name = "NAME")]
     handler: Option<String>,
-    /// The class of the failure, such as eventos.InvalidEvento
+    /// Letters with this class of failure, such as eventos.InvalidEvento
     #[arg(long)]
     class: Option<String>,
-    /// The topic that its record is from
+    /// Letters whose record came from this topic
     #[arg(long)]
     topic: Option<String>,
-    /// The partition that its record is from
+    /// Letters whose record came from this partition
     #[arg(long, value_name = "P")]
     partition: Option<u32>,
-    /// The least offset of its record
+    /// Letters whose record had this offset or a higher one
     #[arg(long, value_name = "OFFSET")]
     from_offset: Option<u64>,
-    /// The greatest offset of its record
+    /// Letters whose record had this offset or a lower one
     #[arg(long, value_name = "OFFSET")]
     to_offset: Option<u64>,
-    /// The earliest time of its record, RFC 3339 or ms since 1970
+    /// Letters whose record has this timestamp or a later one (RFC 3339, or milliseconds since 1970)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// The time of its record is before this
+    /// Letters whose record has an earlier timestamp
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The id of the Evento that it holds
+    /// Letters of the Evento with this id
     #[arg(long)]
     id: Option<String>,
-    /// The letter's own place, in place of all that; may be repeated
+    /// The letter at this position in the dead-letter topic, instead of the options above; may be repeated
     #[arg(long = "at", value_name = "PARTITION:OFFSET")]
     at: Vec<String>,
-    /// Letters, at most
+    /// Maximum number of letters
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
-    /// Go on from there, as an earlier call said
+    pub(super) limit: Option<u64>,
+    /// Continue after this cursor, which an earlier call printed
     #[arg(long, value_name = "CURSOR")]
-    pub after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
-/// The daemon gives so many letters at once.
+/// The largest page of the daemon, in letters.
 const MAX_PAGE: u64 = 1_000;
 
-impl Which {
-    /// The query without limit and cursor.
+impl SelectionArgs {
+    /// Returns the query, without limit and cursor.
     pub(super) fn query(&self) -> Query {
         let text = |value: &Option<String>| value.clone();
         let number = |value: Option<u64>| value.map(|it| it.to_string());
@@ -73,10 +73,10 @@ impl Which {
     }
 }
 
-/// The query for the next page, of which so many letters are wanted yet.
-pub(super) fn page(base: &Query, left: u64, after: Option<&str>) -> Query {
+/// Returns the query for the next page, if `remaining` letters are still wanted.
+pub(super) fn page(base: &Query, remaining: u64, after: Option<&str>) -> Query {
     let mut query = base.clone();
-    query.push(("limit", left.min(MAX_PAGE).to_string()));
+    query.push(("limit", remaining.min(MAX_PAGE).to_string()));
     query.extend(after.map(|after| ("after", after.to_owned())));
     query
 }

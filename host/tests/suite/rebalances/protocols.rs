@@ -125,5 +125,5 @@ fn the_broker_inside_refuses_to_assign_by_itself_and_says_so() {
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], config);
     let (status, log) = setup.start_listening().wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("leave \"group.protocol\" out"), "{log}");
+    assert!(log.contains("remove it from [kafka.properties]"), "{log}");
 }

@@ -8,8 +8,8 @@ use rdkafka::producer::BaseRecord;
 use super::setup;
 use crate::EVENTOS;
 
-/// Far less than a drain waits for batches that are never finished.
-const AT_ONCE: Duration = Duration::from_secs(10);
+/// Less than a drain waits for batches that are never finished (25 s), and enough for the other parts to stop (5 s each).
+const AT_ONCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_worker_that_panics_ends_the_daemon_and_its_batch_is_handled_after_a_restart() {

@@ -1,5 +1,7 @@
 //! `cargo xtask fuzz [TARGET]`: runs the fuzz targets of the built-in broker with libFuzzer and AddressSanitizer.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 
 use crate::{
@@ -9,6 +11,9 @@ use crate::{
 
 /// The fuzz targets, one binary each.
 pub const TARGETS: [&str; 2] = ["request", "recovery"];
+
+/// A folder in memory, on Linux.
+const MEMORY_FOLDER: &str = "/dev/shm";
 
 /// Runs the fuzz target `target`, or each one without it, for `seconds`.
 pub fn run(target: Option<&str>, seconds: u32) -> Result<()> {
@@ -24,6 +29,10 @@ pub fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         fuzz.arg(name).arg("--");
         fuzz.arg(format!("-max_total_time={seconds}"))
             .arg("-malloc_limit_mb=256");
+        // The target `recovery` writes files for each input.
+        if Path::new(MEMORY_FOLDER).is_dir() {
+            fuzz.env("TMPDIR", MEMORY_FOLDER);
+        }
         // Sanitizers are unstable flags of the compiler, which it accepts only with this.
         fuzz.env("RUSTC_BOOTSTRAP", "1");
         run_command(&mut fuzz).with_context(|| {

@@ -1,8 +1,7 @@
 //! Opens a partition whose files have arbitrary content: each is read, cut or refused.
 //!
 //! ```sh
-//! cargo install cargo-fuzz && rustup toolchain install nightly
-//! cd broker && TMPDIR=/dev/shm cargo +nightly fuzz run recovery -- -max_total_time=120 -malloc_limit_mb=256
+//! cargo xtask fuzz recovery --seconds 120
 //! ```
 #![no_main]
 

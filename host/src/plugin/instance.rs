@@ -17,8 +17,10 @@ use crate::{
 /// A running handler.
 pub struct Instance(Running);
 
-// There is one per worker and handler, never many, so the size of the smaller variant does not matter.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one per worker and handler, never many"
+)]
 enum Running {
     Component(Component),
     Native(fn(&Batch) -> HandlerOutput),

@@ -80,123 +80,126 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
     }
 }
 
+/// A line of a file, and what is said about its value.
+const BAD_VALUES: &[(&str, &str)] = &[
+    ("kafka = 1", "expected a table"),
+    ("kafka.topic = 5", "expected a string"),
+    ("kafka.topic = ''", "name of a topic"),
+    ("kafka.topic = '..'", "not only dots"),
+    ("kafka.topic = 'a b'", "expected only"),
+    ("kafka.group_id = ''", "consumer group"),
+    ("kafka.bootstrap_servers = ''", "host:port"),
+    ("kafka.bootstrap_servers = 'kafka'", "host:port"),
+    ("kafka.bootstrap_servers = 'kafka:9092,'", "host:port"),
+    ("kafka.bootstrap_servers = 'kafka:0'", "host:port"),
+    (
+        "kafka.bootstrap_servers = ['kafka:9092']",
+        "expected a string",
+    ),
+    (
+        "kafka.auto_offset_reset = 'newest'",
+        "`earliest` or `latest`",
+    ),
+    ("kafka.connect_retries = -1", "a whole number from 0"),
+    ("kafka.connect_retries = 2.5", "a whole number from 0"),
+    ("kafka.connect_retries = true", "a whole number from 0"),
+    ("kafka.connect_retries = '5'", "a whole number from 0"),
+    ("kafka.connect_retry_delay = 3", "a duration such as"),
+    ("kafka.connect_retry_delay = '3'", "duration"),
+    ("kafka.connect_retry_delay = 'soon'", "duration"),
+    ("kafka.connect_retry_delay = '-3s'", "0 or more"),
+    ("kafka.properties = 'x'", "expected a table"),
+    (
+        "kafka.properties.'group.id' = 'x'",
+        "set kafka.group_id instead",
+    ),
+    (
+        "kafka.properties.bootstrap.servers = 'x'",
+        "set kafka.bootstrap_servers instead",
+    ),
+    (
+        "kafka.properties.'enable.auto.commit' = true",
+        "cannot be set",
+    ),
+    ("kafka.properties.'a.b' = [1]", "expected a string"),
+    ("kafka.properties = { a.b = 1, 'a.b' = 2 }", "set twice"),
+    ("embedded.listen = '0.0.0.0:9092'", "loopback"),
+    ("embedded.listen = 9092", "an address and port"),
+    ("embedded.dir = ''", "a path"),
+    ("embedded.partitions = 0", "1 to 1000"),
+    ("embedded.partitions = 1001", "1 to 1000"),
+    ("embedded.flush = 'always'", "\"each\" or a time"),
+    ("embedded.flush = '5ms'", "from \"10ms\" to \"1h\""),
+    ("handlers.dir = ''", "a path"),
+    (
+        "handlers.defaults.memory = '63KiB'",
+        "\"64KiB\" to \"4GiB\"",
+    ),
+    ("handlers.defaults.memory = '5GiB'", "\"64KiB\" to \"4GiB\""),
+    ("handlers.defaults.memory = 'lots'", "a size such as"),
+    ("handlers.defaults.memory = -1", "a size such as"),
+    ("handlers.defaults.memory = 1.5", "a size such as"),
+    ("handlers.defaults.timeout = '0s'", "more than 0"),
+    ("handlers.defaults.output = '1000'", "\"1KiB\" to \"1GiB\""),
+    ("handlers.defaults.output = '2GiB'", "\"1KiB\" to \"1GiB\""),
+    ("handlers.defaults.stack = '31KiB'", "\"32KiB\" to \"1MiB\""),
+    ("handler.a.stack = '2MiB'", "\"32KiB\" to \"1MiB\""),
+    ("handlers.cache_max_bytes = '1KiB'", "\"1MiB\" or more"),
+    (
+        "handlers.defaults.max_failures = -1",
+        "a whole number from 0",
+    ),
+    (
+        "handlers.defaults.on_error = 'ask'",
+        "`dead_letter`, `retry`, `skip`, `stop`",
+    ),
+    (
+        "handlers.defaults.retries = 4294967296",
+        "a whole number from 0",
+    ),
+    ("handler.a.memory = '1KiB'", "\"64KiB\" to \"4GiB\""),
+    ("handler.a.timeout = '-1s'", "more than 0"),
+    ("handler.a.produce = 'b'", "a list such as"),
+    ("handler.a.produce = [1]", "expected a string"),
+    ("handler.a.produce = ['']", "name of a topic"),
+    ("handler.a = 1", "expected a table"),
+    (
+        "delivery.guarantee = 'once'",
+        "`at_least_once` or `exactly_once`",
+    ),
+    (
+        "delivery.dead_letter_topic = 'eventos'",
+        "another topic than kafka.topic",
+    ),
+    (
+        "kafka.topic = 'eventos.dead-letters'",
+        "another topic than delivery.dead_letter_topic",
+    ),
+    (
+        "output.topic = 'eventos'",
+        "another topic than kafka.topic: records that leave the chain would be consumed again",
+    ),
+    (
+        "output.topic = 'eventos.dead-letters'",
+        "another topic than delivery.dead_letter_topic",
+    ),
+    ("output.topic = 'a b'", "expected only a-z"),
+    ("store.max_events = 0", "more than 0"),
+    ("store.max_bytes = 0", "more than 0"),
+    ("http.listen = '127.0.0.1'", "an address and port"),
+    (
+        "http.listen = '127.0.0.1:9092'",
+        "another address than embedded.listen",
+    ),
+    ("telemetry.log = 'infoo'", "not a log level"),
+    ("telemetry.log = 'a=b=c'", "expected a filter"),
+];
+
 #[test]
 fn bad_values_are_refused() {
     let long = format!("kafka.topic = '{}'", "a".repeat(250));
-    for (text, why) in [
-        ("kafka = 1", "expected a table"),
-        ("kafka.topic = 5", "expected a string"),
-        ("kafka.topic = ''", "name of a topic"),
-        ("kafka.topic = '..'", "not only dots"),
-        ("kafka.topic = 'a b'", "expected only"),
-        (&long, "at most 249"),
-        ("kafka.group_id = ''", "consumer group"),
-        ("kafka.bootstrap_servers = ''", "host:port"),
-        ("kafka.bootstrap_servers = 'kafka'", "host:port"),
-        ("kafka.bootstrap_servers = 'kafka:9092,'", "host:port"),
-        ("kafka.bootstrap_servers = 'kafka:0'", "host:port"),
-        (
-            "kafka.bootstrap_servers = ['kafka:9092']",
-            "expected a string",
-        ),
-        (
-            "kafka.auto_offset_reset = 'newest'",
-            "`earliest` or `latest`",
-        ),
-        ("kafka.connect_retries = -1", "a whole number from 0"),
-        ("kafka.connect_retries = 2.5", "a whole number from 0"),
-        ("kafka.connect_retries = true", "a whole number from 0"),
-        ("kafka.connect_retries = '5'", "a whole number from 0"),
-        ("kafka.connect_retry_delay = 3", "a duration such as"),
-        ("kafka.connect_retry_delay = '3'", "duration"),
-        ("kafka.connect_retry_delay = 'soon'", "duration"),
-        ("kafka.connect_retry_delay = '-3s'", "0 or more"),
-        ("kafka.properties = 'x'", "expected a table"),
-        (
-            "kafka.properties.'group.id' = 'x'",
-            "set kafka.group_id instead",
-        ),
-        (
-            "kafka.properties.bootstrap.servers = 'x'",
-            "set kafka.bootstrap_servers instead",
-        ),
-        (
-            "kafka.properties.'enable.auto.commit' = true",
-            "cannot be set",
-        ),
-        ("kafka.properties.'a.b' = [1]", "expected a string"),
-        ("kafka.properties = { a.b = 1, 'a.b' = 2 }", "set twice"),
-        ("embedded.listen = '0.0.0.0:9092'", "loopback"),
-        ("embedded.listen = 9092", "an address and port"),
-        ("embedded.dir = ''", "a path"),
-        ("embedded.partitions = 0", "1 to 1000"),
-        ("embedded.partitions = 1001", "1 to 1000"),
-        ("embedded.flush = 'always'", "\"each\" or a time"),
-        ("embedded.flush = '5ms'", "from \"10ms\" to \"1h\""),
-        ("handlers.dir = ''", "a path"),
-        (
-            "handlers.defaults.memory = '63KiB'",
-            "\"64KiB\" to \"4GiB\"",
-        ),
-        ("handlers.defaults.memory = '5GiB'", "\"64KiB\" to \"4GiB\""),
-        ("handlers.defaults.memory = 'lots'", "a size such as"),
-        ("handlers.defaults.memory = -1", "a size such as"),
-        ("handlers.defaults.memory = 1.5", "a size such as"),
-        ("handlers.defaults.timeout = '0s'", "more than 0"),
-        ("handlers.defaults.output = '1000'", "\"1KiB\" to \"1GiB\""),
-        ("handlers.defaults.output = '2GiB'", "\"1KiB\" to \"1GiB\""),
-        ("handlers.defaults.stack = '31KiB'", "\"32KiB\" to \"1MiB\""),
-        ("handler.a.stack = '2MiB'", "\"32KiB\" to \"1MiB\""),
-        ("handlers.cache_max_bytes = '1KiB'", "\"1MiB\" or more"),
-        (
-            "handlers.defaults.max_failures = -1",
-            "a whole number from 0",
-        ),
-        (
-            "handlers.defaults.on_error = 'ask'",
-            "`dead_letter`, `retry`, `skip`, `stop`",
-        ),
-        (
-            "handlers.defaults.retries = 4294967296",
-            "a whole number from 0",
-        ),
-        ("handler.a.memory = '1KiB'", "\"64KiB\" to \"4GiB\""),
-        ("handler.a.timeout = '-1s'", "more than 0"),
-        ("handler.a.produce = 'b'", "a list such as"),
-        ("handler.a.produce = [1]", "expected a string"),
-        ("handler.a.produce = ['']", "name of a topic"),
-        ("handler.a = 1", "expected a table"),
-        (
-            "delivery.guarantee = 'once'",
-            "`at_least_once` or `exactly_once`",
-        ),
-        (
-            "delivery.dead_letter_topic = 'eventos'",
-            "another topic than kafka.topic",
-        ),
-        (
-            "kafka.topic = 'eventos.dead-letters'",
-            "another topic than delivery.dead_letter_topic",
-        ),
-        (
-            "output.topic = 'eventos'",
-            "another topic than kafka.topic: records that leave the chain would be consumed again",
-        ),
-        (
-            "output.topic = 'eventos.dead-letters'",
-            "another topic than delivery.dead_letter_topic",
-        ),
-        ("output.topic = 'a b'", "expected only a-z"),
-        ("store.max_events = 0", "more than 0"),
-        ("store.max_bytes = 0", "more than 0"),
-        ("http.listen = '127.0.0.1'", "an address and port"),
-        (
-            "http.listen = '127.0.0.1:9092'",
-            "another address than embedded.listen",
-        ),
-        ("telemetry.log = 'infoo'", "not a log level"),
-        ("telemetry.log = 'a=b=c'", "expected a filter"),
-    ] {
+    let long = [(&*long, "at most 249")];
+    for &(text, why) in BAD_VALUES.iter().chain(&long) {
         let found = bad(text, &[]);
         let one = matches!(&found[..], [one] if one.starts_with("file:1: ") && one.contains(why));
         assert!(one, "{text}: {found:#?}");

@@ -6,7 +6,7 @@ use rdkafka::{
 };
 
 /// Names and values of headers, in order.
-pub type HeaderList = Vec<(String, Option<Vec<u8>>)>;
+pub(crate) type HeaderList = Vec<(String, Option<Vec<u8>>)>;
 
 /// A record that was read back, without its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

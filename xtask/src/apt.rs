@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{capture, run, step, succeeds};
 
 /// A program that a chore cannot do without.
-pub struct Need {
+pub(crate) struct Need {
     /// Name of the program in a sentence, with its minimum version.
     pub what: &'static str,
     /// The Debian package that contains it.
@@ -19,17 +19,17 @@ pub struct Need {
 }
 
 /// Returns whether this machine installs packages with apt.
-pub fn is_debian() -> bool {
+pub(crate) fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && succeeds(Command::new("apt-get").arg("--version"))
 }
 
 /// Returns whether this process may install packages and refresh their lists.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     capture(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
 }
 
 /// Returns an `apt-get` that asks no questions, whatever its standard input is.
-pub fn apt_get() -> Command {
+pub(crate) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command
         .arg("-q")
@@ -39,13 +39,13 @@ pub fn apt_get() -> Command {
 }
 
 /// Refreshes the package lists, which a fresh machine or container often lacks.
-pub fn update() -> Result<()> {
+pub(crate) fn update() -> Result<()> {
     step("apt-get update");
     run(apt_get().arg("update")).context("cannot refresh Debian's package lists")
 }
 
 /// Installs the missing programs, or fails with a list of what to install.
-pub fn provide(needs: &[Need]) -> Result<()> {
+pub(crate) fn provide(needs: &[Need]) -> Result<()> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_there).collect();
     if missing.is_empty() {
         return Ok(());

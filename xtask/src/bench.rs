@@ -21,7 +21,7 @@ const BESIDE_KAFKA: [&str; 2] = ["broker", "guarantees"];
 const HANDLERS: &str = "handlers";
 
 /// Prepares what a benchmark of the host needs, and runs it. For an unknown `name`, cargo lists the benchmarks.
-pub fn run(name: &str, args: &[String]) -> Result<()> {
+pub(crate) fn run(name: &str, args: &[String]) -> Result<()> {
     if BESIDE_KAFKA.contains(&name) {
         return beside_kafka(name, args);
     }

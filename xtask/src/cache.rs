@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::step;
 
 /// Returns `$XDG_CACHE_HOME/eventos`, or `~/.cache/eventos`.
-pub fn dir() -> Result<PathBuf> {
+pub(crate) fn dir() -> Result<PathBuf> {
     let caches = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         // The XDG specification says to ignore relative paths.
         (Some(xdg), _) if Path::new(&xdg).is_absolute() => PathBuf::from(xdg),
@@ -25,13 +25,13 @@ pub fn dir() -> Result<PathBuf> {
 }
 
 /// Returns whether `folder` is complete and was created from this `recipe`.
-pub fn is_ready(folder: &Path, recipe: &str) -> bool {
+pub(crate) fn is_ready(folder: &Path, recipe: &str) -> bool {
     fs::read_to_string(marker(folder)).is_ok_and(|made_from| made_from == recipe)
 }
 
 /// Creates `folder` with `make`, unless it is complete, was created from the same `recipe` (a text that differs
 /// whenever `make` would do something else), and still `works`, since what it relies on may have left the machine.
-pub fn prepare(
+pub(crate) fn prepare(
     folder: &Path,
     recipe: &str,
     works: impl FnOnce(&Path) -> bool,

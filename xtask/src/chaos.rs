@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Passes `args` to the test; see its `--help`.
-pub fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     handlers::build(handlers::Selection::All)?;
     let mut test = workspace::cargo();
     // Built with the same flags as by `cargo xtask test`, so that nothing is built twice.

@@ -17,7 +17,7 @@ use crate::{
 
 /// One of the checks.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub enum Name {
+pub(crate) enum Name {
     Deny,
     Machete,
     Semver,
@@ -28,7 +28,7 @@ const PUBLIC: [(&str, &str); 2] = [("eventos-broker", "broker"), ("eventos-sdk",
 
 /// Runs the check `name`, or all without one. `baseline` is the revision to compare public APIs with; without one, it is
 /// the last release or, before the first release, the previous commit.
-pub fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
+pub(crate) fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
     let is_wanted = |check| name.is_none_or(|name| name == check);
     if is_wanted(Name::Deny) {
         deny().context("deny failed; the rules are in deny.toml")?;

@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// The fuzz targets, one binary each.
-pub const TARGETS: [&str; 2] = ["request", "recovery"];
+pub(crate) const TARGETS: [&str; 2] = ["request", "recovery"];
 
 /// A folder in memory, on Linux.
 const MEMORY_FOLDER: &str = "/dev/shm";
 
 /// Runs the fuzz target `target`, or each one without it, for `seconds`.
-pub fn run(target: Option<&str>, seconds: u32) -> Result<()> {
+pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     for name in TARGETS
         .into_iter()
         .filter(|name| target.is_none_or(|target| target == *name))

@@ -9,17 +9,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// Announces the next step, on stderr like cargo's own progress, so that the two keep their order.
-pub fn step(what: impl Display) {
+pub(crate) fn step(what: impl Display) {
     eprintln!("==> {what}");
 }
 
 /// Prints a warning that does not stop the chore.
-pub fn warn(what: impl Display) {
+pub(crate) fn warn(what: impl Display) {
     eprintln!("warning: {what}");
 }
 
 /// Runs the command with this process's stdout and stderr; an exit code other than 0 is an error.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot run `{}`", line(command)))?;
@@ -30,7 +30,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs the command and returns its stdout; if it fails, its stderr is part of the error.
-pub fn capture(command: &mut Command) -> Result<String> {
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("cannot run `{}`", line(command)))?;
@@ -48,7 +48,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
 }
 
 /// Returns whether the program exists and ends with exit code 0; its output is discarded.
-pub fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -58,7 +58,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 }
 
 /// Runs `from | to`. Both have to succeed.
-pub fn pipe(from: &mut Command, to: &mut Command) -> Result<()> {
+pub(crate) fn pipe(from: &mut Command, to: &mut Command) -> Result<()> {
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let source = from.stdout(writer).spawn();
     // A command keeps its end of the pipe open as long as it lives, and the reader would wait forever.

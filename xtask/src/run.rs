@@ -12,7 +12,7 @@ use crate::{
 
 /// Builds the handlers of the drop-in folder and the daemon, and then becomes `eventos serve`: signals and the exit code
 /// are the daemon's own.
-pub fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     handlers::build(handlers::Selection::DropIns)?;
 
     step("building the daemon in release");

@@ -14,31 +14,31 @@ use crate::{
 };
 
 /// A crate that installs a program of the same name.
-pub struct Tool {
+pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
 }
 
 /// Checks licenses, sources and duplicates of dependencies.
-pub const DENY: Tool = Tool {
+pub(crate) const DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
 };
 
 /// Drives libFuzzer.
-pub const FUZZ: Tool = Tool {
+pub(crate) const FUZZ: Tool = Tool {
     name: "cargo-fuzz",
     version: "0.13.2",
 };
 
 /// Finds dependencies that no source names.
-pub const MACHETE: Tool = Tool {
+pub(crate) const MACHETE: Tool = Tool {
     name: "cargo-machete",
     version: "0.9.2",
 };
 
 /// Compares the public API of a crate with an earlier revision.
-pub const SEMVER_CHECKS: Tool = Tool {
+pub(crate) const SEMVER_CHECKS: Tool = Tool {
     name: "cargo-semver-checks",
     version: "0.51.0",
 };
@@ -46,7 +46,7 @@ pub const SEMVER_CHECKS: Tool = Tool {
 impl Tool {
     /// Installs the program unless the cache folder has it, and returns a command that runs it in the root of the
     /// workspace.
-    pub fn provide(&self) -> Result<Command> {
+    pub(crate) fn provide(&self) -> Result<Command> {
         let Self { name, version } = self;
         let folder = cache::dir()?.join("tools").join(name);
         let program = folder.join("bin").join(name);

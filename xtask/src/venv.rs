@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Returns the package that creates them, which Debian separates from Python.
-pub fn need() -> Need {
+pub(crate) fn need() -> Need {
     Need {
         what: "Python 3 with venv",
         package: "python3-venv",
@@ -26,7 +26,7 @@ pub fn need() -> Need {
 ///
 /// An environment that no longer `works` is created again: it points to the interpreter that created it, which may
 /// have been updated or removed.
-pub fn provide(
+pub(crate) fn provide(
     name: &str,
     requirements: &str,
     works: impl FnOnce(&Path) -> bool,

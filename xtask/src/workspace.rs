@@ -12,14 +12,14 @@ use crate::process::capture;
 
 /// The part of the output of `cargo metadata` that chores need.
 #[derive(Deserialize)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     pub packages: Vec<Package>,
     /// The target folder, which `CARGO_TARGET_DIR` and the user's cargo configuration may change.
     pub target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]
-pub struct Package {
+pub(crate) struct Package {
     pub name: String,
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
@@ -29,13 +29,13 @@ pub struct Package {
 }
 
 #[derive(Deserialize)]
-pub struct Target {
+pub(crate) struct Target {
     pub name: String,
     pub crate_types: Vec<String>,
 }
 
 /// Returns the folder of the workspace's Cargo.toml.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     // Cargo also sets the variable at run time, which stays right if a checkout was moved with its target folder.
     let xtask =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -45,14 +45,14 @@ pub fn root() -> PathBuf {
 }
 
 /// Returns the cargo that started this process, working in the root of the workspace.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
 }
 
 /// Asks cargo about the members of the workspace.
-pub fn metadata() -> Result<Metadata> {
+pub(crate) fn metadata() -> Result<Metadata> {
     let json = capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     serde_json::from_str(&json).context("cannot parse the output of `cargo metadata`")
 }

@@ -24,7 +24,7 @@ const LINGER: &str = "5";
 const NO_LINGER: &str = "0";
 
 /// Measures the time from the first message given to the client to the last acknowledgement.
-pub fn produce(target: &Target, load: &Load) -> Took {
+pub(crate) fn produce(target: &Target, load: &Load) -> Took {
     let producer = producer(target, load.topic, LINGER);
     let value = vec![b'x'; load.row.bytes];
     target.time(|| {
@@ -41,7 +41,7 @@ pub fn produce(target: &Target, load: &Load) -> Took {
 }
 
 /// Measures the time from the assignment of all partitions to the last message.
-pub fn consume(target: &Target, load: &Load) -> Took {
+pub(crate) fn consume(target: &Target, load: &Load) -> Took {
     let consumer = consumer(target, load.topic);
     target.time(|| {
         assign(&consumer, load);
@@ -55,7 +55,7 @@ pub fn consume(target: &Target, load: &Load) -> Took {
 
 /// Measures latencies with one message in flight: microseconds from the call that sends it until the consumer has
 /// it. The first one includes the start of the fetch.
-pub fn latencies(target: &Target, load: &Load) -> Vec<f64> {
+pub(crate) fn latencies(target: &Target, load: &Load) -> Vec<f64> {
     let producer = producer(target, load.topic, NO_LINGER);
     let consumer = consumer(target, load.topic);
     let value = vec![b'x'; load.row.bytes];

@@ -19,12 +19,12 @@ const BATCHES: usize = 64 * 16;
 const IN_FLIGHT: usize = 5;
 
 /// Returns the number of messages in all batches of a phase.
-pub fn messages(row: Row) -> usize {
+pub(crate) fn messages(row: Row) -> usize {
     BATCHES * (BATCH_BYTES / row.bytes)
 }
 
 /// Measures the time from the first request to the last acknowledgement, on one connection.
-pub fn produce(target: &Target, load: &Load) -> Took {
+pub(crate) fn produce(target: &Target, load: &Load) -> Took {
     let row = load.row;
     let batch = batch(BATCH_BYTES / row.bytes, row.bytes);
     let request = |partition| produce_request(load.topic, partition, &batch);
@@ -45,7 +45,7 @@ pub fn produce(target: &Target, load: &Load) -> Took {
 
 /// Measures the time from the first request to the last message: one request at a time, for all partitions that
 /// have not reached their end.
-pub fn consume(target: &Target, load: &Load) -> Took {
+pub(crate) fn consume(target: &Target, load: &Load) -> Took {
     let mut connection = Connection::open(target);
     let mut next = vec![load.from; load.row.partitions];
     let end = load.from + (load.messages / load.row.partitions) as i64;
@@ -60,7 +60,7 @@ pub fn consume(target: &Target, load: &Load) -> Took {
 
 /// Measures latencies with one message in flight: microseconds from its produce request to the response of a waiting
 /// fetch.
-pub fn latencies(target: &Target, load: &Load) -> Vec<f64> {
+pub(crate) fn latencies(target: &Target, load: &Load) -> Vec<f64> {
     let request = produce_request(load.topic, 0, &batch(1, load.row.bytes));
     let (mut producer, mut consumer) = (Connection::open(target), Connection::open(target));
     let mut next = [load.from];

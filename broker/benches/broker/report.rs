@@ -13,7 +13,7 @@ const WAYS: [&str; 2] = ["produce", "consume"];
 
 /// The results of all rounds.
 #[derive(Default)]
-pub struct Results {
+pub(crate) struct Results {
     /// Indexed by client, row, direction and broker, in the order of [`BROKERS`].
     rows: [[[[Vec<Took>; 2]; 2]; ROWS.len()]; 2],
     /// Percentiles 50 and 99 in microseconds, indexed by percentile, client and broker.
@@ -22,14 +22,14 @@ pub struct Results {
 
 impl Results {
     /// Adds the durations of one round of a row on a broker, by direction.
-    pub fn add(&mut self, client: Client, row: usize, broker: usize, took: [Took; 2]) {
+    pub(crate) fn add(&mut self, client: Client, row: usize, broker: usize, took: [Took; 2]) {
         for (way, took) in took.into_iter().enumerate() {
             self.rows[client as usize][row][way][broker].push(took);
         }
     }
 
     /// Adds the latencies of one round.
-    pub fn add_latencies(&mut self, client: Client, broker: usize, mut latencies: Vec<f64>) {
+    pub(crate) fn add_latencies(&mut self, client: Client, broker: usize, mut latencies: Vec<f64>) {
         latencies.sort_by(f64::total_cmp);
         for (i, percent) in [50, 99].into_iter().enumerate() {
             let at = latencies.len() * percent / 100;
@@ -39,7 +39,7 @@ impl Results {
 }
 
 /// Prints throughput and CPU time, a block per row.
-pub fn print_rows(client: Client, results: &Results) {
+pub(crate) fn print_rows(client: Client, results: &Results) {
     println!("\nthroughput, {}", title(client));
     println!("medians of {ROUNDS} rounds (least to greatest)\n");
     println!(
@@ -86,7 +86,7 @@ fn print_row(row: Row, messages: f64, brokers: &[Vec<Took>; 2]) {
 }
 
 /// Prints the percentiles with one message in flight.
-pub fn print_latencies(results: &Results) {
+pub(crate) fn print_latencies(results: &Results) {
     println!("\nus from produce to consume, one message in flight");
     println!("medians of {ROUNDS} rounds (least to greatest)\n");
     for client in [Client::Librdkafka, Client::Prepared] {

@@ -19,24 +19,24 @@ use rdkafka::{
 use crate::Took;
 
 /// The longest time that the bench waits for anything.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A broker under test.
-pub struct Target {
+pub(crate) struct Target {
     pub address: String,
     pid: u32,
 }
 
 impl Target {
     /// Starts the built-in broker, which ends when the part is dropped.
-    pub fn ours(dir: &Path) -> (Part, Self) {
+    pub(crate) fn ours(dir: &Path) -> (Part, Self) {
         let mut part = Part::start(&["broker", &dir.display().to_string()]);
         let (address, pid) = (part.read_line(), part.id());
         (part, Self { address, pid })
     }
 
     /// Returns the Kafka that xtask started.
-    pub fn kafka() -> Self {
+    pub(crate) fn kafka() -> Self {
         let variable = |name| env::var(name).expect("run it as `cargo xtask bench broker`");
         let pid = variable("EVENTOS_BENCH_KAFKA_PID");
         let pid = pid.parse().expect("a process id");
@@ -45,7 +45,7 @@ impl Target {
     }
 
     /// Measures the duration of `work`.
-    pub fn time(&self, work: impl FnOnce()) -> Took {
+    pub(crate) fn time(&self, work: impl FnOnce()) -> Took {
         let (threads, client) = (ThreadTimes::read(self.pid), process_seconds());
         let began = Instant::now();
         work();
@@ -57,7 +57,7 @@ impl Target {
     }
 
     /// Creates a topic.
-    pub fn create_topic(&self, number: usize, partitions: usize) -> String {
+    pub(crate) fn create_topic(&self, number: usize, partitions: usize) -> String {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address);
         let admin: AdminClient<_> = config.create().expect("a client");
@@ -72,7 +72,7 @@ impl Target {
 }
 
 /// Returns the load average of the system over 1, 5 and 15 minutes.
-pub fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let load = fs::read_to_string("/proc/loadavg").expect("Linux has it");
     let three: Vec<_> = load.split(' ').take(3).collect();
     three.join(" ")

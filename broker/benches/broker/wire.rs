@@ -31,7 +31,7 @@ const LAST_OFFSET_DELTA: usize = 23;
 const BATCH_HEADER: usize = 61;
 
 /// Returns a batch of records without keys.
-pub fn batch(records: usize, bytes: usize) -> Vec<u8> {
+pub(crate) fn batch(records: usize, bytes: usize) -> Vec<u8> {
     let record = |i| Record {
         transactional: false,
         control: false,
@@ -58,7 +58,7 @@ pub fn batch(records: usize, bytes: usize) -> Vec<u8> {
 }
 
 /// Returns a produce request with acks=all and one batch for one partition.
-pub fn produce_request(topic: &str, partition: usize, batch: &[u8]) -> Vec<u8> {
+pub(crate) fn produce_request(topic: &str, partition: usize, batch: &[u8]) -> Vec<u8> {
     request(PRODUCE, |out| {
         out.put_i16(-1); // no transactional id
         out.put_i16(-1); // acks
@@ -73,7 +73,7 @@ pub fn produce_request(topic: &str, partition: usize, batch: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a fetch from each partition that has not reached `end`; `next` has the offsets.
-pub fn fetch_request(topic: &str, next: &[i64], end: i64) -> Vec<u8> {
+pub(crate) fn fetch_request(topic: &str, next: &[i64], end: i64) -> Vec<u8> {
     let wanted: Vec<_> = next
         .iter()
         .enumerate()
@@ -114,13 +114,13 @@ fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A connection, with a buffer for one response.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
 impl Connection {
-    pub fn open(target: &Target) -> Self {
+    pub(crate) fn open(target: &Target) -> Self {
         let stream = TcpStream::connect(&target.address).expect("connected");
         stream.set_nodelay(true).expect("a TCP socket");
         stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
@@ -128,7 +128,7 @@ impl Connection {
         Self { stream, answer }
     }
 
-    pub fn send(&mut self, request: &[u8]) {
+    pub(crate) fn send(&mut self, request: &[u8]) {
         self.stream.write_all(request).expect("sent");
     }
 
@@ -142,7 +142,7 @@ impl Connection {
     }
 
     /// Waits for the response to one produce request.
-    pub fn acknowledged(&mut self) {
+    pub(crate) fn acknowledged(&mut self) {
         let mut answer = self.receive();
         assert_eq!(answer.get_i32(), 1, "one topic");
         skip_text(&mut answer);
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     /// Reads the response to a fetch and updates `next`; returns the number of records in it.
-    pub fn fetched(&mut self, next: &mut [i64]) -> usize {
+    pub(crate) fn fetched(&mut self, next: &mut [i64]) -> usize {
         let mut answer = self.receive();
         let mut records = 0;
         answer.advance(4); // throttled ms

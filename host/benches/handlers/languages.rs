@@ -39,7 +39,7 @@ const LOGICS: [(&str, &str, usize); 4] = [
 ];
 
 /// Measures and prints a table in Markdown.
-pub fn compare() {
+pub(crate) fn compare() {
     let engine = Engine::new(None).expect("an engine");
     let mut ways = LANGUAGES.map(|(name, file)| {
         eprintln!("compiling {name}");

@@ -52,7 +52,7 @@ struct SeriesPairs {
 }
 
 /// Measures and prints two tables in Markdown.
-pub fn measure() {
+pub(crate) fn measure() {
     let dir = tempfile::tempdir().expect("a folder");
     let [plugins, cache, data] = ["plugins", "cache", "broker"].map(|name| dir.path().join(name));
     fs::create_dir(&plugins).expect("the folder is created");

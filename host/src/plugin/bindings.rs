@@ -3,6 +3,7 @@
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     reason = "generated; the WIT files carry the documentation"
 )]
 

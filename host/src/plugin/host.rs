@@ -36,7 +36,7 @@ pub(super) struct Limits {
 }
 
 /// The host's state for one instance.
-pub struct Host {
+pub(super) struct Host {
     limits: Arc<Limits>,
     /// Linear memory in use, in bytes.
     memory: usize,

@@ -13,7 +13,7 @@ use rdkafka::{
 use crate::{BrokerKind, EVENTOS};
 
 #[allow(clippy::large_enum_variant, reason = "there is only one of it")]
-pub enum ChaosBroker {
+pub(crate) enum ChaosBroker {
     /// The built-in broker of a daemon.
     BuiltIn {
         setup: Setup,
@@ -29,7 +29,7 @@ pub enum ChaosBroker {
 
 impl ChaosBroker {
     /// Starts an empty broker and waits until it serves clients.
-    pub fn start(kind: BrokerKind) -> Self {
+    pub(crate) fn start(kind: BrokerKind) -> Self {
         let broker = match kind {
             BrokerKind::Embedded => {
                 let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &[], "");
@@ -52,7 +52,7 @@ impl ChaosBroker {
     }
 
     /// Returns the value for `kafka.bootstrap_servers`.
-    pub fn servers(&self) -> String {
+    pub(crate) fn servers(&self) -> String {
         match self {
             Self::BuiltIn { setup, .. } => setup.broker_listen.clone(),
             Self::Kafka { addresses, .. } => addresses.clone(),
@@ -60,7 +60,7 @@ impl ChaosBroker {
     }
 
     /// Kills the broker, or one node of it, with SIGKILL, and waits until it is gone.
-    pub fn kill(&mut self, random: &mut Rng) {
+    pub(crate) fn kill(&mut self, random: &mut Rng) {
         match self {
             Self::BuiltIn { daemon, .. } => drop(daemon.take()),
             Self::Kafka { nodes, .. } => random.choice(nodes).expect("at least one node").kill(),
@@ -68,7 +68,7 @@ impl ChaosBroker {
     }
 
     /// Starts every node that is down. Each has the data that it had.
-    pub fn revive(&mut self) {
+    pub(crate) fn revive(&mut self) {
         match self {
             Self::BuiltIn { setup, daemon } => *daemon = Some(setup.spawn()),
             Self::Kafka { nodes, .. } => nodes.iter_mut().for_each(KafkaNode::revive),
@@ -76,7 +76,7 @@ impl ChaosBroker {
     }
 
     /// Waits until all nodes serve clients.
-    pub fn wait_until_it_serves(&self) {
+    pub(crate) fn wait_until_it_serves(&self) {
         let nodes = match self {
             Self::BuiltIn { .. } => 1,
             Self::Kafka { nodes, .. } => nodes.len(),

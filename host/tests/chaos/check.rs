@@ -13,7 +13,7 @@ use crate::{
 
 /// Numbers of violations of the guarantee. All must be 0.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Violations {
+pub(crate) struct Violations {
     /// Acknowledged Eventos that are missing in the topic of Eventos, or whose emitted record or dead letter is missing.
     pub lost: usize,
     /// Records that are there more than once although the guarantee excludes it.
@@ -26,7 +26,7 @@ pub struct Violations {
 
 /// Result of the comparison.
 #[derive(Debug, Default)]
-pub struct CheckResult {
+pub(crate) struct CheckResult {
     pub violations: Violations,
     /// Records that are there more than once, which at least once permits.
     pub repeated: usize,
@@ -46,7 +46,12 @@ impl fmt::Display for Violations {
 }
 
 /// Reads all topics and compares them with what was sent.
-pub fn check(servers: &str, names: &Names, sent: &[Sent], guarantee: Guarantee) -> CheckResult {
+pub(crate) fn check(
+    servers: &str,
+    names: &Names,
+    sent: &[Sent],
+    guarantee: Guarantee,
+) -> CheckResult {
     let mut result = CheckResult::default();
     // The producer of the load is idempotent, so the topic of Eventos has each of them exactly once.
     let topics = [

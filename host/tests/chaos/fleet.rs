@@ -30,7 +30,7 @@ const FAILPOINTS: [&str; 8] = [
 const REPORT_INTERVAL: Duration = Duration::from_secs(20);
 
 /// All daemons, running or not.
-pub struct Fleet {
+pub(crate) struct Fleet {
     members: Vec<Member>,
 }
 
@@ -48,7 +48,7 @@ struct Member {
 
 impl Fleet {
     /// Starts the first daemons, and waits until one of them is ready.
-    pub fn start(servers: &str, names: &Names, guarantee: Guarantee) -> Self {
+    pub(crate) fn start(servers: &str, names: &Names, guarantee: Guarantee) -> Self {
         let member = |i| Member::new(servers, names, guarantee, i == INITIAL);
         let mut members: Vec<_> = (0..=INITIAL).map(member).collect();
         for member in members.iter_mut().filter(|member| !member.has_left) {
@@ -60,7 +60,7 @@ impl Fleet {
     }
 
     /// Kills one daemon with SIGKILL.
-    pub fn kill_one(&mut self, random: &mut Rng) {
+    pub(crate) fn kill_one(&mut self, random: &mut Rng) {
         if let Some(member) = self.running_member(random) {
             member.daemon.take().expect("it is running").kill();
             member.schedule_start(random);
@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     /// Stops one daemon with SIGTERM, and waits until it has exited.
-    pub fn stop_one(&mut self, random: &mut Rng) {
+    pub(crate) fn stop_one(&mut self, random: &mut Rng) {
         if let Some(member) = self.running_member(random) {
             let daemon = member.daemon.take().expect("it is running");
             member.stop(daemon);
@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// Lets the additional daemon join or leave.
-    pub fn grow_or_shrink(&mut self, random: &mut Rng) {
+    pub(crate) fn grow_or_shrink(&mut self, random: &mut Rng) {
         let last = self.members.last_mut().expect("there are members");
         last.has_left = !last.has_left;
         if last.has_left
@@ -92,7 +92,7 @@ impl Fleet {
 
     /// Starts the daemons whose time to start has come. Returns how many have killed themselves at a failpoint. A daemon that has
     /// exited for another reason is an error.
-    pub fn revive(&mut self, random: &mut Rng) -> usize {
+    pub(crate) fn revive(&mut self, random: &mut Rng) -> usize {
         let mut deaths = 0;
         for member in &mut self.members {
             if let Some(daemon) = &mut member.daemon {
@@ -117,7 +117,7 @@ impl Fleet {
     }
 
     /// Starts every daemon that is down, and starts those with a failpoint again without it.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for member in &mut self.members {
             let is_running = member.daemon.as_mut().is_some_and(|it| !it.has_exited());
             if member.has_failpoint || !is_running {
@@ -131,7 +131,7 @@ impl Fleet {
     }
 
     /// Waits until the group has committed every Evento.
-    pub fn wait_until_done(&self, servers: &str, names: &Names) {
+    pub(crate) fn wait_until_done(&self, servers: &str, names: &Names) {
         let mut last_report = Instant::now();
         eventually("every Evento to be committed", || {
             let ends = end_offsets(servers, &names.eventos);

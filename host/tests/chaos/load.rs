@@ -15,7 +15,7 @@ use crate::PARTITIONS;
 const PACE: Duration = Duration::from_millis(2);
 
 /// Names of the group and the topics of a run.
-pub struct Names {
+pub(crate) struct Names {
     /// Value of [`eventos_testkit::Setup::name`]; the names of the topics begin with it.
     pub group: String,
     /// Topic that the daemons consume.
@@ -27,7 +27,7 @@ pub struct Names {
 
 /// The topic in which an Evento leaves a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// A record in the topic that the handler emits to.
     Emitted,
     /// A dead letter. What the handler emitted before it failed does not count.
@@ -38,7 +38,7 @@ pub enum Fate {
 
 /// An acknowledged Evento.
 #[derive(Clone, Copy, Debug)]
-pub struct Sent {
+pub(crate) struct Sent {
     pub partition: i32,
     /// Number of the Evento within its partition, in the order of sending.
     pub number: u32,
@@ -47,7 +47,7 @@ pub struct Sent {
 
 impl Names {
     /// Chooses unique names and creates the topics.
-    pub fn create(servers: &str) -> Self {
+    pub(crate) fn create(servers: &str) -> Self {
         let group = format!("chaos-{:08x}", fastrand::u32(..));
         let names = Self {
             eventos: format!("{group}-eventos"),
@@ -63,7 +63,7 @@ impl Names {
 }
 
 /// Starts a thread that sends Eventos until it is stopped. Then it waits until all are acknowledged, and returns them.
-pub fn start(servers: &str, names: &Names) -> Background<Vec<Sent>> {
+pub(crate) fn start(servers: &str, names: &Names) -> Background<Vec<Sent>> {
     let topic = names.eventos.clone();
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", servers)

@@ -17,14 +17,14 @@ use rdkafka::{
 use crate::load::Names;
 
 /// A consumer in a thread of its own that counts the emitted records.
-pub struct ProgressWatcher {
+pub(crate) struct ProgressWatcher {
     count: Arc<AtomicU64>,
     watching: Background<Duration>,
 }
 
 impl ProgressWatcher {
     /// Starts to watch, and waits for the first record.
-    pub fn start(servers: &str, names: &Names) -> Self {
+    pub(crate) fn start(servers: &str, names: &Names) -> Self {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", servers)
             .set("group.id", format!("{}-watcher", names.group))
@@ -45,7 +45,7 @@ impl ProgressWatcher {
     }
 
     /// Waits for another record. Calls `meanwhile` again and again until it comes.
-    pub fn wait_for_progress(&self, mut meanwhile: impl FnMut()) {
+    pub(crate) fn wait_for_progress(&self, mut meanwhile: impl FnMut()) {
         let before = self.count.load(Relaxed);
         eventually("another emitted record", || {
             meanwhile();
@@ -54,7 +54,7 @@ impl ProgressWatcher {
     }
 
     /// Stops, and returns the longest time between two records.
-    pub fn finish(self) -> Duration {
+    pub(crate) fn finish(self) -> Duration {
         self.watching.finish()
     }
 }

@@ -60,6 +60,29 @@ fn daemons_compose_with_kafka() {
     daemons_compose(Broker::Kafka);
 }
 
+/// Records with a key and headers, a tombstone and one that is not a valid Evento in one partition; records without a
+/// key in another.
+fn records_of<'a>(
+    topic: &'a str,
+    keyed: &'a [String],
+    bare: &'a [String],
+) -> Vec<BaseRecord<'a, [u8], [u8]>> {
+    let record = |partition| BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+    let whole = (TIMESTAMP..).zip(keyed).map(|(at, evento)| {
+        let whole = record(0).key(b"k").headers(headers(&HEADERS)).timestamp(at);
+        whole.payload(evento.as_bytes())
+    });
+    let mut records: Vec<_> = whole.collect();
+    let keyed = |after| record(0).key(b"k").timestamp(TIMESTAMP + after);
+    records.push(keyed(6));
+    records.push(keyed(7).payload(b"no Evento"));
+    records.extend(bare.iter().map(|evento| {
+        let bare = record(2).timestamp(TIMESTAMP + 8);
+        bare.payload(evento.as_bytes())
+    }));
+    records
+}
+
 fn daemons_compose(broker: Broker) {
     let composed = Composed::new(broker, PARTITIONS, &[]);
     let topic = composed.first.topic();
@@ -68,26 +91,7 @@ fn daemons_compose(broker: Broker) {
     let tipos = ["good", "drop", "reject", "replace", "echo", "store"];
     let keyed: Vec<_> = tipos.iter().map(|tipo| evento(tipo, tipo)).collect();
     let bare: Vec<_> = (0..20).map(|i| evento(&format!("n{i}"), "good")).collect();
-    let record = |partition| BaseRecord::<[u8], [u8]>::to(&topic).partition(partition);
-    let mut records: Vec<_> = (TIMESTAMP..)
-        .zip(&keyed)
-        .map(|(at, evento)| {
-            let whole = record(0).key(b"k").headers(headers(&HEADERS)).timestamp(at);
-            whole.payload(evento.as_bytes())
-        })
-        .collect();
-    records.push(record(0).key(b"k").timestamp(TIMESTAMP + 6));
-    records.push(
-        record(0)
-            .key(b"k")
-            .timestamp(TIMESTAMP + 7)
-            .payload(b"no Evento"),
-    );
-    records.extend(bare.iter().map(|evento| {
-        record(2)
-            .timestamp(TIMESTAMP + 8)
-            .payload(evento.as_bytes())
-    }));
+    let records = records_of(&topic, &keyed, &bare);
     produce(composed.upstream.broker(), records);
     composed.upstream.wait_for_consumed(28);
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
-pub enum Op {
+pub(crate) enum Op {
     #[serde(rename = "==")]
     Equal,
     #[serde(rename = "!=")]
@@ -23,7 +23,7 @@ pub enum Op {
 }
 
 /// Returns whether `json op value` holds. `json` is the text of a JSON value; its type decides how the two are compared.
-pub fn holds(json: &str, op: Op, value: &str) -> bool {
+pub(crate) fn holds(json: &str, op: Op, value: &str) -> bool {
     match json.as_bytes().first() {
         Some(b'"') => {
             let text: Option<Text> = serde_json::from_str(json).ok();

@@ -3,7 +3,7 @@
 use eventos_sdk::{Evento, Header};
 
 /// Returns the members in a fixed order, separated by "; ". Bytes are written as in a Rust byte string.
-pub fn describe(evento: &Evento) -> String {
+pub(crate) fn describe(evento: &Evento) -> String {
     let headers: Vec<String> = evento.headers().map(header).collect();
     let members = [
         format!("id={:?}", evento.id()),

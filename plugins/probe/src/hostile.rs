@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 /// Misbehaves in the way that `name` says. Does nothing for any other name.
-pub fn act(name: &str) {
+pub(crate) fn act(name: &str) {
     match name {
         "panic" => panic!("asked to panic"),
         "spin" => spin(),

@@ -7,7 +7,7 @@
 //! `[package.metadata.eventos]` becomes `examples/handlers/NAME.wasm`, to be copied by whoever wants it. One with
 //! `drop-in = false` is for tests and benchmarks, and becomes `target/handlers/NAME.wasm`.
 
-pub mod guests;
+pub(crate) mod guests;
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ struct Handler {
 
 /// Which handlers to build.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Those of the drop-in folder, which a daemon serves.
     DropIns,
     /// Those, the examples, and the handlers of tests and benchmarks.
@@ -42,7 +42,7 @@ pub enum Selection {
 
 /// Builds the selected handlers. Files whose bytes would not change are not written, so that a running daemon sees no
 /// change.
-pub fn build(selection: Selection) -> Result<()> {
+pub(crate) fn build(selection: Selection) -> Result<()> {
     let root = workspace::root();
     let plugins = root.join("plugins");
     // A target folder of its own, because the compiler may differ from the host's, and cargo locks the folder.
@@ -98,7 +98,7 @@ pub fn build(selection: Selection) -> Result<()> {
 
 /// Builds a handler of `plugins/` in each of the other languages, which only tests or benchmarks need. Installs their
 /// toolchains.
-pub fn build_translations(of: &str) -> Result<()> {
+pub(crate) fn build_translations(of: &str) -> Result<()> {
     let root = workspace::root();
     let (plugins, apart) = (root.join("plugins"), root.join("target/handlers"));
     guests::build(&guests::translations(of, &plugins, &apart)?)

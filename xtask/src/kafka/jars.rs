@@ -52,12 +52,12 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Returns whether the jars are in the cache.
-pub fn are_ready() -> bool {
+pub(super) fn are_ready() -> bool {
     folder().is_ok_and(|folder| cache::is_ready(&folder, POM))
 }
 
 /// Returns the folder of the jars.
-pub fn provide() -> Result<PathBuf> {
+pub(super) fn provide() -> Result<PathBuf> {
     let folder = folder()?;
     cache::prepare(
         &folder,
@@ -99,7 +99,7 @@ fn main_jar(folder: &Path) -> PathBuf {
 }
 
 /// Returns whether there is a Java that Kafka 4's brokers run on.
-pub fn java_is_recent() -> bool {
+pub(super) fn java_is_recent() -> bool {
     let Ok(output) = Command::new("java")
         .arg("-version")
         .stdin(Stdio::null())

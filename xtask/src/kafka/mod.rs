@@ -24,7 +24,7 @@ use crate::{
     process::{capture, run, step, succeeds},
 };
 use node::Node;
-pub use node::{Doors, Jvm};
+pub(crate) use node::{Doors, Jvm};
 
 /// Maximum time until a broker responds; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -50,7 +50,7 @@ exit "$status"
 "#;
 
 /// A broker that runs as long as this value lives.
-pub struct Kafka {
+pub(crate) struct Kafka {
     address: String,
     guarded: Option<String>,
     /// The shell around the broker, whose standard input is the lifeline.
@@ -60,7 +60,7 @@ pub struct Kafka {
 }
 
 /// Returns what a broker needs from this machine: see [`crate::apt::provide`].
-pub fn needs() -> Vec<Need> {
+pub(crate) fn needs() -> Vec<Need> {
     let program = |name: &str, flag: &str| succeeds(Command::new(name).arg(flag));
     let mut needs = vec![
         Need {
@@ -86,12 +86,12 @@ pub fn needs() -> Vec<Need> {
 }
 
 /// Fetches Kafka's jars unless they are in the cache, and returns their folder.
-pub fn provide() -> Result<PathBuf> {
+pub(crate) fn provide() -> Result<PathBuf> {
     jars::provide()
 }
 
 /// An empty folder on which an Apache Kafka can be started, also several times. It is removed when this is dropped.
-pub struct Formatted {
+pub(crate) struct Formatted {
     address: String,
     guarded: Option<String>,
     command: Vec<String>,
@@ -102,13 +102,13 @@ pub struct Formatted {
 
 impl Formatted {
     /// Creates one for a Kafka of one node, on free ports. Kafka's output goes to the file `log`.
-    pub fn new(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Formatted> {
+    pub(crate) fn new(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Formatted> {
         let mut one = Self::cluster(1, jars, jvm, doors, log)?;
         one.pop().context("no node was formatted")
     }
 
     /// Creates one for each node of a cluster.
-    pub fn cluster(
+    pub(crate) fn cluster(
         nodes: usize,
         jars: &Path,
         jvm: Jvm,
@@ -150,19 +150,19 @@ impl Formatted {
     }
 
     /// Returns the command line of the broker.
-    pub fn command(&self) -> &[String] {
+    pub(crate) fn command(&self) -> &[String] {
         &self.command
     }
 
     /// Returns host and port, as clients want their bootstrap servers.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 }
 
 impl Kafka {
     /// Starts an empty broker and waits until it responds. Its output goes to the file `log`.
-    pub fn start(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Kafka> {
+    pub(crate) fn start(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Kafka> {
         let Formatted {
             address,
             guarded,
@@ -196,17 +196,17 @@ impl Kafka {
     }
 
     /// Returns host and port, as clients want their bootstrap servers.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Returns the address for clients that log in, if the node has one.
-    pub fn guarded(&self) -> Option<&str> {
+    pub(crate) fn guarded(&self) -> Option<&str> {
         self.guarded.as_deref()
     }
 
     /// Returns the process id of the broker itself.
-    pub fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         let path = self.dir.path().join("pid");
         let pid =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

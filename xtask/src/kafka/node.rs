@@ -24,7 +24,7 @@ appender.stdout.layout.pattern = %d %p %m (%c)%n
 
 /// Settings of the Java virtual machine.
 #[derive(Clone, Copy)]
-pub enum Jvm {
+pub(crate) enum Jvm {
     /// The simplest garbage collector starts fastest and leaves the second core to the tests.
     Small,
     /// The settings of `kafka-server-start.sh` and `kafka-run-class.sh` of Kafka 4.3.
@@ -51,7 +51,7 @@ impl Jvm {
 
 /// Access control of a node.
 #[derive(Clone, Copy)]
-pub enum Doors {
+pub(crate) enum Doors {
     /// Anyone may connect and do anything.
     Open,
     /// In addition, the users `eventos`, `beginner` and `reader`, with the password `secret`, can log in at another
@@ -60,7 +60,7 @@ pub enum Doors {
 }
 
 /// A folder with a node's settings and, once it is formatted, its data.
-pub struct Node<'a> {
+pub(super) struct Node<'a> {
     jars: &'a Path,
     jvm: Jvm,
     dir: &'a Path,
@@ -72,7 +72,7 @@ pub struct Node<'a> {
 
 /// The ports of a node.
 #[derive(Clone, Copy)]
-pub struct Ports {
+pub(super) struct Ports {
     broker: u16,
     controller: u16,
     guarded: u16,
@@ -80,7 +80,7 @@ pub struct Ports {
 
 impl<'a> Node<'a> {
     /// Writes the settings of node `i` of a cluster whose nodes use `ports`.
-    pub fn configure(
+    pub(super) fn configure(
         jars: &'a Path,
         jvm: Jvm,
         doors: Doors,
@@ -109,7 +109,7 @@ impl<'a> Node<'a> {
     }
 
     /// Returns the command that formats the node's empty folder.
-    pub fn format(&self) -> Command {
+    pub(super) fn format(&self) -> Command {
         let mut java = self.java("kafka.tools.StorageTool");
         // Any 16 bytes in base64 are the id of a cluster, and this one never meets another.
         java.args([
@@ -123,7 +123,7 @@ impl<'a> Node<'a> {
     }
 
     /// Returns the command that runs the broker.
-    pub fn serve(&self) -> Command {
+    pub(super) fn serve(&self) -> Command {
         let mut java = self.java("kafka.Kafka");
         java.arg(self.settings());
         java
@@ -212,7 +212,7 @@ super.users=User:ANONYMOUS
 }
 
 /// Returns ports for `nodes` nodes that were free a moment ago. All are held until all are known, so they differ.
-pub fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
+pub(super) fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
     let sockets: Vec<_> = (0..3 * nodes).map(bind).collect::<Result<_>>()?;
     let port = |socket: &TcpListener| anyhow::Ok(socket.local_addr()?.port());

@@ -30,7 +30,7 @@ const CHAOS_MINUTES: &str = "10";
 const FUZZ_SECONDS: u32 = 300;
 
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
-pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
+pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     let of_sdks = sdks::run_those(filter)?;
     if let Some(filter) = filter.filter(|filter| sdks::are_all_of(filter)) {
         if of_sdks == 0 {
@@ -77,7 +77,7 @@ pub fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
 }
 
 /// Runs everything there is, in this order: the checks, all tests, chaos on each broker, and the fuzz targets.
-pub fn run_all(args: &[String]) -> Result<()> {
+pub(crate) fn run_all(args: &[String]) -> Result<()> {
     checks::run(None, None)?;
     run(None, args)?;
     for broker in ["embedded", "kafka", "kafka-cluster"] {

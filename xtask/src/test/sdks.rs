@@ -20,12 +20,12 @@ type Part = fn() -> Result<()>;
 const PARTS: [(&str, Part); 3] = [("sdks::c", c), ("sdks::js", js), ("sdks::python", python)];
 
 /// Returns whether this filter can only match these tests.
-pub fn are_all_of(filter: &str) -> bool {
+pub(super) fn are_all_of(filter: &str) -> bool {
     filter.starts_with(ALL) || filter == ALL.trim_end_matches(':')
 }
 
 /// Runs those whose name contains `filter`, or all without one. Returns their number.
-pub fn run_those(filter: Option<&str>) -> Result<usize> {
+pub(super) fn run_those(filter: Option<&str>) -> Result<usize> {
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     let wanted: Vec<_> = PARTS.iter().filter(|(name, _)| wanted(name)).collect();
     for (name, part) in &wanted {

@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// The target of handlers: it has no operating system, so a module imports nothing but the contract.
-pub const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The compiler that builds for [`TARGET`].
-pub enum Compiler {
+pub(crate) enum Compiler {
     /// The compiler that cargo uses anyway.
     Active,
     /// Another compiler, with the linker that it needs.
@@ -32,7 +32,7 @@ pub enum Compiler {
 
 impl Compiler {
     /// Makes this cargo command use the compiler.
-    pub fn use_in(&self, cargo: &mut Command) {
+    pub(crate) fn use_in(&self, cargo: &mut Command) {
         if let Compiler::Other { rustc, linker } = self {
             cargo
                 .env("RUSTC", rustc)
@@ -42,7 +42,7 @@ impl Compiler {
 }
 
 /// Finds or makes such a compiler; the error says what to do by hand.
-pub fn provide() -> Result<Compiler> {
+pub(crate) fn provide() -> Result<Compiler> {
     if active_has_std() {
         return Ok(Compiler::Active);
     }

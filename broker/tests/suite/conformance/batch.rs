@@ -9,7 +9,7 @@ use kafka_protocol::{
 
 /// A batch of records without a producer id, unless one is set. The values are "0", "1" and so on.
 #[derive(Clone)]
-pub struct Batch {
+pub(super) struct Batch {
     count: i32,
     producer: (i64, i16),
     sequence: i32,
@@ -20,7 +20,7 @@ pub struct Batch {
 
 impl Batch {
     /// Returns a batch of `count` records of a producer that is not idempotent.
-    pub fn of(count: i32) -> Self {
+    pub(super) fn of(count: i32) -> Self {
         Self {
             count,
             producer: (-1, -1),
@@ -32,7 +32,7 @@ impl Batch {
     }
 
     /// Sets the producer id, its epoch, and the sequence number of the first record.
-    pub fn from(self, id: i64, epoch: i16, sequence: i32) -> Self {
+    pub(super) fn from(self, id: i64, epoch: i16, sequence: i32) -> Self {
         Self {
             producer: (id, epoch),
             sequence,
@@ -41,7 +41,7 @@ impl Batch {
     }
 
     /// Makes the batch part of a transaction.
-    pub fn transactional(self) -> Self {
+    pub(super) fn transactional(self) -> Self {
         Self {
             transactional: true,
             ..self
@@ -49,17 +49,17 @@ impl Batch {
     }
 
     /// Sets the timestamp of every record.
-    pub fn at(self, timestamp: i64) -> Self {
+    pub(super) fn at(self, timestamp: i64) -> Self {
         Self { timestamp, ..self }
     }
 
     /// Removes the keys of the records.
-    pub fn without_keys(self) -> Self {
+    pub(super) fn without_keys(self) -> Self {
         Self { key: None, ..self }
     }
 
     /// Returns the bytes of the batch in a produce request.
-    pub fn bytes(&self) -> Bytes {
+    pub(super) fn bytes(&self) -> Bytes {
         let records: Vec<_> = (0..self.count).map(|i| self.record(i)).collect();
         let options = RecordEncodeOptions {
             version: 2,

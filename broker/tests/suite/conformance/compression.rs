@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Returns the codec and the number of records of each batch in a partition.
-pub fn batches(raw: &mut Raw, topic: &str) -> Vec<(Compression, i32)> {
+pub(super) fn batches(raw: &mut Raw, topic: &str) -> Vec<(Compression, i32)> {
     let fetched = raw.fetch(topic, 0, 0, UNCOMMITTED);
     let mut records = fetched.records.expect("records");
     let batches = RecordBatchDecoder::decode_batch_info(&mut records).expect("batches");

@@ -32,7 +32,11 @@ fn share(consumer: &BaseConsumer, topics: &[&str]) -> Share {
 }
 
 /// Polls the members until they have this many partitions each, in sorted order.
-pub fn await_shares(members: &[&BaseConsumer], topics: &[&str], sizes: &[usize]) -> Vec<Share> {
+pub(super) fn await_shares(
+    members: &[&BaseConsumer],
+    topics: &[&str],
+    sizes: &[usize],
+) -> Vec<Share> {
     eventually(&format!("shares of {sizes:?}"), || {
         for member in members {
             // Errors are expected during a rebalance.
@@ -46,7 +50,7 @@ pub fn await_shares(members: &[&BaseConsumer], topics: &[&str], sizes: &[usize])
     })
 }
 
-pub fn member(
+pub(super) fn member(
     subject: &Subject,
     group: &str,
     topics: &[&str],

@@ -18,14 +18,14 @@ use kafka_protocol::{
 use super::subject::Subject;
 
 /// The version of each request; all of them have static members.
-pub const JOIN: i16 = 7;
+pub(super) const JOIN: i16 = 7;
 const SYNC: i16 = 5;
 const HEARTBEAT: i16 = 4;
 const LEAVE: i16 = 4;
 const COMMIT: i16 = 8;
 
 /// A member of a group, or a client that wants to be one.
-pub struct Member {
+pub(super) struct Member {
     pub raw: Raw,
     pub group: String,
     pub id: String,
@@ -35,14 +35,14 @@ pub struct Member {
 
 /// How a member joins.
 #[derive(Clone, Copy)]
-pub struct Terms<'a> {
+pub(super) struct Terms<'a> {
     pub kind: &'a str,
     pub protocols: &'a [&'a str],
     pub session_timeout_ms: i32,
 }
 
 /// The values of most consumers.
-pub const USUAL: Terms<'static> = Terms {
+pub(super) const USUAL: Terms<'static> = Terms {
     kind: "consumer",
     protocols: &["range"],
     session_timeout_ms: 30_000,
@@ -50,7 +50,7 @@ pub const USUAL: Terms<'static> = Terms {
 
 impl Member {
     /// Returns a member that has not joined.
-    pub fn new(subject: &Subject, group: &str) -> Self {
+    pub(super) fn new(subject: &Subject, group: &str) -> Self {
         Self {
             raw: subject.raw(),
             group: group.to_owned(),
@@ -61,7 +61,7 @@ impl Member {
     }
 
     /// Returns the only member of a group, which is stable.
-    pub fn alone(subject: &Subject, group: &str) -> Self {
+    pub(super) fn alone(subject: &Subject, group: &str) -> Self {
         let mut member = Self::new(subject, group);
         assert_eq!(member.join(USUAL), None);
         assert_eq!(member.sync(&[]), (None, Bytes::new()));
@@ -69,7 +69,7 @@ impl Member {
     }
 
     /// Returns a request to join.
-    pub fn request(&self, terms: Terms<'_>) -> JoinGroupRequest {
+    pub(super) fn request(&self, terms: Terms<'_>) -> JoinGroupRequest {
         let protocol = |name: &&str| {
             JoinGroupRequestProtocol::default()
                 .with_name(text(name))
@@ -86,14 +86,14 @@ impl Member {
     }
 
     /// Takes over the response of the coordinator.
-    pub fn joined(&mut self, answer: &JoinGroupResponse) -> Verdict {
+    pub(super) fn joined(&mut self, answer: &JoinGroupResponse) -> Verdict {
         self.id = answer.member_id.to_string();
         self.generation = answer.generation_id;
         verdict(answer.error_code)
     }
 
     /// Joins; joins again with the member id from the coordinator.
-    pub fn join(&mut self, terms: Terms<'_>) -> Verdict {
+    pub(super) fn join(&mut self, terms: Terms<'_>) -> Verdict {
         loop {
             let answer = self.raw.call(JOIN, &self.request(terms));
             match self.joined(&answer) {
@@ -104,24 +104,24 @@ impl Member {
     }
 
     /// Begins to join. The coordinator responds when all members have joined. The member must have its id already.
-    pub fn begin_join(&mut self) {
+    pub(super) fn begin_join(&mut self) {
         self.raw.send(JOIN, &self.request(USUAL));
     }
 
     /// Waits for the end of the rebalance.
-    pub fn end_join(&mut self) -> Verdict {
+    pub(super) fn end_join(&mut self) -> Verdict {
         let answer = self.raw.receive::<JoinGroupRequest>(JOIN);
         self.joined(&answer)
     }
 
     /// Gets a member id to join with.
-    pub fn introduce(&mut self) -> Verdict {
+    pub(super) fn introduce(&mut self) -> Verdict {
         let answer = self.raw.call(JOIN, &self.request(USUAL));
         self.joined(&answer)
     }
 
     /// Sends the assignments if it is the leader, and gets its own.
-    pub fn sync(&mut self, assignments: &[(&str, &'static str)]) -> (Verdict, Bytes) {
+    pub(super) fn sync(&mut self, assignments: &[(&str, &'static str)]) -> (Verdict, Bytes) {
         let assignment = |(member, bytes): &(&str, &'static str)| {
             SyncGroupRequestAssignment::default()
                 .with_member_id(text(member))
@@ -140,7 +140,7 @@ impl Member {
     }
 
     /// Sends a heartbeat.
-    pub fn heartbeat(&mut self) -> Verdict {
+    pub(super) fn heartbeat(&mut self) -> Verdict {
         let request = HeartbeatRequest::default()
             .with_group_id(text::<GroupId>(&self.group))
             .with_member_id(text(&self.id))
@@ -150,7 +150,7 @@ impl Member {
     }
 
     /// Leaves; returns the verdict for the member.
-    pub fn leave(&mut self) -> Verdict {
+    pub(super) fn leave(&mut self) -> Verdict {
         let identity = MemberIdentity::default()
             .with_member_id(text(&self.id))
             .with_group_instance_id(self.instance.as_deref().map(text));
@@ -163,12 +163,12 @@ impl Member {
     }
 
     /// Commits an offset of partition 0.
-    pub fn commit(&mut self, topic: &str, offset: i64) -> Verdict {
+    pub(super) fn commit(&mut self, topic: &str, offset: i64) -> Verdict {
         self.commit_with(topic, 0, offset, "")
     }
 
     /// Commits an offset.
-    pub fn commit_with(
+    pub(super) fn commit_with(
         &mut self,
         topic: &str,
         partition: i32,

@@ -16,7 +16,7 @@ mod idempotence;
 mod member;
 mod offsets;
 mod producing;
-pub mod records;
+pub(crate) mod records;
 mod settings;
 mod subject;
 mod time;

@@ -24,7 +24,7 @@ use super::{
 /// The resource type of topics.
 const TOPIC: i8 = 2;
 /// Operations on a setting.
-pub const SET: i8 = 0;
+pub(super) const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
@@ -182,7 +182,11 @@ fn replace(subject: &Subject, topic: &str, settings: Settings<'_>) -> Verdict {
 }
 
 /// Alters settings one by one in one request.
-pub fn alter(subject: &Subject, topic: &str, changes: &[(&str, i8, Option<&str>)]) -> Verdict {
+pub(super) fn alter(
+    subject: &Subject,
+    topic: &str,
+    changes: &[(&str, i8, Option<&str>)],
+) -> Verdict {
     let change = |&(name, operation, value): &(&str, i8, Option<&str>)| {
         AlterableConfig::default()
             .with_name(text(name))

@@ -28,11 +28,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Settings of a client or a topic.
-pub type Settings<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Settings<'a> = &'a [(&'a str, &'a str)];
 
 /// A broker, with clients. Checks get the names of topics, groups and transactional ids from [`Subject::name`], because
 /// all checks share one Apache Kafka.
-pub struct Subject {
+pub(super) struct Subject {
     servers: String,
     admin: OnceCell<AdminClient<DefaultClientContext>>,
     runtime: Runtime,
@@ -43,7 +43,7 @@ pub struct Subject {
 
 impl Subject {
     /// Returns the Apache Kafka that `cargo xtask test` started.
-    pub fn kafka() -> Self {
+    pub(super) fn kafka() -> Self {
         static AWAKE: Once = Once::new();
         let servers = provided("EVENTOS_TEST_KAFKA");
         AWAKE.call_once(|| Raw::connect(&servers).await_coordinators());
@@ -57,7 +57,7 @@ impl Subject {
     }
 
     /// Starts a built-in broker with the settings of that Kafka: topics have one partition by default.
-    pub fn built_in() -> Self {
+    pub(super) fn built_in() -> Self {
         let dir = TempDir::with_prefix("eventos-conformance-").expect("a folder");
         let runtime = runtime();
         let config = eventos_broker::Config {
@@ -79,19 +79,19 @@ impl Subject {
     }
 
     /// Returns a unique name.
-    pub fn name(&self, what: &str) -> String {
+    pub(super) fn name(&self, what: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         format!("c{}-{number}-{what}", std::process::id())
     }
 
     /// Opens a connection for requests that librdkafka does not make.
-    pub fn raw(&self) -> Raw {
+    pub(super) fn raw(&self) -> Raw {
         Raw::connect(&self.servers)
     }
 
     /// Returns the configuration of a client.
-    pub fn client(&self, settings: Settings<'_>) -> ClientConfig {
+    pub(super) fn client(&self, settings: Settings<'_>) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.servers);
         for (name, value) in settings {
@@ -101,24 +101,24 @@ impl Subject {
     }
 
     /// Waits for the result of an asynchronous client.
-    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+    pub(super) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         let answer = async { tokio::time::timeout(DEADLINE, answer).await };
         self.runtime.block_on(answer).expect("in time")
     }
 
     /// Returns the admin client.
-    pub fn admin(&self) -> &AdminClient<DefaultClientContext> {
+    pub(super) fn admin(&self) -> &AdminClient<DefaultClientContext> {
         let new = || self.client(&[]).create().expect("a client");
         self.admin.get_or_init(new)
     }
 
     /// Creates a topic.
-    pub fn topic(&self, partitions: i32) -> String {
+    pub(super) fn topic(&self, partitions: i32) -> String {
         self.topic_with(partitions, &[])
     }
 
     /// Creates a topic with settings.
-    pub fn topic_with(&self, partitions: i32, settings: Settings<'_>) -> String {
+    pub(super) fn topic_with(&self, partitions: i32, settings: Settings<'_>) -> String {
         let name = self.name("t");
         self.create(&name, partitions, settings).expect("created");
         self.raw().await_leaders(&name, partitions);
@@ -126,7 +126,7 @@ impl Subject {
     }
 
     /// Creates a topic; returns the verdict of the broker.
-    pub fn create(
+    pub(super) fn create(
         &self,
         name: &str,
         partitions: i32,
@@ -139,7 +139,7 @@ impl Subject {
     }
 
     /// Returns the settings of a topic, each with its value and its source.
-    pub fn settings(&self, topic: &str) -> HashMap<String, (String, String)> {
+    pub(super) fn settings(&self, topic: &str) -> HashMap<String, (String, String)> {
         let of = [ResourceSpecifier::Topic(topic)];
         let described = self.admin().describe_configs(&of, &AdminOptions::new());
         let described = self.wait(described).expect("answered").remove(0);
@@ -152,21 +152,21 @@ impl Subject {
     }
 
     /// Returns a producer that sends each message at once.
-    pub fn producer(&self, settings: Settings<'_>) -> FutureProducer {
+    pub(super) fn producer(&self, settings: Settings<'_>) -> FutureProducer {
         let mut config = self.client(&[("linger.ms", "0")]);
         config.extend(settings.iter().map(|(n, v)| ((*n).into(), (*v).into())));
         config.create().expect("a producer")
     }
 
     /// Returns a transactional producer, which has fenced earlier ones with the same id.
-    pub fn transactional(&self, id: &str, settings: Settings<'_>) -> FutureProducer {
+    pub(super) fn transactional(&self, id: &str, settings: Settings<'_>) -> FutureProducer {
         let producer = self.producer(&[settings, &[("transactional.id", id)]].concat());
         producer.init_transactions(DEADLINE).expect("initialized");
         producer
     }
 
     /// Sends one message; returns its offset.
-    pub fn send(
+    pub(super) fn send(
         &self,
         producer: &FutureProducer,
         record: FutureRecord<'_, [u8], [u8]>,
@@ -178,7 +178,13 @@ impl Subject {
     }
 
     /// Sends texts to a partition; the producer decides how many batches they make.
-    pub fn send_all(&self, producer: &FutureProducer, topic: &str, partition: i32, texts: &[&str]) {
+    pub(super) fn send_all(
+        &self,
+        producer: &FutureProducer,
+        topic: &str,
+        partition: i32,
+        texts: &[&str],
+    ) {
         let sent: Vec<_> = texts
             .iter()
             .map(|text| {
@@ -194,12 +200,12 @@ impl Subject {
     }
 
     /// Sends texts to a partition.
-    pub fn fill(&self, topic: &str, partition: i32, texts: &[&str]) {
+    pub(super) fn fill(&self, topic: &str, partition: i32, texts: &[&str]) {
         self.send_all(&self.producer(&[]), topic, partition, texts);
     }
 
     /// Returns a consumer of a group that reads from the beginning, and commits only on request.
-    pub fn consumer(&self, group: &str, settings: Settings<'_>) -> BaseConsumer {
+    pub(super) fn consumer(&self, group: &str, settings: Settings<'_>) -> BaseConsumer {
         let own = [
             ("group.id", group),
             ("auto.offset.reset", "earliest"),
@@ -214,14 +220,14 @@ impl Subject {
     }
 
     /// Reads a partition with an isolation level.
-    pub fn read(&self, topic: &str, partition: i32, isolation: &str) -> Vec<ReceivedRecord> {
+    pub(super) fn read(&self, topic: &str, partition: i32, isolation: &str) -> Vec<ReceivedRecord> {
         let settings = [("isolation.level", isolation)];
         let read = self.read_from(topic, partition, Offset::Beginning, &settings);
         read.expect("read")
     }
 
     /// Reads a partition from an offset on, or returns the error.
-    pub fn read_from(
+    pub(super) fn read_from(
         &self,
         topic: &str,
         partition: i32,
@@ -244,14 +250,14 @@ impl Subject {
     }
 
     /// Returns the first and the next offset of a partition.
-    pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
+    pub(super) fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
         let consumer: BaseConsumer = self.client(&[]).create().expect("a client");
         let watermarks = consumer.fetch_watermarks(topic, partition, DEADLINE);
         watermarks.expect("answered")
     }
 
     /// Returns the state of a group and the number of its members, if the group is listed.
-    pub fn group(&self, name: &str) -> Option<(String, usize)> {
+    pub(super) fn group(&self, name: &str) -> Option<(String, usize)> {
         let consumer: BaseConsumer = self.client(&[]).create().expect("a client");
         let groups = consumer.fetch_group_list(Some(name), DEADLINE);
         let groups = groups.expect("answered");
@@ -260,7 +266,7 @@ impl Subject {
     }
 
     /// Waits until a group has a state and a number of members.
-    pub fn await_group(&self, name: &str, state: &str, members: usize) {
+    pub(super) fn await_group(&self, name: &str, state: &str, members: usize) {
         let wanted = Some((state.to_owned(), members));
         eventually(&format!("{name} to be {wanted:?}"), || {
             (self.group(name) == wanted).then_some(())
@@ -275,19 +281,19 @@ fn runtime() -> Runtime {
 }
 
 /// Returns the code of an error.
-pub fn code(error: &KafkaError) -> RDKafkaErrorCode {
+pub(super) fn code(error: &KafkaError) -> RDKafkaErrorCode {
     let code = error.rdkafka_error_code();
     code.unwrap_or_else(|| panic!("an error without a code: {error:?}"))
 }
 
 /// Returns the result of an admin request for one thing.
-pub fn verdict(results: KafkaResult<Vec<TopicResult>>) -> Result<(), RDKafkaErrorCode> {
+pub(super) fn verdict(results: KafkaResult<Vec<TopicResult>>) -> Result<(), RDKafkaErrorCode> {
     let result = results.expect("answered").remove(0);
     result.map(drop).map_err(|(_, code)| code)
 }
 
 /// Returns a list with one partition and offset.
-pub fn at(topic: &str, partition: i32, offset: Offset) -> TopicPartitionList {
+pub(super) fn at(topic: &str, partition: i32, offset: Offset) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     let added = list.add_partition_offset(topic, partition, offset);
     added.expect("added");
@@ -295,18 +301,18 @@ pub fn at(topic: &str, partition: i32, offset: Offset) -> TopicPartitionList {
 }
 
 /// Returns an empty message for a topic.
-pub fn to(topic: &str) -> FutureRecord<'_, [u8], [u8]> {
+pub(super) fn to(topic: &str) -> FutureRecord<'_, [u8], [u8]> {
     FutureRecord::to(topic)
 }
 
 /// Returns the next message of a consumer; panics if there is an error before it.
-pub fn next(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
+pub(super) fn next(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
     // After a rebalance, a poll may return early with nothing.
     let message = eventually("a message", || consumer.poll(Duration::from_secs(1)));
     message.expect("a message")
 }
 
 /// Returns the values as texts.
-pub fn texts(received: &[ReceivedRecord]) -> Vec<&str> {
+pub(super) fn texts(received: &[ReceivedRecord]) -> Vec<&str> {
     received.iter().map(ReceivedRecord::text).collect()
 }

@@ -41,7 +41,7 @@ fn finish(producer: &FutureProducer, end: End) {
 }
 
 /// Waits for the control batches of ended transactions, which Kafka writes after its response. None may be open.
-pub fn await_markers(subject: &Subject, topic: &str) {
+pub(super) fn await_markers(subject: &Subject, topic: &str) {
     eventually("the markers", || {
         let [stable, end] = ends(subject, topic);
         (stable == end).then_some(())

@@ -20,7 +20,7 @@ use kafka_protocol::{
 use super::{batch::Batch, subject::Subject};
 
 /// The producer of a transactional id, or one that claims to be it.
-pub struct Transactor {
+pub(super) struct Transactor {
     pub raw: Raw,
     pub id: String,
     /// The producer id and the epoch.
@@ -31,7 +31,7 @@ pub struct Transactor {
 
 impl Transactor {
     /// Returns a new producer, which has fenced earlier ones with the same id.
-    pub fn new(subject: &Subject, id: &str) -> Self {
+    pub(super) fn new(subject: &Subject, id: &str) -> Self {
         let mut raw = subject.raw();
         let answer = raw.init_producer(Some(id));
         assert_eq!(verdict(answer.error_code), None);
@@ -44,7 +44,7 @@ impl Transactor {
     }
 
     /// Requests a new epoch as the producer with this id and epoch.
-    pub fn again(&mut self, producer: (i64, i16)) -> (Verdict, (i64, i16)) {
+    pub(super) fn again(&mut self, producer: (i64, i16)) -> (Verdict, (i64, i16)) {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(Some(self.named()))
             .with_transaction_timeout_ms(60_000)
@@ -56,7 +56,7 @@ impl Transactor {
     }
 
     /// Adds a partition to the transaction.
-    pub fn add(&mut self, topic: &str, partition: i32) -> Verdict {
+    pub(super) fn add(&mut self, topic: &str, partition: i32) -> Verdict {
         let topic = AddPartitionsToTxnTopic::default()
             .with_name(text::<TopicName>(topic))
             .with_partitions(vec![partition]);
@@ -73,7 +73,7 @@ impl Transactor {
     }
 
     /// Adds a group to the transaction.
-    pub fn add_offsets(&mut self, group: &str) -> Verdict {
+    pub(super) fn add_offsets(&mut self, group: &str) -> Verdict {
         let request = AddOffsetsToTxnRequest::default()
             .with_transactional_id(self.named())
             .with_producer_id(self.producer.0.into())
@@ -83,7 +83,7 @@ impl Transactor {
     }
 
     /// Commits an offset of partition 0 for a group.
-    pub fn commit_offset(&mut self, group: &str, topic: &str, offset: i64) -> Verdict {
+    pub(super) fn commit_offset(&mut self, group: &str, topic: &str, offset: i64) -> Verdict {
         let partition = TxnOffsetCommitRequestPartition::default()
             .with_committed_offset(offset)
             .with_committed_leader_epoch(-1)
@@ -103,7 +103,12 @@ impl Transactor {
     }
 
     /// Returns the committed offset of a group for partition 0, with or without `require_stable`.
-    pub fn fetch_offset(&mut self, group: &str, topic: &str, stable: bool) -> (Verdict, i64) {
+    pub(super) fn fetch_offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+        stable: bool,
+    ) -> (Verdict, i64) {
         let topic = OffsetFetchRequestTopics::default()
             .with_name(text::<TopicName>(topic))
             .with_partition_indexes(vec![0]);
@@ -119,7 +124,7 @@ impl Transactor {
     }
 
     /// Produces one record.
-    pub fn produce(&mut self, topic: &str, partition: i32) -> Verdict {
+    pub(super) fn produce(&mut self, topic: &str, partition: i32) -> Verdict {
         let sequence = &mut self.sequences[usize::try_from(partition).expect("few")];
         let (id, epoch) = self.producer;
         let batch = Batch::of(1).from(id, epoch, *sequence).transactional();
@@ -133,7 +138,7 @@ impl Transactor {
     }
 
     /// Commits or aborts the transaction.
-    pub fn end(&mut self, commit: bool) -> Verdict {
+    pub(super) fn end(&mut self, commit: bool) -> Verdict {
         let request = EndTxnRequest::default()
             .with_transactional_id(self.named())
             .with_producer_id(self.producer.0.into())

@@ -30,20 +30,20 @@ const SET: u8 = 0;
 const DELETE: u8 = 1;
 const APPEND: u8 = 2;
 
-pub type Admin = AdminClient<DefaultClientContext>;
+pub(super) type Admin = AdminClient<DefaultClientContext>;
 
-pub fn admin(broker: &TestBroker) -> Admin {
+pub(super) fn admin(broker: &TestBroker) -> Admin {
     broker.client().create().unwrap()
 }
 
-pub fn topic<'a>(name: &'a str, settings: &[(&'a str, &'a str)]) -> NewTopic<'a> {
+pub(super) fn topic<'a>(name: &'a str, settings: &[(&'a str, &'a str)]) -> NewTopic<'a> {
     let topic = NewTopic::new(name, 2, TopicReplication::Fixed(1));
     settings
         .iter()
         .fold(topic, |topic, (name, value)| topic.set(name, value))
 }
 
-pub async fn create(admin: &Admin, topic: NewTopic<'_>) -> Result<(), RDKafkaErrorCode> {
+pub(super) async fn create(admin: &Admin, topic: NewTopic<'_>) -> Result<(), RDKafkaErrorCode> {
     let created = within(admin.create_topics([&topic], &AdminOptions::new())).await;
     let result = created.unwrap().remove(0);
     result.map(drop).map_err(|(_, code)| code)

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::BROKER;
 
 /// A broker on a folder and a port that stay the same across kills.
-pub struct ChildBroker {
+pub(super) struct ChildBroker {
     pub address: SocketAddr,
     dir: TempDir,
     /// The command line that starts the broker, without the program and its options.
@@ -24,12 +24,12 @@ pub struct ChildBroker {
 
 impl ChildBroker {
     /// Starts a broker on an empty folder, and waits until it serves.
-    pub fn start() -> ChildBroker {
+    pub(super) fn start() -> ChildBroker {
         ChildBroker::start_in(tempfile::tempdir().unwrap(), Vec::new())
     }
 
     /// Starts a broker on the folder `data` in `dir`, run by the command `wrapper`, and waits until it serves.
-    pub fn start_in(dir: TempDir, wrapper: Vec<String>) -> ChildBroker {
+    pub(super) fn start_in(dir: TempDir, wrapper: Vec<String>) -> ChildBroker {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut broker = ChildBroker {
             address,
@@ -42,25 +42,25 @@ impl ChildBroker {
     }
 
     /// Ends the process with SIGKILL.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts another process after a kill, without waiting until it serves.
-    pub fn revive(&mut self) {
+    pub(super) fn revive(&mut self) {
         self.child = spawn(&self.dir, self.address, &self.wrapper);
     }
 
     /// Kills the process, starts another one, and waits until it serves.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.kill();
         self.revive();
         self.wait_until_it_serves();
     }
 
     /// Waits until the broker accepts connections.
-    pub fn wait_until_it_serves(&mut self) {
+    pub(super) fn wait_until_it_serves(&mut self) {
         eventually("the broker process to serve", || {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "the broker process ended: {ended:?}");
@@ -69,12 +69,12 @@ impl ChildBroker {
     }
 
     /// Returns the id of the process.
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Returns the resident memory of the process in bytes (`VmRSS`).
-    pub fn resident(&self) -> u64 {
+    pub(super) fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
@@ -83,7 +83,7 @@ impl ChildBroker {
 }
 
 /// Returns the data folder of a broker process.
-pub fn data_folder(dir: &Path) -> PathBuf {
+pub(super) fn data_folder(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 

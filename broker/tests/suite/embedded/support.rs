@@ -19,10 +19,10 @@ use rdkafka::{
 use tempfile::TempDir;
 
 /// The longest time that a test waits for anything.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A broker on a folder that outlives it.
-pub struct TestBroker {
+pub(super) struct TestBroker {
     pub address: SocketAddr,
     broker: Broker,
     dir: Arc<TempDir>,
@@ -30,7 +30,7 @@ pub struct TestBroker {
 
 impl TestBroker {
     /// Starts a broker on an empty folder.
-    pub async fn start() -> TestBroker {
+    pub(super) async fn start() -> TestBroker {
         TestBroker::start_in(Arc::new(tempfile::tempdir().unwrap())).await
     }
 
@@ -52,62 +52,66 @@ impl TestBroker {
     }
 
     /// Returns the data folder.
-    pub fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// Returns the file of the first segment of a partition.
-    pub fn first_segment(&self, topic: &str, partition: i32) -> PathBuf {
+    pub(super) fn first_segment(&self, topic: &str, partition: i32) -> PathBuf {
         let folder = self.dir().join("logs").join(format!("{topic}-{partition}"));
         folder.join("00000000000000000000.log")
     }
 
     /// Shuts the broker down in order; returns its folder.
-    pub async fn stop(self) -> Arc<TempDir> {
+    pub(super) async fn stop(self) -> Arc<TempDir> {
         within(self.broker.shutdown()).await.unwrap();
         self.dir
     }
 
     /// Ends the broker as a kill would; returns its folder.
-    pub async fn kill(self) -> Arc<TempDir> {
+    pub(super) async fn kill(self) -> Arc<TempDir> {
         within(self.broker.kill()).await;
         self.dir
     }
 
     /// Kills the broker, calls `meanwhile`, and starts another broker on the folder.
-    pub async fn restart_after(self, meanwhile: impl FnOnce()) -> TestBroker {
+    pub(super) async fn restart_after(self, meanwhile: impl FnOnce()) -> TestBroker {
         let dir = self.kill().await;
         meanwhile();
         TestBroker::start_in(dir).await
     }
 
     /// Kills the broker, and starts another one at the same address, so that clients can continue.
-    pub async fn restart_in_place(self) -> TestBroker {
+    pub(super) async fn restart_in_place(self) -> TestBroker {
         let address = self.address;
         let dir = self.kill().await;
         TestBroker::start_at(dir, address).await
     }
 
     /// Returns the configuration of a client of this broker.
-    pub fn client(&self) -> ClientConfig {
+    pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.address.to_string());
         config
     }
 
     /// Returns a producer with acks=all.
-    pub fn producer(&self) -> FutureProducer {
+    pub(super) fn producer(&self) -> FutureProducer {
         self.client().set("acks", "all").create().unwrap()
     }
 
     /// Returns a consumer of a group that reads from the beginning without a committed offset.
-    pub fn consumer(&self, group: &str, topics: &[&str]) -> StreamConsumer {
+    pub(super) fn consumer(&self, group: &str, topics: &[&str]) -> StreamConsumer {
         consumer_of(&mut self.client(), group, topics)
     }
 }
 
 /// Returns a consumer of a group that reads from the beginning without a committed offset, with more settings.
-pub fn consumer_of(client: &mut ClientConfig, group: &str, topics: &[&str]) -> StreamConsumer {
+pub(super) fn consumer_of(
+    client: &mut ClientConfig,
+    group: &str,
+    topics: &[&str],
+) -> StreamConsumer {
     let consumer: StreamConsumer = client
         .set("group.id", group)
         .set("auto.offset.reset", "earliest")
@@ -121,7 +125,7 @@ pub fn consumer_of(client: &mut ClientConfig, group: &str, topics: &[&str]) -> S
 }
 
 /// Returns the configuration of a client that reconnects within 100 ms.
-pub fn client(address: SocketAddr) -> ClientConfig {
+pub(super) fn client(address: SocketAddr) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address.to_string());
     config.set("reconnect.backoff.max.ms", "100");
@@ -129,7 +133,7 @@ pub fn client(address: SocketAddr) -> ClientConfig {
 }
 
 /// Returns a configuration with a free port.
-pub fn config(dir: &Path) -> Config {
+pub(super) fn config(dir: &Path) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         dir: dir.to_owned(),
@@ -138,14 +142,14 @@ pub fn config(dir: &Path) -> Config {
 }
 
 /// Waits for a future, which must not take long.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future)
         .await
         .expect("took too long")
 }
 
 /// Sends texts to a partition; returns the offset of the last one.
-pub async fn send(
+pub(super) async fn send(
     producer: &FutureProducer,
     topic: &str,
     partition: i32,
@@ -172,7 +176,7 @@ pub async fn send(
 }
 
 /// Receives the next `count` messages.
-pub async fn receive(consumer: &StreamConsumer, count: usize) -> Vec<OwnedMessage> {
+pub(super) async fn receive(consumer: &StreamConsumer, count: usize) -> Vec<OwnedMessage> {
     let mut messages = Vec::new();
     while messages.len() < count {
         messages.push(within(consumer.recv()).await.unwrap().detach());
@@ -181,19 +185,23 @@ pub async fn receive(consumer: &StreamConsumer, count: usize) -> Vec<OwnedMessag
 }
 
 /// Returns the payloads as texts.
-pub fn texts(messages: &[OwnedMessage]) -> Vec<String> {
+pub(super) fn texts(messages: &[OwnedMessage]) -> Vec<String> {
     let text =
         |m: &OwnedMessage| String::from_utf8(m.payload().unwrap_or_default().to_vec()).unwrap();
     messages.iter().map(text).collect()
 }
 
 /// Returns "PREFIX 0", "PREFIX 1", …
-pub fn numbered(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
+pub(super) fn numbered(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|i| format!("{prefix} {i}")).collect()
 }
 
 /// Calls `show` with everything that a read_committed consumer can see of a topic, in the order of each partition.
-pub fn read_to_the_end(address: SocketAddr, topic: &str, mut show: impl FnMut(&BorrowedMessage)) {
+pub(super) fn read_to_the_end(
+    address: SocketAddr,
+    topic: &str,
+    mut show: impl FnMut(&BorrowedMessage),
+) {
     let consumer: BaseConsumer = client(address)
         .set("group.id", "judge")
         .set("isolation.level", "read_committed")

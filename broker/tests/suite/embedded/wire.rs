@@ -9,18 +9,18 @@ use tokio::{
 
 use super::support::within;
 
-pub const PRODUCE: i16 = 0;
-pub const FETCH: i16 = 1;
-pub const METADATA: i16 = 3;
-pub const API_VERSIONS: i16 = 18;
+pub(super) const PRODUCE: i16 = 0;
+pub(super) const FETCH: i16 = 1;
+pub(super) const METADATA: i16 = 3;
+pub(super) const API_VERSIONS: i16 = 18;
 
 /// Opens a connection.
-pub async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     within(TcpStream::connect(address)).await.unwrap()
 }
 
 /// Returns a request without a client id and with a header of version 1.
-pub fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
+pub(super) fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     frame.extend(((10 + body.len()) as i32).to_be_bytes());
     frame.extend(key.to_be_bytes());
@@ -32,12 +32,17 @@ pub fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8>
 }
 
 /// Returns a fetch of topic "t" from these offsets of its partitions, of at most a MiB.
-pub fn fetch(offsets: &[i64], min_bytes: i32, max_wait_ms: i32) -> Vec<u8> {
+pub(super) fn fetch(offsets: &[i64], min_bytes: i32, max_wait_ms: i32) -> Vec<u8> {
     fetch_up_to(1 << 20, offsets, min_bytes, max_wait_ms)
 }
 
 /// Returns such a fetch with another limit in bytes, for each partition and for all.
-pub fn fetch_up_to(max_bytes: i32, offsets: &[i64], min_bytes: i32, max_wait_ms: i32) -> Vec<u8> {
+pub(super) fn fetch_up_to(
+    max_bytes: i32,
+    offsets: &[i64],
+    min_bytes: i32,
+    max_wait_ms: i32,
+) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend((-1i32).to_be_bytes());
     body.extend(max_wait_ms.to_be_bytes());
@@ -55,12 +60,12 @@ pub fn fetch_up_to(max_bytes: i32, offsets: &[i64], min_bytes: i32, max_wait_ms:
 }
 
 /// Reads the next response: its correlation id and the rest.
-pub async fn answer(stream: &mut TcpStream) -> (i32, Vec<u8>) {
+pub(super) async fn answer(stream: &mut TcpStream) -> (i32, Vec<u8>) {
     within(answer_or_end(stream)).await.expect("an answer")
 }
 
 /// Reads the next response without a deadline, or returns `None` if the connection ends.
-pub async fn answer_or_end(stream: &mut TcpStream) -> Option<(i32, Vec<u8>)> {
+pub(super) async fn answer_or_end(stream: &mut TcpStream) -> Option<(i32, Vec<u8>)> {
     let length = stream.read_i32().await.ok()?;
     let correlation = stream.read_i32().await.ok()?;
     let mut rest = vec![0; length as usize - 4];
@@ -68,7 +73,7 @@ pub async fn answer_or_end(stream: &mut TcpStream) -> Option<(i32, Vec<u8>)> {
     Some((correlation, rest))
 }
 
-pub async fn assert_alive(stream: &mut TcpStream) {
+pub(super) async fn assert_alive(stream: &mut TcpStream) {
     stream
         .write_all(&request(API_VERSIONS, 0, 4711, b""))
         .await
@@ -77,7 +82,7 @@ pub async fn assert_alive(stream: &mut TcpStream) {
     assert_eq!((correlation, &rest[..2]), (4711, &[0, 0][..]));
 }
 
-pub async fn assert_closed(stream: &mut TcpStream) {
+pub(super) async fn assert_closed(stream: &mut TcpStream) {
     let mut byte = [0];
     let end = within(stream.read(&mut byte)).await;
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");

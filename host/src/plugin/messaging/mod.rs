@@ -4,6 +4,7 @@
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     reason = "generated in part; the WIT file carries the documentation"
 )]
 

@@ -7,7 +7,7 @@ use kafka_protocol::messages::{
 };
 
 /// Creates and deletes ACLs for one user, as a user who may do so.
-pub struct Acls {
+pub(super) struct Acls {
     raw: Raw,
     user: String,
 }
@@ -19,7 +19,7 @@ const PREFIXED: i8 = 4;
 const ALLOW: i8 = 3;
 
 impl Acls {
-    pub fn new(servers: &str, user: &str) -> Self {
+    pub(super) fn new(servers: &str, user: &str) -> Self {
         Self {
             raw: Raw::connect(servers),
             user: format!("User:{user}"),
@@ -27,12 +27,12 @@ impl Acls {
     }
 
     /// Permits an operation on a resource of this kind and name.
-    pub fn allow(&mut self, operation: &str, resource: &str, name: &str) {
+    pub(super) fn allow(&mut self, operation: &str, resource: &str, name: &str) {
         self.create(operation, resource, name, LITERAL);
     }
 
     /// Permits an operation on all resources of this kind whose names have this prefix.
-    pub fn allow_prefix(&mut self, operation: &str, resource: &str, prefix: &str) {
+    pub(super) fn allow_prefix(&mut self, operation: &str, resource: &str, prefix: &str) {
         self.create(operation, resource, prefix, PREFIXED);
     }
 
@@ -51,7 +51,7 @@ impl Acls {
     }
 
     /// Deletes the ACL that [`Acls::allow`] has created.
-    pub fn revoke(&mut self, operation: &str, resource: &str, name: &str) {
+    pub(super) fn revoke(&mut self, operation: &str, resource: &str, name: &str) {
         let filter = DeleteAclsFilter::default()
             .with_resource_type_filter(resource_type(resource))
             .with_resource_name_filter(Some(text(name)))

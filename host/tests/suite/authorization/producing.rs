@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Guarded, count_reports, evento, wait_for_missing_permission};
 
 /// Sends an Evento. Returns the status and the body.
-pub fn send(daemon: &Daemon, id: &str) -> (u16, Value) {
+pub(super) fn send(daemon: &Daemon, id: &str) -> (u16, Value) {
     let evento = evento(id, "t").to_string();
     let answer = daemon.post_body("/send", "application/json", evento);
     (answer.status.as_u16(), answer.json())

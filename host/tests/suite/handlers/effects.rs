@@ -15,6 +15,17 @@ fn emitted_records_come_whole_in_order_and_once_with_kafka() {
     emitted_records_come_whole_in_order_and_once(Broker::Kafka);
 }
 
+/// The Eventos of the test below, by what they make the handler do.
+const EMITTING: [&str; 7] = [
+    "emit",
+    "emit-reject",
+    "good",
+    "emit",
+    "emit-panic",
+    "emit-retry",
+    "emit",
+];
+
 /// After a panic, the batch is handled again in parts. What the other Eventos emitted in the failed call is not emitted twice.
 fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
     // The name is unique because all tests share one Kafka.
@@ -26,16 +37,10 @@ fn emitted_records_come_whole_in_order_and_once(broker: Broker) {
         create_topic(&broker.servers(), &topic, 1);
     }
     let setup = Setup::new(EVENTOS, broker, &["probe", "store"], &toml);
-    let tipos = [
-        "emit",
-        "emit-reject",
-        "good",
-        "emit",
-        "emit-panic",
-        "emit-retry",
-        "emit",
-    ];
-    let eventos: Vec<_> = (0..).zip(tipos).map(|(i, tipo)| evento(i, tipo)).collect();
+    let eventos: Vec<_> = (0..)
+        .zip(EMITTING)
+        .map(|(i, tipo)| evento(i, tipo))
+        .collect();
     let fixture = Fixture::on(setup, &eventos);
     assert_eq!(fixture.stored(), ["0", "2", "3", "6"]);
     let dead: Vec<_> = fixture

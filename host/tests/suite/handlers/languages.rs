@@ -99,15 +99,33 @@ fn handle(setup: Setup, eventos: &[String], values: &[Option<&str>]) -> Fixture 
     Fixture { setup, daemon }
 }
 
+/// Checks the dead letters of the Eventos that made the handler panic.
+fn assert_trapped(dead: &[(i64, String, String)]) {
+    for ((offset, class, message), (at, text)) in dead
+        .iter()
+        .zip([(14, "asked to panic"), (15, "panicked after an effect")])
+    {
+        assert_eq!((*offset, class.as_str()), (at, "eventos.Trap"));
+        assert!(
+            message.contains(text) && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
+
+/// An Evento whose id does not fit into 63 bits.
+const INTEGER_ID: &str = r#"{"id":9223372036854775808,"tipo":"headers","of":1.10}"#;
+
+/// An Evento whose id has letters beyond ASCII, one of them escaped.
+const BEYOND_ASCII: &str = r#"{"id":"ñandú ✓ \ud83c\udf0a","tipo":"headers"}"#;
+
 fn does_what_a_handler_can_do(file: &str) {
     let toml = format!(
         "[telemetry]\nlog = \"info,eventos::handler=trace\"\n[handler.probe]\nproduce = [{TOPIC:?}]\nretries = 1\n\
          timeout = \"10s\"\nconfig = {{ emit_to = {TOPIC:?}, number = 7, tombstone = \"headers\" }}\n"
     );
     let eventos: Vec<_> = (0..).zip(TIPOS).map(|(i, tipo)| evento(i, tipo)).collect();
-    let integer = r#"{"id":9223372036854775808,"tipo":"headers","of":1.10}"#;
-    let beyond_ascii = r#"{"id":"ñandú ✓ \ud83c\udf0a","tipo":"headers"}"#;
-    let values = [Some(integer), Some(beyond_ascii), None];
+    let values = [Some(INTEGER_ID), Some(BEYOND_ASCII), None];
     let fixture = handle(setup(file, &["store"], &toml), &eventos, &values);
 
     // `store` stores every Evento that passes, so those that `probe` itself stores are there twice.
@@ -135,16 +153,7 @@ fn does_what_a_handler_can_do(file: &str) {
         reject(12, "rejected after an effect"),
     ];
     assert_eq!(dead[..5], exact);
-    for ((offset, class, message), (at, text)) in dead[5..7]
-        .iter()
-        .zip([(14, "asked to panic"), (15, "panicked after an effect")])
-    {
-        assert_eq!((*offset, class.as_str()), (at, "eventos.Trap"));
-        assert!(
-            message.contains(text) && !message.contains('\n'),
-            "{message}"
-        );
-    }
+    assert_trapped(&dead[5..7]);
     let forbidden =
         "emit.send: the topic forbidden is not permitted; add it to handler.probe.produce";
     assert_eq!(
@@ -152,8 +161,14 @@ fn does_what_a_handler_can_do(file: &str) {
         (16, "eventos.Invalid".to_owned(), forbidden.to_owned())
     );
     let seen = [
-        seen(&topic, 17, "9223372036854775808", "headers", Some(integer)),
-        seen(&topic, 18, "ñandú ✓ 🌊", "headers", Some(beyond_ascii)),
+        seen(
+            &topic,
+            17,
+            "9223372036854775808",
+            "headers",
+            Some(INTEGER_ID),
+        ),
+        seen(&topic, 18, "ñandú ✓ 🌊", "headers", Some(BEYOND_ASCII)),
         seen(&topic, 19, "", "", None),
     ];
     let seen: Vec<_> = (17..)

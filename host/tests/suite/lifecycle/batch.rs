@@ -15,11 +15,16 @@ const COUNT: usize = 100_000;
 const CHUNK: usize = 100;
 
 /// Partition and offset of each Evento of a batch, as far as the answer was read.
-pub struct Acknowledged(Vec<(i32, i64)>);
+pub(super) struct Acknowledged(Vec<(i32, i64)>);
 
 /// Sends 100,000 Eventos of this tipo without a pause. Calls `then` once `lines` lines of the answer were read, and reads the
 /// answer to its end, complete or not.
-pub fn send_batch(daemon: &Daemon, tipo: &str, lines: usize, then: impl FnOnce()) -> Acknowledged {
+pub(super) fn send_batch(
+    daemon: &Daemon,
+    tipo: &str,
+    lines: usize,
+    then: impl FnOnce(),
+) -> Acknowledged {
     let tipo = tipo.to_owned();
     let chunk = move |first: usize| {
         let evento = |i| format!("{{\"id\":\"{i}\",\"tipo\":\"{tipo}\",\"pad\":\"{i:032}\"}}\n");
@@ -59,12 +64,12 @@ pub fn send_batch(daemon: &Daemon, tipo: &str, lines: usize, then: impl FnOnce()
 }
 
 impl Acknowledged {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Returns whether every Evento was acknowledged.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.len() == COUNT
     }
 
@@ -93,7 +98,7 @@ impl Acknowledged {
     }
 
     /// Checks that the topic has each acknowledged Evento at its position, and that no Evento is there twice, acknowledged or not.
-    pub fn assert_in_topic_once(&self, servers: &str, topic: &str) {
+    pub(super) fn assert_in_topic_once(&self, servers: &str, topic: &str) {
         let there = ids_by_position(&read_topic(servers, topic));
         for (i, position) in self.0.iter().enumerate() {
             let id = there.get(position).map(String::as_str);

@@ -1,6 +1,7 @@
 //! A broker that is killed while the daemon runs, and started again.
 
 use std::{
+    collections::HashSet,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -76,6 +77,13 @@ fn while_the_broker_is_gone_sending_is_refused_and_it_goes_on_when_the_broker_is
     });
 }
 
+fn assert_none_lost(acknowledged: &[String], there: &HashSet<String>) {
+    let lost = acknowledged.iter().filter(|id| !there.contains(*id));
+    let lost: Vec<_> = lost.collect();
+    let (n, of) = (lost.len(), acknowledged.len());
+    assert!(lost.is_empty(), "{n} of {of}: {lost:?}");
+}
+
 /// Sends without a pause while the broker is killed and started again, twice.
 #[test]
 fn nothing_acknowledged_is_lost_while_the_broker_comes_and_goes() {
@@ -121,24 +129,15 @@ fn nothing_acknowledged_is_lost_while_the_broker_comes_and_goes() {
     });
     assert!(acknowledged.len() > 400);
     let there = ids_by_position(&read_topic(daemon.broker(), &setup.topic()));
-    let there: std::collections::HashSet<_> = there.into_values().collect();
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|id| !there.contains(*id))
-        .collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {}: {lost:?}",
-        lost.len(),
-        acknowledged.len()
-    );
+    let there: HashSet<_> = there.into_values().collect();
+    assert_none_lost(&acknowledged, &there);
     // Everything in the topic is stored in the end.
     daemon.send(r#"{"id":"last","tipo":"t"}"#);
     eventually("everything in the topic to be stored", || {
         let stored: Vec<Value> =
             serde_json::from_str(&daemon.messages("?limit=1000000")).expect("JSON");
         let ids = stored.iter().filter_map(|evento| evento["id"].as_str());
-        let ids: std::collections::HashSet<_> = ids.collect();
+        let ids: HashSet<_> = ids.collect();
         let is_complete = there.iter().all(|id| ids.contains(id.as_str()));
         (is_complete && ids.contains("last")).then_some(())
     });

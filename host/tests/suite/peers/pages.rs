@@ -78,7 +78,11 @@ fn pages_from_any_instance_neither_miss_nor_repeat(broker: Broker) {
     let once: BTreeSet<_> = shown.iter().collect();
     assert_eq!(once.len(), sent);
 
-    // Links with filters lead to the end, and the last page is not empty.
+    assert_links_lead_to_the_end(&group);
+}
+
+/// Links with filters lead to the end, and the last page is not empty.
+fn assert_links_lead_to_the_end(group: &Group) {
     for query in [
         "limit=50",
         "limit=7&tipo=y",

@@ -72,8 +72,11 @@ fn three_answer_alike_for_all_partitions(broker: Broker) {
             unknown.text
         );
     }
+    assert_newest_of_the_group(&group);
+}
 
-    // `GET /messages/{id}` returns the newest one of the whole group.
+/// `GET /messages/{id}` returns the newest one of the whole group.
+fn assert_newest_of_the_group(group: &Group) {
     for (i, daemon) in group.daemons.iter().cycle().take(6).enumerate() {
         let again = format!(r#"{{"id":"again","tipo":"z","n":{i}}}"#);
         daemon.send_all(std::slice::from_ref(&again));

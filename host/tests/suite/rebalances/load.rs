@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_millis(4);
 
 /// Starts a thread that sends the Eventos 0, 1, 2 and so on to every partition until it is stopped. It then returns the number of
 /// Eventos that it has sent to each partition.
-pub fn start(servers: &str, topic: &str) -> Background<Vec<i64>> {
+pub(super) fn start(servers: &str, topic: &str) -> Background<Vec<i64>> {
     let topic = topic.to_owned();
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -49,13 +49,13 @@ fn send(
 
 /// Checks the order in the output topic: within a partition, a number is followed by the next one, or by one that was there
 /// before, because the records after a committed offset are handled again. Returns the number of records that are there again.
-pub fn count_repeated(servers: &str, output: &str) -> usize {
+pub(super) fn count_repeated(servers: &str, output: &str) -> usize {
     check_order(servers, output).1
 }
 
 /// Checks the order as [`count_repeated`] does, and also that everything that was sent is there. Returns the number of records
 /// that are there again.
-pub fn check_complete(servers: &str, output: &str, sent: &[i64]) -> usize {
+pub(super) fn check_complete(servers: &str, output: &str, sent: &[i64]) -> usize {
     let (next, repeated) = check_order(servers, output);
     assert_eq!(next, sent, "some are missing");
     repeated

@@ -15,7 +15,7 @@ use crate::{
 const FLAGS: &str = "flags.txt";
 
 /// The machine's own compiler, for tests without WebAssembly.
-pub fn compiler() -> Need {
+pub(crate) fn compiler() -> Need {
     Need {
         what: "a C compiler",
         package: "gcc",
@@ -23,7 +23,7 @@ pub fn compiler() -> Need {
     }
 }
 
-pub fn build(folder: &Path) -> Result<Vec<u8>> {
+pub(super) fn build(folder: &Path) -> Result<Vec<u8>> {
     apt::provide(&[
         Need {
             what: "clang",

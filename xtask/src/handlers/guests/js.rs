@@ -18,7 +18,7 @@ use crate::{
 
 const PACKAGE: &str = include_str!("../../../../plugins/sdk-js/toolchain.txt").trim_ascii();
 
-pub fn build(folder: &Path) -> Result<Vec<u8>> {
+pub(super) fn build(folder: &Path) -> Result<Vec<u8>> {
     let modules = provide()?;
     let root = workspace::root();
     let sdk = root.join("plugins/sdk-js");
@@ -41,7 +41,7 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
 }
 
 /// Node runs JavaScript here; npm brings it along.
-pub fn node() -> Need {
+pub(crate) fn node() -> Need {
     Need {
         what: "Node",
         package: "npm",

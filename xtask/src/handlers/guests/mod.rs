@@ -15,15 +15,15 @@ use std::{
 
 use anyhow::{Context, Result};
 
-pub use c::compiler as c_compiler;
-pub use js::node;
-pub use python::world as python_world;
+pub(crate) use c::compiler as c_compiler;
+pub(crate) use js::node;
+pub(crate) use python::world as python_world;
 
 use crate::{process::step, workspace};
 
 /// The sources of a handler, and the file to build.
 #[derive(Debug, PartialEq)]
-pub struct Guest {
+pub(crate) struct Guest {
     language: Language,
     folder: PathBuf,
     file: PathBuf,
@@ -59,12 +59,12 @@ impl Language {
 }
 
 /// Returns the handlers that a daemon runs.
-pub fn drop_ins(plugins: &Path) -> Result<Vec<Guest>> {
+pub(crate) fn drop_ins(plugins: &Path) -> Result<Vec<Guest>> {
     find(plugins, |name| plugins.join(format!("{name}.wasm")))
 }
 
 /// Returns the translations of a handler.
-pub fn translations(of: &str, plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
+pub(crate) fn translations(of: &str, plugins: &Path, apart: &Path) -> Result<Vec<Guest>> {
     find(&plugins.join(of), |language| {
         apart.join(format!("{of}-{language}.wasm"))
     })
@@ -90,7 +90,7 @@ fn find(within: &Path, file: impl Fn(&str) -> PathBuf) -> Result<Vec<Guest>> {
 
 /// Builds the handlers whose sources, SDK (which names its toolchain) or contract have changed since they were built,
 /// because Python takes half a minute.
-pub fn build(guests: &[Guest]) -> Result<()> {
+pub(crate) fn build(guests: &[Guest]) -> Result<()> {
     for guest in guests {
         let shown = guest.file.strip_prefix(workspace::root());
         let shown = shown.unwrap_or(&guest.file).display();

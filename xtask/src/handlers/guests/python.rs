@@ -19,7 +19,7 @@ const REQUIREMENT: &str = include_str!("../../../../plugins/sdk-python/toolchain
 /// Path in the virtual environment.
 const COMPILER: &str = "bin/componentize-py";
 
-pub fn build(folder: &Path) -> Result<Vec<u8>> {
+pub(super) fn build(folder: &Path) -> Result<Vec<u8>> {
     let tools = provide()?;
     let root = workspace::root();
     let temp = tempfile::tempdir().context("cannot make a folder")?;
@@ -42,7 +42,7 @@ pub fn build(folder: &Path) -> Result<Vec<u8>> {
 }
 
 /// Generates the bindings of the contract in a new `folder`, and returns an interpreter that can run them.
-pub fn world(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn world(folder: &Path) -> Result<PathBuf> {
     let tools = provide()?;
     let mut command = Command::new(tools.join(COMPILER));
     command.arg("-d").arg(workspace::root().join("wit"));

@@ -26,13 +26,13 @@ use crate::{
 const RECIPE: &str = "rustc-web and std, first edition";
 
 /// Returns whether the compiler is complete and still runs.
-pub fn is_ready(prefix: &Path) -> bool {
+pub(super) fn is_ready(prefix: &Path) -> bool {
     cache::is_ready(prefix, RECIPE) && runs(prefix)
 }
 
 /// Returns the compiler below `prefix`, with the linker of the active compiler: Debian's linker is a separate
 /// package.
-pub fn compiler(prefix: &Path) -> Result<Compiler> {
+pub(super) fn compiler(prefix: &Path) -> Result<Compiler> {
     Ok(Compiler::Other {
         rustc: rustc(prefix),
         linker: linker()?,
@@ -40,7 +40,7 @@ pub fn compiler(prefix: &Path) -> Result<Compiler> {
 }
 
 /// Downloads about 150 MB and takes one or two minutes.
-pub fn make(prefix: &Path) -> Result<()> {
+pub(super) fn make(prefix: &Path) -> Result<()> {
     cache::prepare(prefix, RECIPE, runs, |prefix| {
         let work = prefix.join("work");
         packages::fetch(prefix, &work)?;

@@ -15,7 +15,7 @@ const COMPILER_LIBRARIES: &str = "libstd-rust-web-dev";
 const STD_SOURCE: &str = "rust-web-src";
 
 /// Unpacks the compiler and its libraries below `prefix`, and the sources of its standard library below `work`.
-pub fn fetch(prefix: &Path, work: &Path) -> Result<()> {
+pub(super) fn fetch(prefix: &Path, work: &Path) -> Result<()> {
     refresh_lists()?;
     check_version(&capture(
         Command::new("apt-cache").args(["policy", COMPILER]),

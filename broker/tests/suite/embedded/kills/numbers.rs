@@ -18,11 +18,11 @@ use rdkafka::{
 use super::{Faults, PARTITIONS, PATIENCE, Run};
 use crate::embedded::support::*;
 
-pub const TOPIC: &str = "numbers";
+pub(super) const TOPIC: &str = "numbers";
 
 /// A number and where it is, in the order of comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(super) struct Place {
     partition: i32,
     offset: i64,
     number: u64,
@@ -63,7 +63,7 @@ impl ProducerContext for Notes {
 }
 
 /// Sends numbers until the run stops, with one producer that survives every kill; returns all, each acknowledged.
-pub fn load(run: &Run) -> Vec<Place> {
+pub(super) fn load(run: &Run) -> Vec<Place> {
     let notes = Notes {
         count: Arc::clone(&run.numbers),
         places: Mutex::default(),
@@ -98,7 +98,7 @@ pub fn load(run: &Run) -> Vec<Place> {
     places
 }
 
-pub fn judge(run: &Run, acknowledged: &[Place], faults: &mut Faults) {
+pub(super) fn judge(run: &Run, acknowledged: &[Place], faults: &mut Faults) {
     let mut stored = Vec::new();
     read_to_the_end(run.address, TOPIC, |message| {
         stored.push(Place::of(message))

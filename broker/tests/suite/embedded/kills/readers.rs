@@ -22,7 +22,7 @@ const TURN: usize = 25;
 
 /// What the broker has acknowledged to the group.
 #[derive(Default)]
-pub struct Read {
+pub(super) struct Read {
     /// The last acknowledged offset of each partition.
     committed: BTreeMap<i32, i64>,
     commits: usize,
@@ -32,7 +32,7 @@ pub struct Read {
 
 impl Read {
     /// Returns the number of acknowledged commits.
-    pub fn acknowledged(&self) -> usize {
+    pub(super) fn acknowledged(&self) -> usize {
         self.commits
     }
 
@@ -48,7 +48,7 @@ impl Read {
 }
 
 /// Reads and commits until the run stops.
-pub fn load(run: &Run) -> Read {
+pub(super) fn load(run: &Run) -> Read {
     let mut read = Read::default();
     while run.goes_on() {
         let consumer: BaseConsumer = client(run.address)
@@ -99,7 +99,7 @@ fn commit(consumer: &BaseConsumer, next: &BTreeMap<i32, i64>) -> bool {
     consumer.commit(&offsets, CommitMode::Sync).is_ok()
 }
 
-pub fn judge(run: &Run, read: &Read, faults: &mut Faults) {
+pub(super) fn judge(run: &Run, read: &Read, faults: &mut Faults) {
     let now = committed_offsets(&run.address.to_string(), GROUP, numbers::TOPIC);
     let behind = |(partition, offset): &(&i32, &i64)| now[**partition as usize] < **offset;
     faults.behind += read.committed.iter().filter(behind).count() + read.again;

@@ -19,7 +19,7 @@ use rdkafka::{
 use super::{Faults, PARTITIONS, Run};
 use crate::embedded::support::*;
 
-pub const TOPIC: &str = "wholes";
+pub(super) const TOPIC: &str = "wholes";
 const GROUP: &str = "wholes";
 const STEP: Duration = Duration::from_secs(10);
 
@@ -28,7 +28,7 @@ type Transactional = ThreadedProducer<DefaultProducerContext>;
 
 /// How a transaction ended, as far as the broker has confirmed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     Committed,
     Aborted,
     /// With an error, so the outcome is unknown.
@@ -36,7 +36,7 @@ pub enum End {
 }
 
 /// Runs transactions until the run stops; returns the end of each. None is left open.
-pub fn load(run: &Run) -> Vec<End> {
+pub(super) fn load(run: &Run) -> Vec<End> {
     let mut ends = Vec::new();
     while run.goes_on() {
         if let Err(error) = until_error(run, &mut ends) {
@@ -91,13 +91,13 @@ fn size(number: usize) -> u64 {
 }
 
 /// Returns how many transactions ended how.
-pub fn summary(ends: &[End]) -> String {
+pub(super) fn summary(ends: &[End]) -> String {
     let [committed, aborted, unknown] = [End::Committed, End::Aborted, End::Unknown]
         .map(|wanted| ends.iter().filter(|end| **end == wanted).count());
     format!("{committed} transactions committed, {aborted} aborted, {unknown} ended by kills")
 }
 
-pub fn judge(run: &Run, ends: &[End], faults: &mut Faults) {
+pub(super) fn judge(run: &Run, ends: &[End], faults: &mut Faults) {
     let mut seen: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
     read_to_the_end(run.address, TOPIC, |message| {
         let (number, part) = message.payload().unwrap().split_at(8);

@@ -38,8 +38,7 @@ const KNOWN_CRATE_LEAKS: &[(&str, &str)] = &[];
 const KNOWN_SHARED_NAMES: &[&str] = &[];
 
 /// Folders whose imports are not in the one form yet. The list ends empty.
-const KNOWN_LOOSE_IMPORTS: &[&str] =
-    &["broker", "host/benches", "host/tests", "plugins", "testkit"];
+const KNOWN_LOOSE_IMPORTS: &[&str] = &[];
 
 /// Names that every module may export: other modules write `kafka::Config` and `plugin::Config`.
 const SHARED_NAMES: [&str; 2] = ["Config", "Error"];
@@ -721,7 +720,11 @@ struct Faults(String);
 
 impl Faults {
     fn add(&mut self, source: &Source, line: usize, message: String) {
-        let _ = writeln!(self.0, "{}:{line}: {message}", source.path.display());
+        let fault = format!("{}:{line}: {message}\n", source.path.display());
+        // A line may name the same crate several times.
+        if !self.0.ends_with(&fault) {
+            self.0.push_str(&fault);
+        }
     }
 
     fn note(&mut self, message: String) {

@@ -210,10 +210,8 @@ fn valid_batch(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::apis::APIS;
-    use crate::protocol::length_check::tests::sample;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
+    use crate::protocol::{apis::APIS, length_check::tests::sample};
+    use proptest::{collection::vec, prelude::*};
 
     /// Generates supported requests with some bytes replaced.
     fn damaged_request() -> impl Strategy<Value = Vec<u8>> {

@@ -1,24 +1,28 @@
 //! A small client of the Kafka protocol, for requests that librdkafka does not send. It waits for each response before the next request,
 //! unless a test calls [`Raw::send`] and [`Raw::receive`] separately.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::describe_groups_request::DescribeGroupsRequest;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{
-    DescribeTransactionsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest,
-    InitProducerIdRequest, ListOffsetsRequest, ProduceRequest, RequestHeader, ResponseHeader,
-    TopicName, TransactionalId,
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DescribeTransactionsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest,
+        InitProducerIdRequest, ListOffsetsRequest, ProduceRequest, RequestHeader, ResponseHeader,
+        TopicName, TransactionalId,
+        describe_groups_request::DescribeGroupsRequest,
+        fetch_request::{FetchPartition, FetchTopic},
+        fetch_response::PartitionData,
+        init_producer_id_response::InitProducerIdResponse,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        produce_request::{PartitionProduceData, TopicProduceData},
+        produce_response::PartitionProduceResponse,
+    },
+    protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 use crate::{DEADLINE, eventually};
 

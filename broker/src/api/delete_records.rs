@@ -72,9 +72,11 @@ fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::batch::{self, tests::Sample};
-    use crate::testing::broker;
-    use crate::topics::{SettingOperation, SettingsChange, TopicSettings};
+    use crate::{
+        record::batch::{self, tests::Sample},
+        testing::broker,
+        topics::{SettingOperation, SettingsChange, TopicSettings},
+    };
 
     /// Creates a topic "t" of one partition with ten records.
     fn topic(shared: &Shared, policy: &str) {
@@ -94,8 +96,7 @@ mod tests {
 
     /// Returns the low watermark and the error code.
     fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> (i64, i16) {
-        use kafka_protocol::messages::TopicName;
-        use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
+        use kafka_protocol::messages::{TopicName, delete_records_request::DeleteRecordsTopic};
         let partition = DeleteRecordsPartition::default()
             .with_partition_index(partition)
             .with_offset(offset);

@@ -96,8 +96,10 @@ fn disk_space(folder: &Path) -> (i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::batch::{self, tests::Sample};
-    use crate::testing::broker;
+    use crate::{
+        record::batch::{self, tests::Sample},
+        testing::broker,
+    };
 
     fn ask(shared: &Shared, topics: Option<&[(&str, &[i32])]>) -> DescribeLogDirsResult {
         let topics = topics.map(|topics| {

@@ -141,8 +141,10 @@ mod tests {
     use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 
     use super::*;
-    use crate::testing::{UnservedBroker, broker};
-    use crate::topics::TopicSettings;
+    use crate::{
+        testing::{UnservedBroker, broker},
+        topics::TopicSettings,
+    };
 
     /// Topic and partition of a cursor.
     type Place<'a> = (&'a str, i32);

@@ -28,8 +28,10 @@ mod validation;
 
 pub(crate) use config::{LogConfig, Timestamps};
 pub(crate) use partition_log::{AppendError, AppendInfo, PartitionLog};
-pub(crate) use producer_state::ProducerRefusal;
-pub(crate) use producer_state::transactions::{AbortedTxn, TransactionMismatch};
+pub(crate) use producer_state::{
+    ProducerRefusal,
+    transactions::{AbortedTxn, TransactionMismatch},
+};
 pub(crate) use read::ReadError;
 pub(crate) use retention::DeleteError;
 pub(crate) use transactional::Isolation;

@@ -101,8 +101,9 @@ async fn a_newer_api_versions_request_gets_the_table_in_version_0() {
 
 #[tokio::test]
 async fn a_group_loses_single_offsets_and_only_those_of_topics_that_there_are() {
-    use kafka_protocol::messages::offset_delete_request::*;
-    use kafka_protocol::messages::{GroupId, OffsetDeleteRequest, TopicName};
+    use kafka_protocol::messages::{
+        GroupId, OffsetDeleteRequest, TopicName, offset_delete_request::*,
+    };
     let (_dir, broker) = broker().await;
     let delete = |group: &str, topic: &str| {
         let partition = OffsetDeleteRequestPartition::default();
@@ -211,8 +212,7 @@ async fn a_group_that_is_not_known_is_an_error_since_version_6() {
 
 #[tokio::test]
 async fn everything_is_local_and_nothing_is_tiered() {
-    use kafka_protocol::messages::list_offsets_request::*;
-    use kafka_protocol::messages::{ListOffsetsRequest, TopicName};
+    use kafka_protocol::messages::{ListOffsetsRequest, TopicName, list_offsets_request::*};
     let (_dir, broker) = broker().await;
     fill(&broker.shared);
     let find = |timestamp, version| {

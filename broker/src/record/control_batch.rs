@@ -81,8 +81,10 @@ impl ControlBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Offset, ProducerId};
-    use crate::record::records;
+    use crate::{
+        ids::{Offset, ProducerId},
+        record::records,
+    };
 
     #[test]
     fn a_marker_is_a_valid_batch_and_reads_back() {

@@ -144,8 +144,10 @@ fn put_varint(out: &mut Vec<u8>, value: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::tests::{Sample, sample};
-    use super::*;
+    use super::{
+        super::batch::tests::{Sample, sample},
+        *,
+    };
     use proptest::prelude::*;
 
     #[test]

@@ -13,8 +13,7 @@
 use std::collections::BTreeMap;
 
 use eventos_sdk::{Evento, Outcome, config, handler};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 handler!(Enrich::handle, state = Enrich::new);

@@ -1,7 +1,6 @@
 //! Compares a value of an Evento with the setting `value`.
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -13,8 +13,7 @@
 //!
 //! List every topic in `produce` too: a handler may emit only to the topics named there.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use eventos_sdk::{Evento, Outcome, Pointer, config, emit, handler};
 use serde::Deserialize;
@@ -82,8 +81,10 @@ fn lookup_text(json: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use eventos_sdk::testing::{self, Emitted};
-    use eventos_sdk::{Outcome, Record};
+    use eventos_sdk::{
+        Outcome, Record,
+        testing::{self, Emitted},
+    };
 
     use super::Route;
 

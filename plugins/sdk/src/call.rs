@@ -2,9 +2,13 @@
 
 use std::cell::{Cell, OnceCell};
 
-use crate::bindings::{Batch, Outcomes};
-use crate::log::{self, Level};
-use crate::{Evento, Outcome, emit, store};
+use crate::{
+    Evento, Outcome,
+    bindings::{Batch, Outcomes},
+    emit,
+    log::{self, Level},
+    store,
+};
 
 /// A handler bound to its state, with the author's state type erased.
 type StatefulHandler = Box<dyn Fn(&Evento<'_>) -> Outcome>;

@@ -1,7 +1,9 @@
 //! The struct of arrays that carries records between host and handler (`wit/types.wit`): reading and appending.
 
-use crate::Record;
-use crate::bindings::eventos::handler::types::{Records, Texts};
+use crate::{
+    Record,
+    bindings::eventos::handler::types::{Records, Texts},
+};
 
 /// The bits of the flags column.
 pub(crate) mod flag {

@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::eventos::handler::types::Records;
-use crate::{Evento, Record, host};
+use crate::{Evento, Record, bindings::eventos::handler::types::Records, host};
 
 thread_local! {
     /// The emitted records by topic, buffered until the end of the batch so that each topic takes one call.

@@ -1,14 +1,14 @@
 //! An Evento of the current batch. Each method reads the columns on demand, so unused fields cost nothing.
 
-use std::fmt;
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use serde::Deserialize;
 
-use crate::bindings::Batch;
-use crate::bindings::eventos::handler::types::Records;
-use crate::columns::{flag, start_of, text};
-use crate::{Pointer, Record};
+use crate::{
+    Pointer, Record,
+    bindings::{Batch, eventos::handler::types::Records},
+    columns::{flag, start_of, text},
+};
 
 /// An Evento and the Kafka record that carries it, or a tombstone: a record whose value is null.
 ///

@@ -1,11 +1,11 @@
 //! JSON pointers: finding one value in the JSON of an Evento without parsing the rest into values.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use std::{borrow::Cow, fmt, str::FromStr};
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// A JSON pointer (RFC 6901), such as `/geometry/coordinates/2`.

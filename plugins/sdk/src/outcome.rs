@@ -1,8 +1,6 @@
 //! The outcome that a handler returns for each Evento.
 
-use crate::Record;
-use crate::bindings::Outcomes;
-use crate::columns::end_of;
+use crate::{Record, bindings::Outcomes, columns::end_of};
 
 /// The result of handling one Evento, which decides what happens to it next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! The host passes each setting as a text: a string as it is, any other value as JSON. The requested type decides how
 //! the text is read.
 
-use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeOwned, Deserializer, Error as _, IgnoredAny, IntoDeserializer, Visitor,
+    value::{MapDeserializer, StrDeserializer},
 };
 use serde_json::Error;
 

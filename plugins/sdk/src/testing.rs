@@ -17,15 +17,17 @@
 //! made here: whether a topic is permitted, whether a replacement is a valid Evento, and the limits of time, memory
 //! and output. Each thread, and therefore each test, has its own settings and effects.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::value::RawValue;
 
-use crate::bindings::{Batch, Outcomes};
-use crate::columns::{flag, start_of};
-use crate::log::Level;
-use crate::{Evento, Outcome, Record, call};
+use crate::{
+    Evento, Outcome, Record,
+    bindings::{Batch, Outcomes},
+    call,
+    columns::{flag, start_of},
+    log::Level,
+};
 
 /// The outcomes and effects of one batch, as the daemon would count them.
 #[derive(Clone, Debug, Default, PartialEq)]

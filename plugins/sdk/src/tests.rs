@@ -1,8 +1,11 @@
 //! Tests of handlers written as authors write them, through the columns and back.
 
-use crate::log::Level;
-use crate::testing::{self, Emitted, Logged};
-use crate::{Evento, Header, Outcome, Record, config, emit, log, store};
+use crate::{
+    Evento, Header, Outcome, Record, config, emit,
+    log::{self, Level},
+    store,
+    testing::{self, Emitted, Logged},
+};
 
 fn evento(id: &str, tipo: &str) -> Record {
     Record::new(format!(r#"{{"id":{id},"tipo":"{tipo}"}}"#))

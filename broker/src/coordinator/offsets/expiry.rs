@@ -52,8 +52,10 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{at, key};
-    use super::*;
+    use super::{
+        super::tests::{at, key},
+        *,
+    };
 
     const DAY: i64 = 24 * 3_600_000;
 

@@ -192,9 +192,13 @@ fn sequence_after(sequence: i32, steps: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Producer;
-    use crate::record::batch::tests::{Sample, sample};
-    use crate::record::control_batch::{ControlBatch, Outcome};
+    use crate::{
+        ids::Producer,
+        record::{
+            batch::tests::{Sample, sample},
+            control_batch::{ControlBatch, Outcome},
+        },
+    };
 
     fn batch(epoch: i16, base_sequence: i32, count: i32) -> RecordBatchHeader {
         let bytes = sample(&Sample {

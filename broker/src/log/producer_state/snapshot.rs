@@ -60,9 +60,13 @@ impl ProducerStateManager {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::producer_state::Verdict;
-    use crate::record::batch::RecordBatchHeader;
-    use crate::record::batch::tests::{Sample, sample};
+    use crate::{
+        log::producer_state::Verdict,
+        record::batch::{
+            RecordBatchHeader,
+            tests::{Sample, sample},
+        },
+    };
 
     #[test]
     fn what_was_put_judges_the_same() {

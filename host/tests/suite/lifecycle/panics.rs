@@ -1,4 +1,4 @@
-//! A worker that panics, which is a bug of the daemon: the daemon ends at once and says so, and nothing is lost.
+//! A worker that panics because of a bug in the daemon: the daemon exits at once with an error, and no record is lost.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use rdkafka::producer::BaseRecord;
 use super::setup;
 use crate::EVENTOS;
 
-/// Less than a drain waits for batches that are never finished (25 s), and enough for the other parts to stop (5 s each).
+/// Time within which the daemon must exit: less than a shutdown waits for batches in flight (25 s), and enough for the other parts
+/// to stop (5 s each).
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -37,12 +38,12 @@ fn a_worker_that_panics_ends_the_daemon_and_its_batch_is_handled_after_a_restart
     }
 }
 
-/// The intake sends a paused partition nothing, so it cannot learn of the panic by that.
+/// The intake sends no batches of a paused partition, so it cannot notice the panic by a failed send.
 #[test]
 fn a_worker_that_panics_is_noticed_while_its_partition_is_paused() {
     const COUNT: u32 = 60_000;
     let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
-    // The second batch is held up until the partition is paused.
+    // The second batch waits until the partition is paused.
     let points = "handled=1*off->1*sleep(3000)->1*print(next)->1*panic(struck)->off";
     setup.set_env("FAILPOINTS", points);
     let daemon = setup.start();

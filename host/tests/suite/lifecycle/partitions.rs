@@ -20,20 +20,20 @@ fn partitions(daemon: &Daemon) -> Vec<Value> {
     answer.json().as_array().expect("an array").clone()
 }
 
-/// The status of a partition, once these members of it have these values.
+/// Waits until these members of the status of a partition have these values. Returns the status.
 fn wait_for(daemon: &Daemon, partition: usize, expected: &Value) -> Value {
     let expected = expected.as_object().expect("an object");
     eventually(&format!("partition {partition} to be {expected:?}"), || {
         let status = partitions(daemon).get(partition)?.clone();
-        let is_so = expected.iter().all(|(name, value)| status[name] == *value);
-        is_so.then_some(status)
+        let matches = expected.iter().all(|(name, value)| status[name] == *value);
+        matches.then_some(status)
     })
 }
 
 #[test]
 fn each_partition_shows_its_state_and_its_progress() {
-    let more = "[handler.probe]\non_error = \"stop\"\n";
-    let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], more);
+    let config = "[handler.probe]\non_error = \"stop\"\n";
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], config);
     let daemon = setup.start();
     let all = eventually("all partitions to be restored", || {
         let all = partitions(&daemon);
@@ -70,6 +70,38 @@ fn each_partition_shows_its_state_and_its_progress() {
     let again = wait_for(&daemon, 1, &done_again());
     assert!(again["generation"].as_u64() > generations[3]);
     assert_eq!(daemon.post("/partitions").status, 405);
+}
+
+#[test]
+fn a_partition_shows_that_it_is_paused_and_that_it_is_restoring() {
+    let timeout = "EVENTOS__HANDLER__PROBE__TIMEOUT";
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], "");
+    setup.set_env(timeout, "100ms");
+    let daemon = setup.start();
+    daemon.post("/handlers/probe/pause").assert_status(200);
+    let topic = setup.topic();
+    let eventos: Vec<_> = (0..20_000)
+        .map(|id| format!(r#"{{"id":{id},"tipo":"good"}}"#))
+        .collect();
+    let records = eventos.iter().map(|evento| {
+        let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(0);
+        record.payload(evento.as_bytes())
+    });
+    produce(daemon.broker(), records);
+    wait_for(&daemon, 0, &json!({"phase": "active", "paused": true}));
+    daemon.post("/handlers/probe/resume").assert_status(200);
+    daemon.wait_for_messages(20_000);
+    wait_for(&daemon, 0, &json!({"paused": false, "in_flight": 0}));
+
+    // This Evento times out in the next restore, which takes some seconds.
+    send(&setup, &daemon, 0, r#"{"id":"slow","tipo":"spin"}"#);
+    setup.wait_until_committed(&daemon);
+    assert!(daemon.stop().success());
+    setup.set_env(timeout, "1s");
+    let daemon = setup.start_listening();
+    wait_for(&daemon, 0, &json!({"phase": "active", "restoring": true}));
+    daemon.wait_until_ready();
+    wait_for(&daemon, 0, &json!({"restoring": false}));
 }
 
 fn done_again() -> Value {

@@ -6,10 +6,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::Views;
+use super::{
+    Views,
+    query::{NoParameters, Query},
+};
 
 /// See [`crate::http`].
-pub(super) async fn list(State(views): State<Views>) -> Response {
+pub(super) async fn list(
+    State(views): State<Views>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Response {
     let assigned = views.peers.assigned();
     let json = serde_json::to_string(&assigned.statuses).expect("a status is valid JSON");
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()

@@ -149,15 +149,16 @@ fn innermost(error: &dyn Error) -> String {
         .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Serde speaks of fields. Where it does not, the text begins with the name of the parameter.
+/// Replaces what serde says of fields. The text begins with the name of the parameter, unless one is missing.
 fn in_terms_of_queries(error: &str) -> String {
-    match error.split_once(" field ") {
-        Some((kind @ ("unknown" | "duplicate" | "missing"), rest)) => {
+    if let Some((before, rest)) = error.split_once(" field ") {
+        let kind = before.rsplit(": ").next().unwrap_or_default();
+        if matches!(kind, "unknown" | "duplicate" | "missing") {
             let rest = rest.replace("there are no fields", "there are none here");
-            format!("{kind} query parameter {rest}")
+            return format!("{kind} query parameter {rest}");
         }
-        _ => format!("query parameter {error}"),
     }
+    format!("query parameter {error}")
 }
 
 #[cfg(test)]

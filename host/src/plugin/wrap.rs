@@ -134,8 +134,8 @@ impl Module {
 
 impl World {
     fn encode(&self, mut module: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
-        // These crates return errors of `anyhow`.
-        let error = wasmtime::Error::from_anyhow;
+        // These crates return errors of `anyhow`, whose causes `wasmtime::Error::from_anyhow` would hide.
+        let error = |error| wasmtime::format_err!("{error:#}");
         let mut files = SourceMap::new();
         for (name, text) in self.wit {
             files.push_str(name, *text);

@@ -58,7 +58,7 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     });
     let mut tests = workspace::cargo();
     tests
-        .args(["test", "--workspace"])
+        .args(["test", "--workspace", "--no-fail-fast"])
         .args(filter)
         .arg("--")
         .args(args);

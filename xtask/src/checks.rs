@@ -27,7 +27,7 @@ pub(crate) enum Name {
 const PUBLIC: [(&str, &str); 2] = [("eventos-broker", "broker"), ("eventos-sdk", "plugins/sdk")];
 
 /// Runs the check `name`, or all without one. `baseline` is the revision to compare public APIs with; without one, it is
-/// the last release or, before the first release, the previous commit.
+/// the last release. Before the first release, there is no API that anyone relies on.
 pub(crate) fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
     let is_wanted = |check| name.is_none_or(|name| name == check);
     if is_wanted(Name::Deny) {
@@ -57,8 +57,8 @@ fn machete() -> Result<()> {
 }
 
 fn semver(baseline: Option<&str>) -> Result<()> {
-    let Some(baseline) = baseline.map(str::to_owned).or_else(last_release_or_commit) else {
-        step("there is no earlier revision to compare public APIs with");
+    let Some(baseline) = baseline.map(str::to_owned).or_else(last_release) else {
+        step("no release yet: compare public APIs with a revision by --baseline-rev REV");
         return Ok(());
     };
     for (name, folder) in PUBLIC {
@@ -82,13 +82,11 @@ fn semver(baseline: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last release or, without one, the previous commit; `None` without either, as in a shallow clone.
-fn last_release_or_commit() -> Option<String> {
+/// Returns the tag of the last release before the current commit.
+fn last_release() -> Option<String> {
     let release =
         capture(git().args(["describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"]));
-    let commit = || capture(git().args(["rev-parse", "--verify", "--quiet", "HEAD^"]));
-    let found = release.or_else(|_| commit()).ok()?;
-    Some(found.trim().to_owned())
+    Some(release.ok()?.trim().to_owned())
 }
 
 /// Returns whether the revision has the package `name` in `folder`.

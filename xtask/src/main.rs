@@ -51,8 +51,8 @@ enum Chore {
     Check {
         /// Run only this check
         name: Option<checks::Name>,
-        /// The revision that public crates have to be compatible with: by default the last release, else the last commit
-        #[arg(long, value_name = "REVISION")]
+        /// The revision that public crates have to be compatible with: by default the last release, if there is one
+        #[arg(long = "baseline-rev", value_name = "REVISION")]
         baseline: Option<String>,
     },
     /// Run the fuzz targets of the built-in broker

@@ -32,7 +32,7 @@ fn what_is_sent_is_refused_for_good_and_taken_once_it_is_permitted() {
         problem["detail"]
             .as_str()
             .expect("a text")
-            .contains("grant it Write"),
+            .contains("denies this daemon Write on its topic; grant it"),
         "{problem}"
     );
     wait_for_missing_permission(&daemon, "Write", "topic", &topic);

@@ -13,7 +13,7 @@ fn with_a_wrong_password_it_says_that_it_is_not_let_in() {
     let (status, log) = guarded.setup.start_listening().wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     let error = format!(
-        "error: the broker at {} does not let this daemon in: ",
+        "error: the broker at {} rejected the connection: ",
         guarded.setup.servers
     );
     assert!(log.contains(&error), "{log}");

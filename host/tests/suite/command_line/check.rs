@@ -67,7 +67,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         .partition(|line| line.starts_with("warning: "));
     assert_eq!(
         warnings,
-        ["warning: bad.toml:9: [handler.ghost]: no handler of that name in plugins"]
+        ["warning: bad.toml:9: [handler.ghost]: plugins has no handler of that name"]
     );
     let expected = [
         (2, "unknown key kafka.topik; did you mean kafka.topic?"),

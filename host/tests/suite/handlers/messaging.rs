@@ -143,7 +143,7 @@ fn errors_that_may_pass_are_retried_and_others_rejected() {
         (
             "reply",
             "eventos.Reject",
-            "an Evento says no topic for replies; use producer.send",
+            "an Evento names no topic for replies; use producer.send",
             "1",
         ),
     ] {

@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_compressed_unfolds(codec in 0..=4i16, records in proptest::collection::vec(any::<u8>(), 0..5_000)) {
+        fn what_was_folded_unfolds(codec in 0..=4i16, records in proptest::collection::vec(any::<u8>(), 0..5_000)) {
             let compressed = compress(codec, &records).unwrap();
             prop_assert_eq!(&*decompress(codec, &compressed).unwrap(), &records[..]);
         }

@@ -41,6 +41,8 @@ fn a_topic_is_made_once() {
     on_both(|subject| {
         let name = subject.name("t");
         let made = [(); 2].map(|()| subject.create(&name, 3, &[]));
+        // Apache Kafka acknowledges a topic before its metadata has it.
+        subject.raw().await_leaders(&name, 3);
         (made, partitions(subject, &name))
     })
     .agree_on(([Ok(()), Err(RDKafkaErrorCode::TopicAlreadyExists)], Some(3)));

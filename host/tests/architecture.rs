@@ -648,7 +648,7 @@ fn exists(word: &str, sources: &[Source]) -> bool {
             .iter()
             .filter(|source| source.top() == module)
             .peekable();
-        // Of another crate, or a method of a type: only modules are looked up.
+        // This is an item of another crate, or a method of a type: only modules are looked up.
         if within.peek().is_none() {
             return true;
         }

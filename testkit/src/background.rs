@@ -8,7 +8,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// A thread that works until it is told to stop: by [`Background::finish`], or when this is dropped.
+/// A thread that works until [`Background::finish`] stops it, or until this is dropped.
 pub struct Background<T> {
     stop: StopFlag,
     thread: Option<JoinHandle<T>>,

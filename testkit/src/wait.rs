@@ -13,7 +13,7 @@ pub const DEADLINE: Duration = Duration::from_secs(180);
 /// Calls `check` every 10 ms until it returns a value, and returns that.
 ///
 /// # Panics
-/// If there is no value within [`DEADLINE`]; `what` says in the message what was awaited.
+/// Panics if the value does not come within [`DEADLINE`]; the message says `what` was awaited.
 pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_every(Duration::from_millis(10), what, check)
 }
@@ -21,7 +21,7 @@ pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
 /// Calls `check` until it returns a value, with this interval between two calls, and returns the value.
 ///
 /// # Panics
-/// If there is no value within [`DEADLINE`]; `what` says in the message what was awaited.
+/// Panics if the value does not come within [`DEADLINE`]; the message says `what` was awaited.
 pub fn eventually_every<T>(
     interval: Duration,
     what: &str,

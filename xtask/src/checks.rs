@@ -26,8 +26,8 @@ pub(crate) enum Name {
 /// The crates that others depend on, with their folders.
 const PUBLIC: [(&str, &str); 2] = [("eventos-broker", "broker"), ("eventos-sdk", "plugins/sdk")];
 
-/// Runs the check `name`, or all without one. `baseline` is the revision to compare public APIs with; without one, it is
-/// the last release. Before the first release, there is no API that anyone relies on.
+/// Runs the check `name`, or all without one. Public APIs are compared with the revision `baseline`, or without one with
+/// the last release. Before the first release, they are not compared.
 pub(crate) fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
     let is_wanted = |check| name.is_none_or(|name| name == check);
     if is_wanted(Name::Deny) {

@@ -99,5 +99,5 @@ fn is_recursion(backtrace: &WasmBacktrace) -> bool {
     frames.len() >= FRAMES && functions.len() <= CYCLE
 }
 
-/// As many frames as wasmtime keeps unless it is told otherwise.
+/// The number of frames that wasmtime keeps by default.
 const FRAMES: usize = 20;

@@ -1,4 +1,4 @@
-//! The partitions that a handler has halted, and which wait for somebody to look at the reason.
+//! The partitions that a handler has halted, each with the reason, until an operator resumes them.
 
 use std::collections::BTreeMap;
 

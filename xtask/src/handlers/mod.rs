@@ -34,9 +34,9 @@ struct Handler {
 /// Which handlers to build.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Selection {
-    /// Those of the drop-in folder, which a daemon serves.
+    /// The handlers of the drop-in folder, which a daemon serves.
     DropIns,
-    /// Those, the examples, and the handlers of tests and benchmarks.
+    /// The drop-ins, the examples, and the handlers of tests and benchmarks.
     All,
 }
 

@@ -1,7 +1,7 @@
 //! Handlers in languages other than Rust: folders with a `handler.c`, `handler.py` or `handler.js`.
 //!
-//! Those in `plugins/NAME` become drop-ins, `plugins/NAME.wasm`. Those in `plugins/NAME/LANGUAGE` are translations of
-//! the handler NAME for tests or benchmarks, and become `target/handlers/NAME-LANGUAGE.wasm`. A language's toolchain
+//! Handlers in `plugins/NAME` become drop-ins, `plugins/NAME.wasm`. Handlers in `plugins/NAME/LANGUAGE` are translations
+//! of the handler NAME for tests or benchmarks, and become `target/handlers/NAME-LANGUAGE.wasm`. A language's toolchain
 //! is only installed when there is something to build with it.
 
 mod c;

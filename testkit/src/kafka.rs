@@ -6,7 +6,7 @@ use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::KafkaError,
     message::OwnedMessage,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -68,6 +68,51 @@ pub fn delete_topic(servers: &str, topic: &str) {
     deleted.expect("the broker answers")[0]
         .as_ref()
         .expect("the topic is deleted");
+}
+
+/// Deletes a topic and creates another one with its name, which keeps everything.
+pub fn recreate_topic(servers: &str, topic: &str, partitions: i32) {
+    delete_topic(servers, topic);
+    let replicas = TopicReplication::Fixed(-1);
+    let new = NewTopic::new(topic, partitions, replicas).set("retention.ms", "-1");
+    eventually(&format!("{topic} to be created again"), || {
+        // Kafka deletes a topic in the background.
+        let created = block_on(admin(servers).create_topics([&new], &AdminOptions::new()));
+        created.expect("the broker answers")[0]
+            .is_ok()
+            .then_some(())
+    });
+    eventually(&format!("the metadata of the new {topic}"), || {
+        (partition_count(servers, topic) == partitions).then_some(())
+    });
+}
+
+/// Deletes the records of a partition before this offset.
+pub fn delete_records(servers: &str, topic: &str, partition: i32, before: i64) {
+    let mut list = TopicPartitionList::new();
+    let offset = rdkafka::Offset::Offset(before);
+    let added = list.add_partition_offset(topic, partition, offset);
+    added.expect("an offset");
+    let deleted = block_on(admin(servers).delete_records(&list, &AdminOptions::new()));
+    for one in deleted.expect("the broker answers").elements() {
+        one.error().expect("the records are deleted");
+    }
+}
+
+/// Commits this offset of each partition for a group without members.
+pub fn commit_offsets(servers: &str, group: &str, topic: &str, offsets: &[i64]) {
+    let consumer: BaseConsumer = client(servers)
+        .set("group.id", group)
+        .create()
+        .expect("a client");
+    let mut list = TopicPartitionList::new();
+    for (partition, &offset) in (0..).zip(offsets) {
+        let offset = rdkafka::Offset::Offset(offset);
+        let added = list.add_partition_offset(topic, partition, offset);
+        added.expect("an offset");
+    }
+    let committed = consumer.commit(&list, CommitMode::Sync);
+    committed.expect("the offsets are committed");
 }
 
 /// Produces records and waits until all of them are acknowledged.

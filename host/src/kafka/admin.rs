@@ -38,13 +38,18 @@ pub async fn wait_for_broker(cluster: &Cluster) -> Result<(), Error> {
     let client = probe(cluster)?;
     let tries = config.connect_retries.saturating_add(1);
     let mut attempt = 0;
+    // librdkafka reports why a broker rejects a connection once, and not again for every attempt.
+    let mut rejected: Option<String> = None;
     let connect = || connect(Arc::clone(&client));
     let connected = connect
         .retry(schedule(config))
         .sleep(sleep)
         .notify(|(error, refusal), _| {
             attempt += 1;
-            match refusal {
+            if let Some(reason) = refusal {
+                rejected.get_or_insert_with(|| reason.clone());
+            }
+            match &rejected {
                 Some(reason) => tracing::warn!(
                     servers,
                     attempt,
@@ -64,7 +69,7 @@ pub async fn wait_for_broker(cluster: &Cluster) -> Result<(), Error> {
         .await;
     connected.map_err(|(source, refusal)| {
         let servers = servers.to_owned();
-        match refusal {
+        match refusal.or(rejected) {
             Some(why) => Error::NotLetIn { servers, why },
             None => Error::NoBroker {
                 servers,
@@ -105,8 +110,8 @@ fn schedule(config: &Config) -> ConstantBuilder {
 /// apart.
 ///
 /// # Errors
-/// [`Error::NotPermitted`], [`Error::CreateTopic`] if the broker rejects a topic for another reason, or
-/// [`Error::NoTopic`] if one does not appear.
+/// [`Error::NotPermitted`], [`Error::TopicName`], [`Error::CreateTopic`] if the broker rejects a topic for another reason,
+/// or [`Error::NoTopic`] if one does not appear.
 pub async fn ensure_topics(
     cluster: &Cluster,
     topics: &[&str],
@@ -184,6 +189,7 @@ async fn create(cluster: &Cluster, names: &[&str]) -> Result<(), Error> {
             Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => {
                 return Err(Error::NotPermitted(Permission::Create(topic)));
             }
+            Err((topic, RDKafkaErrorCode::InvalidTopic)) => return Err(Error::TopicName(topic)),
             Err((topic, code)) => return Err(Error::CreateTopic { topic, code }),
         }
     }

@@ -55,6 +55,12 @@ pub enum Error {
         /// The error code of the broker.
         code: RDKafkaErrorCode,
     },
+    /// A topic is missing and the broker rejects its name.
+    #[error(
+        "cannot create the topic {0}: the broker rejects the name; give it another one in the configuration. Kafka rejects a name \
+         that differs from that of another topic only in \".\" and \"_\", which are the same in its metrics"
+    )]
+    TopicName(String),
     /// A topic was created but did not appear.
     #[error("the topic {0} did not appear in the metadata of the broker after it was created")]
     NoTopic(String),

@@ -59,7 +59,7 @@ impl Config {
                 "expected \"embedded\" or host:port; several are separated by commas",
             );
         }
-        if self.group_id.is_empty() {
+        if self.group_id.trim().is_empty() {
             add("group_id", "expected the name of a consumer group");
         }
         if self.connect_retry_delay.is_negative() {

@@ -88,6 +88,7 @@ const BAD_VALUES: &[(&str, &str)] = &[
     ("kafka.topic = '..'", "not only dots"),
     ("kafka.topic = 'a b'", "expected only"),
     ("kafka.group_id = ''", "consumer group"),
+    ("kafka.group_id = ' '", "consumer group"),
     ("kafka.bootstrap_servers = ''", "host:port"),
     ("kafka.bootstrap_servers = 'kafka'", "host:port"),
     ("kafka.bootstrap_servers = 'kafka:9092,'", "host:port"),

@@ -29,13 +29,18 @@ impl Guarded {
 
     /// Prepares a daemon with these handlers and this user. A test that checks every single permission has a user of its own.
     fn with_user(user: &str, password: &str, handlers: &[&str]) -> Self {
+        Self::with_login("PLAIN", user, password, handlers)
+    }
+
+    /// Prepares a daemon that logs in with this SASL mechanism.
+    fn with_login(mechanism: &str, user: &str, password: &str, handlers: &[&str]) -> Self {
         let mut setup = Setup::new(EVENTOS, Broker::Kafka, handlers, "");
         setup.servers = provided("EVENTOS_TEST_KAFKA_GUARDED");
         let (output, emitted) = (topic(&setup, "output"), topic(&setup, "emitted"));
         setup.add_config(&format!(
             "[output]\ntopic = {output:?}\n\
              [handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
-             [kafka.properties]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
+             [kafka.properties]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = {mechanism:?}\n\
              \"sasl.username\" = {user:?}\n\"sasl.password\" = {password:?}\n\
              \"session.timeout.ms\" = \"6000\"\n"
         ));

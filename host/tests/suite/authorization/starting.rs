@@ -21,6 +21,27 @@ fn with_a_wrong_password_it_says_that_it_is_not_let_in() {
     assert!(log.contains("sasl.password"), "{log}");
 }
 
+/// With the default pause between two tries. librdkafka says once why it is not let in, and then only that no broker is there.
+#[test]
+fn after_many_tries_it_still_says_why_it_was_not_let_in() {
+    for (mechanism, password, reason) in [
+        ("PLAIN", "wrong", "Invalid username or password"),
+        ("SCRAM-SHA-256", "secret", "SCRAM-SHA-256"),
+    ] {
+        let mut guarded = Guarded::with_login(mechanism, "eventos", password, &["store"]);
+        for (variable, value) in [("CONNECT_RETRIES", "5"), ("CONNECT_RETRY_DELAY", "3s")] {
+            let variable = format!("EVENTOS__KAFKA__{variable}");
+            guarded.setup.set_env(&variable, value);
+        }
+        let (status, log) = guarded.setup.start_listening().wait_for_exit();
+        assert_eq!(status.code(), Some(1), "{log}");
+        let error = log.lines().find(|line| line.starts_with("error: "));
+        let error = error.expect("an error");
+        assert!(error.contains("rejected the connection: "), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
 #[test]
 fn after_the_last_try_it_gives_up_and_says_what_to_grant() {
     let mut guarded = Guarded::new(&["store"]);

@@ -1,7 +1,8 @@
 //! A topic that gets more partitions or is deleted while the daemon runs.
 
 use eventos_testkit::{
-    Broker, Daemon, Setup, add_partitions, delete_topic, end_offsets, eventually, produce,
+    Broker, Daemon, Setup, add_partitions, create_topic, delete_topic, end_offsets, eventually,
+    produce,
 };
 use rdkafka::producer::BaseRecord;
 
@@ -55,4 +56,17 @@ fn a_topic_that_is_deleted_is_made_again_and_consumed_from_its_beginning() {
             (daemon.get("/messages/after").status == 200).then_some(())
         });
     }
+}
+
+/// To Kafka, "a.b" and "a_b" are the same name.
+#[test]
+fn a_topic_name_that_the_broker_rejects_is_reported_as_such() {
+    let mut setup = Setup::new(EVENTOS, Broker::Kafka, &["store"], "");
+    let (taken, topic) = (format!("{}.x", setup.name), format!("{}_x", setup.name));
+    create_topic(&Broker::Kafka.servers(), &taken, 1);
+    setup.set_env("EVENTOS__KAFKA__TOPIC", &topic);
+    let (status, log) = setup.start_listening().wait_for_exit();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let error = format!("error: cannot create the topic {topic}: the broker rejects the name;");
+    assert!(log.contains(&error), "{log}");
 }

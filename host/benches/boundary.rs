@@ -83,7 +83,7 @@ const KEY: &[u8] = b"the-key";
 
 const HEADERS: [Header<'static>; 2] = {
     let value: Option<&[u8]> = Some(b"0123456789abcdef");
-    let [id, source] = ["trace-id", "source"];
+    let [id, source]: [&[u8]; 2] = [b"trace-id", b"source"];
     [
         Header { name: id, value },
         Header {
@@ -154,7 +154,7 @@ fn natively(source: &Source) {
 
 fn by_records((store, bindings): &mut (Store<()>, per_record::PerRecord), source: &Source) {
     let headers = HEADERS.map(|header| per_record::Header {
-        name: header.name,
+        name: std::str::from_utf8(header.name).expect("UTF-8"),
         value: header.value.unwrap_or_default(),
     });
     let eventos: Vec<_> = source

@@ -167,17 +167,17 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
         let (began, cpu) = (Instant::now(), process_seconds());
         let pipeline = Pipeline {
             cluster: Cluster::new(kafka, servers),
-            client_id: "bench",
-            config: &config,
+            client_id: "bench".to_owned(),
+            config,
             output,
             chains: Chain::fixed(vec![Arc::new(Handler::native("store", store_all))]),
-            instance: "bench",
+            instance: "bench".to_owned(),
             store: store.clone(),
             restore: None,
             metrics: metrics.clone(),
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: tokio::sync::watch::Sender::default(),
+            assigned: Arc::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

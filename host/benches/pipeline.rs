@@ -153,17 +153,17 @@ fn ours(servers: &str, group: &str, handler: Handler) {
         let stop = CancellationToken::new();
         let pipeline = Pipeline {
             cluster: Cluster::new(kafka, servers),
-            client_id: "bench",
-            config: &pipeline::Config::default(),
+            client_id: "bench".to_owned(),
+            config: pipeline::Config::default(),
             output: None,
             chains: Chain::fixed(vec![Arc::new(handler)]),
-            instance: "bench",
+            instance: "bench".to_owned(),
             store: store.clone(),
             restore: None,
             metrics: Metrics::new(),
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: tokio::sync::watch::Sender::default(),
+            assigned: Arc::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

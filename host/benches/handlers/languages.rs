@@ -121,7 +121,7 @@ fn batch(tipo: &str, size: usize) -> Arc<Batch> {
     for (value, offset) in values.iter().zip(0..) {
         assert_eq!(value.len(), 100);
         let header = Header {
-            name: "source",
+            name: b"source",
             value: Some(b"0123456789abcdef"),
         };
         let (key, value) = (Some(&b"the-key"[..]), Some(value.as_bytes()));
@@ -156,7 +156,7 @@ fn natively(batch: &Arc<Batch>) {
             (_, Some(b'!') | None) => 1_u8,
             ("mark", _) => {
                 let header = Header {
-                    name: "seen-by",
+                    name: b"seen-by",
                     value: Some(b"bench"),
                 };
                 let headers = record.headers.chain([header]);

@@ -159,17 +159,17 @@ impl Running {
         producer.set_partitions(partitions[0]);
         let pipeline = Pipeline {
             cluster: cluster.clone(),
-            client_id: "bench",
-            config: &pipeline::Config::default(),
+            client_id: "bench".to_owned(),
+            config: pipeline::Config::default(),
             output: None,
             chains: registry.chain(),
-            instance: "bench",
+            instance: "bench".to_owned(),
             store: store.clone(),
             restore: None,
             metrics,
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
-            assigned: tokio::sync::watch::Sender::default(),
+            assigned: std::sync::Arc::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),
         };

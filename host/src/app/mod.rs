@@ -214,17 +214,17 @@ async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<(
     let config = &parts.config;
     let pipeline = Pipeline {
         cluster: parts.cluster,
-        client_id: client_id.as_deref().unwrap_or("eventos"),
-        config: &config.delivery,
+        client_id: client_id.unwrap_or_else(|| "eventos".to_owned()),
+        config: config.delivery.clone(),
         output,
         chains: parts.chains,
-        instance: &instance_name(config)?,
+        instance: instance_name(config)?,
         store: parts.store,
         restore: config.store.restore.then_some(config.store.max_events),
         metrics: parts.metrics,
         readiness: parts.readiness,
         refusals: parts.refusals,
-        assigned: parts.assigned,
+        assigned: Arc::new(parts.assigned),
         rewinds: parts.rewinds,
         stop,
     };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::RecordPosition;
 use crate::event::{DeadLetterReason, JsonBytes, Letter, RecordRef, Timestamp};
 
-/// A dead letter. Keys, values and the values of headers are strings, `{"base64":"…"}` if they are not UTF-8, or null.
+/// A dead letter. Keys, values, and the names and values of headers are strings, `{"base64":"…"}` if they are not UTF-8, or null.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct LetterView {
     /// Position of the letter in the dead-letter topic.
@@ -18,7 +18,7 @@ pub struct LetterView {
     /// Value of the dead-lettered record, if it has one.
     pub value: Option<JsonBytes>,
     /// Headers of the dead-lettered record, without those that describe its failures.
-    pub headers: Vec<(String, Option<JsonBytes>)>,
+    pub headers: Vec<(JsonBytes, Option<JsonBytes>)>,
     /// Why the record was dead-lettered. Null if this record of the topic is not a dead letter.
     pub reason: Option<DeadLetterReason>,
     /// Number of times that the record was redriven.
@@ -51,7 +51,7 @@ impl LetterView {
             key: record.key.map(bytes),
             value: record.value.map(bytes),
             headers: headers
-                .map(|header| (header.name.to_owned(), header.value.map(bytes)))
+                .map(|header| (bytes(header.name), header.value.map(bytes)))
                 .collect(),
             reason: letter.failure,
             redriven: letter.redriven,

@@ -240,7 +240,7 @@ fn enqueue(
     let letter = Letter::read(record.headers);
     let history = letter.history_headers();
     let history = history.iter().map(|(name, text)| Header {
-        name,
+        name: name.as_bytes(),
         value: Some(text.as_bytes()),
     });
     let headers = letter.original.iter().copied().chain(history);

@@ -26,12 +26,12 @@ pub struct Batch {
     pub(crate) records: Records,
 }
 
-/// Records whose values are not valid Eventos.
+/// Records that are not valid Eventos, or that handlers cannot be given.
 #[derive(Clone, Debug, Default)]
 pub struct Unreadable {
     /// The offset of each record.
     pub offsets: Vec<Offset>,
-    /// The reason why each record is not a valid Evento.
+    /// The reason why each record is unreadable.
     pub reasons: Vec<NotAnEvento>,
     /// The records.
     pub records: Records,
@@ -209,8 +209,8 @@ impl Batch {
         slice
     }
 
-    /// Reads each value as an Evento, and takes out the records that are not valid ones. Tombstones stay, with an empty id
-    /// and tipo. A batch is read once.
+    /// Reads each value as an Evento, and takes out the records that are not valid ones, or that have a header whose name
+    /// is not UTF-8. Tombstones stay, with an empty id and tipo. A batch is read once.
     #[must_use]
     pub fn read(&mut self) -> Unreadable {
         self.read_with(|value| EventoRef::parse(value))
@@ -226,6 +226,11 @@ impl Batch {
         let mut invalid = Vec::new();
         let mut integers = Vec::new();
         for i in 0..self.records.len() {
+            if let Some(header) = self.records.header_not_utf8(i) {
+                push_names(&mut ids, &mut tipos, None);
+                invalid.push((i, NotAnEvento::HeaderName(header)));
+                continue;
+            }
             match self.records.value(i).map(&parse) {
                 None => push_names(&mut ids, &mut tipos, None),
                 Some(Ok(evento)) => {

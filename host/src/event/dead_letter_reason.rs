@@ -41,6 +41,8 @@ pub enum FailureKind {
     MalformedJson,
     /// The record is JSON, but not a valid Evento.
     InvalidEvento,
+    /// The name of a header is not UTF-8.
+    InvalidHeader,
     /// The handler trapped, most often by a panic.
     Trap,
     /// A call ran longer than it may.
@@ -65,9 +67,10 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::MalformedJson,
         Self::InvalidEvento,
+        Self::InvalidHeader,
         Self::Trap,
         Self::Timeout,
         Self::Memory,
@@ -86,6 +89,7 @@ impl FailureKind {
         match self {
             Self::MalformedJson => "malformed_json",
             Self::InvalidEvento => "invalid_evento",
+            Self::InvalidHeader => "invalid_header",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
             Self::Memory => "memory",
@@ -105,6 +109,7 @@ impl FailureKind {
         match self {
             Self::MalformedJson => "eventos.MalformedJson",
             Self::InvalidEvento => "eventos.InvalidEvento",
+            Self::InvalidHeader => "eventos.InvalidHeader",
             Self::Trap => "eventos.Trap",
             Self::Timeout => "eventos.Timeout",
             Self::Memory => "eventos.Memory",
@@ -121,7 +126,7 @@ impl FailureKind {
     /// Where records fail with this kind of failure.
     fn stage(self) -> &'static str {
         match self {
-            Self::MalformedJson | Self::InvalidEvento => "read",
+            Self::MalformedJson | Self::InvalidEvento | Self::InvalidHeader => "read",
             Self::Emit => "emit",
             Self::OutputTopic => "output",
             _ => "handle",
@@ -205,7 +210,9 @@ impl DeadLetterReason {
     pub(super) fn read<'h>(headers: impl IntoIterator<Item = Header<'h>>) -> Self {
         let mut reason = Self::default();
         for Header { name, value } in headers {
-            let known = HEADERS.into_iter().find(|(_, header)| *header == name);
+            let known = HEADERS
+                .into_iter()
+                .find(|(_, header)| header.as_bytes() == name);
             if let (Some((field, _)), Some(value)) = (known, value) {
                 reason.set(field, &String::from_utf8_lossy(value));
             }

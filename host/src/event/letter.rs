@@ -37,9 +37,13 @@ impl<'a> Letter<'a> {
     #[must_use]
     pub fn read(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
         let mut original: Vec<_> = headers.into_iter().collect();
-        let first = original.iter().rposition(|header| header.name == FIRST);
+        let first = original
+            .iter()
+            .rposition(|header| header.name == FIRST.as_bytes());
         let failure = first.map(|at| DeadLetterReason::read(original.drain(at..)));
-        let begins = original.iter().rposition(|header| header.name == REDRIVEN);
+        let begins = original
+            .iter()
+            .rposition(|header| header.name == REDRIVEN.as_bytes());
         let history = begins.and_then(|at| Some((at, read_history(&original[at..])?)));
         let (redriven, history) = match history {
             None => (0, BTreeMap::new()),
@@ -82,7 +86,8 @@ fn read_history(headers: &[Header<'_>]) -> Option<(u32, BTreeMap<u32, DeadLetter
     let count = text(count)?.parse().ok()?;
     let mut history = BTreeMap::<u32, DeadLetterReason>::new();
     for entry in entries {
-        let (n, field) = entry.name.strip_prefix(HISTORY)?.split_once('.')?;
+        let name = str::from_utf8(entry.name).ok()?;
+        let (n, field) = name.strip_prefix(HISTORY)?.split_once('.')?;
         let failure = history.entry(n.parse().ok()?).or_default();
         failure.set_named(field, text(entry)?).then_some(())?;
     }
@@ -102,7 +107,7 @@ mod tests {
 
     fn borrowed(headers: &Owned) -> impl Iterator<Item = Header<'_>> {
         headers.iter().map(|(name, value)| Header {
-            name,
+            name: name.as_bytes(),
             value: value.as_deref(),
         })
     }
@@ -132,7 +137,7 @@ mod tests {
 
     fn redrive(letter: &Letter<'_>) -> Owned {
         let original = letter.original.iter();
-        let original = original.map(|it| (it.name.to_owned(), it.value.map(<[u8]>::to_vec)));
+        let original = original.map(|it| (it.name().into_owned(), it.value.map(<[u8]>::to_vec)));
         let history = letter.history_headers().into_iter();
         let history = history.map(|(name, text)| (name, Some(text.into_bytes())));
         original.chain(history).collect()

@@ -22,5 +22,5 @@ pub use json_bytes::JsonBytes;
 pub use letter::Letter;
 pub use outcome::{Emission, HandlerOutput, Outcome, Outcomes, OutcomesFault, Verdict};
 pub use partitions::{NotPartitions, Partitions, TopicPartition};
-pub use record::{Header, Offset, Partition, Timestamp};
-pub use view::{NotAViewStart, ViewStart};
+pub use record::{Header, NotATopicId, Offset, Partition, Timestamp, TopicId};
+pub use view::{CommitMetadata, NotAViewStart, ViewStart};

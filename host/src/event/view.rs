@@ -1,13 +1,13 @@
-//! Where the view of a partition begins. It is committed along with an offset, so that the next owner of the
-//! partition can show the same view.
+//! What is committed along with an offset: where the view of the partition begins, so that its next owner can show the same
+//! view, and of which topic the offset is.
 
 use std::{fmt, str::FromStr};
 
-use super::{Offset, Timestamp};
+use super::{Offset, Timestamp, TopicId};
 
 /// The start of what the store holds of a partition.
 ///
-/// As text, in the metadata of a committed offset: `view=OFFSET@TIME`.
+/// As text: `view=OFFSET@TIME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewStart {
     /// The offset of the oldest stored Evento, or the committed offset if there is none.
@@ -17,10 +17,42 @@ pub struct ViewStart {
     pub time: Timestamp,
 }
 
-/// The metadata of an offset that another client committed.
+/// A text that is not the start of a view.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the start of a view such as view=42@1716400000000")]
 pub struct NotAViewStart(String);
+
+/// The metadata of a committed offset. As text, its parts are separated by spaces: `view=OFFSET@TIME topic=ID`. Parts that
+/// are missing or unknown are passed over: another client may have committed the offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitMetadata {
+    /// Where the view of the partition begins.
+    pub view: Option<ViewStart>,
+    /// The topic that the offset is of. Where another topic has its name now, the offset says nothing.
+    pub topic: Option<TopicId>,
+}
+
+impl CommitMetadata {
+    /// Reads the metadata of an offset that any client may have committed.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let parts = || text.split(' ');
+        let topics = parts().filter_map(|part| part.strip_prefix("topic="));
+        Self {
+            view: parts().find_map(|part| part.parse().ok()),
+            topic: topics.filter_map(|id| id.parse().ok()).next(),
+        }
+    }
+}
+
+impl fmt::Display for CommitMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.view.map(|view| view.to_string());
+        let topic = self.topic.map(|id| format!("topic={id}"));
+        let parts: Vec<_> = view.into_iter().chain(topic).collect();
+        f.write_str(&parts.join(" "))
+    }
+}
 
 impl ViewStart {
     /// The start of a view that holds nothing yet, at this offset.
@@ -56,6 +88,26 @@ impl FromStr for ViewStart {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metadata_comes_back_and_that_of_others_is_passed_over() {
+        for text in [
+            "",
+            "view=0@-1",
+            "topic=H3vHrlrWQgKhIdFzkJKA4w",
+            "view=42@1716400000000 topic=H3vHrlrWQgKhIdFzkJKA4w",
+        ] {
+            assert_eq!(CommitMetadata::read(text).to_string(), text);
+        }
+        for text in [
+            "topic=",
+            "topic=H3vHrlrWQgKhIdFzkJKA4",
+            "view=-1@5 x",
+            "{\"a\": 1}",
+        ] {
+            assert_eq!(CommitMetadata::read(text), CommitMetadata::default());
+        }
+    }
 
     #[test]
     fn it_comes_back_and_what_others_commit_is_refused() {

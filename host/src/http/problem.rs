@@ -113,7 +113,9 @@ impl From<NotAnEvento> for Problem {
     fn from(reason: NotAnEvento) -> Self {
         let detail = reason.to_string();
         match reason {
-            NotAnEvento::Malformed(_) => Self::new(MALFORMED_JSON, detail),
+            NotAnEvento::Malformed(_) | NotAnEvento::HeaderName(_) => {
+                Self::new(MALFORMED_JSON, detail)
+            }
             NotAnEvento::Invalid(errors) => Self {
                 errors,
                 ..Self::new(INVALID_EVENTO, detail)

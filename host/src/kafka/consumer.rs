@@ -1,8 +1,13 @@
 //! Consuming the topic of Eventos as a member of a group: records and rebalances, and the offsets of the assigned
 //! partitions, which are stored, committed, queried and rewound.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
@@ -11,18 +16,24 @@ use rdkafka::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    AutoOffsetReset, Cluster, Consumed, Error,
+    Cluster, Consumed, Error,
     group::offset_in,
+    native::{ClientError, ConsumerQueue, QueueEvent},
     permissions::Refusals,
-    rebalance::{Membership, NewAssignment, PartitionProgress, ReplayPlanner, Revocation},
+    plan::{NewAssignment, StartPlanner},
+    rebalance::{Membership, PartitionProgress, Revocation},
+    topic_watch::TopicWatch,
     transaction::{GroupMetadata, TransactionOffsets},
 };
-use crate::event::{Offset, Partition, TopicPartition, ViewStart};
+use crate::event::{CommitMetadata, Offset, TopicPartition, ViewStart};
 
 /// The pipeline stores offsets itself, once the effects of their records have happened. `fetch.queue.backoff.ms` at its
 /// default of 1,000 stalls a fast consumer, and a queue of 64 MB per partition is more than a partition needs. Ends of
 /// partitions are reported, since a replay may end there: the last offsets before the committed one may have no
 /// records, such as those of compacted records or of transaction markers.
+///
+/// Where librdkafka has to choose an offset, it takes the oldest: a reset to the end loses every record up to there. A group
+/// that is to begin at the end is assigned that offset instead; see [`StartPlanner`].
 const DEFAULTS: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
@@ -31,6 +42,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "1000"),
     ("allow.auto.create.topics", "false"),
     ("enable.partition.eof", "true"),
+    ("auto.offset.reset", "earliest"),
 ];
 
 /// Properties for offsets that are committed in the background.
@@ -63,9 +75,16 @@ pub enum CommitStrategy {
 pub struct Consumer {
     // Dropped first: closing the client polls once more, and what happens then has to know that the client is closing.
     _closing: DropGuard,
-    inner: BaseConsumer<Membership>,
+    // Dropped next: dropping it waits for its thread, which uses the queue.
+    _watch: TopicWatch,
+    queue: Arc<ConsumerQueue<Membership>>,
     topic: Arc<str>,
+    /// The partitions that are paused.
+    paused: Arc<PausedPartitions>,
 }
+
+/// The paused partitions of a consumer. Their ends have to be asked for: librdkafka learns an end when it fetches.
+pub(super) type PausedPartitions = Mutex<BTreeSet<TopicPartition>>;
 
 /// How to be a member of the group.
 pub struct ConsumerOptions<'a> {
@@ -97,14 +116,22 @@ pub struct CommitPosition {
 pub enum ConsumerEvent<'a> {
     /// The next record of its partition.
     Record(Consumed<'a>),
-    /// All records of a partition of the topic have been returned, for now.
-    PartitionEnd(Partition),
+    /// All records of a partition before this offset have been returned, and nothing else has arrived yet. The offset may lie
+    /// beyond the last record: markers of transactions and compacted records have offsets, too.
+    PartitionEnd(TopicPartition, Offset),
     /// The group assigned partitions to this member, in addition to those that it has.
     Assigned(Vec<NewAssignment>),
     /// Partitions were revoked. The callback of [`Consumer::join`] has returned before.
     Revoked(Revocation),
-    /// The progress of a partition, once a second.
+    /// The progress of a partition, about once a second.
     Progress(PartitionProgress),
+    /// A broker has stopped answering while requests wait for it (`false`), or all of them answer again (`true`).
+    Responding(bool),
+    /// The topic does not exist any more (`false`), or is back (`true`).
+    TopicExists(bool),
+    /// The topic was deleted and another one was created with its name. This consumer knows positions of the former topic,
+    /// and has to be replaced by another one.
+    TopicReplaced,
     /// Nothing happened within the time.
     Idle,
 }
@@ -121,16 +148,12 @@ impl Consumer {
         on_revocation: impl Fn(&Revocation) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let config = cluster.config();
-        let reset = match config.auto_offset_reset {
-            AutoOffsetReset::Earliest => "earliest",
-            AutoOffsetReset::Latest => "latest",
-        };
         let topic: Arc<str> = config.topic.as_str().into();
         let closing = options.stop.child_token();
         let context = Membership::new(
             &topic,
             &config.group_id,
-            ReplayPlanner::new(options.restore, closing.clone()),
+            StartPlanner::new(config, options.restore, closing.clone()),
             options.refusals,
             on_revocation,
         );
@@ -148,17 +171,21 @@ impl Consumer {
         let inner: BaseConsumer<Membership> = cluster
             .properties(&properties)
             .set("group.id", &config.group_id)
-            .set("auto.offset.reset", reset)
             .create_with_context(context)
             .map_err(Error::Properties)?;
         let what = "subscribe to the topic";
         inner
             .subscribe(&[&topic])
             .map_err(|source| Error::Request { what, source })?;
+        let queue = Arc::new(ConsumerQueue::new(inner).map_err(Error::Properties)?);
+        let paused = Arc::default();
+        let watch = TopicWatch::start(Arc::clone(&queue), Arc::clone(&topic), Arc::clone(&paused));
         Ok(Self {
             _closing: closing.drop_guard(),
-            inner,
+            _watch: watch,
+            queue,
             topic,
+            paused,
         })
     }
 
@@ -173,19 +200,18 @@ impl Consumer {
         at_most: Duration,
         mut handle: impl FnMut(ConsumerEvent<'_>),
     ) -> Result<(), Error> {
-        let polled = self.inner.poll(at_most);
-        let context = self.inner.context();
-        while let Some(event) = context.next_event() {
+        let polled = self.queue.poll(at_most);
+        while let Some(event) = self.membership().next_event() {
             handle(event);
         }
         handle(match polled {
             None => ConsumerEvent::Idle,
-            Some(Ok(message)) => ConsumerEvent::Record(message.into()),
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ConsumerEvent::PartitionEnd(Partition(partition))
+            Some(QueueEvent::Record(record)) => ConsumerEvent::Record(record),
+            Some(QueueEvent::PartitionEnd(partition, offset)) => {
+                ConsumerEvent::PartitionEnd(partition, offset)
             }
-            Some(Err(error)) => {
-                self.note_error(error)?;
+            Some(QueueEvent::Error(error)) => {
+                self.note_error(&error)?;
                 ConsumerEvent::Idle
             }
         });
@@ -193,19 +219,18 @@ impl Consumer {
     }
 
     /// Logs an error that passes by itself, and returns any other.
-    fn note_error(&self, error: KafkaError) -> Result<(), Error> {
-        let code = error.rdkafka_error_code();
-        match error {
-            KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::UnsupportedVersion) => {
+    fn note_error(&self, error: &ClientError) -> Result<(), Error> {
+        match error.code {
+            RDKafkaErrorCode::UnsupportedVersion if error.is_fatal => {
                 return Err(Error::NoAssignor);
             }
-            KafkaError::MessageConsumptionFatal(_) => return Err(Error::Fatal(error)),
-            // The producer already logs a lost broker once. librdkafka repeats this error every second.
-            _ if code.is_some_and(is_outage) => {
-                tracing::debug!(%error, "consuming is interrupted");
+            code if error.is_fatal => {
+                return Err(Error::Fatal(KafkaError::MessageConsumptionFatal(code)));
             }
-            _ if self.inner.context().is_refused(&error) => {}
-            _ if code == Some(RDKafkaErrorCode::InconsistentGroupProtocol) => {
+            // The producer already logs a lost broker once. librdkafka repeats this error every second.
+            code if is_outage(code) => tracing::debug!(%error, "consuming is interrupted"),
+            code if self.membership().is_refused(code) => {}
+            RDKafkaErrorCode::InconsistentGroupProtocol => {
                 tracing::error!(
                     %error,
                     "the other members of the group assign partitions with another strategy; set \
@@ -219,21 +244,28 @@ impl Consumer {
 
     /// Stops fetching from a partition until it is resumed or revoked. Polling goes on.
     pub fn pause(&self, partition: &TopicPartition) {
-        let paused = self.inner.pause(&list_of([partition]));
+        self.paused.lock().insert(partition.clone());
+        let paused = self.client().pause(&list_of([partition]));
         log_failure("pause", partition, paused);
     }
 
     /// Fetches from a paused partition again.
     pub fn resume(&self, partition: &TopicPartition) {
-        let resumed = self.inner.resume(&list_of([partition]));
+        self.forget_pause(partition);
+        let resumed = self.client().resume(&list_of([partition]));
         log_failure("resume", partition, resumed);
+    }
+
+    /// Takes note that a partition is not paused any more, since it was revoked.
+    pub fn forget_pause(&self, partition: &TopicPartition) {
+        self.paused.lock().remove(partition);
     }
 
     /// Stores the position of a partition; see [`CommitStrategy`].
     pub fn store_offset(&self, position: &CommitPosition) {
         let stored = self
             .positions([position])
-            .and_then(|TransactionOffsets(list)| self.inner.store_offsets(&list));
+            .and_then(|TransactionOffsets(list)| self.client().store_offsets(&list));
         if let Err(error) = stored {
             // The partition has been revoked meanwhile, and its next owner begins before this offset.
             tracing::debug!(%error, ?position, "offset not stored");
@@ -261,7 +293,7 @@ impl Consumer {
             }
             list.set_partition_offset(topic, partition.0, rdkafka::Offset::Offset(next.0))?;
             if let Some(mut one) = list.find_partition(topic, partition.0) {
-                one.set_metadata(view.to_string());
+                one.set_metadata(self.metadata(Some(*view)));
             }
         }
         Ok(TransactionOffsets(list))
@@ -270,7 +302,7 @@ impl Consumer {
     /// Returns the identity of this member in the current generation of the group; none before it has joined.
     #[must_use]
     pub fn identity(&self) -> Option<GroupMetadata> {
-        self.inner.group_metadata().map(GroupMetadata)
+        self.client().group_metadata().map(GroupMetadata)
     }
 
     /// Commits the stored offsets and waits for it. Returns what is committed then, like [`Consumer::committed`].
@@ -282,7 +314,7 @@ impl Consumer {
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
         let what = "commit offsets";
-        match self.inner.commit_consumer_state(CommitMode::Sync) {
+        match self.client().commit_consumer_state(CommitMode::Sync) {
             Err(source) if source.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
                 return Err(Error::Request { what, source });
             }
@@ -302,7 +334,7 @@ impl Consumer {
         let what = "query the committed offsets";
         let failed = |source| Error::Request { what, source };
         let committed = self
-            .inner
+            .client()
             .committed_offsets(list_of(partitions), REQUEST_TIMEOUT)
             .map_err(failed)?;
         let mut offsets = BTreeMap::new();
@@ -322,16 +354,52 @@ impl Consumer {
     pub fn rewind(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
         let what = "rewind a partition";
         let failed = |source| Error::Request { what, source };
-        let mut list = list_of([partition]);
-        list.set_all_offsets(rdkafka::Offset::Offset(to.0))
-            .map_err(failed)?;
-        // A stored offset would be committed in the background if it is higher than the committed one.
-        self.inner.store_offsets(&list).map_err(failed)?;
-        self.inner.commit(&list, CommitMode::Sync).map_err(failed)?;
-        let sought = self.inner.seek_partitions(list, REQUEST_TIMEOUT);
+        let list = self.commit_earlier(partition, to).map_err(failed)?;
+        let sought = self.client().seek_partitions(list, REQUEST_TIMEOUT);
         let sought = sought.map_err(failed)?;
         let each = sought.elements();
         each.iter().try_for_each(|one| one.error()).map_err(failed)
+    }
+
+    /// Commits an offset before the committed one, which is where polling goes on already: the log is shorter than it was.
+    /// The background commit never goes back.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn commit_reset(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
+        let what = "commit an earlier offset";
+        let committed = self.commit_earlier(partition, to);
+        committed.map_err(|source| Error::Request { what, source })?;
+        Ok(())
+    }
+
+    fn commit_earlier(
+        &self,
+        partition: &TopicPartition,
+        to: Offset,
+    ) -> KafkaResult<TopicPartitionList> {
+        let mut list = list_of([partition]);
+        list.set_all_offsets(rdkafka::Offset::Offset(to.0))?;
+        for mut one in list.elements() {
+            one.set_metadata(self.metadata(None));
+        }
+        // A stored offset would be committed in the background if it is higher than the committed one.
+        self.client().store_offsets(&list)?;
+        self.client().commit(&list, CommitMode::Sync)?;
+        Ok(list)
+    }
+
+    fn metadata(&self, view: Option<ViewStart>) -> String {
+        let topic = self.membership().topic_id();
+        CommitMetadata { view, topic }.to_string()
+    }
+
+    fn client(&self) -> &BaseConsumer<Membership> {
+        self.queue.client()
+    }
+
+    fn membership(&self) -> &Arc<Membership> {
+        self.client().client().context()
     }
 
     /// The topic that is consumed.

@@ -6,25 +6,29 @@
 mod admin;
 mod client;
 mod config;
-mod consumed;
 mod consumer;
 mod group;
+mod native;
 mod permissions;
+mod plan;
 mod producer;
 mod reader;
 mod rebalance;
+mod responses;
+mod topic_watch;
 mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
 pub use client::{Cluster, Error};
 pub use config::{AutoOffsetReset, Config};
-pub use consumed::Consumed;
 pub use consumer::{CommitPosition, CommitStrategy, Consumer, ConsumerEvent, ConsumerOptions};
 pub use group::{GroupClient, GroupDescription, GroupMember, GroupPosition, group_positions};
+pub use native::Consumed;
 pub use permissions::{Permission, Refusals};
+pub use plan::{ConsumeRange, NewAssignment};
 pub use producer::{Delivered, Delivery, ProduceError, Producer};
 pub use reader::Reader;
-pub use rebalance::{ConsumeRange, NewAssignment, PartitionProgress, Revocation};
+pub use rebalance::{PartitionProgress, Revocation};
 pub use transaction::{
     GroupMetadata, KeepWaiting, TransactionError, TransactionOffsets, TransactionalProducer,
 };

@@ -17,11 +17,10 @@ use rdkafka::{
     ClientConfig, ClientContext, Statistics,
     config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::{Header as KafkaHeader, OwnedHeaders},
     producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 
-use super::{Cluster, Error, client::log, permissions::Permission};
+use super::{Cluster, Error, client::log, native::HeaderList, permissions::Permission};
 use crate::event::{Header, Offset, Partition, RecordRef, Timestamp};
 
 /// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the
@@ -212,13 +211,13 @@ fn to_kafka<'r, 'h>(
     converted.key = record.key;
     converted.payload = record.value;
     converted.timestamp = (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0);
-    // Most records have no headers, and an empty list would be allocated, too.
-    let add = |all: Option<OwnedHeaders>, Header { name, value }: Header<'_>| {
-        let all = all.unwrap_or_default();
-        Some(all.insert(KafkaHeader { key: name, value }))
-    };
-    let own = record.headers.clone().fold(None, add);
-    converted.headers = more.into_iter().fold(own, add);
+    let mut headers = HeaderList::default();
+    record
+        .headers
+        .clone()
+        .for_each(|header| headers.push(header));
+    more.into_iter().for_each(|header| headers.push(header));
+    converted.headers = headers.into_inner();
     converted
 }
 
@@ -430,9 +429,11 @@ impl ClientContext for ProducerContext {
         if let Some(topic) = statistics.topics.get(&*self.topic) {
             let all = topic.partitions.values();
             let known = all.filter(|one| one.partition >= 0 && !one.unknown).count();
-            // Partitions are only ever added, and none at all means that they are not known yet.
+            // None at all means that they are not known yet. A topic that is created again may have fewer.
             let known = i32::try_from(known).unwrap_or(i32::MAX);
-            self.partitions.fetch_max(known, Relaxed);
+            if known > 0 {
+                self.partitions.store(known, Relaxed);
+            }
         }
     }
 }

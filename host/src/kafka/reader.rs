@@ -7,12 +7,17 @@ use std::{
 };
 
 use rdkafka::{
-    Message as _, TopicPartitionList,
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{Cluster, Consumed, Error, client::Logged, permissions::Permission};
+use super::{
+    Cluster, Consumed, Error,
+    client::Logged,
+    native::{ClientError, ConsumerQueue, QueueEvent},
+    permissions::Permission,
+};
 use crate::event::{Offset, Partition};
 
 /// Properties of a reader. Its records are processed as they arrive, so it fetches little ahead.
@@ -31,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads ranges of the partitions of a topic, one after the other. Its calls block.
 pub struct Reader {
-    inner: BaseConsumer<Logged>,
+    queue: ConsumerQueue<Logged>,
     topic: String,
     ranges: VecDeque<ReadRange>,
 }
@@ -80,7 +85,7 @@ impl Reader {
             }));
         }
         Ok(Self {
-            inner,
+            queue: ConsumerQueue::new(inner).map_err(Error::Properties)?,
             topic: topic.to_owned(),
             ranges,
         })
@@ -98,25 +103,27 @@ impl Reader {
                 continue;
             }
             if !range.is_assigned {
-                assign(&self.inner, &self.topic, range)?;
+                assign(self.queue.client(), &self.topic, range)?;
             }
             let wait = deadline.saturating_duration_since(Instant::now());
-            match self.inner.poll(wait) {
-                None => return Err(read_error(KafkaError::NoMessageReceived)),
-                Some(Ok(message)) if message.offset() < range.left.end => {
-                    range.left.start = message.offset() + 1;
-                    return Ok(Some(Consumed::from(message)));
+            match self.queue.poll(wait) {
+                None if wait.is_zero() => return Err(read_error(KafkaError::NoMessageReceived)),
+                None => {}
+                Some(QueueEvent::Record(record)) if record.partition() != range.partition => {}
+                Some(QueueEvent::Record(record)) if record.offset().0 < range.left.end => {
+                    range.left.start = record.offset().0 + 1;
+                    return Ok(Some(record));
                 }
-                // The record was added after the reader was opened, or the partition has ended.
-                Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => {
+                // The record was added after the reader was opened.
+                Some(QueueEvent::Record(_)) => {
                     self.ranges.pop_front();
                 }
-                Some(Err(error)) if not_permitted_to_read(&error) => {
-                    let permission = Permission::Read(self.topic.clone());
-                    return Err(Error::NotPermitted(permission));
+                Some(QueueEvent::PartitionEnd(ended, _)) if ended.partition == range.partition => {
+                    self.ranges.pop_front();
                 }
-                Some(Err(error)) if wait.is_zero() => return Err(read_error(error)),
-                Some(Err(error)) => tracing::debug!(%error, "cannot fetch records; trying again"),
+                // The end of a partition that was read before.
+                Some(QueueEvent::PartitionEnd(..)) => {}
+                Some(QueueEvent::Error(error)) => check(&error, &self.topic, wait)?,
             }
         }
         Ok(None)
@@ -140,8 +147,16 @@ fn assign(inner: &BaseConsumer<Logged>, topic: &str, range: &mut ReadRange) -> R
     Ok(())
 }
 
-fn not_permitted_to_read(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+/// Returns the error, if waiting longer does not help.
+fn check(error: &ClientError, topic: &str, left: Duration) -> Result<(), Error> {
+    if error.code == RDKafkaErrorCode::TopicAuthorizationFailed {
+        return Err(Error::NotPermitted(Permission::Read(topic.to_owned())));
+    }
+    if left.is_zero() || error.is_fatal {
+        return Err(read_error(KafkaError::MessageConsumption(error.code)));
+    }
+    tracing::debug!(%error, "cannot fetch records; trying again");
+    Ok(())
 }
 
 fn read_error(source: KafkaError) -> Error {

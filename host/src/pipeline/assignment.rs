@@ -113,7 +113,10 @@ pub(super) struct Assignment {
     pub(super) view: ViewState,
     /// The next offset to consume.
     position: Option<Offset>,
-    pub(super) lag: Option<i64>,
+    /// The end of the partition, as last heard of.
+    end: Option<Offset>,
+    /// The offset that consuming has reached without a record there: everything before it has been consumed.
+    reached_end: Option<Offset>,
 }
 
 /// The bytes of each batch that was handed over and is not finished, the oldest first.
@@ -317,7 +320,11 @@ impl Drop for InFlight {
 }
 
 impl Assignment {
-    pub(super) fn new(state: Arc<AssignmentState>, view: ViewState) -> Self {
+    pub(super) fn new(
+        state: Arc<AssignmentState>,
+        view: ViewState,
+        position: Option<Offset>,
+    ) -> Self {
         Self {
             open: Batch::new(state.topic_partition.clone()),
             state,
@@ -325,8 +332,9 @@ impl Assignment {
             backlog: Backlog::default(),
             paused: false,
             view,
-            position: None,
-            lag: None,
+            position,
+            end: None,
+            reached_end: None,
         }
     }
 
@@ -355,6 +363,7 @@ impl Assignment {
         let offset = record.offset();
         self.replayed = self.view.is_replayed(offset);
         self.position = Some(offset.next());
+        self.reached_end = None;
         self.open.push(
             offset,
             record.key(),
@@ -394,11 +403,50 @@ impl Assignment {
     pub(super) fn rewind(&mut self, state: Arc<AssignmentState>, to: Offset) {
         state.set_committed(to);
         let view = std::mem::take(&mut self.view);
-        *self = Self {
-            position: Some(to),
-            lag: self.lag,
-            ..Self::new(state, view)
-        };
+        *self = Self::new(state, view, Some(to));
+    }
+
+    /// Returns whether a record at this offset shows that consuming has gone back, which only a log that is shorter than
+    /// before explains.
+    pub(super) fn is_behind(&self, offset: Offset) -> bool {
+        self.position.is_some_and(|position| offset < position)
+    }
+
+    /// Takes note that everything before this offset has been consumed, and that nothing is left for now.
+    pub(super) fn reach_end(&mut self, offset: Offset) {
+        self.reached_end = Some(offset);
+        self.set_end(offset);
+    }
+
+    /// Takes note of the end of the partition. It never goes back, and librdkafka repeats an old one while it does not fetch.
+    pub(super) fn set_end(&mut self, end: Offset) {
+        self.end = self.end.max(Some(end));
+    }
+
+    /// Returns the offset that can be committed although no record before it is left to handle: the last offsets belong to
+    /// markers of transactions, or to records that were compacted away. Everything consumed must be done.
+    pub(super) fn offset_to_skip_to(&self) -> Option<Offset> {
+        let is_idle =
+            !self.has_open_batch() && !self.view.is_restoring() && self.state.in_flight() == 0;
+        self.reached_end
+            .filter(|&end| is_idle && self.position.is_some_and(|position| position < end))
+    }
+
+    /// Counts a batch without records as in flight, after which consuming goes on at `to`.
+    pub(super) fn begin_skip(&mut self, to: Offset) -> (Batch, InFlight) {
+        self.position = Some(to);
+        let (in_flight, batches) = self.state.begin();
+        self.backlog.push(0);
+        self.backlog.keep(batches);
+        (Batch::empty_like(&self.open), in_flight)
+    }
+
+    /// Returns the number of records that are still to be handled, at most: offsets may have gaps.
+    pub(super) fn lag(&self) -> Option<i64> {
+        let handled = known(&self.state.done).max(self.state.committed());
+        // Before the first batch is done, nothing before the position was to be handled.
+        let from = handled.or(self.position)?;
+        Some((self.end?.0 - from.0).max(0))
     }
 
     /// What the monitor of the restores needs: the partition, the offset before which everything is done, and the view.
@@ -420,7 +468,7 @@ impl Assignment {
             position: self.position,
             // The position of a group that has committed nothing is 0.
             committed: self.state.committed().filter(|offset| offset.0 > 0),
-            lag: self.lag,
+            lag: self.lag(),
         }
     }
 }
@@ -604,7 +652,7 @@ mod tests {
                     if !self.assigned.contains_key(&number) {
                         let state = self.assignments.assign(&partition(number));
                         self.states.push(Arc::clone(&state));
-                        let assignment = Assignment::new(state, ViewState::Complete);
+                        let assignment = Assignment::new(state, ViewState::Complete, None);
                         self.assigned.insert(number, assignment);
                     }
                 }

@@ -37,9 +37,20 @@ impl BatchJob {
     /// Takes the open batch of an assignment, if it has records.
     pub(super) fn take(assignment: &mut Assignment) -> Option<Self> {
         let (batch, replayed, in_flight) = assignment.take_open()?;
-        Some(Self {
+        let next = batch.next_offset()?;
+        Some(Self::new(batch, next, replayed, in_flight))
+    }
+
+    /// Makes a job without records, which only commits this offset for its assignment.
+    pub(super) fn skip(assignment: &mut Assignment, to: Offset) -> Self {
+        let (batch, in_flight) = assignment.begin_skip(to);
+        Self::new(batch, to, false, in_flight)
+    }
+
+    fn new(batch: Batch, next: Offset, replayed: bool, in_flight: InFlight) -> Self {
+        Self {
             records: batch.len() as u64,
-            next: batch.next_offset()?,
+            next,
             batch: Arc::new(batch),
             unreadable: Unreadable::default(),
             replayed,
@@ -47,7 +58,7 @@ impl BatchJob {
             effects: Effects::default(),
             queue: DeliveryQueue::default(),
             position: None,
-        })
+        }
     }
 
     /// Reads the records as Eventos. That is the worker's to do, so that the intake only polls.

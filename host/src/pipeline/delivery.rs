@@ -164,7 +164,7 @@ impl Deliverer {
                 let (offset, reason) = &effects.dead[letter];
                 let headers = dead_letter_headers(job.topic_partition(), *offset, reason, kept);
                 let headers = headers.iter().map(|(name, value)| Header {
-                    name,
+                    name: name.as_bytes(),
                     value: Some(value.as_bytes()),
                 });
                 let record = kept.of(job.original(pending.source));

@@ -108,6 +108,7 @@ impl Effects {
             let kind = match reason {
                 NotAnEvento::Malformed(_) => FailureKind::MalformedJson,
                 NotAnEvento::Invalid(_) => FailureKind::InvalidEvento,
+                NotAnEvento::HeaderName(_) => FailureKind::InvalidHeader,
             };
             (offset, DeadLetterReason::new(kind, reason.to_string()))
         });

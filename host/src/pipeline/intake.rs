@@ -19,12 +19,12 @@ use super::{
     worker::Workers,
 };
 use crate::{
-    event::{AssignedPartitions, AssignmentPhase, Partition, TopicPartition},
+    event::{AssignedPartitions, AssignmentPhase, Offset, Partition, TopicPartition},
     kafka::{
         self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, Revocation,
     },
     replay::{PartitionReport, RewindCommand, RewindCommands},
-    telemetry::{metrics::Metrics, readiness::Readiness},
+    telemetry::{in_one_line, metrics::Metrics, readiness::Readiness},
 };
 
 /// How long one poll waits if nothing else is to do. A signal to stop, and a panic of a worker, are noticed after it.
@@ -40,10 +40,16 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// The number of records that are polled before signals and commands are looked at again.
 const RECORDS_PER_CHECK: usize = 256;
 
+/// The readiness latch that is closed while a broker does not answer.
+const RESPONDING: &str = "broker_responses";
+
+/// The readiness latch that is closed while the topic does not exist.
+const TOPIC: &str = "topic";
+
 /// How old the published statuses may become while partitions are assigned.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(super) struct Intake {
+pub(super) struct Intake<'p> {
     pub(super) consumer: Arc<Consumer>,
     pub(super) assignments: Assignments,
     pub(super) assigned: Assigned,
@@ -53,8 +59,19 @@ pub(super) struct Intake {
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
-    pub(super) rewinds: RewindCommands,
+    pub(super) rewinds: &'p mut RewindCommands,
     pub(super) stop: CancellationToken,
+    /// Whether another topic has taken the place of the one that is consumed.
+    pub(super) is_topic_replaced: bool,
+}
+
+/// Why an intake ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IntakeEnd {
+    /// The daemon stops.
+    Stopped,
+    /// The topic was deleted and created again: everything begins anew, with another consumer.
+    TopicReplaced,
 }
 
 /// The assigned partitions, ordered by topic and partition.
@@ -104,12 +121,19 @@ pub(super) fn give_up(
     assignments.revoke(partitions);
 }
 
-impl Intake {
-    /// Polls until the stop token is cancelled, then drains.
+/// Opens the latches of faults that another consumer has not found.
+pub(super) fn forget_faults(readiness: &Readiness) {
+    for latch in [RESPONDING, TOPIC] {
+        readiness.set(latch, true);
+    }
+}
+
+impl Intake<'_> {
+    /// Polls until the stop token is cancelled or the topic is replaced, then drains.
     ///
     /// # Errors
     /// [`Error::Kafka`], after which nothing more can be consumed, and [`Error::WorkerPanicked`].
-    pub(super) fn run(mut self) -> Result<(), Error> {
+    pub(super) fn run(mut self) -> Result<IntakeEnd, Error> {
         let polled = self.poll();
         // Workers that wait for the broker give up once the daemon stops.
         self.stop.cancel();
@@ -122,13 +146,25 @@ impl Intake {
                 "batches are still in flight at the end; they are handled again after a restart"
             );
         }
+        if self.is_topic_replaced {
+            self.assignments.revoke(&partitions);
+            self.revoke(Revocation {
+                partitions,
+                is_lost: true,
+            });
+        }
         self.workers.join()?;
-        Ok(polled?)
+        polled?;
+        Ok(match self.is_topic_replaced {
+            true => IntakeEnd::TopicReplaced,
+            false => IntakeEnd::Stopped,
+        })
     }
 
     fn poll(&mut self) -> Result<(), kafka::Error> {
         let consumer = Arc::clone(&self.consumer);
-        while !self.stop.is_cancelled() && !self.workers.have_panicked() {
+        while !self.stop.is_cancelled() && !self.workers.have_panicked() && !self.is_topic_replaced
+        {
             while let Ok(rewind) = self.rewinds.try_recv() {
                 self.rewind(rewind);
             }
@@ -149,11 +185,22 @@ impl Intake {
     fn handle(&mut self, event: ConsumerEvent<'_>) {
         match event {
             ConsumerEvent::Record(record) => self.take(&record),
-            ConsumerEvent::PartitionEnd(partition) => self.reach_end(partition),
+            ConsumerEvent::PartitionEnd(partition, offset) => self.reach_end(&partition, offset),
             ConsumerEvent::Idle => self.hand_over_all(),
             ConsumerEvent::Assigned(assigned) => self.assign(&assigned),
             ConsumerEvent::Revoked(revocation) => self.revoke(revocation),
             ConsumerEvent::Progress(progress) => self.note_progress(&progress),
+            ConsumerEvent::Responding(responding) => self.note_responding(responding),
+            ConsumerEvent::TopicExists(exists) => self.note_topic(exists),
+            ConsumerEvent::TopicReplaced => {
+                self.is_topic_replaced = true;
+                let topic = self.consumer.topic();
+                tracing::warn!(
+                    %topic,
+                    "the topic was deleted and created again; beginning anew, and what was handled of the new topic before \
+                     this was noticed is handled again"
+                );
+            }
         }
     }
 
@@ -164,6 +211,9 @@ impl Intake {
             tracing::warn!(%partition, %offset, "record of a partition that is not assigned; skipping it");
             return;
         };
+        if self.assigned.list[index].is_behind(record.offset()) {
+            self.go_back(index, record.offset());
+        }
         if self.assigned.list[index].is_closed_to(record) {
             self.hand_over(index);
         }
@@ -177,16 +227,41 @@ impl Intake {
         }
     }
 
-    /// Only a restore is interested in the end of a partition: the last offsets that it waits for may have no records.
-    fn reach_end(&mut self, partition: Partition) {
-        let Some(index) = self.assigned.index_of(partition) else {
+    /// Takes note of the end of a partition. A restore may end there: the last offsets that it waits for may have no records.
+    fn reach_end(&mut self, partition: &TopicPartition, offset: Offset) {
+        let Some(index) = self.assigned.index_of(partition.partition) else {
             return;
         };
+        if self.assigned.list[index].is_behind(offset) {
+            self.go_back(index, offset);
+        }
+        self.assigned.list[index].reach_end(offset);
         if self.assigned.list[index].view.restore().is_some() {
             self.hand_over(index);
             self.assigned.list[index].view.set_at_end();
             self.look_after_partitions();
         }
+    }
+
+    /// Goes on at an offset before the one that was reached. The log lost its last records, and the consumer began again at the
+    /// first one: everything from there is handled again.
+    fn go_back(&mut self, index: usize, to: Offset) {
+        let assignment = &mut self.assigned.list[index];
+        let partition = assignment.topic_partition().clone();
+        tracing::warn!(
+            %partition, %to,
+            "the partition ends before the offset that was reached: it was truncated or replaced; handling it again from its start"
+        );
+        assignment.view = ViewState::Complete;
+        // The batches in flight are of a former assignment now, and do not commit their greater offsets.
+        assignment.rewind(self.assignments.assign(&partition), to);
+        if let Err(error) = self.consumer.commit_reset(&partition, to) {
+            let error = in_one_line(&error);
+            tracing::error!(%partition, error, "cannot commit the earlier offset; after a crash, records may be skipped");
+        }
+        self.consumer.resume(&partition);
+        self.workers.rewind(partition, to);
+        self.assigned.recount();
     }
 
     fn hand_over_all(&mut self) {
@@ -257,8 +332,8 @@ impl Intake {
         } in assigned
         {
             let state = self.assignments.assign(topic_partition);
-            if let Some(range) = range {
-                state.set_committed(range.committed);
+            if let Some(range) = range.filter(|range| range.is_committed) {
+                state.set_committed(range.handled);
             }
             let mut view = ViewState::Complete;
             if let Some(restores) = &self.restores {
@@ -268,7 +343,8 @@ impl Intake {
                     self.workers.restore(&state, restore.start());
                 }
             }
-            self.assigned.insert(Assignment::new(state, view));
+            let position = range.map(|range| range.from);
+            self.assigned.insert(Assignment::new(state, view, position));
         }
         if let Some(restores) = &self.restores {
             let mut views = self.assigned.list.iter();
@@ -293,6 +369,7 @@ impl Intake {
         }
         for partition in partitions {
             self.metrics.revoked(partition.partition);
+            self.consumer.forget_pause(&partition);
             self.assigned.remove(&partition);
             self.workers.revoke(partition);
         }
@@ -307,9 +384,36 @@ impl Intake {
         if let Some(committed) = progress.committed {
             assignment.state().set_committed(committed);
         }
-        if let Some(lag) = progress.lag(assignment.state().committed()) {
-            assignment.lag = Some(lag);
+        if let Some(end) = progress.end {
+            assignment.set_end(end);
+        }
+        if let Some(to) = assignment.offset_to_skip_to() {
+            self.workers.handle(BatchJob::skip(assignment, to));
+        }
+        if let Some(lag) = assignment.lag() {
             self.metrics.lag(progress.topic_partition.partition, lag);
+        }
+    }
+
+    fn note_responding(&self, responding: bool) {
+        self.readiness.set(RESPONDING, responding);
+        match responding {
+            true => tracing::info!("the brokers answer again"),
+            false => tracing::warn!(
+                "a broker has stopped answering; its partitions wait until it goes on"
+            ),
+        }
+    }
+
+    fn note_topic(&self, exists: bool) {
+        self.readiness.set(TOPIC, exists);
+        let topic = self.consumer.topic();
+        match exists {
+            true => tracing::info!(%topic, "the topic exists again"),
+            false => tracing::error!(
+                %topic,
+                "the topic does not exist any more; create it again, or restart this daemon to have it created"
+            ),
         }
     }
 
@@ -335,7 +439,7 @@ impl Intake {
         let others = others.filter(|&partition| self.assigned.index_of(partition).is_none());
         reports.extend(others.map(|other| PartitionReport::new(other, not_assigned())));
         reports.sort_by_key(|report| report.partition);
-        self.assigned.paused = self.assigned.list.iter().filter(|one| one.paused).count();
+        self.assigned.recount();
         self.publisher.publish(&self.assigned.list);
         // The requester may be gone; the partitions are rewound all the same.
         let _ = reply.send(reports);
@@ -372,6 +476,10 @@ impl Assigned {
 
     fn remove(&mut self, partition: &TopicPartition) {
         self.list.retain(|one| one.topic_partition() != partition);
+        self.recount();
+    }
+
+    fn recount(&mut self) {
         self.open = self.list.iter().filter(|one| one.has_open_batch()).count();
         self.paused = self.list.iter().filter(|one| one.paused).count();
     }
@@ -430,7 +538,7 @@ mod tests {
         fn assign(&mut self, numbers: &[i32], view: fn() -> ViewState) {
             for &number in numbers {
                 let state = self.assignments.assign(&partition(number));
-                self.assigned.insert(Assignment::new(state, view()));
+                self.assigned.insert(Assignment::new(state, view(), None));
             }
             self.publisher.change(&self.assigned.list);
         }

@@ -60,7 +60,7 @@ use self::{
     chain::HandlerChain,
     delivery::Deliverer,
     exactly_once::{Transactor, Uncommitted},
-    intake::{Assigned, Intake, Publisher, give_up},
+    intake::{Assigned, Intake, IntakeEnd, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
     worker::{DeliveryGuarantee, Worker, WorkerPanic, Workers},
@@ -77,32 +77,33 @@ use crate::{
 };
 
 /// The parts that a pipeline is made of.
-pub struct Pipeline<'a> {
+pub struct Pipeline {
     /// The cluster, topic and group to consume.
     pub cluster: Cluster,
     /// The client id of the group member.
-    pub client_id: &'a str,
+    pub client_id: String,
     /// The `[delivery]` table.
-    pub config: &'a Config,
+    pub config: Config,
     /// The topic for the records that leave the handler chain, if there is one.
     pub output: Option<Output>,
     /// The handler chain, as it is and as it changes.
     pub chains: ChainReceiver,
     /// The name of this instance, unique among all clients of the cluster: its transactional ids begin with the group and
     /// this name.
-    pub instance: &'a str,
+    pub instance: String,
     /// The store for what handlers store.
     pub store: Store,
     /// Restores the views of assigned partitions. If the start of a view was not committed, this many records are replayed.
     pub restore: Option<u64>,
     /// The metrics to count in.
     pub metrics: Metrics,
-    /// The latches to set: `group` once the group was joined, `restored` once all views are restored.
+    /// The latches to set: `group` once the group was joined, `restored` once all views are restored, `topic` while the topic
+    /// exists, `broker_responses` while the brokers answer.
     pub readiness: Readiness,
     /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
     /// Where the assigned partitions are published.
-    pub assigned: watch::Sender<Arc<AssignedPartitions>>,
+    pub assigned: Arc<watch::Sender<Arc<AssignedPartitions>>>,
     /// The partitions to rewind.
     pub rewinds: RewindCommands,
     /// Cancelled to drain and to leave the group.
@@ -134,68 +135,101 @@ impl From<WorkerPanic> for Error {
     }
 }
 
-impl Pipeline<'_> {
+/// A pipeline that has begun to join the group.
+struct Run {
+    consumer: Arc<Consumer>,
+    assignments: Assignments,
+    workers: Vec<Worker>,
+    stop: CancellationToken,
+}
+
+impl Pipeline {
     /// Joins the group and starts to work, within a tokio runtime. The task ends when it was stopped and has drained, or with
-    /// the error after which it cannot go on.
+    /// the error after which it cannot go on. If the topic is replaced by another one, everything begins anew.
     ///
     /// # Errors
     /// [`kafka::Error`], if the group cannot be joined.
-    pub fn start(self) -> Result<JoinHandle<Result<(), Error>>, kafka::Error> {
+    pub fn start(mut self) -> Result<JoinHandle<Result<(), Error>>, kafka::Error> {
+        let runtime = Handle::current();
+        let mut run = self.prepare(&runtime)?;
+        Ok(tokio::task::spawn_blocking(move || {
+            while self.run(run)? == IntakeEnd::TopicReplaced {
+                intake::forget_faults(&self.readiness);
+                run = self.prepare(&runtime)?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn prepare(&self, runtime: &Handle) -> Result<Run, kafka::Error> {
+        let stop = self.stop.child_token();
         let assignments = Assignments::default();
-        let publisher = Arc::new(self.assigned.clone());
-        let consumer = Arc::new(self.join(&assignments, &publisher)?);
-        let shutdown = ShutdownSignal::new(self.stop.clone(), Handle::current());
+        let consumer = Arc::new(self.join(&assignments, &stop)?);
+        let shutdown = ShutdownSignal::new(stop.clone(), runtime.clone());
         let guarantees = self.guarantees(&shutdown)?.into_iter();
         let workers = guarantees.map(|guarantee| self.worker(guarantee, &consumer, &shutdown));
-        let mut workers: Vec<_> = workers.collect();
+        Ok(Run {
+            workers: workers.collect(),
+            consumer,
+            assignments,
+            stop,
+        })
+    }
+
+    fn run(&mut self, run: Run) -> Result<IntakeEnd, Error> {
+        let Run {
+            consumer,
+            assignments,
+            mut workers,
+            stop,
+        } = run;
+        for worker in &mut workers {
+            if worker.init().is_err() {
+                return Ok(IntakeEnd::Stopped);
+            }
+        }
         let restores = self.restore.map(|_| RestoreMonitor {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             reported_at: Instant::now(),
         });
-        let intake = move |workers| Intake {
+        let intake = Intake {
             consumer,
             assignments,
             assigned: Assigned::default(),
             workers: Workers::start(workers),
             restores,
             publisher: Publisher {
-                sender: publisher,
-                changes: 0,
+                changes: self.assigned.borrow().changes,
+                sender: Arc::clone(&self.assigned),
                 published_at: Instant::now(),
             },
-            metrics: self.metrics,
-            readiness: self.readiness,
-            rewinds: self.rewinds,
-            stop: self.stop,
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+            rewinds: &mut self.rewinds,
+            stop,
+            is_topic_replaced: false,
         };
-        Ok(tokio::task::spawn_blocking(move || {
-            for worker in &mut workers {
-                if worker.init().is_err() {
-                    return Ok(());
-                }
-            }
-            intake(workers).run()
-        }))
+        intake.run()
     }
 
     fn join(
         &self,
         assignments: &Assignments,
-        publisher: &Arc<watch::Sender<Arc<AssignedPartitions>>>,
+        stop: &CancellationToken,
     ) -> Result<Consumer, kafka::Error> {
         let options = ConsumerOptions {
-            client_id: self.client_id,
+            client_id: &self.client_id,
             restore: self.restore,
             commits: match self.config.guarantee {
                 Guarantee::AtLeastOnce => CommitStrategy::InBackground,
                 Guarantee::ExactlyOnce => CommitStrategy::InTransactions,
             },
             refusals: self.refusals.clone(),
-            stop: &self.stop,
+            stop,
         };
-        let (assignments, publisher) = (assignments.clone(), Arc::clone(publisher));
+        let (assignments, publisher) = (assignments.clone(), Arc::clone(&self.assigned));
         let on_revocation = move |revocation: &Revocation| {
             give_up(&assignments, &publisher, revocation);
         };

@@ -78,7 +78,7 @@ impl ViewState {
     /// Returns whether the record at this offset was handled before: it is only replayed for the view.
     pub(super) fn is_replayed(&self, offset: Offset) -> bool {
         let restore = self.restore();
-        restore.is_some_and(|restore| offset < restore.range.committed)
+        restore.is_some_and(|restore| offset < restore.range.handled)
     }
 
     /// Takes note that everything before `next` was handed to the worker.
@@ -117,12 +117,12 @@ impl Restore {
     /// The number of records that are still to be replayed, at most: offsets may have gaps.
     fn remaining(&self, done: Option<Offset>) -> i64 {
         let from = self.range.from;
-        (self.range.committed.0 - done.unwrap_or(from).max(from).0).max(0)
+        (self.range.handled.0 - done.unwrap_or(from).max(from).0).max(0)
     }
 
     /// The number of records that are replayed in all, at most.
     fn total(&self) -> i64 {
-        self.range.committed.0 - self.range.from.0
+        self.range.handled.0 - self.range.from.0
     }
 
     /// Returns whether the view is complete, given the offset before which the worker has done everything.
@@ -134,7 +134,7 @@ impl Restore {
         if done >= self.goal {
             return true;
         }
-        if done < self.range.committed {
+        if done < self.range.handled {
             return false;
         }
         now.duration_since(*self.replayed_at.get_or_insert(now)) > CATCH_UP
@@ -145,7 +145,9 @@ impl RestoreMonitor {
     /// Logs what is replayed of a partition that was assigned.
     pub(super) fn begin(&self, partition: &TopicPartition, restore: &Restore) {
         let ConsumeRange {
-            from, committed, ..
+            from,
+            handled: committed,
+            ..
         } = restore.range;
         let records = restore.total();
         if records > 0 {

@@ -7,6 +7,7 @@
 mod authorization;
 mod clients;
 mod command_line;
+mod consuming;
 mod dead_letters;
 mod guarantees;
 mod handlers;

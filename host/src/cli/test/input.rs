@@ -130,7 +130,10 @@ impl InputRecord {
     pub(super) fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         self.headers.iter().map(|(name, value)| {
             let value = value.as_ref().map(|JsonBytes(value)| &value[..]);
-            Header { name, value }
+            Header {
+                name: name.as_bytes(),
+                value,
+            }
         })
     }
 }
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(given.value.as_deref(), Some(&br#"{"id":1.10}"#[..]));
         assert_eq!(given.timestamp, Timestamp(5));
         let headers: Vec<_> = given.headers().collect();
-        let header = |value| Header { name: "a", value };
+        let header = |value| Header { name: b"a", value };
         assert_eq!(headers, [header(Some(&b"1"[..])), header(None)]);
 
         let tombstone = read(r#"{"key":"k","value":null}"#).expect("a record");

@@ -135,7 +135,7 @@ impl OutputRecord {
             value,
             headers: record
                 .headers
-                .map(|header| (header.name.to_owned(), owned(header.value)))
+                .map(|header| (header.name().into_owned(), owned(header.value)))
                 .collect(),
             timestamp: timestamp.map(|Timestamp(time)| time),
         }

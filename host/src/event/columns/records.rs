@@ -87,7 +87,7 @@ impl Records {
 
     #[inline]
     fn push_header(&mut self, header: Header<'_>) {
-        let (name, value) = (header.name.as_bytes(), header.value.unwrap_or_default());
+        let (name, value) = (header.name, header.value.unwrap_or_default());
         self.bytes.reserve(name.len() + value.len());
         self.bytes.extend_from_slice(name);
         self.header_name_ends.push(end(&self.bytes));
@@ -203,6 +203,16 @@ impl Records {
         (self.flags[i] & flag::NULL_VALUE == 0).then(|| &self.bytes[range])
     }
 
+    /// Returns the index of the first header of record `i` whose name is not UTF-8.
+    #[must_use]
+    pub fn header_not_utf8(&self, i: usize) -> Option<usize> {
+        if before(&self.header_ends, i) == self.header_ends[i] as usize {
+            return None;
+        }
+        let mut headers = self.get(i).headers;
+        headers.position(|header| str::from_utf8(header.name).is_err())
+    }
+
     /// Returns every record, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
         (0..self.len()).map(|i| self.get(i))
@@ -234,8 +244,7 @@ impl<'a> Iterator for Headers<'a> {
         let records = self.records;
         let name_end = records.header_name_ends[self.next] as usize;
         let value_end = records.header_value_ends[self.next] as usize;
-        let name = std::str::from_utf8(&records.bytes[self.start..name_end])
-            .expect("pushed as str, or checked");
+        let name = &records.bytes[self.start..name_end];
         let value =
             (records.header_nulls[self.next] == 0).then(|| &records.bytes[name_end..value_end]);
         self.start = value_end;

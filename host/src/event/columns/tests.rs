@@ -27,7 +27,7 @@ fn columns(of: &[Plain]) -> Records {
     let mut records = Records::default();
     for plain in of {
         let headers = plain.headers.iter().map(|(name, value)| Header {
-            name,
+            name: name.as_bytes(),
             value: value.as_deref(),
         });
         let (key, value) = (plain.key.as_deref(), plain.value.as_deref());
@@ -42,7 +42,7 @@ fn plains(of: &Records) -> Vec<Plain> {
         value: record.value.map(<[u8]>::to_vec),
         headers: record
             .headers
-            .map(|h| (h.name.to_owned(), h.value.map(<[u8]>::to_vec)))
+            .map(|h| (h.name().into_owned(), h.value.map(<[u8]>::to_vec)))
             .collect(),
         timestamp: record.timestamp.0,
     };

@@ -37,6 +37,9 @@ pub enum NotAnEvento {
     /// The value is JSON, with every fault that keeps it from being an Evento.
     #[error("not an Evento: {}", display(.0))]
     Invalid(Vec<Fault>),
+    /// The name of a header of its record, with this number from 0, is not UTF-8, so no handler can be given it.
+    #[error("the name of header {0}, counted from 0, is not UTF-8")]
+    HeaderName(usize),
 }
 
 /// One fault in an otherwise well-formed JSON text.

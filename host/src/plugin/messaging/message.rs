@@ -55,7 +55,7 @@ impl Message {
         }
         for header in record.headers {
             let value = header.value.and_then(|value| str::from_utf8(value).ok());
-            metadata.extend(value.map(|value| (header.name.to_owned(), value.to_owned())));
+            metadata.extend(value.map(|value| (header.name().into_owned(), value.to_owned())));
         }
         Some(Self {
             topic: Some(batch.topic().to_string()),
@@ -73,7 +73,7 @@ impl Message {
         let content_type = self.content_type.iter().map(|it| (CONTENT_TYPE, it));
         let headers = content_type.chain(metadata.map(|(name, value)| (&name[..], value)));
         let headers = headers.map(|(name, value)| Header {
-            name,
+            name: name.as_bytes(),
             value: Some(value.as_bytes()),
         });
         let mut records = Records::default();
@@ -146,7 +146,10 @@ mod tests {
     fn batch() -> Batch {
         let mut raw = Batch::new(TopicPartition::new("eventos", Partition(3)));
         let value = br#"{"id":"a","tipo":"x"}"#;
-        let header = |name, value| Header { name, value };
+        let header = |name: &'static str, value| Header {
+            name: name.as_bytes(),
+            value,
+        };
         let headers = [
             header("a", Some(&b"1"[..])),
             header("null", None),
@@ -203,14 +206,17 @@ mod tests {
         assert_eq!(record.key, Some(&b"\xff"[..]));
         let headers: Vec<_> = record
             .headers
-            .map(|header| (header.name, header.value))
+            .map(|header| (header.name(), header.value))
             .collect();
         let expected = [
             ("content-type", &b"application/json"[..]),
             ("a", b"1"),
             ("a", b"2"),
         ];
-        assert_eq!(headers, expected.map(|(name, value)| (name, Some(value))));
+        assert_eq!(
+            headers,
+            expected.map(|(name, value)| (name.into(), Some(value)))
+        );
     }
 
     #[test]

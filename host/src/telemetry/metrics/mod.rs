@@ -128,7 +128,7 @@ impl Metrics {
         to.register("consumed", help, self.consumed.clone());
         let help = "Eventos sent over HTTP and acknowledged by the broker";
         to.register("produced", help, self.produced.clone());
-        let help = "Records between the end of the partition and the last one read";
+        let help = "Records from the last one that was handled to the end of the partition";
         to.register("consumer_lag", help, self.lag.clone());
         let help = "Records produced to the dead-letter topic";
         to.register("dead_letters", help, self.dead_letters.clone());

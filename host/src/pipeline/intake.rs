@@ -2,40 +2,27 @@
 //! nothing more is waiting, or the batch is full. A partition whose worker lags behind is paused, while polling goes on, so
 //! that the group never takes this daemon for dead.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error,
     assignment::{Assignment, Assignments},
     batch::BatchJob,
+    partitions::{Assigned, DRAIN, Publisher},
     restore::{RestoreMonitor, ViewState},
     rewind::{Rewinder, not_assigned},
     worker::Workers,
 };
 use crate::{
-    event::{AssignedPartitions, AssignmentPhase, Offset, Partition, TopicPartition},
+    event::{Offset, TopicPartition},
     kafka::{
         self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, Revocation,
     },
     replay::{PartitionReport, RewindCommand, RewindCommands},
     telemetry::{in_one_line, metrics::Metrics, readiness::Readiness},
 };
-
-/// How long one poll waits if nothing else is to do. A signal to stop, and a panic of a worker, are noticed after it.
-const IDLE: Duration = Duration::from_millis(50);
-
-/// How long one poll waits while a partition is paused, which may be over soon.
-const PAUSED: Duration = Duration::from_millis(2);
-
-/// How long a rebalance or a shutdown waits for the batches in flight. This is less than librdkafka's
-/// `max.poll.interval.ms` (5 minutes), and less than service managers allow for a shutdown (90 s with systemd).
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// The number of records that are polled before signals and commands are looked at again.
 const RECORDS_PER_CHECK: usize = 256;
@@ -45,9 +32,6 @@ const RESPONDING: &str = "broker_responses";
 
 /// The readiness latch that is closed while the topic does not exist.
 const TOPIC: &str = "topic";
-
-/// How old the published statuses may become while partitions are assigned.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct Intake<'p> {
     pub(super) consumer: Arc<Consumer>,
@@ -72,53 +56,6 @@ pub(super) enum IntakeEnd {
     Stopped,
     /// The topic was deleted and created again: everything begins anew, with another consumer.
     TopicReplaced,
-}
-
-/// The assigned partitions, ordered by topic and partition.
-#[derive(Default)]
-pub(super) struct Assigned {
-    list: Vec<Assignment>,
-    /// The index of the assignment of the last record: consecutive records are mostly of one partition.
-    last: usize,
-    /// The number of assignments with an open batch.
-    open: usize,
-    /// The number of paused assignments.
-    paused: usize,
-}
-
-/// Publishes the statuses of the assigned partitions to the rest of the daemon.
-pub(super) struct Publisher {
-    pub(super) sender: Arc<watch::Sender<Arc<AssignedPartitions>>>,
-    pub(super) changes: u64,
-    pub(super) published_at: Instant,
-}
-
-/// What happens before partitions are given up, inside the rebalance callback: nothing of them begins any more, the batches
-/// that have begun are waited for, and then their assignments end. A partition that the group has already taken away is not
-/// waited for.
-pub(super) fn give_up(
-    assignments: &Assignments,
-    publisher: &watch::Sender<Arc<AssignedPartitions>>,
-    Revocation {
-        partitions,
-        is_lost,
-    }: &Revocation,
-) {
-    let patience = if *is_lost { Duration::ZERO } else { DRAIN };
-    publisher.send_modify(|published| {
-        for status in &mut Arc::make_mut(published).statuses {
-            if partitions.contains(&status.topic_partition) {
-                status.phase = AssignmentPhase::Leaving;
-            }
-        }
-    });
-    if !assignments.leave(partitions, patience) && !*is_lost {
-        tracing::warn!(
-            ?partitions,
-            "partitions are given up with batches in flight; their next owner handles these batches again"
-        );
-    }
-    assignments.revoke(partitions);
 }
 
 /// Opens the latches of faults that another consumer has not found.
@@ -354,7 +291,7 @@ impl Intake<'_> {
         self.readiness.set("group", true);
     }
 
-    /// Forgets partitions whose assignments have [ended](give_up).
+    /// Forgets partitions whose assignments have [ended](super::partitions::give_up).
     fn revoke(&mut self, revocation: Revocation) {
         let Revocation {
             partitions,
@@ -443,166 +380,5 @@ impl Intake<'_> {
         self.publisher.publish(&self.assigned.list);
         // The requester may be gone; the partitions are rewound all the same.
         let _ = reply.send(reports);
-    }
-}
-
-impl Assigned {
-    /// How long a poll may wait. An open batch is handed over as soon as nothing more is waiting.
-    fn patience(&self) -> Duration {
-        match (self.open, self.paused) {
-            (0, 0) => IDLE,
-            (0, _) => PAUSED,
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// The index of the assignment of a partition of the topic that is consumed.
-    fn index_of(&mut self, partition: Partition) -> Option<usize> {
-        let number = |assignment: &Assignment| assignment.topic_partition().partition;
-        let last = self.list.get(self.last);
-        if last.is_none_or(|last| number(last) != partition) {
-            self.last = self.list.binary_search_by_key(&partition, number).ok()?;
-        }
-        Some(self.last)
-    }
-
-    fn insert(&mut self, assignment: Assignment) {
-        self.remove(assignment.topic_partition());
-        let after = self
-            .list
-            .partition_point(|one| one.topic_partition() < assignment.topic_partition());
-        self.list.insert(after, assignment);
-    }
-
-    fn remove(&mut self, partition: &TopicPartition) {
-        self.list.retain(|one| one.topic_partition() != partition);
-        self.recount();
-    }
-
-    fn recount(&mut self) {
-        self.open = self.list.iter().filter(|one| one.has_open_batch()).count();
-        self.paused = self.list.iter().filter(|one| one.paused).count();
-    }
-}
-
-impl Publisher {
-    fn is_due(&self) -> bool {
-        self.published_at.elapsed() >= PUBLISH_INTERVAL
-    }
-
-    /// Publishes a change of what is assigned.
-    fn change(&mut self, assigned: &[Assignment]) {
-        self.changes += 1;
-        self.publish(assigned);
-    }
-
-    fn publish(&mut self, assigned: &[Assignment]) {
-        self.published_at = Instant::now();
-        self.sender.send_replace(Arc::new(AssignedPartitions {
-            statuses: assigned.iter().map(Assignment::status).collect(),
-            changes: self.changes,
-        }));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Member {
-        assignments: Assignments,
-        assigned: Assigned,
-        publisher: Publisher,
-        published: watch::Receiver<Arc<AssignedPartitions>>,
-    }
-
-    fn partition(number: i32) -> TopicPartition {
-        TopicPartition::new("eventos", Partition(number))
-    }
-
-    impl Member {
-        fn new() -> Self {
-            let (sender, published) = watch::channel(Arc::default());
-            Self {
-                assignments: Assignments::default(),
-                assigned: Assigned::default(),
-                publisher: Publisher {
-                    sender: Arc::new(sender),
-                    changes: 0,
-                    published_at: Instant::now(),
-                },
-                published,
-            }
-        }
-
-        fn assign(&mut self, numbers: &[i32], view: fn() -> ViewState) {
-            for &number in numbers {
-                let state = self.assignments.assign(&partition(number));
-                self.assigned.insert(Assignment::new(state, view(), None));
-            }
-            self.publisher.change(&self.assigned.list);
-        }
-
-        fn revoke(&mut self, number: i32) {
-            self.assigned.remove(&partition(number));
-            self.publisher.change(&self.assigned.list);
-        }
-
-        /// The partitions, those that are being restored, and the number of changes.
-        fn published(&self) -> (String, String, u64) {
-            let published = self.published.borrow();
-            let partitions = published.partitions().to_string();
-            (
-                partitions,
-                published.restoring().to_string(),
-                published.changes,
-            )
-        }
-    }
-
-    #[test]
-    fn it_has_what_came_and_has_not_gone() {
-        let mut member = Member::new();
-        member.assign(&[1, 0], ViewState::default);
-        member.assign(&[5], ViewState::default);
-        member.revoke(0);
-        assert_eq!(member.published(), ("1,5".to_owned(), "-".to_owned(), 3));
-        member.assign(&[], ViewState::default);
-        assert_eq!(member.published().2, 4);
-        assert_eq!(
-            [5, 0, 1].map(|number| member.assigned.index_of(Partition(number))),
-            [Some(1), None, Some(0)]
-        );
-    }
-
-    #[test]
-    fn a_view_is_whole_once_it_is_restored_or_another_has_it() {
-        let mut member = Member::new();
-        member.assign(&[0], ViewState::default);
-        member.assign(&[1, 2], || ViewState::Incomplete);
-        assert_eq!(member.published().1, "1-2");
-        let index = member.assigned.index_of(Partition(1)).expect("assigned");
-        member.assigned.list[index].view = ViewState::Complete;
-        member.publisher.change(&member.assigned.list);
-        assert_eq!(member.published().1, "2");
-        member.revoke(2);
-        assert_eq!(member.published(), ("0-1".to_owned(), "-".to_owned(), 4));
-    }
-
-    #[test]
-    fn a_partition_that_is_given_up_is_published_as_leaving() {
-        let mut member = Member::new();
-        member.assign(&[0, 1], ViewState::default);
-        let revocation = Revocation {
-            partitions: vec![partition(1)],
-            is_lost: false,
-        };
-        give_up(&member.assignments, &member.publisher.sender, &revocation);
-        let published = member.published.borrow();
-        let phases = published.statuses.iter().map(|status| status.phase);
-        assert_eq!(
-            Vec::from_iter(phases),
-            [AssignmentPhase::Active, AssignmentPhase::Leaving]
-        );
     }
 }

@@ -28,7 +28,7 @@
 //! - The intake never waits for a worker, except in a rebalance, a rewind and the shutdown. What is in flight is bounded by
 //!   pausing partitions.
 //! - The files depend on one another in one direction: `intake` on `rewind`, on `worker`, on `exactly_once`, on `delivery` and
-//!   `chain`, on `batch`, on `assignment` and `effects`, on `restore`; every file may use `config`, `failpoint`, `observer` and
+//!   `chain`, on `batch` and `partitions`, on `assignment` and `effects`, on `restore`; every file may use `config`, `failpoint`, `observer` and
 //!   `shutdown`.
 
 mod assignment;
@@ -42,6 +42,7 @@ mod exactly_once;
 mod failpoint;
 mod intake;
 mod observer;
+mod partitions;
 mod restore;
 mod rewind;
 mod shutdown;
@@ -60,7 +61,8 @@ use self::{
     chain::HandlerChain,
     delivery::Deliverer,
     exactly_once::{Transactor, Uncommitted},
-    intake::{Assigned, Intake, IntakeEnd, Publisher, give_up},
+    intake::{Intake, IntakeEnd},
+    partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
     worker::{DeliveryGuarantee, Worker, WorkerPanic, Workers},

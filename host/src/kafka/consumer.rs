@@ -242,6 +242,12 @@ impl Consumer {
         Ok(())
     }
 
+    /// Returns the oldest offset that the broker has of an assigned partition, as of the last fetch.
+    #[must_use]
+    pub fn first_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.queue.first_offset(partition)
+    }
+
     /// Stops fetching from a partition until it is resumed or revoked. Polling goes on.
     pub fn pause(&self, partition: &TopicPartition) {
         self.paused.lock().insert(partition.clone());

@@ -406,10 +406,9 @@ impl Assignment {
         *self = Self::new(state, view, Some(to));
     }
 
-    /// Returns whether a record at this offset shows that consuming has gone back, which only a log that is shorter than
-    /// before explains.
-    pub(super) fn is_behind(&self, offset: Offset) -> bool {
-        self.position.is_some_and(|position| offset < position)
+    /// Returns the next offset to consume, if it is known and another one comes instead.
+    pub(super) fn position_unless(&self, offset: Offset) -> Option<Offset> {
+        self.position.filter(|&position| position != offset)
     }
 
     /// Takes note that everything before this offset has been consumed, and that nothing is left for now.

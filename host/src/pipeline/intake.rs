@@ -148,9 +148,7 @@ impl Intake<'_> {
             tracing::warn!(%partition, %offset, "record of a partition that is not assigned; skipping it");
             return;
         };
-        if self.assigned.list[index].is_behind(record.offset()) {
-            self.go_back(index, record.offset());
-        }
+        self.check_position(index, record.offset());
         if self.assigned.list[index].is_closed_to(record) {
             self.hand_over(index);
         }
@@ -169,14 +167,33 @@ impl Intake<'_> {
         let Some(index) = self.assigned.index_of(partition.partition) else {
             return;
         };
-        if self.assigned.list[index].is_behind(offset) {
-            self.go_back(index, offset);
-        }
+        self.check_position(index, offset);
         self.assigned.list[index].reach_end(offset);
         if self.assigned.list[index].view.restore().is_some() {
             self.hand_over(index);
             self.assigned.list[index].view.set_at_end();
             self.look_after_partitions();
+        }
+    }
+
+    /// Checks that consuming goes on where it was. Between the two offsets there may be none with a record, but the log may
+    /// also have lost its first records, or its last ones.
+    fn check_position(&mut self, index: usize, next: Offset) {
+        let assignment = &self.assigned.list[index];
+        let Some(position) = assignment.position_unless(next) else {
+            return;
+        };
+        if next < position {
+            return self.go_back(index, next);
+        }
+        let partition = assignment.topic_partition();
+        if let Some(first) = self.consumer.first_offset(partition)
+            && first > position
+        {
+            tracing::error!(
+                %partition, %position, %first, records = first.0 - position.0,
+                "records were deleted before they were handled: the topic keeps them too short a time, or too few of them"
+            );
         }
     }
 
@@ -189,7 +206,9 @@ impl Intake<'_> {
             %partition, %to,
             "the partition ends before the offset that was reached: it was truncated or replaced; handling it again from its start"
         );
-        assignment.view = ViewState::Complete;
+        if let Some(restores) = &self.restores {
+            restores.give_up(&partition, &mut assignment.view);
+        }
         // The batches in flight are of a former assignment now, and do not commit their greater offsets.
         assignment.rewind(self.assignments.assign(&partition), to);
         if let Err(error) = self.consumer.commit_reset(&partition, to) {
@@ -199,6 +218,15 @@ impl Intake<'_> {
         self.consumer.resume(&partition);
         self.workers.rewind(partition, to);
         self.assigned.recount();
+        self.set_restored_latch();
+    }
+
+    /// Opens the latch of the restores if every view is complete, and closes it otherwise.
+    fn set_restored_latch(&self) {
+        if let Some(restores) = &self.restores {
+            let mut views = self.assigned.list.iter();
+            restores.set_latch(views.all(|one| !one.view.is_restoring()));
+        }
     }
 
     fn hand_over_all(&mut self) {
@@ -283,10 +311,7 @@ impl Intake<'_> {
             let position = range.map(|range| range.from);
             self.assigned.insert(Assignment::new(state, view, position));
         }
-        if let Some(restores) = &self.restores {
-            let mut views = self.assigned.list.iter();
-            restores.set_latch(views.all(|one| !one.view.is_restoring()));
-        }
+        self.set_restored_latch();
         self.publisher.change(&self.assigned.list);
         self.readiness.set("group", true);
     }

@@ -156,6 +156,14 @@ impl RestoreMonitor {
         self.metrics.restoring(partition.partition, records.max(0));
     }
 
+    /// Ends a restore that cannot be completed: the records before the committed offset are gone.
+    pub(super) fn give_up(&self, partition: &TopicPartition, view: &mut ViewState) {
+        if let ViewState::Restoring(_) = std::mem::take(view) {
+            self.store.restored(partition);
+            self.metrics.restoring(partition.partition, 0);
+        }
+    }
+
     /// Opens the readiness latch if every view is complete, and closes it otherwise.
     pub(super) fn set_latch(&self, is_complete: bool) {
         self.readiness.set(LATCH, is_complete);

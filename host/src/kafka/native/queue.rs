@@ -1,7 +1,7 @@
 //! The queue of a consumer: its records, the ends of its partitions, and its errors.
 
 use std::{
-    ffi::{CStr, c_char},
+    ffi::{CStr, CString, c_char},
     ptr::NonNull,
     time::{Duration, Instant},
 };
@@ -106,6 +106,23 @@ impl<C: ConsumerContext> ConsumerQueue<C> {
             }
             left = deadline.saturating_duration_since(Instant::now());
         }
+    }
+
+    /// Returns the oldest offset of a partition, as of the last fetch. It asks no broker.
+    pub(in crate::kafka) fn first_offset(&self, of: &TopicPartition) -> Option<Offset> {
+        let topic = CString::new(&*of.topic).ok()?;
+        let (mut first, mut end) = (-1, -1);
+        // SAFETY: the client is alive, the topic ends with a NUL byte, and the offsets are set during the call.
+        let error = unsafe {
+            native::rd_kafka_get_watermark_offsets(
+                self.consumer.client().native_ptr(),
+                topic.as_ptr(),
+                of.partition.0,
+                &raw mut first,
+                &raw mut end,
+            )
+        };
+        (!error.is_error() && first >= 0).then_some(Offset(first))
     }
 
     fn next(&self, at_most: Duration) -> Option<Event> {

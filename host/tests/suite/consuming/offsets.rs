@@ -92,3 +92,23 @@ fn a_partition_that_is_added_is_handled_from_its_start_by_a_group_that_began_at_
         });
     }
 }
+
+/// A daemon that is behind, and a topic that keeps its records too short a time.
+#[test]
+fn records_that_are_deleted_while_the_daemon_runs_are_reported_and_the_rest_is_handled() {
+    for broker in BROKERS {
+        let (mut setup, host) = with_topic(broker);
+        setup.set_env(LATEST, "latest");
+        let daemon = setup.start();
+        produce_to(&setup, host.broker(), 0, ids("before", 10));
+        setup.wait_until_committed(&daemon);
+        daemon.signal("STOP");
+        produce_to(&setup, host.broker(), 0, ids("frozen", 20_000));
+        delete_records(host.broker(), &setup.topic(), 0, 19_990);
+        daemon.signal("CONT");
+        let left: Vec<_> = ids("frozen", 20_000).into_iter().skip(19_980).collect();
+        wait_until_handled(&setup, &daemon, &left);
+        daemon.wait_for_log("records were deleted before they were handled");
+        setup.wait_until_committed(&daemon);
+    }
+}

@@ -13,7 +13,7 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 #[test]
 fn a_frozen_broker_is_noticed_within_seconds_and_so_is_its_return() {
     let host = Setup::new(crate::EVENTOS, Broker::Embedded, &["store"], "").start();
-    let mut setup = setup(Broker::Embedded, "");
+    let mut setup = setup(Broker::Embedded);
     setup.servers = host.broker().to_owned();
     let daemon = setup.start();
     daemon.send(r#"{"id":"before","tipo":"t"}"#);

@@ -13,7 +13,7 @@ const HEADER: &[u8] = b"caf\xe9=ole";
 #[test]
 fn a_header_name_that_is_not_utf8_makes_a_dead_letter_that_keeps_its_bytes() {
     for broker in BROKERS {
-        let setup = setup(broker, "");
+        let setup = setup(broker);
         let daemon = setup.start();
         let send = |id: &str, header: &[u8]| {
             let mut kcat = Command::new("kcat");

@@ -27,7 +27,7 @@ fn transactional(servers: &str, id: &str) -> ThreadedProducer<DefaultProducerCon
 fn it_is_0_behind_the_markers_of_transactions_and_their_offset_is_committed() {
     for (broker, guarantee) in BROKERS.into_iter().zip(["at_least_once", "exactly_once"]) {
         let host = Setup::new(crate::EVENTOS, broker, &["store"], "").start();
-        let mut setup = setup(broker, "");
+        let mut setup = setup(broker);
         setup.servers = host.broker().to_owned();
         setup.set_env("EVENTOS__DELIVERY__GUARANTEE", guarantee);
         create_topic(host.broker(), &setup.topic(), 1);
@@ -67,11 +67,10 @@ fn it_is_0_behind_the_markers_of_transactions_and_their_offset_is_committed() {
 fn it_grows_while_a_partition_is_halted_and_paused() {
     for broker in BROKERS {
         let config = "[handler.probe]\non_error = \"stop\"\n";
-        let mut setup = Setup::new(crate::EVENTOS, broker, &["probe", "store"], config);
+        let setup = Setup::new(crate::EVENTOS, broker, &["probe", "store"], config);
         if broker == Broker::Kafka {
             create_topic(&broker.servers(), &setup.topic(), 4);
         }
-        setup.add_config("");
         let daemon = setup.start();
         let panic = r#"{"id":"bad","tipo":"panic"}"#;
         daemon.send(panic);

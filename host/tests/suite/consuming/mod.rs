@@ -22,10 +22,13 @@ const PARTITIONS: i32 = 4;
 const BROKERS: [Broker; 2] = [Broker::Embedded, Broker::Kafka];
 
 /// Prepares a daemon that stores Eventos, and produces each to an output topic: what is only replayed for the store does not
-/// come there.
-fn setup(broker: Broker, config: &str) -> Setup {
-    let mut setup = Setup::new(EVENTOS, broker, &["store"], config);
-    setup.add_config(&format!("\n[output]\ntopic = {:?}\n", output(&setup)));
+/// come there. A daemon that was killed is replaced soon.
+fn setup(broker: Broker) -> Setup {
+    let mut setup = Setup::new(EVENTOS, broker, &["store"], "");
+    setup.add_config(&format!(
+        "[output]\ntopic = {:?}\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n",
+        output(&setup)
+    ));
     setup
 }
 

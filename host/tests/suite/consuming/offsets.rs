@@ -12,7 +12,7 @@ const LATEST: &str = "EVENTOS__KAFKA__AUTO_OFFSET_RESET";
 /// Prepares a daemon whose topic has one partition, and another daemon that runs the built-in broker.
 fn with_topic(broker: Broker) -> (Setup, eventos_testkit::Daemon) {
     let host = Setup::new(crate::EVENTOS, broker, &["store"], "").start();
-    let mut setup = setup(broker, "");
+    let mut setup = setup(broker);
     setup.servers = host.broker().to_owned();
     create_topic(host.broker(), &setup.topic(), 1);
     (setup, host)

@@ -10,7 +10,7 @@ const GUARANTEES: [&str; 2] = ["at_least_once", "exactly_once"];
 
 /// Prepares a daemon and its topic, of which it has handled 100 records in each partition.
 fn with_100_handled(broker: Broker, guarantee: &str) -> (Setup, Daemon) {
-    let mut setup = setup(broker, "");
+    let mut setup = setup(broker);
     setup.set_env("EVENTOS__DELIVERY__GUARANTEE", guarantee);
     if broker == Broker::Kafka {
         create_topic(&broker.servers(), &setup.topic(), PARTITIONS);
@@ -80,7 +80,7 @@ fn a_topic_that_is_created_again_while_the_daemon_is_away_is_handled_from_its_st
     for (broker, guarantee) in BROKERS.into_iter().zip(GUARANTEES) {
         // A second daemon keeps the built-in broker running.
         let host = Setup::new(crate::EVENTOS, broker, &["store"], "").start();
-        let mut setup = setup(broker, "");
+        let mut setup = setup(broker);
         setup.servers = host.broker().to_owned();
         setup.set_env("EVENTOS__DELIVERY__GUARANTEE", guarantee);
         create_topic(host.broker(), &setup.topic(), PARTITIONS);

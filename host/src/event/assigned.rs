@@ -34,7 +34,7 @@ pub struct PartitionStatus {
     pub generation: u64,
     /// The number of batches that are handed to the worker and not finished.
     pub in_flight: usize,
-    /// The offset of the next record to consume, once one has been consumed.
+    /// The offset of the next record to consume, if the broker has said where the partition begins.
     pub position: Option<Offset>,
     /// The offset that the group has committed, as far as this daemon knows.
     pub committed: Option<Offset>,

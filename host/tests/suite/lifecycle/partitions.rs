@@ -45,7 +45,7 @@ fn each_partition_shows_its_state_and_its_progress() {
         all[2],
         json!({
             "topic": setup.topic(), "partition": 2, "phase": "active", "paused": false, "halted": null,
-            "restoring": false, "generation": generations[2], "in_flight": 0, "position": null, "committed": null,
+            "restoring": false, "generation": generations[2], "in_flight": 0, "position": 0, "committed": null,
             "lag": all[2]["lag"],
         })
     );

@@ -1,4 +1,4 @@
-//! The entry points of the fuzz targets in `broker/fuzz`: any bytes as a request, and any bytes as the files of a
+//! The entry points of the fuzz targets in `broker/fuzz`: any bytes as a request, as a produced batch, and as the files of a
 //! partition. The unit tests run each of them for a moment, too.
 
 use std::{
@@ -17,10 +17,14 @@ use kafka_protocol::{
 
 use crate::{
     Error,
+    api::produce,
     ids::Offset,
-    log::{LogConfig, PartitionLog},
+    log::{self, LogConfig, PartitionLog},
     protocol::{apis::Api, dispatch::RequestFrame, error_response, length_check},
-    record::batch::{self, HEADER_LEN, LENGTH_PREFIX, MAGIC, RecordBatchHeader},
+    record::{
+        batch::{self, HEADER_LEN, LENGTH_PREFIX, MAGIC, RecordBatchHeader},
+        compression, records,
+    },
     storage::Trust,
 };
 
@@ -62,6 +66,56 @@ fn supported_api(frame: &[u8]) -> Option<(&'static Api, i16)> {
     let version = i16::from_be_bytes([version, version_low]);
     let api = Api::find(key).filter(|api| api.supports(version))?;
     Some((api, version))
+}
+
+/// Checks a batch that is made from `recipe` as producing does, and reads the records of one that is accepted.
+///
+/// The first byte of the recipe chooses the codec, and whether the rest is compressed with it or stands for compressed
+/// records. The fields of the header follow; length, format and checksum become right.
+///
+/// # Panics
+///
+/// Panics if a batch is accepted whose records are not those that its header promises.
+pub fn batch(recipe: &[u8]) {
+    const MAX_BATCH: usize = 1 << 16;
+    let Some((first, rest)) = recipe.split_first() else {
+        return;
+    };
+    let codec = i16::from(first & 7);
+    let (header, records) = rest.split_at(rest.len().min(HEADER_LEN));
+    let compressed = match first & 8 {
+        0 => compression::compress(codec, records).unwrap_or_default(),
+        _ => records.to_vec(),
+    };
+    let mut batch = header.to_vec();
+    batch.resize(HEADER_LEN, 0);
+    batch.extend(compressed);
+    batch[..8].fill(0);
+    batch[22] = batch[22] & !7 | first & 7;
+    let batch = valid_batch(&batch);
+    let config = LogConfig {
+        compact: first & 16 != 0,
+        timestamp_before_max_ms: 1 << 40,
+        max_batch_bytes: MAX_BATCH,
+        ..LogConfig::default()
+    };
+    let Ok(header) = produce::check(&batch, i16::MAX) else {
+        return;
+    };
+    let Ok(newest) = log::check_records(&config, &header, &batch, 0) else {
+        return;
+    };
+    let bytes = records::decompress(&header, &batch).expect("the check has read them");
+    assert!(header.codec() == 0 || bytes.len() <= 100 * MAX_BATCH);
+    let all: Vec<_> = records::iter(&bytes).collect();
+    let offsets = all.iter().map(|record| record.offset_delta);
+    assert!(offsets.eq(0..i64::from(header.count)), "{header:?}");
+    assert!(!config.compact || all.iter().all(|record| record.key.is_some()));
+    let time = |record: &records::Record<'_>| match header.is_log_append_time() {
+        true => header.max_timestamp,
+        false => header.base_timestamp.wrapping_add(record.timestamp_delta),
+    };
+    assert_eq!(all.iter().map(time).max().map(|t| t.max(-1)), Some(newest));
 }
 
 /// Opens a log in `folder`, which must be empty, on segments made from `recipe`; then reads it, appends to it, and opens
@@ -268,6 +322,54 @@ mod tests {
         #[test]
         fn a_damaged_request_is_one_or_is_refused(frame in damaged_request()) {
             request(&frame);
+        }
+    }
+
+    /// Generates recipes of batches that are mostly right, with some bytes replaced.
+    fn batch_recipe() -> impl Strategy<Value = Vec<u8>> {
+        let sample = (0..40, 0..200usize).prop_map(|(count, value_len)| {
+            batch::tests::sample(&batch::tests::Sample {
+                count: count + 1,
+                value_len,
+                ..batch::tests::Sample::default()
+            })
+        });
+        let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+        (0..5u8, any::<bool>(), sample, changes).prop_map(|(codec, compact, batch, changes)| {
+            let mut recipe = vec![codec | u8::from(compact) << 4];
+            recipe.extend(batch);
+            for (at, byte) in changes {
+                let at = 1 + at.index(recipe.len() - 1);
+                recipe[at] = byte;
+            }
+            recipe
+        })
+    }
+
+    #[test]
+    fn a_recipe_of_a_whole_batch_is_accepted() {
+        let mut recipe = vec![0];
+        let sample = batch::tests::sample(&batch::tests::Sample::default());
+        recipe.extend(&sample);
+        for codec in 0..5 {
+            recipe[0] = codec;
+            batch(&recipe);
+        }
+        let header = produce::check(&sample, i16::MAX).unwrap();
+        assert!(log::check_records(&LogConfig::default(), &header, &sample, 0).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_bytes_are_a_batch_or_are_refused(recipe in vec(any::<u8>(), 0..300)) {
+            batch(&recipe);
+        }
+
+        #[test]
+        fn a_damaged_batch_is_one_or_is_refused(recipe in batch_recipe()) {
+            batch(&recipe);
         }
     }
 

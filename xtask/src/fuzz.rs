@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The fuzz targets, one binary each.
-pub(crate) const TARGETS: [&str; 2] = ["request", "recovery"];
+pub(crate) const TARGETS: [&str; 3] = ["request", "batch", "recovery"];
 
 /// A folder in memory, on Linux.
 const MEMORY_FOLDER: &str = "/dev/shm";

@@ -1,6 +1,6 @@
-//! `Produce`: checks one batch per partition, and stores it as it came.
+//! `Produce`: checks one batch per partition with all of its records, and stores it. Only its greatest timestamp changes, if
+//! it is not that of the records.
 
-use bytes::Bytes;
 use kafka_protocol::{
     error::ResponseError,
     messages::{
@@ -11,12 +11,20 @@ use kafka_protocol::{
         },
     },
 };
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task,
+};
 
 use super::{Refusal, storage_error, transactions};
 use crate::{
-    ids::PartitionId,
-    log::{self, AppendError, AppendInfo, PartitionLog, TransactionMismatch},
-    record::batch::{self, InvalidBatch, RecordBatchHeader},
+    ids::{Offset, PartitionId},
+    log::{self, AppendError, AppendInfo, PartitionLog, RecordFault, TransactionMismatch},
+    record::{
+        batch::{self, InvalidBatch, RecordBatchHeader},
+        compression,
+        record_reader::UnreadableRecords,
+    },
     shared::Shared,
     topics::Topic,
 };
@@ -26,13 +34,15 @@ const NO_ACKS: i16 = 0;
 const LAST_CODEC: i16 = 4;
 const ZSTD: i16 = 4;
 const FIRST_VERSION_OF_ZSTD: i16 = 7;
+/// A compressed batch of more bytes than this may take long to decompress: a thousand times as many bytes are possible.
+const SLOW_BYTES: usize = 16 << 10;
 
 /// The reason why a batch is refused. Clients show it since version 8.
 struct RefusedBatch {
     error: ResponseError,
     reason: String,
-    /// The indexes of the records at fault, if the error is about single records.
-    records: Vec<i32>,
+    /// The records at fault with their indexes, if the error is about single records.
+    records: Vec<(i32, RecordFault)>,
 }
 
 impl From<Refusal> for RefusedBatch {
@@ -107,7 +117,12 @@ fn store(
 ) -> Result<AppendInfo, RefusedBatch> {
     let batch = data.records.unwrap_or_default();
     let header = check(&batch, version)?;
-    partition.append(&header, &batch).map_err(|error| {
+    let append = || partition.append(&header, &batch);
+    let appended = match is_slow(&header) {
+        true => task::block_in_place(append),
+        false => append(),
+    };
+    appended.map_err(|error| {
         let code = match &error {
             AppendError::Refused(
                 log::ProducerRefusal::StaleEpoch { .. }
@@ -119,16 +134,24 @@ fn store(
             AppendError::Refused(log::ProducerRefusal::WrongTransaction(
                 TransactionMismatch::NotOpen,
             )) => transaction_error(&header),
-            AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
-            AppendError::Timestamp { .. } => ResponseError::InvalidTimestamp,
-            AppendError::NoKey { .. } => ResponseError::InvalidRecord,
-            AppendError::Unreadable(_) => ResponseError::CorruptMessage,
+            // A producer that gets this error sends the records again in smaller batches.
+            AppendError::TooLarge { .. }
+            | AppendError::Unreadable(UnreadableRecords::TooLarge { .. }) => {
+                ResponseError::MessageTooLarge
+            }
+            AppendError::Records(refused) if refused.has_timestamp => {
+                ResponseError::InvalidTimestamp
+            }
+            // Not CORRUPT_MESSAGE, after which clients send the same bytes again.
+            AppendError::Records(_) | AppendError::Unreadable(_) | AppendError::OffsetDeltas => {
+                ResponseError::InvalidRecord
+            }
             AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
             AppendError::Storage(_) => storage_error(&error),
         };
-        let reason = error.to_string();
+        let reason = reason(&error);
         let records = match error {
-            AppendError::NoKey { records } => records,
+            AppendError::Records(refused) => refused.records,
             _ => Vec::new(),
         };
         RefusedBatch {
@@ -139,8 +162,24 @@ fn store(
     })
 }
 
+/// Returns whether it may take long to check a batch, so that other requests must not wait for it. This is possible only in
+/// a runtime with several threads.
+fn is_slow(header: &RecordBatchHeader) -> bool {
+    let is_large = header.codec() != compression::NONE && header.size > SLOW_BYTES;
+    let flavor = || Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    is_large && flavor().is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread)
+}
+
+/// Returns the error with its cause, which the client needs to find its own fault.
+fn reason(error: &AppendError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 /// Makes the checks of Kafka's `ProduceRequest.validateRecords` and `LogValidator` that need only the header.
-fn check(batch: &Bytes, version: i16) -> Result<RecordBatchHeader, Refusal> {
+pub(crate) fn check(batch: &[u8], version: i16) -> Result<RecordBatchHeader, Refusal> {
     let header = batch::verify(batch).map_err(|invalid| match &invalid {
         InvalidBatch::Magic(0 | 1) | InvalidBatch::Count { .. } => {
             (ResponseError::InvalidRecord, invalid.to_string())
@@ -153,6 +192,12 @@ fn check(batch: &Bytes, version: i16) -> Result<RecordBatchHeader, Refusal> {
         _ => (ResponseError::CorruptMessage, invalid.to_string()),
     })?;
     let refuse = |error, reason: &str| Err((error, reason.to_owned()));
+    if header.base_offset != Offset(0) {
+        return refuse(
+            ResponseError::InvalidRecord,
+            "the base offset of a batch from a producer must be 0",
+        );
+    }
     if header.count == 0 || header.last_offset_delta != header.count - 1 {
         return refuse(
             ResponseError::InvalidRecord,
@@ -169,12 +214,6 @@ fn check(batch: &Bytes, version: i16) -> Result<RecordBatchHeader, Refusal> {
         return refuse(
             ResponseError::InvalidRecord,
             "a transactional batch needs a producer id",
-        );
-    }
-    if header.is_log_append_time() {
-        return refuse(
-            ResponseError::InvalidTimestamp,
-            "a producer cannot set LogAppendTime",
         );
     }
     if header.codec() > LAST_CODEC || header.codec() == ZSTD && version < FIRST_VERSION_OF_ZSTD {
@@ -206,10 +245,10 @@ fn respond(index: i32, result: Result<AppendInfo, RefusedBatch>) -> PartitionPro
             reason,
             records,
         }) => {
-            let at_fault = records.into_iter().map(|index| {
+            let at_fault = records.into_iter().map(|(index, fault)| {
                 BatchIndexAndErrorMessage::default()
                     .with_batch_index(index)
-                    .with_batch_index_error_message(super::error_message(reason.clone()))
+                    .with_batch_index_error_message(super::error_message(fault.to_string()))
             });
             response
                 .with_record_errors(at_fault.collect())

@@ -2,8 +2,9 @@
 //!
 //! The file `checkpoint` is one journal entry (length, CRC-32C, payload) and is replaced as a whole: version u8, log start
 //! i64, cleaned-to offset i64, base offset i64 of the active segment, its [`SegmentSummary`], the number u32 of its index
-//! entries and the entries, then the producer state. It is written after a certain number of bytes, when a segment begins,
-//! and at an orderly shutdown.
+//! entries and the entries, then the producer state, and a byte 1, which earlier versions neither wrote nor read: they took
+//! the timestamps of summary and index from the headers, where some producers leave them out. It is written after a
+//! certain number of bytes, when a segment begins, and at an orderly shutdown.
 
 use std::{
     fs,
@@ -40,6 +41,8 @@ pub(crate) struct Checkpoint {
     pub(crate) index: OffsetIndex,
     /// The producer state after the last batch of the summary.
     pub(crate) producers: ProducerStateManager,
+    /// Whether summary and index know the timestamps of records whose header has none.
+    pub(crate) has_known_times: bool,
 }
 
 /// Whether a checkpoint must survive a power cut.
@@ -82,6 +85,7 @@ impl Checkpoint {
         self.summary.put(out);
         self.index.put(out);
         self.producers.put(self.log_start, out);
+        out.push(u8::from(self.has_known_times));
     }
 }
 
@@ -110,5 +114,6 @@ fn parse(fields: &mut FieldReader<'_>) -> Option<Checkpoint> {
         summary,
         index,
         producers: ProducerStateManager::read(fields)?,
+        has_known_times: fields.u8() == Some(1),
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! The rest of the crate uses [`PartitionLog`]: append, read, find by time, delete records, sync. It consists of
 //! `LogSegment`s, of which each is one file with an `OffsetIndex`. A `SegmentView` reads a segment without the lock of the
-//! log. `recovery` opens a folder, beginning at its last `Checkpoint`. `ProducerStateManager` keeps the sequence numbers
-//! of idempotent producers, and which transactions are open or were aborted. `LogCleaner` compacts.
+//! log. `validation` checks the records of a batch before it is appended. `recovery` opens a folder, beginning at its last
+//! `Checkpoint`. `ProducerStateManager` keeps the sequence numbers of idempotent producers, and which transactions are open
+//! or were aborted. `LogCleaner` compacts.
 //!
 //! Nothing here knows the protocol crate or topics: the settings of a topic arrive as a [`LogConfig`].
 
@@ -35,3 +36,6 @@ pub(crate) use producer_state::{
 pub(crate) use read::ReadError;
 pub(crate) use retention::DeleteError;
 pub(crate) use transactional::Isolation;
+pub(crate) use validation::RecordFault;
+#[cfg(any(test, fuzzing))]
+pub(crate) use validation::check as check_records;

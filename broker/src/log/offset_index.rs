@@ -21,7 +21,9 @@ use crate::{
 /// The largest distance in bytes between two entries, unless a single batch is larger (`index.interval.bytes`).
 pub(crate) const INTERVAL: u64 = 4096;
 
-const MAGIC: u32 = 0x4556_4932;
+/// Index files of earlier versions have another magic number and are written anew: they took the timestamps from the
+/// headers of batches, where some producers leave them out.
+const MAGIC: u32 = 0x4556_4933;
 const HEADER_LEN: usize = 8 + SegmentSummary::SIZE + 8;
 const ENTRY_LEN: usize = 24;
 
@@ -34,7 +36,7 @@ pub(crate) struct SegmentSummary {
     pub(crate) next: Offset,
     /// The largest timestamp of the first batch (ms), from which the age of the segment counts; `None` while it is empty.
     pub(crate) first: Option<i64>,
-    /// The largest timestamp of all batches (ms); `None` while the segment is empty.
+    /// The largest timestamp of all batches (ms), negative if they have none; `None` while the segment is empty.
     pub(crate) newest: Option<i64>,
 }
 

@@ -18,13 +18,16 @@ use super::{
     recovery::recover,
     segment::LogSegment,
     state::{LogState, wake},
-    validation,
+    validation::{self, RefusedRecords},
 };
 use crate::{
     Error,
     clock::now_ms,
     ids::Offset,
-    record::batch::{self, RecordBatchHeader},
+    record::{
+        batch::{self, RecordBatchHeader},
+        record_reader::UnreadableRecords,
+    },
     storage::Trust,
 };
 
@@ -72,25 +75,15 @@ pub(crate) enum AppendError {
         /// Largest size in bytes.
         max: usize,
     },
-    /// A timestamp is further from the clock of the broker than the topic allows.
-    #[error("timestamp {timestamp} is not between {earliest} and {latest}")]
-    Timestamp {
-        /// The timestamp (ms).
-        timestamp: i64,
-        /// The earliest timestamp allowed (ms).
-        earliest: i64,
-        /// The latest timestamp allowed (ms).
-        latest: i64,
-    },
-    /// Records of a compacted topic have no key.
-    #[error("a compacted topic accepts no records without a key")]
-    NoKey {
-        /// The indexes of these records in the batch.
-        records: Vec<i32>,
-    },
-    /// The records cannot be decompressed, which a compacted topic needs.
-    #[error("cannot decompress the records: {0}")]
-    Unreadable(io::Error),
+    /// The topic does not accept some of the records.
+    #[error("{0}")]
+    Records(RefusedRecords),
+    /// The records are not encoded as the format says, or are too large when they are decompressed.
+    #[error(transparent)]
+    Unreadable(UnreadableRecords),
+    /// The offsets of the records do not count up from 0.
+    #[error("the offset deltas of the records are not 0, 1, 2 and so on")]
+    OffsetDeltas,
     /// The batch does not fit the state of its producer.
     #[error(transparent)]
     Refused(#[from] ProducerRefusal),
@@ -118,33 +111,37 @@ impl PartitionLog {
         })
     }
 
-    /// Appends a verified batch. A retry of an idempotent producer is not stored again.
+    /// Appends a batch whose checksum and header are right. A retry of an idempotent producer is not stored again.
+    ///
+    /// The header gets the largest timestamp of the records, which some producers leave out.
     pub(crate) fn append(
         &self,
         header: &RecordBatchHeader,
         batch: &[u8],
     ) -> Result<AppendInfo, AppendError> {
         let now = now_ms();
+        // Not under the lock, because decompressing takes time. Settings that change meanwhile apply to the next batch.
+        let config = self.state.lock().config.clone();
+        let max_timestamp = validation::check(&config, header, batch, now)?;
+        let append_time = (config.timestamps == Timestamps::LogAppendTime).then_some(now);
+        let (header, batch) = batch::with_max_timestamp(
+            header,
+            batch,
+            append_time.unwrap_or(max_timestamp),
+            append_time.is_some(),
+        );
         let state = self.state.lock();
-        validation::check(&state.config, header, batch, now)?;
         state.check_usable()?;
         let log_start = state.bounds().start;
-        if let Verdict::Duplicate(base_offset) = state.producers.check(header)? {
+        if let Verdict::Duplicate(base_offset) = state.producers.check(&header)? {
             return Ok(AppendInfo {
                 base_offset,
                 log_start,
                 append_time: None,
             });
         }
-        let (append_time, base_offset) = match state.config.timestamps {
-            Timestamps::CreateTime => (None, self.store(state, header, batch)?),
-            Timestamps::LogAppendTime => {
-                let (header, batch) = batch::with_append_time(header, batch, now);
-                (Some(now), self.store(state, &header, &batch)?)
-            }
-        };
         Ok(AppendInfo {
-            base_offset,
+            base_offset: self.store(state, &header, &batch)?,
             log_start,
             append_time,
         })
@@ -169,7 +166,7 @@ impl PartitionLog {
         batch: &[u8],
     ) -> io::Result<Offset> {
         let base_offset = state.bounds().end;
-        if state.is_roll_due(header) {
+        if state.is_roll_due(header, now_ms()) {
             state.roll(&self.folder)?;
         }
         state.active_mut().append(header, batch, base_offset)?;

@@ -1,6 +1,6 @@
 //! Reading a log: by offset, and by timestamp.
 
-use std::io;
+use std::{io, ops::ControlFlow};
 
 use bytes::Bytes;
 
@@ -9,7 +9,10 @@ use super::{
     segment_view::SegmentView,
     state::LogState,
 };
-use crate::{ids::Offset, record::records};
+use crate::{
+    ids::Offset,
+    record::{compression::MAX_DECOMPRESSED, record_reader},
+};
 
 /// The reason why an offset cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +65,7 @@ impl PartitionLog {
         Ok(None)
     }
 
-    /// Returns the record with the largest timestamp; the first one if there are several.
+    /// Returns the record with the largest timestamp; the first one if there are several, or if no record has one.
     pub(crate) fn find_newest(&self) -> io::Result<Option<Stamp>> {
         let newest = self.newest_timestamp()?;
         newest.map_or(Ok(None), |timestamp| self.find_by_time(timestamp))
@@ -138,14 +141,22 @@ fn view_at(state: &LogState, from: Offset) -> io::Result<Option<(SegmentView, Of
 fn first_since(view: &SegmentView, timestamp: i64, from: Offset) -> io::Result<Option<Stamp>> {
     let mut after = from;
     // The newest record of a batch may be a deleted one.
-    while let Some((header, bytes)) = view.batch_since(timestamp, after)? {
-        let decompressed = records::decompress(&header, &bytes);
-        let found = match &decompressed {
-            Ok(records) => records::timestamps(&header, records)
-                .find(|(at, offset)| *at >= timestamp && *offset >= from),
-            // A batch that cannot be decompressed is found as a whole.
-            Err(_) => Some((header.max_timestamp, header.base_offset)),
-        };
+    while let Some((header, batch)) = view.batch_since(timestamp, after)? {
+        let mut found = None;
+        let read = record_reader::read_all(&header, &batch, MAX_DECOMPRESSED, |record| {
+            let delta = i64::from(record.offset_delta);
+            let at = record.timestamp(&header);
+            let offset = Offset(header.base_offset.0.saturating_add(delta));
+            if at >= timestamp && offset >= from {
+                found = Some((at, offset));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        if read.is_err() && found.is_none() && header.max_timestamp >= timestamp {
+            // A batch of an earlier version whose records cannot be read is found as a whole.
+            found = Some((header.max_timestamp, header.base_offset));
+        }
         if found.is_some() {
             return Ok(found);
         }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Error,
     ids::Offset,
+    record::records,
     storage::{Trust, UNFINISHED},
 };
 
@@ -101,6 +102,9 @@ fn list(folder: &Path) -> Result<Vec<(Offset, PathBuf)>, Error> {
 
 /// Returns whether the log holds everything that the checkpoint covers. Without trust, this reads and checks the batches.
 fn matches_log(checkpoint: &Checkpoint, files: &[(Offset, PathBuf)], trust: Trust) -> bool {
+    if !checkpoint.has_known_times {
+        return false;
+    }
     let Some((_, path)) = files.iter().find(|(base, _)| *base == checkpoint.base) else {
         return false;
     };
@@ -216,7 +220,7 @@ fn walk(
                 if let Some(producers) = &mut producers {
                     producers.update(&header, bytes, header.base_offset);
                 }
-                segment.add(&header);
+                segment.add(&records::with_known_time(&header, bytes));
             }
             NextBatch::End => return Ok(None),
             NextBatch::Fault(fault) => return Ok(Some(fault)),

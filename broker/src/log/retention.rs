@@ -1,6 +1,7 @@
 //! Deleting the start of a log: by age, by size, and on request.
 //!
-//! Only whole segments are removed, the oldest first. The active segment is removed only after a new one has begun.
+//! Only whole segments are removed, the oldest first. The active segment is removed only after a new one has begun. If no
+//! record of a segment has a timestamp, its age is that of its file.
 
 use std::io;
 
@@ -91,7 +92,8 @@ impl LogState {
         let (mut too_old, mut over_limit) = (0, 0);
         if let Some(retention) = self.config.retention_ms {
             let is_old = |segment: &&LogSegment| {
-                let newest = segment.newest_timestamp();
+                // A segment whose age cannot be determined stays.
+                let newest = segment.newest_time().ok().flatten();
                 segment.size() > 0
                     && newest.is_some_and(|newest| now.saturating_sub(newest) > retention)
             };

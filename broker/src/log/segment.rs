@@ -15,6 +15,7 @@ use super::{
     segment_view::SegmentView,
 };
 use crate::{
+    clock::{now_ms, to_ms},
     ids::Offset,
     record::batch::{self, PATCHED_LEN, RecordBatchHeader},
 };
@@ -25,6 +26,8 @@ pub(crate) struct LogSegment {
     path: PathBuf,
     base: Offset,
     summary: SegmentSummary,
+    /// When this process created or opened the segment (ms).
+    opened_at: i64,
     content: SegmentContent,
 }
 
@@ -100,6 +103,7 @@ impl LogSegment {
             path,
             base,
             summary,
+            opened_at: now_ms(),
             content,
         }
     }
@@ -110,6 +114,7 @@ impl LogSegment {
             path,
             base,
             summary,
+            opened_at: now_ms(),
             content: SegmentContent::Sealed,
         }
     }
@@ -134,9 +139,27 @@ impl LogSegment {
         self.summary.size
     }
 
-    /// Returns the largest timestamp of the records (ms).
+    /// Returns the largest timestamp of the records (ms), which is negative if they have none.
     pub(crate) fn newest_timestamp(&self) -> Option<i64> {
         self.summary.newest
+    }
+
+    /// Returns the time from which the age of the whole segment counts (ms): that of its newest record, or of the last
+    /// write to the file if no record has a timestamp (Kafka's `LogSegment.largestTimestamp`). `None` if it is empty.
+    pub(crate) fn newest_time(&self) -> io::Result<Option<i64>> {
+        match self.summary.newest {
+            Some(..0) => fs::metadata(&self.path)?.modified().map(to_ms).map(Some),
+            newest => Ok(newest),
+        }
+    }
+
+    /// Returns the time from which the age of a segment that grows counts (ms): that of its first batch, or when it was
+    /// opened if that batch has no timestamp (Kafka's `LogSegment.timeWaitedForRoll`). `None` if it is empty.
+    pub(crate) fn first_time(&self) -> Option<i64> {
+        self.summary.first.map(|first| match first {
+            ..0 => self.opened_at,
+            _ => first,
+        })
     }
 
     /// Returns the path of the file.

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use super::offset_index::INTERVAL;
 use crate::{
     ids::Offset,
-    record::batch::{HEADER_LEN, RecordBatchHeader},
+    record::{
+        batch::{HEADER_LEN, RecordBatchHeader},
+        records,
+    },
 };
 
 /// A part of a segment that begins and ends at the bounds of batches.
@@ -27,7 +30,7 @@ impl SegmentView {
 
     /// Returns the number of bytes from the batch that holds `from` to the end; 0 if there is none.
     pub(crate) fn bytes_since(&self, from: Offset) -> io::Result<u64> {
-        let found = self.find(|header| header.last_offset() >= from)?;
+        let found = self.find(|_, header| header.last_offset() >= from)?;
         Ok(found.map_or(0, |(position, _)| self.end - position))
     }
 
@@ -40,7 +43,7 @@ impl SegmentView {
         max_bytes: usize,
         at_least_one: bool,
     ) -> io::Result<Option<Bytes>> {
-        let Some((position, first)) = self.find(|header| header.last_offset() >= from)? else {
+        let Some((position, first)) = self.find(|_, header| header.last_offset() >= from)? else {
             return Ok(None);
         };
         if first.size > max_bytes && !at_least_one {
@@ -64,36 +67,56 @@ impl SegmentView {
     /// Returns the largest timestamp (ms) of the batches that hold `from` or come after it.
     pub(crate) fn newest_from(&self, from: Offset) -> io::Result<Option<i64>> {
         let mut newest = None;
-        self.find(|header| {
+        let mut result = Ok(());
+        self.find(|position, header| {
             if header.last_offset() >= from {
-                newest = newest.max(Some(header.max_timestamp));
+                match self.time_of(position, header) {
+                    Ok(timestamp) => newest = newest.max(Some(timestamp)),
+                    Err(error) => result = Err(error),
+                }
             }
-            false
+            result.is_err()
         })?;
-        Ok(newest)
+        result.map(|()| newest)
     }
 
-    /// Returns the first batch that reaches `from` and whose largest timestamp is at least `timestamp` (ms).
+    /// Returns the largest timestamp (ms) of a batch, from the records if its header has none.
+    fn time_of(&self, position: u64, header: &RecordBatchHeader) -> io::Result<i64> {
+        match header.max_timestamp {
+            ..0 => {
+                let batch = self.batch_at(position, header)?;
+                Ok(records::with_known_time(header, &batch).max_timestamp)
+            }
+            known => Ok(known),
+        }
+    }
+
+    /// Returns the first batch that reaches `from` and may have a record with at least this timestamp (ms).
     pub(crate) fn batch_since(
         &self,
         timestamp: i64,
         from: Offset,
     ) -> io::Result<Option<(RecordBatchHeader, Bytes)>> {
-        let wanted = |header: &RecordBatchHeader| {
-            header.max_timestamp >= timestamp && header.last_offset() >= from
+        let wanted = |_, header: &RecordBatchHeader| {
+            let may_be_later = header.max_timestamp >= timestamp || header.max_timestamp < 0;
+            may_be_later && header.last_offset() >= from
         };
         let Some((position, header)) = self.find(wanted)? else {
             return Ok(None);
         };
+        Ok(Some((header, self.batch_at(position, &header)?)))
+    }
+
+    fn batch_at(&self, position: u64, header: &RecordBatchHeader) -> io::Result<Bytes> {
         let mut bytes = vec![0; header.size];
         self.file.read_exact_at(&mut bytes, position)?;
-        Ok(Some((header, Bytes::from(bytes))))
+        Ok(Bytes::from(bytes))
     }
 
     /// Returns position and header of the first batch that is `wanted`.
     fn find(
         &self,
-        mut wanted: impl FnMut(&RecordBatchHeader) -> bool,
+        mut wanted: impl FnMut(u64, &RecordBatchHeader) -> bool,
     ) -> io::Result<Option<(u64, RecordBatchHeader)>> {
         let mut window = [0; INTERVAL as usize];
         let mut position = self.start;
@@ -104,8 +127,9 @@ impl SegmentView {
             let mut at = 0;
             while at + HEADER_LEN <= length {
                 let header = RecordBatchHeader::parse(&window[at..]).map_err(io::Error::other)?;
-                if wanted(&header) {
-                    return Ok(Some((position + at as u64, header)));
+                let found_at = position + at as u64;
+                if wanted(found_at, &header) {
+                    return Ok(Some((found_at, header)));
                 }
                 at += header.size;
             }

@@ -93,18 +93,21 @@ impl LogState {
         Ok(())
     }
 
-    /// Returns whether a new segment has to begin before the batch: because of the size of the active one, or because of
-    /// the time since its first record, as in Kafka's `LogSegment.shouldRoll`.
+    /// Returns whether a new segment has to begin before the batch at `now` (ms): because of the size of the active one,
+    /// or because of the time since its first record, as in Kafka's `LogSegment.shouldRoll`.
     ///
     /// The timestamp of a control batch says nothing about the age of records, so it does not count.
-    pub(crate) fn is_roll_due(&self, header: &RecordBatchHeader) -> bool {
-        let active = self.active().summary();
-        let is_full = active.size + header.size as u64 > self.config.segment_bytes;
-        let age = |first: i64| header.max_timestamp.saturating_sub(first);
+    pub(crate) fn is_roll_due(&self, header: &RecordBatchHeader, now: i64) -> bool {
+        let active = self.active();
+        let is_full = active.size() + header.size as u64 > self.config.segment_bytes;
+        let reached = match header.max_timestamp {
+            ..0 => now,
+            timestamp => timestamp,
+        };
         let is_old = active
-            .first
-            .is_some_and(|first| age(first) > self.config.segment_ms);
-        active.size > 0 && (is_full || is_old && !header.is_control())
+            .first_time()
+            .is_some_and(|first| reached.saturating_sub(first) > self.config.segment_ms);
+        active.size() > 0 && (is_full || is_old && !header.is_control())
     }
 
     /// Begins a new active segment.
@@ -141,6 +144,7 @@ impl LogState {
             summary: *active.summary(),
             index: index.unwrap_or_default(),
             producers: self.producers.clone(),
+            has_known_times: true,
         };
         checkpoint.write(folder, sync)
     }

@@ -20,6 +20,8 @@
 //!
 //! Because the CRC starts at byte 21, the broker can store a batch as it came and only patch the offset and the epoch.
 
+use std::borrow::Cow;
+
 use crate::ids::{Offset, Producer, ProducerId};
 
 /// Length of a header; no batch is shorter.
@@ -32,6 +34,9 @@ pub(crate) const PATCHED_LEN: usize = 16;
 pub(crate) const MAGIC: i8 = 2;
 /// The leader epoch of every partition: with one node, the leader never changes.
 pub(crate) const LEADER_EPOCH: i32 = 0;
+
+/// The timestamp of a record, or the largest one of a batch, that has none.
+pub(crate) const NO_TIMESTAMP: i64 = -1;
 
 /// Attribute of a batch whose timestamp is the time of the append.
 const LOG_APPEND_TIME: i16 = 0b1000;
@@ -223,24 +228,30 @@ pub(crate) fn patched_prefix(batch: &[u8], base_offset: Offset) -> [u8; PATCHED_
     head
 }
 
-/// Returns the batch as a topic with `LogAppendTime` stores it: with the time `now` (ms) for every record.
+/// Returns the batch with another largest timestamp (ms), and with the mark of `LogAppendTime` or without it (KIP-32).
 ///
-/// Only the attributes and the largest timestamp change; the records stay as they are (KIP-32).
-pub(crate) fn with_append_time(
+/// Only the header changes; the records stay as they are. A batch that has all this already is not copied.
+pub(crate) fn with_max_timestamp<'a>(
     header: &RecordBatchHeader,
-    batch: &[u8],
-    now: i64,
-) -> (RecordBatchHeader, Vec<u8>) {
-    let mut batch = batch.to_vec();
-    let mut header = RecordBatchHeader {
-        attributes: header.attributes | LOG_APPEND_TIME,
-        max_timestamp: now,
-        ..*header
+    batch: &'a [u8],
+    max_timestamp: i64,
+    is_log_append_time: bool,
+) -> (RecordBatchHeader, Cow<'a, [u8]>) {
+    let mut header = *header;
+    let attributes = match is_log_append_time {
+        true => header.attributes | LOG_APPEND_TIME,
+        false => header.attributes & !LOG_APPEND_TIME,
     };
-    batch[21..23].copy_from_slice(&header.attributes.to_be_bytes());
-    batch[35..43].copy_from_slice(&now.to_be_bytes());
+    if (header.attributes, header.max_timestamp) == (attributes, max_timestamp) {
+        return (header, Cow::Borrowed(batch));
+    }
+    let mut batch = batch.to_vec();
+    header.attributes = attributes;
+    header.max_timestamp = max_timestamp;
+    batch[21..23].copy_from_slice(&attributes.to_be_bytes());
+    batch[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
     header.crc = write_crc(&mut batch);
-    (header, batch)
+    (header, Cow::Owned(batch))
 }
 
 /// Computes the CRC of the batch, writes it into the header and returns it.

@@ -5,4 +5,5 @@
 pub(crate) mod batch;
 pub(crate) mod compression;
 pub(crate) mod control_batch;
+pub(crate) mod record_reader;
 pub(crate) mod records;

@@ -1,18 +1,16 @@
-//! The records in a batch, decoded as far as timestamp lookups and cleaning need it. The hot paths never look inside a
-//! batch.
+//! The records in a batch, decoded as far as cleaning needs it. To check records without decoding them, use
+//! [`record_reader`](super::record_reader).
 //!
 //! A record (Kafka protocol guide, "Record"): length varint, attributes i8, timestamp delta varlong, offset delta
 //! varint, key length varint, key, value length varint, value, headers. Varints are zigzag, 7 bits a byte; a length of
 //! -1 is null.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, ops::ControlFlow};
 
-use crate::{
-    ids::Offset,
-    record::{
-        batch::{HEADER_LEN, RecordBatchHeader},
-        compression,
-    },
+use crate::record::{
+    batch::{HEADER_LEN, RecordBatchHeader},
+    compression::{self, MAX_DECOMPRESSED},
+    record_reader,
 };
 
 /// A record, decoded up to its value.
@@ -34,11 +32,6 @@ pub(crate) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Returns whether the record has a key.
-    pub(crate) fn has_key(&self) -> bool {
-        self.key.is_some()
-    }
-
     /// Appends the record to `out` with another timestamp delta.
     pub(crate) fn put_with_delta(&self, timestamp_delta: i64, out: &mut Vec<u8>) {
         let mut delta = Vec::with_capacity(10);
@@ -50,41 +43,41 @@ impl Record<'_> {
     }
 }
 
-/// Returns the uncompressed records of `batch`, which starts with `header`.
+/// Returns the uncompressed records of `batch`, which starts with `header`, or `None` if not all of them can be read.
 ///
-/// # Errors
-///
-/// Returns an error if [`compression::decompress`] does.
-pub(crate) fn decompress<'a>(
-    header: &RecordBatchHeader,
-    batch: &'a [u8],
-) -> io::Result<Cow<'a, [u8]>> {
-    compression::decompress(header.codec(), batch.get(HEADER_LEN..).unwrap_or_default())
+/// Batches that were stored by earlier versions may hold anything, because these did not check records.
+pub(crate) fn decompress<'a>(header: &RecordBatchHeader, batch: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let bytes = batch.get(HEADER_LEN..).unwrap_or_default();
+    let records = compression::decompress(header.codec(), bytes).ok()?;
+    let offsets = 0..=header.last_offset_delta;
+    let mut fit = true;
+    record_reader::read_uncompressed(header.count, &records, |record| {
+        fit &= offsets.contains(&record.offset_delta);
+        ControlFlow::Continue(())
+    })
+    .ok()?;
+    fit.then_some(records)
 }
 
-/// Iterates over uncompressed records.
-///
-/// The iterator ends early where the bytes are not valid records: the broker stores what producers send without decoding
-/// it.
+/// Iterates over uncompressed records. Ends early where the bytes are not valid records.
 pub(crate) fn iter(records: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = records;
     std::iter::from_fn(move || next(&mut rest))
 }
 
-/// Iterates over the timestamp (ms) and the offset of each record.
-pub(crate) fn timestamps(
-    header: &RecordBatchHeader,
-    records: &[u8],
-) -> impl Iterator<Item = (i64, Offset)> {
-    let header = *header;
-    iter(records).map_while(move |record| {
-        let offset = header.base_offset.0.checked_add(record.offset_delta)?;
-        let timestamp = match header.is_log_append_time() {
-            true => header.max_timestamp,
-            false => header.base_timestamp.checked_add(record.timestamp_delta)?,
-        };
-        Some((timestamp, Offset(offset)))
-    })
+/// Returns the header with the largest timestamp of the records, if the producer left it out and the records have one.
+///
+/// Batches that were stored by earlier versions may lack it: some producers send -1.
+pub(crate) fn with_known_time(header: &RecordBatchHeader, batch: &[u8]) -> RecordBatchHeader {
+    let mut known = *header;
+    if header.max_timestamp < 0 && !header.is_control() {
+        // The records before a fault count, too.
+        let _ = record_reader::read_all(header, batch, MAX_DECOMPRESSED, |record| {
+            known.max_timestamp = known.max_timestamp.max(record.timestamp(header));
+            ControlFlow::Continue(())
+        });
+    }
+    known
 }
 
 fn next<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
@@ -151,18 +144,41 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_record_has_its_offset_and_time() {
+    fn a_missing_time_comes_from_the_records() {
         let batch = sample(&Sample {
-            base_offset: 5,
             count: 200,
             base_timestamp: 70,
             ..Sample::default()
         });
         let header = RecordBatchHeader::parse(&batch).unwrap();
-        let records = decompress(&header, &batch).unwrap();
-        let found: Vec<_> = timestamps(&header, &records).collect();
-        let expected: Vec<_> = (0..200).map(|i| (70 + i, Offset(5 + i))).collect();
-        assert_eq!(found, expected);
+        assert_eq!(with_known_time(&header, &batch), header);
+        let without = RecordBatchHeader {
+            max_timestamp: -1,
+            ..header
+        };
+        assert_eq!(with_known_time(&without, &batch).max_timestamp, 269);
+        // The records before a fault count.
+        let cut = &batch[..batch.len() - 1];
+        assert_eq!(with_known_time(&without, cut).max_timestamp, 268);
+    }
+
+    #[test]
+    fn records_that_do_not_fit_their_header_are_none() {
+        let batch = sample(&Sample {
+            count: 3,
+            ..Sample::default()
+        });
+        let header = RecordBatchHeader::parse(&batch).unwrap();
+        assert!(decompress(&header, &batch).is_some());
+        let fewer = RecordBatchHeader { count: 2, ..header };
+        let more = RecordBatchHeader { count: 4, ..header };
+        let shorter = RecordBatchHeader {
+            last_offset_delta: 1,
+            ..header
+        };
+        for wrong in [fewer, more, shorter] {
+            assert!(decompress(&wrong, &batch).is_none(), "{wrong:?}");
+        }
     }
 
     #[test]

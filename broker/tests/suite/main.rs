@@ -5,6 +5,7 @@
 //! this broker and against the Apache Kafka that `cargo xtask test` starts.
 
 mod conformance;
+mod crafted;
 mod embedded;
 
 /// The program of the broker.

@@ -145,9 +145,15 @@ impl LogState {
         }
         let stable = self.bounds().stable;
         let is_young = |segment: &LogSegment| {
-            let newest = segment.newest_timestamp();
+            // A segment whose age cannot be determined stays.
+            let age = |newest: i64| now.saturating_sub(newest);
+            let newest = || {
+                segment
+                    .newest_time()
+                    .map(|newest| newest.map_or(i64::MAX, age))
+            };
             config.min_compaction_lag_ms > 0
-                && newest.is_some_and(|t| now.saturating_sub(t) < config.min_compaction_lag_ms)
+                && newest().map_or(true, |age| age < config.min_compaction_lag_ms)
         };
         let closed = &self.segments[..self.segments.len() - 1];
         let sources: Vec<_> = closed
@@ -166,7 +172,9 @@ impl LogState {
         let bytes = |source: &SourceSegment| source.segment.size();
         let all: u64 = sources.iter().map(bytes).sum();
         let dirty: u64 = sources.iter().filter(is_dirty).map(bytes).sum();
+        // A batch without a timestamp has no age, as in Kafka's `LogCleanerManager.maxCompactionDelay`.
         let oldest = sources.iter().find(is_dirty)?.segment.summary().first;
+        let oldest = oldest.filter(|oldest| *oldest >= 0);
         let lag = oldest.map_or(0, |oldest| now.saturating_sub(oldest));
         let is_due = dirty as f64 >= all as f64 * config.min_dirty_ratio
             || lag > config.max_compaction_lag_ms;

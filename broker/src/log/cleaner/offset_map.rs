@@ -45,13 +45,14 @@ impl OffsetMap {
                 if header.is_control() || is_aborted(&header, &plan.aborted) {
                     continue;
                 }
-                // Records that cannot be decompressed are kept and outdate nothing.
-                let Ok(records) = records::decompress(&header, bytes) else {
+                // Records that cannot be read are kept and outdate nothing.
+                let Some(records) = records::decompress(&header, bytes) else {
                     continue;
                 };
                 for record in records::iter(&records) {
                     if let Some(key) = record.key {
-                        let offset = Offset(header.base_offset.0 + record.offset_delta);
+                        let offset =
+                            Offset(header.base_offset.0.saturating_add(record.offset_delta));
                         newest.offsets.insert(digest(key), offset);
                     }
                 }

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
+    time::SystemTime,
 };
 
 use super::{SourceSegment, offset_map::OffsetMap};
@@ -75,8 +76,10 @@ impl<'a> SegmentRewriter<'a> {
             index: OffsetIndex::default(),
         };
         let mut last = first.next();
+        let mut modified = SystemTime::UNIX_EPOCH;
         for source in sources {
             let file = File::open(source.segment.path())?;
+            modified = modified.max(file.metadata()?.modified()?);
             let mut reader = BatchReader::new(&file, 0, source.segment.size());
             loop {
                 match reader.next(Offset(0), BatchCheck::Checksum)? {
@@ -92,6 +95,8 @@ impl<'a> SegmentRewriter<'a> {
             .file
             .into_inner()
             .map_err(|error| error.into_error())?;
+        // Records without a timestamp are as old as their file.
+        file.set_modified(modified)?;
         file.sync_all()?;
         output.summary.next = last;
         Ok(RewrittenSegment {
@@ -112,29 +117,32 @@ impl<'a> SegmentRewriter<'a> {
         if header.is_control() || header.base_offset >= self.newest.end() {
             return output.push(header, batch);
         }
-        let Ok(records) = records::decompress(header, batch) else {
+        // Earlier versions stored batches without checking the records. Those that cannot be read stay as they are.
+        let Some(records) = records::decompress(header, batch) else {
             return output.push(header, batch);
         };
-        let all: Vec<_> = records::iter(&records).collect();
-        let (kept, gone): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|record| self.keeps(header, record));
-        let has_new_tombstone =
-            header.delete_horizon().is_none() && kept.iter().any(|record| record.value.is_none());
-        if kept.is_empty() {
+        let mut kept = 0;
+        let mut has_tombstone = false;
+        for record in records::iter(&records).filter(|record| self.keeps(header, record)) {
+            kept += 1;
+            has_tombstone |= record.value.is_none();
+        }
+        let has_new_tombstone = header.delete_horizon().is_none() && has_tombstone;
+        if kept == 0 {
             return Ok(());
         }
-        if gone.is_empty() && !has_new_tombstone {
+        if kept == header.count && !has_new_tombstone {
             return output.push(header, batch);
         }
         let horizon = has_new_tombstone.then_some(self.horizon);
-        let smaller = with_records(header, batch, &kept, horizon)?;
+        let kept_records = records::iter(&records).filter(|record| self.keeps(header, record));
+        let smaller = with_records(header, batch, kept_records, horizon)?;
         let header = RecordBatchHeader::parse(&smaller).map_err(io::Error::other)?;
         output.push(&header, &smaller)
     }
 
     fn keeps(&self, header: &RecordBatchHeader, record: &Record<'_>) -> bool {
-        let offset = Offset(header.base_offset.0 + record.offset_delta);
+        let offset = Offset(header.base_offset.0.saturating_add(record.offset_delta));
         let Some(key) = record.key else {
             // The record is older than the compaction of the topic, and nothing could ever outdate it.
             return false;
@@ -148,17 +156,19 @@ impl<'a> SegmentRewriter<'a> {
 }
 
 /// Returns the batch with only the kept records, and with a delete horizon if there is one.
-fn with_records(
+fn with_records<'a>(
     header: &RecordBatchHeader,
     batch: &[u8],
-    kept: &[Record<'_>],
+    kept: impl Iterator<Item = Record<'a>>,
     horizon: Option<i64>,
 ) -> io::Result<Vec<u8>> {
     // The horizon takes the place of the base timestamp, so all timestamp deltas change.
     let base = horizon.unwrap_or(header.base_timestamp);
     let mut plain = Vec::new();
     let mut newest = i64::MIN;
+    let mut count = 0i32;
     for record in kept {
+        count += 1;
         let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
         newest = newest.max(timestamp);
         match base == header.base_timestamp {
@@ -177,7 +187,7 @@ fn with_records(
     out[21..23].copy_from_slice(&(header.attributes | horizon_bit).to_be_bytes());
     out[27..35].copy_from_slice(&base.to_be_bytes());
     out[35..43].copy_from_slice(&newest.to_be_bytes());
-    out[57..61].copy_from_slice(&(kept.len() as i32).to_be_bytes());
+    out[57..61].copy_from_slice(&count.to_be_bytes());
     batch::write_crc(&mut out);
     Ok(out)
 }
@@ -192,8 +202,9 @@ struct Output {
 impl Output {
     fn push(&mut self, header: &RecordBatchHeader, batch: &[u8]) -> io::Result<()> {
         self.file.write_all(batch)?;
-        self.index.add(&self.summary, header);
-        self.summary.add(header);
+        let header = records::with_known_time(header, batch);
+        self.index.add(&self.summary, &header);
+        self.summary.add(&header);
         Ok(())
     }
 }

@@ -3,3 +3,4 @@
 mod partition_log;
 mod retention;
 mod startup;
+mod times;

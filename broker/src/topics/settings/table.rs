@@ -108,7 +108,8 @@ static TABLE: &[Setting] = &[
     Setting {
         name: "max.message.bytes",
         broker_name: Some("message.max.bytes"),
-        documentation: "The size of the largest batch that is accepted, in bytes and compressed if it is.",
+        documentation: "The size of the largest batch that is accepted, in bytes and compressed if it is. The records of \
+            a compressed batch may take 100 times as much when they are decompressed, up to 128 MiB.",
         rule: Rule::Number {
             kind: Int,
             range: 0..=INT_MAX,

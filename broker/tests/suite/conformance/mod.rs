@@ -23,6 +23,7 @@ mod time;
 mod transaction_calls;
 mod transactions;
 mod transactor;
+mod validating;
 
 use std::{fmt::Debug, thread};
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use eventos_testkit::{eventually, free_port};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::BROKER;
@@ -47,6 +48,13 @@ impl ChildBroker {
         self.child.wait().unwrap();
     }
 
+    /// Ends the process in order, with SIGTERM.
+    pub(super) fn stop(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+
     /// Starts another process after a kill, without waiting until it serves.
     pub(super) fn revive(&mut self) {
         self.child = spawn(&self.dir, self.address, &self.wrapper);
@@ -73,10 +81,19 @@ impl ChildBroker {
         self.child.id()
     }
 
-    /// Returns the resident memory of the process in bytes (`VmRSS`).
+    /// Returns the resident memory of the process in bytes.
     pub(super) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Returns the largest resident memory that the process ever had, in bytes.
+    pub(super) fn peak_resident(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(field));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
         kib.unwrap().parse::<u64>().unwrap() * 1024
     }

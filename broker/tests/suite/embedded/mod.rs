@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test it is the message")]
 
 mod administration;
+mod bombs;
 mod child;
 mod copying;
 mod durability;

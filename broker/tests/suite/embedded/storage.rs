@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use eventos_testkit::{self as testkit, eventually};
+use bytes::Bytes;
+use eventos_testkit::{
+    self as testkit, eventually,
+    raw::{EARLIEST, Raw, UNCOMMITTED, now},
+};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
@@ -21,6 +25,7 @@ use super::{
     child::{ChildBroker, data_folder},
     support::{TestBroker, read_to_the_end, within},
 };
+use crate::crafted::{Crafted, Fields, NONE, record};
 
 /// Reads a whole topic.
 fn read_all(servers: &str, topic: &str) -> Vec<OwnedMessage> {
@@ -115,6 +120,53 @@ async fn old_records_go_and_the_log_begins_later() {
     });
     assert_eq!(done.await.unwrap(), (0, 10));
     assert_eq!(within(put(&producer, "old", "k", b"x")).await.unwrap(), 10);
+}
+
+/// Returns a batch of one record at this time, whose header has no largest timestamp: sarama sent that up to 1.45.0.
+fn without_largest(time: i64) -> Bytes {
+    let record = record(Fields {
+        time_delta: 0,
+        offset_delta: 0,
+        key: None,
+        value: b"v",
+    });
+    let batch = Crafted {
+        base_timestamp: time,
+        max_timestamp: -1,
+        ..Crafted::new(NONE, 1, &record)
+    };
+    batch.bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_old_records_go_if_the_header_has_no_timestamp() {
+    const HOUR: i64 = 3_600_000;
+    let broker = TestBroker::start().await;
+    let settings = [("retention.ms", "3600000")];
+    let names = ["old", "new", "timeless"];
+    for name in names {
+        create(&admin(&broker), topic(name, &settings))
+            .await
+            .unwrap();
+    }
+    let servers = broker.address.to_string();
+    let starts = tokio::task::spawn_blocking(move || {
+        let mut raw = Raw::connect(&servers);
+        let times = [now() - 2 * HOUR, now(), -1];
+        for (name, time) in names.into_iter().zip(times) {
+            assert_eq!(raw.produce(name, 0, without_largest(time)), (None, 0));
+        }
+        let start = |raw: &mut Raw, name| raw.list_offset(name, 0, EARLIEST, UNCOMMITTED).1;
+        // The broker looks at all topics in turn, so after the second time it has looked at the others, too.
+        for next in 1..=2 {
+            eventually("the old records to go", || {
+                (start(&mut raw, "old") == next).then_some(())
+            });
+            raw.produce("old", 0, without_largest(times[0]));
+        }
+        names.map(|name| start(&mut raw, name))
+    });
+    assert_eq!(starts.await.unwrap()[1..], [0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ use std::{
 };
 
 use eventos_broker::{Broker, Config};
+use eventos_testkit::raw::{Raw, text};
+use kafka_protocol::messages::{MetadataRequest, metadata_request::MetadataRequestTopic};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, StreamConsumer},
@@ -139,6 +141,14 @@ pub(super) fn config(dir: &Path) -> Config {
         dir: dir.to_owned(),
         ..Config::default()
     }
+}
+
+/// Creates a topic with the default number of partitions, four.
+pub(super) fn create_topic(address: SocketAddr, name: &str) {
+    let topic = MetadataRequestTopic::default().with_name(Some(text(name)));
+    let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+    let created = Raw::connect(&address.to_string()).call(12, &request);
+    assert_eq!(created.topics[0].error_code, 0);
 }
 
 /// Waits for a future, which must not take long.

@@ -1,6 +1,10 @@
 //! A running broker: opening its data, serving, and shutting down.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -34,6 +38,8 @@ pub struct Broker {
     stop: CancellationToken,
     kill: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
+    /// The state, which the task owns.
+    shared: Weak<Shared>,
 }
 
 impl Broker {
@@ -53,12 +59,14 @@ impl Broker {
         let (listener, shared) = open(&config).await?;
         let address = shared.address;
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let weak = Arc::downgrade(&shared);
         let task = tokio::spawn(run(listener, shared, stop.clone(), kill.clone()));
         Ok(Self {
             address,
             stop,
             kill,
             task,
+            shared: weak,
         })
     }
 
@@ -66,6 +74,17 @@ impl Broker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Removes all members of a consumer group, as if they had left. Those that are alive join again.
+    ///
+    /// Members outlive a restart of the broker. For a program that runs a broker and a consumer in one process this means that
+    /// after a kill, the group waits for the consumer of the process before until its session has expired. Such a program
+    /// calls this after the start, before its consumer joins.
+    pub fn remove_members(&self, group: &str) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.groups.remove_members(group);
+        }
     }
 
     /// Closes all connections, syncs all files and releases the folder.
@@ -133,6 +152,7 @@ pub(crate) async fn open(config: &Config) -> Result<(TcpListener, Arc<Shared>), 
     let topics = Topics::open(folder.path(), config.partitions, folder.trust())?;
     folder.mark_running()?;
     let offsets = CommittedOffsets::open(folder.path())?;
+    let groups = GroupCoordinator::open(folder.path())?;
     let producer_ids = ProducerIdManager::open(folder.path())?;
     let stores = TransactionStores {
         topics: &topics,
@@ -150,7 +170,7 @@ pub(crate) async fn open(config: &Config) -> Result<(TcpListener, Arc<Shared>), 
         cluster_id: folder.cluster_id().to_owned(),
         flush: config.flush,
         topics,
-        groups: GroupCoordinator::default(),
+        groups,
         offsets,
         producer_ids,
         transactions,

@@ -94,6 +94,7 @@ pub(crate) fn sync_all(shared: &Shared) -> Result<(), Error> {
         }
     }
     shared.offsets.sync()?;
+    shared.groups.sync_journal()?;
     shared.transactions.sync()
 }
 

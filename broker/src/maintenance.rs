@@ -50,12 +50,17 @@ async fn expire(shared: &Shared) {
 }
 
 fn expire_offsets(shared: &Shared) {
-    let has_members = |group: &str| shared.groups.describe(group).is_some();
-    match shared.offsets.expire(now_ms(), has_members) {
+    match shared
+        .offsets
+        .expire(now_ms(), |group| shared.groups.has_members(group))
+    {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "expired committed offsets of abandoned groups"),
         Err(error) => tracing::error!(%error, "cannot expire committed offsets"),
     }
+    shared
+        .groups
+        .remove_abandoned(|group| shared.offsets.has_group(group));
 }
 
 async fn flush_periodically(shared: &Arc<Shared>) {

@@ -141,8 +141,13 @@ pub(crate) fn put_entry(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 
 /// Appends a string to a payload.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u32).to_le_bytes());
-    out.extend(text.as_bytes());
+    put_bytes(out, text.as_bytes());
+}
+
+/// Appends bytes to a payload, with their length in front.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out.extend(bytes);
 }
 
 /// Reads the fields of a payload from its front. Each method returns `None` if the payload ends too early.
@@ -182,10 +187,15 @@ impl FieldReader<'_> {
 
     /// Reads the next string.
     pub(crate) fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.bytes()?).ok()
+    }
+
+    /// Reads the next bytes that have their length in front.
+    pub(crate) fn bytes(&mut self) -> Option<Vec<u8>> {
         let length = self.u32()? as usize;
-        let text = self.0.get(..length)?;
+        let bytes = self.0.get(..length)?;
         self.0 = &self.0[length..];
-        String::from_utf8(text.to_vec()).ok()
+        Some(bytes.to_vec())
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -6,6 +6,7 @@
 //! running              the boot id of the machine while a broker runs; removed by an orderly shutdown
 //! topics               the registry of topics
 //! offsets              a journal of the offsets that groups commit
+//! groups               a journal of the members of groups and their assignments
 //! transactions         a journal of the transactions of producers
 //! producer-ids         the next producer id that was never assigned
 //! logs/TOPIC-N/        the segments of one partition

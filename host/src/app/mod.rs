@@ -70,7 +70,7 @@ impl App {
             format!("cannot listen on {address}; set http.listen to another address")
         })?;
         let broker = match config.kafka.is_embedded() {
-            true => Some(Broker::start(config.embedded.clone()).await?),
+            true => Some(start_broker(&config).await?),
             false => None,
         };
         Ok(Self {
@@ -192,6 +192,15 @@ async fn watch_handlers(handlers: Registry, stop: CancellationToken) -> Result<(
         stop.cancelled().await;
     }
     Ok(())
+}
+
+/// Starts the built-in broker.
+async fn start_broker(config: &Config) -> Result<Broker> {
+    let broker = Broker::start(config.embedded.clone()).await?;
+    // The broker keeps members over a restart. Those of this group ended with the earlier process, and without this, its
+    // partitions would wait for their session timeout after a kill.
+    broker.remove_members(&config.kafka.group_id);
+    Ok(broker)
 }
 
 /// Runs the built-in broker. Without one this only waits for the stop.

@@ -1,4 +1,5 @@
-//! `DescribeGroups`, `ListGroups` and `DeleteGroups`. A group without members exists as long as it has committed offsets.
+//! `DescribeGroups`, `ListGroups` and `DeleteGroups`. A group without members exists as long as it has committed offsets, and
+//! for up to a minute without.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{api::text, coordinator::group::GroupState, shared::Shared};
 
 /// The operations on a group that every client may do, as bits of Kafka's `AclOperation`.
 const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
-/// The protocol type of a group that is known only by its offsets.
+/// The protocol type of a group that never had members.
 const UNKNOWN_TYPE: &str = "";
 /// The type of every group (`GroupType`): the protocol before KIP-848.
 const CLASSIC: &str = "classic";
@@ -103,19 +104,14 @@ pub(crate) fn list(shared: &Shared, request: &ListGroupsRequest) -> ListGroupsRe
 /// Deletes the committed offsets of groups without members.
 pub(crate) fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let results = request.groups_names.into_iter().map(|name| {
-        let has_members = shared
-            .groups
-            .describe(&name)
-            .is_some_and(|group| group.state != GroupState::Empty);
-        let error = if has_members {
+        let error = if shared.groups.has_members(&name) {
             Some(ResponseError::NonEmptyGroup)
         } else {
             match shared.offsets.remove_group(&name) {
-                Ok(true) => {
-                    shared.groups.remove_empty(&name);
-                    None
+                Ok(had_offsets) => {
+                    let had_members = shared.groups.remove_empty(&name);
+                    (!had_offsets && !had_members).then_some(ResponseError::GroupIdNotFound)
                 }
-                Ok(false) => Some(ResponseError::GroupIdNotFound),
                 Err(error) => Some(ResponseError::from(&error)),
             }
         };

@@ -58,7 +58,12 @@ pub(crate) fn handle(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDel
     });
     let topics = topics.collect();
     match shared.offsets.remove(&request.group_id, deleted) {
-        Ok(()) => OffsetDeleteResponse::default().with_topics(topics),
+        Ok(()) => {
+            if !shared.offsets.has_group(&request.group_id) {
+                shared.groups.remove_empty(&request.group_id);
+            }
+            OffsetDeleteResponse::default().with_topics(topics)
+        }
         Err(error) => refuse(ResponseError::from(&error)),
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCom
         request.generation_id_or_member_epoch,
     );
     let is_known = || shared.offsets.has_group(&request.group_id);
-    let has_members = || shared.groups.describe(&request.group_id).is_some();
+    let has_members = || shared.groups.has_members(&request.group_id);
     let refused = allowed
         .err()
         .map(|error| match ResponseError::from(&error) {

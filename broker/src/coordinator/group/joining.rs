@@ -149,6 +149,7 @@ impl Group {
             self.leader = Some(id.clone());
         }
         if self.state == GroupState::Stable && self.choose_protocol() == self.protocol {
+            self.store();
             // The leader in the response is the old id, so that the member does not make new assignments.
             let _ = sender.send(Ok(JoinReply {
                 leader: old_leader.unwrap_or_default(),

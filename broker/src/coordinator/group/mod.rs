@@ -1,9 +1,10 @@
 //! The coordinator of consumer groups with the classic protocol. [`Group`] is the state machine of one group.
 //!
-//! Groups are only in memory. After a restart, the ids of members are unknown and they join again, as with Kafka when the
-//! coordinator moves. The committed offsets are in [`offsets`](super::offsets), on disk.
+//! Groups are in memory and in a journal, so that their members stay members when the broker restarts. Their sessions begin
+//! again then. The committed offsets are in [`offsets`](super::offsets).
 
 mod joining;
+mod journal;
 mod member;
 mod rebalance;
 mod state_machine;
@@ -12,11 +13,16 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+use crate::Error;
+use journal::GroupJournal;
 
 pub(crate) use member::{JoinReply, JoinRequest, SyncReply, SyncRequest};
 pub(crate) use state_machine::{Group, GroupDescription, GroupState};
@@ -56,14 +62,34 @@ pub(crate) enum GroupError {
     InconsistentProtocol,
 }
 
-/// The coordinator of all groups that have members.
-#[derive(Debug, Default)]
+/// The coordinator of all groups that have members, or had members and still have committed offsets.
+#[derive(Debug)]
 pub(crate) struct GroupCoordinator {
-    /// One lock for all groups: there are only a few requests a second, and nothing waits while holding the lock.
+    /// One lock for all groups: there are only a few requests a second, and nothing waits while holding the lock but a
+    /// write to the journal after a rebalance.
     groups: Mutex<HashMap<String, Group>>,
+    journal: Arc<GroupJournal>,
 }
 
 impl GroupCoordinator {
+    /// Restores the groups from the journal in `folder`. The sessions of their members begin now.
+    pub(crate) fn open(folder: &Path) -> Result<GroupCoordinator, Error> {
+        let (journal, restored) = GroupJournal::open(folder, Instant::now())?;
+        let journal = Arc::new(journal);
+        let store = |(name, group): (String, Group)| {
+            let group = group.stored_in(&name, &journal);
+            (name, group)
+        };
+        let groups: HashMap<_, _> = restored.into_iter().map(store).collect();
+        if !groups.is_empty() {
+            tracing::info!(groups = groups.len(), "restored the consumer groups");
+        }
+        Ok(GroupCoordinator {
+            groups: Mutex::new(groups),
+            journal,
+        })
+    }
+
     /// Joins a group, and creates it if it does not exist.
     pub(crate) fn join(&self, group: &str, join: JoinRequest) -> ReplyReceiver<JoinReply> {
         if group.is_empty() {
@@ -73,7 +99,8 @@ impl GroupCoordinator {
         if !groups.contains_key(group) && !join.member_id.is_empty() {
             return refused(GroupError::UnknownMember);
         }
-        let group = groups.entry(group.to_owned()).or_default();
+        let new = || Group::default().stored_in(group, &self.journal);
+        let group = groups.entry(group.to_owned()).or_insert_with(new);
         group.join(join, Instant::now())
     }
 
@@ -156,21 +183,55 @@ impl GroupCoordinator {
         }
     }
 
-    /// Removes a group without members, as the next tick would.
-    pub(crate) fn remove_empty(&self, group: &str) {
+    /// Removes a group without members; returns whether it existed.
+    pub(crate) fn remove_empty(&self, group: &str) -> bool {
         let mut groups = self.groups.lock();
         let is_empty = |group: &Group| group.describe().state == GroupState::Empty;
-        if groups.get(group).is_some_and(is_empty) {
+        let removed = groups.get(group).is_some_and(is_empty);
+        if removed {
             groups.remove(group);
+            self.journal.remove(group);
+        }
+        removed
+    }
+
+    /// Removes the groups that have neither members nor committed offsets.
+    pub(crate) fn remove_abandoned(&self, has_offsets: impl Fn(&str) -> bool) {
+        self.groups.lock().retain(|name, group| {
+            let stays = !group.is_unused() || has_offsets(name);
+            if !stays {
+                self.journal.remove(name);
+            }
+            stays
+        });
+    }
+
+    /// Removes all members of a group, which then have to join again.
+    pub(crate) fn remove_members(&self, group: &str) {
+        if let Some(group) = self.groups.lock().get_mut(group) {
+            group.remove_all(Instant::now());
         }
     }
 
-    /// Describes a group, or returns `None` if it has no members.
+    /// Returns whether a group has members.
+    pub(crate) fn has_members(&self, group: &str) -> bool {
+        let groups = self.groups.lock();
+        groups
+            .get(group)
+            .is_some_and(|group| !group.members.is_empty())
+    }
+
+    /// Syncs the journal.
+    pub(crate) fn sync_journal(&self) -> Result<(), Error> {
+        self.journal.sync()
+    }
+
+    /// Describes a group, or returns `None` if it never had members.
     pub(crate) fn describe(&self, group: &str) -> Option<GroupDescription> {
         self.groups.lock().get(group).map(Group::describe)
     }
 
-    /// Returns name and description of every group with members.
+    /// Returns name and description of every group that has or had members.
     pub(crate) fn all(&self) -> Vec<(String, GroupDescription)> {
         let describe = |(name, group): (&String, &Group)| (name.clone(), group.describe());
         self.groups.lock().iter().map(describe).collect()
@@ -183,7 +244,8 @@ impl GroupCoordinator {
             for member in group.expire(now) {
                 tracing::info!(group = name, member, "group member timed out");
             }
-            !group.is_unused()
+            // One that had members stays as long as it has committed offsets.
+            !group.is_unused() || group.generation > 0
         });
     }
 }

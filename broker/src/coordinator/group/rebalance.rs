@@ -27,6 +27,14 @@ impl Group {
         }
     }
 
+    pub(super) fn remove_all(&mut self, now: Instant) {
+        let members: Vec<String> = self.members.keys().cloned().collect();
+        for id in members {
+            self.remove(&id);
+        }
+        self.after_removal(now);
+    }
+
     pub(super) fn after_removal(&mut self, now: Instant) {
         match self.state {
             GroupState::Empty => {}
@@ -71,6 +79,7 @@ impl Group {
             self.leader = None;
             self.rebalance_ends = None;
             self.generation = next_generation(self.generation);
+            self.store();
             return;
         }
         if !self.members.values().any(joined) {

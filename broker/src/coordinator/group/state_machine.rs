@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Instant,
 };
 
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::{
     GroupError, ReplyReceiver,
+    journal::GroupJournal,
     member::{Member, SyncReply, SyncRequest},
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Group {
     pub(super) pending: HashMap<String, Instant>,
     /// When the rebalance continues without the members that are late.
     pub(super) rebalance_ends: Option<Instant>,
+    /// The journal that the group is stored in, and its name there.
+    pub(super) stored_in: Option<(String, Arc<GroupJournal>)>,
 }
 
 /// The state of a group, with the names of Kafka.
@@ -84,6 +88,21 @@ pub(crate) struct MemberDescription {
 }
 
 impl Group {
+    /// Returns the group, which from now on stores itself in a journal.
+    pub(super) fn stored_in(self, name: &str, journal: &Arc<GroupJournal>) -> Group {
+        Group {
+            stored_in: Some((name.to_owned(), Arc::clone(journal))),
+            ..self
+        }
+    }
+
+    /// Writes the group to its journal, if it has one. Members get the results of a change only after this.
+    pub(super) fn store(&self) {
+        if let Some((name, journal)) = &self.stored_in {
+            journal.save(name, self);
+        }
+    }
+
     /// Requests the assignment of a member. The leader sends the assignments of all members with it.
     pub(crate) fn sync(&mut self, sync: SyncRequest, now: Instant) -> ReplyReceiver<SyncReply> {
         let (sender, reply) = oneshot::channel();
@@ -105,6 +124,7 @@ impl Group {
             }
             self.state = GroupState::Stable;
             self.rebalance_ends = None;
+            self.store();
         }
         if self.state == GroupState::Stable {
             self.send_assignments(now);
@@ -254,7 +274,7 @@ impl Group {
         lost
     }
 
-    /// Returns whether the group can be removed.
+    /// Returns whether the group has no members and expects none.
     pub(crate) fn is_unused(&self) -> bool {
         self.state == GroupState::Empty && self.pending.is_empty()
     }

@@ -3,7 +3,10 @@
 use eventos_testkit::raw::{GROUP, TRANSACTION, text, verdict};
 use kafka_protocol::{
     error::ResponseError,
-    messages::{FindCoordinatorRequest, ListGroupsRequest},
+    messages::{
+        DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, ListGroupsRequest,
+    },
+    protocol::StrBytes,
 };
 use rdkafka::consumer::Consumer;
 
@@ -98,6 +101,65 @@ fn groups_are_listed_by_their_state() {
             (None, live, empty),
         ]
     });
+}
+
+#[test]
+fn a_group_whose_members_left_keeps_its_type() {
+    on_both(|subject| {
+        let group = subject.name("g");
+        let topic = subject.topic(1);
+        let mut member = Member::alone(subject, &group);
+        let committed = member.commit(&topic, 1);
+        let left = member.leave();
+        let mut raw = subject.raw();
+        let listed = raw.call(4, &ListGroupsRequest::default());
+        let listed = listed.groups.into_iter();
+        let listed = listed.filter(|listed| listed.group_id.as_str() == group);
+        let listed: Vec<_> = listed
+            .map(|listed| (listed.protocol_type, listed.group_state))
+            .collect();
+        let request = DescribeGroupsRequest::default().with_groups(vec![text(&group)]);
+        let described = raw.call(5, &request).groups.remove(0);
+        let described = (
+            described.protocol_type,
+            described.group_state,
+            described.protocol_data,
+        );
+        // The next generation follows the last one.
+        let mut next = Member::new(subject, &group);
+        let joined = next.join(USUAL);
+        let is_later = next.generation > member.generation;
+        ((committed, left), listed, described, (joined, is_later))
+    })
+    .agree_on({
+        let [consumer, empty] = ["consumer", "Empty"].map(StrBytes::from_static_str);
+        (
+            (None, None),
+            vec![(consumer.clone(), empty.clone())],
+            (consumer, empty, StrBytes::default()),
+            (None, true),
+        )
+    });
+}
+
+#[test]
+fn a_group_without_offsets_is_there_for_a_while_after_its_members_left() {
+    on_both(|subject| {
+        let group = subject.name("g");
+        let mut member = Member::alone(subject, &group);
+        let left = member.leave();
+        let state = subject.group(&group);
+        let mut raw = subject.raw();
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![text(&group)]);
+        let mut delete = || verdict(raw.call(2, &request).results[0].error_code);
+        (left, state, delete(), delete())
+    })
+    .agree_on((
+        None,
+        Some(("Empty".to_owned(), 0)),
+        None,
+        Some(ResponseError::GroupIdNotFound),
+    ));
 }
 
 #[test]

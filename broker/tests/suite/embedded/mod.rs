@@ -10,6 +10,7 @@ mod groups;
 mod kills;
 mod messages;
 mod protocol;
+mod restarts;
 mod robust;
 mod storage;
 mod support;

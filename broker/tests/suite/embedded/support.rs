@@ -90,6 +90,11 @@ impl TestBroker {
         TestBroker::start_at(dir, address).await
     }
 
+    /// Removes all members of a group.
+    pub(super) fn remove_members(&self, group: &str) {
+        self.broker.remove_members(group);
+    }
+
     /// Returns the configuration of a client of this broker.
     pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

@@ -35,6 +35,9 @@ pub(crate) struct Producer {
 pub(crate) struct TopicId(pub(crate) u128);
 
 impl TopicId {
+    /// The id that requests have for no topic.
+    pub(crate) const NONE: TopicId = TopicId(0);
+
     /// Returns a new random id. Kafka reserves the UUIDs 0 and 1, so neither is ever returned.
     pub(crate) fn random() -> TopicId {
         loop {

@@ -94,8 +94,11 @@ fn look_up(
     requested: MetadataRequestTopic,
     create: bool,
 ) -> MetadataResponseTopic {
-    let Some(name) = requested.name else {
-        return match shared.topics.by_id(TopicId(requested.topic_id.as_u128())) {
+    let id = TopicId(requested.topic_id.as_u128());
+    // The Java client sends an empty name with an id, so a name counts only without one.
+    let name = requested.name.filter(|_| id == TopicId::NONE);
+    let Some(name) = name else {
+        return match shared.topics.by_id(id) {
             Some(topic) => found(&topic),
             None => MetadataResponseTopic::default()
                 .with_error_code(ResponseError::UnknownTopicId.code())

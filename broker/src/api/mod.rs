@@ -13,6 +13,7 @@ pub(crate) mod init_producer_id;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+pub(crate) mod single_node;
 pub(crate) mod topics;
 pub(crate) mod transactions;
 

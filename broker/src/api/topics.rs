@@ -1,6 +1,6 @@
 //! `CreateTopics`, `CreatePartitions` and `DeleteTopics`.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use kafka_protocol::{
     error::ResponseError,
@@ -207,20 +207,12 @@ pub(crate) fn delete(
         request.topics
     };
     let results = requested.into_iter().map(|requested| {
-        let (topic, unknown) = match &requested.name {
-            Some(name) => (
-                shared.topics.get(name),
-                ResponseError::UnknownTopicOrPartition,
-            ),
-            None => {
-                let id = TopicId(requested.topic_id.as_u128());
-                (shared.topics.by_id(id), ResponseError::UnknownTopicId)
-            }
-        };
+        let topic = find(shared, &requested);
         let result = match &topic {
-            Some(topic) => delete_one(shared, topic),
-            None => Err((unknown, "the topic does not exist".to_owned())),
+            Ok(topic) => delete_one(shared, topic),
+            Err(refusal) => Err(refusal.clone()),
         };
+        let topic = topic.ok();
         let name = topic.map(|topic| TopicName(text(&topic.name)));
         let response = DeletableTopicResult::default()
             .with_name(name.or(requested.name))
@@ -233,6 +225,23 @@ pub(crate) fn delete(
         }
     });
     DeleteTopicsResponse::default().with_responses(results.collect())
+}
+
+/// Returns the topic with the name or the id, of which a request must have exactly one.
+fn find(shared: &Shared, requested: &DeleteTopicState) -> Result<Arc<Topic>, Refusal> {
+    let id = TopicId(requested.topic_id.as_u128());
+    let (topic, unknown) = match &requested.name {
+        Some(name) if id == TopicId::NONE => (
+            shared.topics.get(name),
+            ResponseError::UnknownTopicOrPartition,
+        ),
+        None if id != TopicId::NONE => (shared.topics.by_id(id), ResponseError::UnknownTopicId),
+        _ => {
+            let reason = "a topic needs either a name or an id".to_owned();
+            return Err((ResponseError::InvalidRequest, reason));
+        }
+    };
+    topic.ok_or_else(|| (unknown, "the topic does not exist".to_owned()))
 }
 
 fn delete_one(shared: &Shared, topic: &Topic) -> Result<(), Refusal> {

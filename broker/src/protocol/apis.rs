@@ -5,7 +5,7 @@
 use kafka_protocol::messages::ApiKey;
 
 use super::layout::{
-    BLOB, Field, I8, I16, I32, I32S, I64, I64S, TEXT, TEXTS, UUID, nullable, structs,
+    BLOB, Field, I8, I8S, I16, I32, I32S, I64, I64S, TEXT, TEXTS, UUID, nullable, structs,
 };
 
 /// An API, with everything that the broker has to know about its requests before it handles them.
@@ -256,6 +256,24 @@ pub(crate) static APIS: &[Api] = &[
         ],
     },
     Api {
+        key: ApiKey::DescribeAcls,
+        versions: (1, 3),
+        durability: Durability::None,
+        layout: &[I8, TEXT, I8, TEXT, TEXT, I8, I8],
+    },
+    Api {
+        key: ApiKey::CreateAcls,
+        versions: (1, 3),
+        durability: Durability::None,
+        layout: &[structs![I8, TEXT, I8, TEXT, TEXT, I8, I8]],
+    },
+    Api {
+        key: ApiKey::DeleteAcls,
+        versions: (1, 3),
+        durability: Durability::None,
+        layout: &[structs![I8, TEXT, I8, TEXT, TEXT, I8, I8]],
+    },
+    Api {
         key: ApiKey::DescribeConfigs,
         versions: (1, 4),
         durability: Durability::None,
@@ -286,16 +304,46 @@ pub(crate) static APIS: &[Api] = &[
         layout: &[TEXTS],
     },
     Api {
+        key: ApiKey::ElectLeaders,
+        versions: (0, 2),
+        durability: Durability::None,
+        layout: &[I8.since(1), structs![TEXT, I32S], I32],
+    },
+    Api {
         key: ApiKey::IncrementalAlterConfigs,
         versions: (0, 1),
         durability: Durability::None,
         layout: &[structs![I8, TEXT, structs![TEXT, I8, TEXT]], I8],
     },
     Api {
+        key: ApiKey::ListPartitionReassignments,
+        versions: (0, 0),
+        durability: Durability::None,
+        layout: &[I32, structs![TEXT, I32S]],
+    },
+    Api {
         key: ApiKey::OffsetDelete,
         versions: (0, 0),
         durability: Durability::Stored,
         layout: &[TEXT, structs![TEXT, structs![I32]]],
+    },
+    Api {
+        key: ApiKey::DescribeClientQuotas,
+        versions: (0, 1),
+        durability: Durability::None,
+        layout: &[structs![TEXT, I8, TEXT], I8],
+    },
+    Api {
+        key: ApiKey::DescribeUserScramCredentials,
+        versions: (0, 0),
+        durability: Durability::None,
+        layout: &[structs![TEXT]],
+    },
+    Api {
+        key: ApiKey::DescribeQuorum,
+        versions: (0, 2),
+        durability: Durability::None,
+        layout: &[structs![TEXT, structs![I32]]],
     },
     Api {
         key: ApiKey::DescribeCluster,
@@ -331,6 +379,12 @@ pub(crate) static APIS: &[Api] = &[
         versions: (0, 1),
         durability: Durability::None,
         layout: &[TEXTS, I64S, I64.since(1)],
+    },
+    Api {
+        key: ApiKey::ListConfigResources,
+        versions: (0, 1),
+        durability: Durability::None,
+        layout: &[I8S.since(1)],
     },
     Api {
         key: ApiKey::DescribeTopicPartitions,

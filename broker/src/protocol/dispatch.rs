@@ -21,13 +21,13 @@ use super::{
 use crate::{
     api::{
         Caller,
-        configs::{alter as alter_configs, describe as describe_configs},
+        configs::{alter as alter_configs, describe as describe_configs, list as list_configs},
         delete_records, describe_log_dirs, describe_topic_partitions, describe_transactions, fetch,
         find_coordinator,
         groups::{
             self, describe as group_admin, membership, offset_delete, offsets as group_offsets,
         },
-        init_producer_id, list_offsets, metadata, produce, topics, transactions,
+        init_producer_id, list_offsets, metadata, produce, single_node, topics, transactions,
     },
     flush::{Flush, flush},
     shared::Shared,
@@ -142,7 +142,7 @@ async fn handle(
 ) -> Option<ResponseKind> {
     let version = frame.version;
     Some(match request {
-        RequestKind::ApiVersions(_) => api_versions::handle(None).into(),
+        RequestKind::ApiVersions(r) => api_versions::respond(&r, version).into(),
         RequestKind::Metadata(r) => metadata::handle(shared, r, version).into(),
         RequestKind::DescribeCluster(r) => metadata::describe_cluster(shared, &r).into(),
         RequestKind::FindCoordinator(r) => find_coordinator::handle(shared, r, version).into(),
@@ -163,6 +163,15 @@ async fn handle(
         RequestKind::CreatePartitions(r) => topics::create_partitions(shared, r).into(),
         RequestKind::DeleteTopics(r) => topics::delete(shared, r, version).into(),
         RequestKind::DescribeConfigs(r) => describe_configs::handle(shared, r).into(),
+        RequestKind::ListConfigResources(r) => list_configs::handle(shared, &r, version).into(),
+        RequestKind::DescribeAcls(_) => single_node::describe_acls().into(),
+        RequestKind::CreateAcls(r) => single_node::create_acls(&r).into(),
+        RequestKind::DeleteAcls(r) => single_node::delete_acls(&r).into(),
+        RequestKind::DescribeClientQuotas(_) => single_node::describe_quotas().into(),
+        RequestKind::DescribeUserScramCredentials(r) => single_node::describe_users(r).into(),
+        RequestKind::ListPartitionReassignments(_) => single_node::list_reassignments().into(),
+        RequestKind::ElectLeaders(r) => single_node::elect_leaders(shared, r).into(),
+        RequestKind::DescribeQuorum(r) => single_node::describe_quorum(shared, r, version).into(),
         RequestKind::IncrementalAlterConfigs(r) => alter_configs::incremental(shared, r).into(),
         RequestKind::AlterConfigs(r) => alter_configs::replace(shared, r).into(),
         RequestKind::DeleteRecords(r) => delete_records::handle(shared, r).into(),
@@ -192,7 +201,7 @@ async fn handle(
 fn error_frame(key: ApiKey, request: &RequestFrame, error: ResponseError) -> io::Result<BytesMut> {
     if key == ApiKey::ApiVersions {
         // Always in version 0, because every client can read that one (KIP-511).
-        return frame(request, key, 0, &api_versions::handle(Some(error)).into());
+        return frame(request, key, 0, &api_versions::table(Some(error)).into());
     }
     let versions = key.valid_versions();
     let known = (versions.min..=versions.max).contains(&request.version);

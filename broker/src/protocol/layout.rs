@@ -62,6 +62,7 @@ pub(crate) const UUID: Field = every(Kind::Fixed(16));
 pub(crate) const TEXT: Field = every(Kind::Text);
 pub(crate) const BLOB: Field = every(Kind::Blob);
 pub(crate) const TEXTS: Field = every(Kind::List(&TEXT));
+pub(crate) const I8S: Field = every(Kind::List(&I8));
 pub(crate) const I32S: Field = every(Kind::List(&I32));
 pub(crate) const I64S: Field = every(Kind::List(&I64));
 

@@ -3,6 +3,7 @@
 pub(crate) mod alter;
 mod broker;
 pub(crate) mod describe;
+pub(crate) mod list;
 
 use kafka_protocol::error::ResponseError;
 

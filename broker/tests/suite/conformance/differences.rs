@@ -1,5 +1,5 @@
 //! The intended differences between the built-in broker and Apache Kafka: each row of the table in the README has a check
-//! here, or in [`validating`](super::validating) if it is about batches that are refused. Two rows
+//! here, or in [`validating`](super::validating) if it is about batches that are refused, or in [`tools`](super::tools). Two rows
 //! have none: the order in the response to OffsetDelete, which varies in Kafka, and the control batches that compaction
 //! keeps, which Kafka only drops after a day.
 

@@ -20,6 +20,7 @@ pub(crate) mod records;
 mod settings;
 mod subject;
 mod time;
+mod tools;
 mod transaction_calls;
 mod transactions;
 mod transactor;

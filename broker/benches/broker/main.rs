@@ -1,6 +1,6 @@
 //! `cargo xtask bench broker`: compares the built-in broker with Apache Kafka, in turn within one run. Measures for each
 //! of [`ROWS`] how fast a client produces (acks=all) and consumes, and the CPU time of the broker process; then how long
-//! one message takes from produce to consume.
+//! one message takes from produce to consume; and what it costs to check the records of produced batches.
 //!
 //! There are two clients. librdkafka is the one that users have, but on a small machine it may be slower than either
 //! broker. So a second client sends batches that are prepared before the clock starts, and decodes no records: with it,
@@ -9,6 +9,7 @@
 //! The built-in broker runs in a process of its own, as Kafka does: in the daemon, its CPU time could not be separated
 //! from that of the pipeline. The folders of both brokers are temporary ones on the same disk, and grow to 8 GB each.
 
+mod checking;
 mod librdkafka;
 mod prepared;
 mod report;
@@ -137,6 +138,8 @@ fn compare() {
         print_rows(client, &results);
     }
     print_latencies(&results);
+    let [ours, kafka] = &sides;
+    checking::compare([&ours.target, &kafka.target]);
     println!("load average at the end: {}", target::load_average());
 }
 

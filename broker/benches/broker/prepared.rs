@@ -13,7 +13,7 @@ use crate::{
 const BATCH_BYTES: usize = 64_000;
 
 /// The number of batches in a phase, a multiple of the largest number of partitions.
-const BATCHES: usize = 64 * 16;
+pub(crate) const BATCHES: usize = 64 * 16;
 
 /// The number of produce requests in flight: the default of librdkafka with acks=all and idempotence.
 const IN_FLIGHT: usize = 5;
@@ -26,9 +26,13 @@ pub(crate) fn messages(row: Row) -> usize {
 /// Measures the time from the first request to the last acknowledgement, on one connection.
 pub(crate) fn produce(target: &Target, load: &Load) -> Took {
     let row = load.row;
-    let batch = batch(BATCH_BYTES / row.bytes, row.bytes);
-    let request = |partition| produce_request(load.topic, partition, &batch);
-    let requests: Vec<_> = (0..row.partitions).map(request).collect();
+    produce_batch(target, load, &batch(BATCH_BYTES / row.bytes, row.bytes))
+}
+
+/// Measures the same with another batch.
+pub(crate) fn produce_batch(target: &Target, load: &Load, batch: &[u8]) -> Took {
+    let request = |partition| produce_request(load.topic, partition, batch);
+    let requests: Vec<_> = (0..load.row.partitions).map(request).collect();
     let mut connection = Connection::open(target);
     target.time(|| {
         for (sent, request) in requests.iter().cycle().take(BATCHES).enumerate() {

@@ -28,11 +28,20 @@ const FETCH_MAX_PARTITION: i32 = 1 << 20;
 const BATCH_PREFIX: usize = 12;
 const BATCH_LENGTH: usize = 8;
 const LAST_OFFSET_DELTA: usize = 23;
-const BATCH_HEADER: usize = 61;
+pub(crate) const BATCH_HEADER: usize = 61;
+/// Position of the byte whose lowest bits are the codec, and of the first byte that the checksum covers.
+const CODEC: usize = 22;
+const CRC_START: usize = 21;
 
-/// Returns a batch of records without keys.
+/// Returns a batch of records of the same size without keys.
 pub(crate) fn batch(records: usize, bytes: usize) -> Vec<u8> {
-    let record = |i| Record {
+    let value = vec![b'x'; bytes];
+    batch_of(std::iter::repeat_n(&value[..], records))
+}
+
+/// Returns a batch of records with these values and without keys.
+pub(crate) fn batch_of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let record = |(i, value): (usize, &[u8])| Record {
         transactional: false,
         control: false,
         delete_horizon: false,
@@ -44,10 +53,10 @@ pub(crate) fn batch(records: usize, bytes: usize) -> Vec<u8> {
         sequence: NO_SEQUENCE + i as i32,
         timestamp: 1_700_000_000_000,
         key: None,
-        value: Some(vec![b'x'; bytes].into()),
+        value: Some(value.to_vec().into()),
         headers: Default::default(),
     };
-    let records: Vec<Record> = (0..records).map(record).collect();
+    let records: Vec<Record> = values.into_iter().enumerate().map(record).collect();
     let options = RecordEncodeOptions {
         version: 2,
         compression: Compression::None,
@@ -55,6 +64,17 @@ pub(crate) fn batch(records: usize, bytes: usize) -> Vec<u8> {
     let mut batch = BytesMut::new();
     RecordBatchEncoder::encode(&mut batch, &records, &options).expect("encoded");
     batch.to_vec()
+}
+
+/// Returns the batch with its records compressed: these bytes in place of them, and their codec.
+pub(crate) fn set_records(batch: &[u8], codec: u8, compressed: &[u8]) -> Vec<u8> {
+    let mut out = [&batch[..BATCH_HEADER], compressed].concat();
+    let length = (out.len() - BATCH_PREFIX) as i32;
+    out[BATCH_LENGTH..BATCH_PREFIX].copy_from_slice(&length.to_be_bytes());
+    out[CODEC] = codec;
+    let crc = crc32c::crc32c(&out[CRC_START..]);
+    out[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+    out
 }
 
 /// Returns a produce request with acks=all and one batch for one partition.

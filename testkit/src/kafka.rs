@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::KafkaError,
@@ -60,6 +63,18 @@ pub fn add_partitions(servers: &str, topic: &str, partitions: usize) {
     added.expect("the broker answers")[0]
         .as_ref()
         .expect("the partitions are added");
+}
+
+/// Replaces the settings of a topic.
+pub fn alter_topic(servers: &str, topic: &str, settings: &[(&str, &str)]) {
+    let mut altered = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("retention.ms", "-1");
+    for (name, value) in settings {
+        altered = altered.set(name, value);
+    }
+    let result = block_on(admin(servers).alter_configs([&altered], &AdminOptions::new()));
+    result.expect("the broker answers")[0]
+        .as_ref()
+        .expect("the settings are replaced");
 }
 
 /// Deletes a topic.

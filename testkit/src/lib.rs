@@ -23,9 +23,10 @@ pub use background::{Background, StopFlag};
 pub use daemon::{Daemon, Setup};
 pub use files::{handler, provided, root, sismos};
 pub use kafka::{
-    Broker, IdleMember, TestProducer, add_partitions, commit_offsets, committed_offsets,
-    create_topic, create_topic_with, delete_records, delete_topic, describe_group, end_offsets,
-    partition_count, produce, read_topic, recreate_topic, wait_until_committed, wait_until_settled,
+    Broker, IdleMember, TestProducer, add_partitions, alter_topic, commit_offsets,
+    committed_offsets, create_topic, create_topic_with, delete_records, delete_topic,
+    describe_group, end_offsets, partition_count, produce, read_topic, recreate_topic,
+    wait_until_committed, wait_until_settled,
 };
 pub use kafka_node::KafkaNode;
 pub use ports::free_port;

@@ -13,7 +13,7 @@ use std::{
 
 use eventos::{
     event::{Batch, HandlerOutput, Outcomes},
-    kafka::{self, Cluster, Refusals},
+    kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     store::{self, Store},
@@ -165,8 +165,11 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
     runtime().block_on(async {
         let stop = CancellationToken::new();
         let (began, cpu) = (Instant::now(), process_seconds());
+        let cluster = Cluster::new(kafka, servers);
         let pipeline = Pipeline {
-            cluster: Cluster::new(kafka, servers),
+            limits: TopicLimits::new(&cluster),
+            topics: ProducedTopics::default(),
+            cluster,
             client_id: "bench".to_owned(),
             config,
             output,

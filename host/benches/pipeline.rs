@@ -13,7 +13,7 @@ use std::{
 
 use eventos::{
     event::{Batch, HandlerOutput, Outcomes},
-    kafka::{self, Cluster, Refusals},
+    kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     store::{self, Store},
@@ -151,8 +151,11 @@ fn ours(servers: &str, group: &str, handler: Handler) {
     runtime().block_on(async {
         let began = process_seconds();
         let stop = CancellationToken::new();
+        let cluster = Cluster::new(kafka, servers);
         let pipeline = Pipeline {
-            cluster: Cluster::new(kafka, servers),
+            limits: TopicLimits::new(&cluster),
+            topics: ProducedTopics::default(),
+            cluster,
             client_id: "bench".to_owned(),
             config: pipeline::Config::default(),
             output: None,

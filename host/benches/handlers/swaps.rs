@@ -13,7 +13,7 @@ use std::{
 };
 
 use eventos::{
-    kafka::{self, Cluster, Producer, Refusals},
+    kafka::{self, Cluster, ProducedTopics, Producer, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, Registry},
     store::{self, Store},
@@ -151,12 +151,13 @@ impl Running {
         let engine = Engine::new(Cache::from_config(&handlers)).expect("an engine");
         let registry = Registry::open(engine, handlers, BTreeMap::new(), metrics.clone());
         let registry = registry.expect("the handlers load");
-        let producer = Producer::new(&cluster, |_| {}).expect("a producer");
+        let limits = TopicLimits::new(&cluster);
+        let producer = Producer::new(&cluster, &limits, |_| {}).expect("a producer");
         let topics = [cluster.config().topic.as_str()];
         let refusals = Refusals::default();
         let partitions = kafka::ensure_topics(&cluster, &topics, &refusals);
         let partitions = Handle::current().block_on(partitions).expect("created");
-        producer.set_partitions(partitions[0]);
+        producer.set_topic(partitions[0]);
         let pipeline = Pipeline {
             cluster: cluster.clone(),
             client_id: "bench".to_owned(),
@@ -169,6 +170,8 @@ impl Running {
             metrics,
             readiness: Readiness::new([]),
             refusals: Refusals::default(),
+            limits,
+            topics: ProducedTopics::default(),
             assigned: std::sync::Arc::default(),
             rewinds: tokio::sync::mpsc::channel(1).1,
             stop: stop.clone(),

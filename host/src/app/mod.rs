@@ -15,7 +15,7 @@ use crate::{
     dead_letters::DeadLetters,
     event::AssignedPartitions,
     http,
-    kafka::{self, Cluster, GroupClient, Producer, Refusals},
+    kafka::{self, Cluster, GroupClient, ProducedTopics, Producer, Refusals, TopicLimits},
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
     plugin::{Cache, ChainReceiver, Engine, Registry},
@@ -49,6 +49,8 @@ struct PipelineParts {
     metrics: Metrics,
     readiness: Readiness,
     refusals: Refusals,
+    limits: TopicLimits,
+    topics: ProducedTopics,
     producer: Producer,
     peers: Peers,
     assigned: watch::Sender<Arc<AssignedPartitions>>,
@@ -139,7 +141,8 @@ fn build(
         readiness.set("restored", false);
     }
     let connected = readiness.clone();
-    let producer = Producer::new(cluster, move |up| {
+    let limits = TopicLimits::new(cluster);
+    let producer = Producer::new(cluster, &limits, move |up| {
         match up {
             true => tracing::info!("connected to a broker"),
             false => tracing::warn!("no broker is connected; sending is refused until one is"),
@@ -160,6 +163,7 @@ fn build(
         metrics: app.metrics.clone(),
         readiness,
         refusals: Refusals::default(),
+        topics: ProducedTopics::default(),
         handlers: app.handlers.clone(),
         dead_letters: DeadLetters::new(
             cluster.clone(),
@@ -177,6 +181,8 @@ fn build(
         metrics: state.metrics.clone(),
         readiness: state.readiness.clone(),
         refusals: state.refusals.clone(),
+        limits,
+        topics: state.topics.clone(),
         producer,
         peers: state.peers.clone(),
         assigned,
@@ -219,6 +225,13 @@ async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<(
         return Ok(());
     };
     let output = connected?;
+    let dead_letters = parts.config.delivery.dead_letter_topic.clone();
+    let produced: Vec<_> = output
+        .iter()
+        .map(|output| output.topic.clone())
+        .chain([dead_letters])
+        .collect();
+    let (topics, watched_cluster) = (parts.topics.clone(), parts.cluster.clone());
     let client_id = parts.own_url.as_ref().map(ToString::to_string);
     let config = &parts.config;
     let pipeline = Pipeline {
@@ -233,12 +246,17 @@ async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<(
         metrics: parts.metrics,
         readiness: parts.readiness,
         refusals: parts.refusals,
+        limits: parts.limits,
+        topics: parts.topics.clone(),
         assigned: Arc::new(parts.assigned),
         rewinds: parts.rewinds,
         stop,
     };
-    pipeline.start()?.await.context("the pipeline panicked")??;
-    Ok(())
+    let running = pipeline.start()?;
+    tokio::select! {
+        ended = running => Ok(ended.context("the pipeline panicked")??),
+        watched = topics.run(&watched_cluster, &produced) => Ok(watched?),
+    }
 }
 
 /// Returns a name for this instance that no other instance has, in its group or in others. If it is the same
@@ -272,13 +290,14 @@ async fn connect(parts: &PipelineParts) -> Result<Option<Output>> {
     let mut topics = vec![consumed, dead_letters];
     topics.extend(output);
     let partitions = kafka::ensure_topics(cluster, &topics, &parts.refusals).await?;
-    let counts: Vec<_> = topics.into_iter().zip(partitions).collect();
+    let counts: Vec<_> = topics.iter().copied().zip(partitions).collect();
     let count_of = |topic: &str| {
         let found = counts.iter().find(|(name, _)| *name == topic);
         found.map(|(_, partitions)| *partitions)
     };
     if let Some(partitions) = count_of(consumed) {
-        parts.producer.set_partitions(partitions);
+        parts.limits.learn(&topics).await;
+        parts.producer.set_topic(partitions);
     }
     parts.peers.connect(GroupClient::new(cluster)?);
     Ok(output.and_then(|topic| {

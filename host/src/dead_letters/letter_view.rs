@@ -43,11 +43,12 @@ impl LetterView {
     pub fn new(position: RecordPosition, record: RecordRef<'_>) -> Self {
         let letter = Letter::read(record.headers);
         let bytes = |bytes: &[u8]| JsonBytes(bytes.to_vec());
+        let timestamp = letter.timestamp(record.timestamp);
         let headers = letter.original.iter();
         let history = letter.history.into_iter();
         Self {
             position,
-            timestamp: (record.timestamp != Timestamp::NONE).then_some(record.timestamp.0),
+            timestamp: (timestamp != Timestamp::NONE).then_some(timestamp.0),
             key: record.key.map(bytes),
             value: record.value.map(bytes),
             headers: headers

@@ -67,7 +67,8 @@ impl LetterPage {
     fn push_matching(&mut self, record: &Consumed<'_>, filter: &LetterFilter) {
         let (timestamp, flags) = record.timestamp();
         let letter = Letter::read(record.headers());
-        if !filter.matches(letter.failure.as_ref(), timestamp, record.value()) {
+        let of_record = letter.timestamp(timestamp);
+        if !filter.matches(letter.failure.as_ref(), of_record, record.value()) {
             return;
         }
         self.positions.push(RecordPosition {

@@ -249,7 +249,7 @@ fn enqueue(
         record.key,
         record.value,
         headers,
-        record.timestamp,
+        letter.timestamp(record.timestamp),
         record.flags,
     );
     producer.enqueue_into(partition, &again.get(0))

@@ -49,7 +49,7 @@ pub struct LetterFilter {
     pub from_offset: Option<Offset>,
     /// Maximum offset of the dead-lettered record.
     pub to_offset: Option<Offset>,
-    /// Minimum timestamp. A letter has the timestamp of its record.
+    /// Minimum timestamp of the dead-lettered record.
     pub since: Option<Timestamp>,
     /// Upper bound of the timestamp, exclusive.
     pub until: Option<Timestamp>,

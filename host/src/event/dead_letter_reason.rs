@@ -32,6 +32,10 @@ pub struct DeadLetterReason {
     pub digest: Option<String>,
     /// The parts of the record that the letter leaves out, since it would be too large with them.
     pub left_out: Option<String>,
+    /// The timestamp of the record in ms, if the dead-letter topic rejects it. The letter has the time at which it was
+    /// written instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
 }
 
 /// The kind of failure that makes a record a dead letter.
@@ -138,7 +142,7 @@ impl FailureKind {
 pub(super) const FIRST: &str = "__connect.errors.topic";
 
 /// The header of each field, in the order in which they are written.
-const HEADERS: [(Field, &str); 11] = [
+const HEADERS: [(Field, &str); 12] = [
     (Field::Topic, FIRST),
     (Field::Partition, "__connect.errors.partition"),
     (Field::Offset, "__connect.errors.offset"),
@@ -150,6 +154,7 @@ const HEADERS: [(Field, &str); 11] = [
     (Field::Handler, "eventos.handler"),
     (Field::Digest, "eventos.handler.digest"),
     (Field::LeftOut, "eventos.left_out"),
+    (Field::Timestamp, "eventos.timestamp"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +170,7 @@ enum Field {
     Handler,
     Digest,
     LeftOut,
+    Timestamp,
 }
 
 impl fmt::Display for DeadLetterReason {
@@ -250,6 +256,7 @@ impl DeadLetterReason {
             Field::Handler => self.handler.clone(),
             Field::Digest => self.digest.clone(),
             Field::LeftOut => self.left_out.clone(),
+            Field::Timestamp => self.timestamp.map(|it| it.to_string()),
         }
     }
 
@@ -267,6 +274,7 @@ impl DeadLetterReason {
             Field::Handler => self.handler = owned,
             Field::Digest => self.digest = owned,
             Field::LeftOut => self.left_out = owned,
+            Field::Timestamp => self.timestamp = text.parse().ok(),
         }
     }
 }
@@ -285,6 +293,7 @@ impl Field {
             Self::Handler => "handler",
             Self::Digest => "digest",
             Self::LeftOut => "left_out",
+            Self::Timestamp => "timestamp",
         }
     }
 }

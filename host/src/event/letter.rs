@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DeadLetterReason, Header, dead_letter_reason::FIRST};
+use super::{DeadLetterReason, Header, Timestamp, dead_letter_reason::FIRST};
 
 /// The header that begins the history of a record: how often it was redriven.
 const REDRIVEN: &str = "eventos.redriven";
@@ -58,6 +58,13 @@ impl<'a> Letter<'a> {
             history,
             failure,
         }
+    }
+
+    /// Returns the timestamp of the dead-lettered record: that of the letter, unless a header has it.
+    #[must_use]
+    pub fn timestamp(&self, of_letter: Timestamp) -> Timestamp {
+        let header = self.failure.as_ref().and_then(|failure| failure.timestamp);
+        header.map_or(of_letter, Timestamp)
     }
 
     /// Returns the history that the record has after it is redriven again, as headers to append to the original ones.
@@ -125,6 +132,7 @@ mod tests {
             handler: Some("probe".to_owned()),
             digest: Some("abc".to_owned()),
             left_out: None,
+            timestamp: None,
         }
     }
 

@@ -17,12 +17,17 @@ pub(super) async fn healthz() -> Response {
     status("ok")
 }
 
-/// Handles `GET /readyz`: the daemon is ready if nothing is pending and the broker denies no permission.
+/// Handles `GET /readyz`: the daemon is ready if nothing is pending, the broker denies no permission, and no record waits
+/// for a topic.
 pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
     let mut pending = views.readiness.pending();
     let refused = views.refusals.now();
     if !refused.is_empty() {
         pending.push("permission");
+    }
+    let faults = views.topics.faults();
+    if !faults.is_empty() && !pending.contains(&"topic") {
+        pending.push("topic");
     }
     if pending.is_empty() {
         return Ok(status("ready"));
@@ -31,6 +36,9 @@ pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Probl
     if !refused.is_empty() {
         let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
         detail = format!("{detail}; grant on the broker: {}", refused.join("; "));
+    }
+    for fault in faults {
+        detail = format!("{detail}; {fault}");
     }
     Err(Problem::new(NOT_READY, detail).pending(pending))
 }

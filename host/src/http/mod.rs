@@ -17,7 +17,7 @@
 //! | `POST /peers/replay` | for other instances only: rewinds the partitions in the body, as far as this instance owns them |
 //! | `GET /partitions` | the partitions that are assigned to this instance, as a JSON array: phase, paused, halted, restoring, generation, batches in flight, position, committed offset, lag |
 //! | `GET /healthz` | 200 while the process is alive |
-//! | `GET /readyz` | 200 when the daemon is ready, else 503 with what is `pending`; `permission` stands for permissions that the broker denies, listed in `detail` |
+//! | `GET /readyz` | 200 when the daemon is ready, else 503 with what is `pending`; `permission` stands for permissions that the broker denies, `topic` for topics that records wait for; `detail` lists both |
 //! | `GET /metrics` | `OpenMetrics` text |
 //!
 //! **`POST /send/batch`** responds with 200 as soon as the body begins. Each line has the `index` of its Evento,
@@ -99,7 +99,7 @@ use self::{
 };
 use crate::{
     dead_letters::DeadLetters,
-    kafka::{Producer, Refusals},
+    kafka::{ProducedTopics, Producer, Refusals},
     peers::{InvalidPeerUrl, PeerUrl, Peers},
     plugin::Registry,
     replay::Replayer,
@@ -151,6 +151,8 @@ pub struct State {
     pub readiness: Readiness,
     /// The permissions that the broker denies, for `/readyz` and `/metrics`.
     pub refusals: Refusals,
+    /// The topics that records wait for, for `/readyz`.
+    pub topics: ProducedTopics,
     /// The handler chain, for `/handlers`.
     pub handlers: Registry,
     /// For `/dead-letters`.
@@ -167,6 +169,7 @@ struct Views {
     metrics: Metrics,
     readiness: Readiness,
     refusals: Refusals,
+    topics: ProducedTopics,
 }
 
 /// Serves until `shutdown` completes, then accepts no more connections and returns once the requests in progress are
@@ -186,6 +189,7 @@ pub async fn serve(
         metrics,
         readiness,
         refusals,
+        topics,
         handlers,
         dead_letters,
         replayer,
@@ -197,6 +201,7 @@ pub async fn serve(
         metrics,
         readiness,
         refusals,
+        topics,
     };
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))

@@ -40,6 +40,7 @@ kinds! {
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type";
     SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
     UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
+    TOPIC_MISSING: SERVICE_UNAVAILABLE, "topic-missing", "Topic missing";
     REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
     INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Invalid handler";
     OTHER_SITE: FORBIDDEN, "other-site", "Request from another site";
@@ -142,10 +143,11 @@ impl From<ProduceError> for Problem {
                     "the broker denies this daemon Write on its topic; grant it that permission";
                 (Self::new(REFUSED, detail), None)
             }
-            ProduceError::Refused(cause) => {
+            // A record is sent again that was rejected because of another one, so this does not come here.
+            ProduceError::Refused(_) | ProduceError::OtherRecordRefused => {
                 let detail =
                     "the broker rejected the Evento; the reason is in the log of the daemon";
-                (Self::new(REFUSED, detail), Some(cause))
+                (Self::new(REFUSED, detail), Some(error.to_string()))
             }
         };
         Self { cause, ..problem }
@@ -156,6 +158,12 @@ impl From<kafka::Error> for Problem {
     fn from(error: kafka::Error) -> Self {
         if error.is_lack_of_permission() {
             return Self::new(REFUSED, in_one_line(&error));
+        }
+        if let kafka::Error::TopicMissing(topic) = &error {
+            let detail = format!(
+                "the topic {topic} does not exist; the log of the daemon says whether it is created again"
+            );
+            return Self::new(TOPIC_MISSING, detail).retry_after(5);
         }
         let detail = "the broker did not respond; the reason is in the log of the daemon";
         Self {

@@ -40,6 +40,7 @@ impl Server {
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             refusals: Refusals::default(),
+            topics: ProducedTopics::default(),
         };
         let router = router(Outbox::from_fn(enqueue, metrics), views, Router::new());
         tokio::spawn(serve_router(listener, router, std::future::pending()));
@@ -376,6 +377,7 @@ async fn it_stops_when_told() {
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
         refusals: Refusals::default(),
+        topics: ProducedTopics::default(),
     };
     let outbox = Outbox::from_fn(acknowledging(), views.metrics.clone());
     let served = serve_router(

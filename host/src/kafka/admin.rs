@@ -209,23 +209,64 @@ async fn wait_for_topic(client: &Probe, name: &str) -> Result<i32, Error> {
 /// Returns the number of partitions of a topic: 0 if the topic does not exist, or one of its partitions has no leader
 /// yet.
 async fn partition_count(client: &Probe, name: &str) -> Result<i32, Error> {
-    let (client, topic) = (Arc::clone(client), name.to_owned());
-    let metadata = blocking(move || client.fetch_metadata(Some(&topic), REQUEST_TIMEOUT))
-        .await
-        .map_err(|source| Error::Request {
-            what: "describe a topic",
-            source,
-        })?;
-    let topic = metadata.topics().first();
-    let error = topic.and_then(MetadataTopic::error);
-    if error == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
-        return Err(Error::NotPermitted(Permission::Describe(name.to_owned())));
+    let (error, count) = describe(client, name, |topic| {
+        let partitions = topic.partitions();
+        let is_led = partitions.iter().all(|partition| partition.leader() >= 0);
+        let count = if is_led { partitions.len() } else { 0 };
+        (topic.error(), count)
+    })
+    .await?;
+    match error {
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+            Err(Error::NotPermitted(Permission::Describe(name.to_owned())))
+        }
+        Some(_) => Ok(0),
+        None => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
     }
-    let ready = topic.filter(|topic| {
-        topic.error().is_none() && topic.partitions().iter().all(|p| p.leader() >= 0)
-    });
-    let count = ready.map_or(0, |topic| topic.partitions().len());
-    Ok(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+/// Requests the metadata of a topic, and returns what `read` finds in it.
+async fn describe<T>(
+    client: &Probe,
+    name: &str,
+    read: impl FnOnce(&MetadataTopic) -> T,
+) -> Result<T, Error> {
+    let what = "describe a topic";
+    let failed = |source| Error::Request { what, source };
+    let (client, topic) = (Arc::clone(client), name.to_owned());
+    let metadata = blocking(move || client.fetch_metadata(Some(&topic), REQUEST_TIMEOUT));
+    let metadata = metadata.await.map_err(failed)?;
+    match metadata.topics() {
+        [topic] => Ok(read(topic)),
+        _ => Err(failed(KafkaError::MetadataFetch(RDKafkaErrorCode::NoEnt))),
+    }
+}
+
+/// Asks whether topics exist, and creates them.
+pub(super) struct TopicAdmin {
+    cluster: Cluster,
+    client: Probe,
+}
+
+impl TopicAdmin {
+    pub(super) fn new(cluster: &Cluster) -> Result<Self, Error> {
+        Ok(Self {
+            cluster: cluster.clone(),
+            client: probe(cluster)?,
+        })
+    }
+
+    /// Returns whether a topic exists. One that may not be described counts as existing.
+    pub(super) async fn exists(&self, name: &str) -> Result<bool, Error> {
+        let error = describe(&self.client, name, |topic| topic.error()).await?;
+        Ok(error != Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART))
+    }
+
+    /// Creates a topic, and waits until its partitions have leaders.
+    pub(super) async fn create(&self, name: &str) -> Result<(), Error> {
+        create(&self.cluster, &[name]).await?;
+        wait_for_topic(&self.client, name).await.map(drop)
+    }
 }
 
 /// A client that only requests metadata, and does not create the topics that it asks about.

@@ -64,6 +64,9 @@ pub enum Error {
     /// A topic was created but did not appear.
     #[error("the topic {0} did not appear in the metadata of the broker after it was created")]
     NoTopic(String),
+    /// A topic to read does not exist.
+    #[error("the topic {0} does not exist")]
+    TopicMissing(String),
     /// A request failed.
     #[error("cannot {what}")]
     Request {

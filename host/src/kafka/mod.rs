@@ -11,10 +11,13 @@ mod group;
 mod native;
 mod permissions;
 mod plan;
+mod produce_error;
+mod produced_topics;
 mod producer;
 mod reader;
 mod rebalance;
 mod responses;
+mod topic_limits;
 mod topic_watch;
 mod transaction;
 
@@ -26,9 +29,12 @@ pub use group::{GroupClient, GroupDescription, GroupMember, GroupPosition, group
 pub use native::Consumed;
 pub use permissions::{Permission, Refusals};
 pub use plan::{ConsumeRange, NewAssignment};
-pub use producer::{Delivered, Delivery, ProduceError, Producer};
+pub use produce_error::ProduceError;
+pub use produced_topics::{ProducedTopics, TopicFault};
+pub use producer::{Delivered, Delivery, OrderedProducer, ProduceFailure, Producer, SentRecord};
 pub use reader::Reader;
 pub use rebalance::{PartitionProgress, Revocation};
+pub use topic_limits::TopicLimits;
 pub use transaction::{
     GroupMetadata, KeepWaiting, TransactionError, TransactionOffsets, TransactionalProducer,
 };

@@ -10,6 +10,7 @@ use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
 };
 
 use super::{
@@ -49,10 +50,10 @@ struct ReadRange {
 
 impl Reader {
     /// Looks up the available offsets of each partition, and calls `choose` for the ranges to read, in ascending order
-    /// of partitions. Ranges are cut to the available offsets. A missing topic is read as an empty one.
+    /// of partitions. Ranges are cut to the available offsets.
     ///
     /// # Errors
-    /// [`Error::Properties`] or [`Error::Request`].
+    /// [`Error::Properties`], [`Error::TopicMissing`] or [`Error::Request`].
     pub fn open<R: IntoIterator<Item = Range<Offset>>>(
         cluster: &Cluster,
         topic: &str,
@@ -67,6 +68,10 @@ impl Reader {
         let what = "describe the topic to read";
         let failed = |source| Error::Request { what, source };
         let metadata = inner.fetch_metadata(Some(topic), TIMEOUT).map_err(failed)?;
+        let missing = Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+        if metadata.topics().iter().any(|it| it.error() == missing) {
+            return Err(Error::TopicMissing(topic.to_owned()));
+        }
         let described = metadata.topics().iter().flat_map(|it| it.partitions());
         let mut partitions: Vec<_> = described.map(|it| Partition(it.id())).collect();
         partitions.sort_unstable();

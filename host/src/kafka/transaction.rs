@@ -10,7 +10,9 @@ use rdkafka::{
     producer::Producer as _,
 };
 
-use super::{Cluster, Error, Producer, permissions::Permission, producer::DEFAULTS};
+use super::{
+    Cluster, Error, OrderedProducer, TopicLimits, permissions::Permission, producer::DEFAULTS,
+};
 
 /// Time after which the broker aborts a transaction. After a crash, readers of committed records may have to wait that
 /// long. Kafka Streams uses the same value (KIP-447); librdkafka's default is a minute.
@@ -27,7 +29,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// A transactional producer. It runs one transaction at a time; several at a time require several producers. Its calls
 /// block.
 pub struct TransactionalProducer {
-    producer: Producer,
+    producer: OrderedProducer,
 }
 
 /// The identity of a consumer in the current generation of its group. The coordinator rejects offsets that are
@@ -87,19 +89,19 @@ impl TransactionalProducer {
     ///
     /// # Errors
     /// [`Error::Properties`].
-    pub fn new(cluster: &Cluster, id: &str) -> Result<Self, Error> {
+    pub fn new(cluster: &Cluster, limits: &TopicLimits, id: &str) -> Result<Self, Error> {
         let ours = [DEFAULTS, &[TRANSACTION_TIMEOUT, RETRY_BACKOFF]].concat();
         let mut properties = cluster.properties(&ours);
         // The timeout of the transaction applies to its records, too.
         properties.remove("message.timeout.ms");
         properties.set("transactional.id", id);
-        let producer = Producer::with(&properties, cluster, |_| {})?;
+        let producer = OrderedProducer::with(properties, cluster, limits)?;
         Ok(Self { producer })
     }
 
     /// Returns the producer for the records of the transaction.
     #[must_use]
-    pub fn producer(&self) -> &Producer {
+    pub fn producer(&self) -> &OrderedProducer {
         &self.producer
     }
 
@@ -110,7 +112,7 @@ impl TransactionalProducer {
     /// [`TransactionError`].
     pub fn init(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
-            self.producer.client().init_transactions(CALL_TIMEOUT)
+            self.producer.inner().init_transactions(CALL_TIMEOUT)
         })
     }
 
@@ -119,7 +121,7 @@ impl TransactionalProducer {
     /// # Errors
     /// [`TransactionError`].
     pub fn begin(&self) -> Result<(), TransactionError> {
-        Ok(self.producer.client().begin_transaction()?)
+        Ok(self.producer.inner().begin_transaction()?)
     }
 
     /// Returns why the current transaction must be aborted, if it must. Its records were not sent in that case, and
@@ -127,7 +129,7 @@ impl TransactionalProducer {
     #[must_use]
     pub fn failure(&self) -> Option<TransactionError> {
         // Beginning a second transaction fails, with the error of the first one if that has failed.
-        let error = TransactionError::from(self.producer.client().begin_transaction().err()?);
+        let error = TransactionError::from(self.producer.inner().begin_transaction().err()?);
         matches!(error, TransactionError::Abort(_)).then_some(error)
     }
 
@@ -142,7 +144,7 @@ impl TransactionalProducer {
         positions: &TransactionOffsets,
         go_on: KeepWaiting<'_>,
     ) -> Result<(), TransactionError> {
-        let inner = self.producer.client();
+        let inner = self.producer.inner();
         persist(go_on, || {
             inner.send_offsets_to_transaction(&positions.0, &identity.0, CALL_TIMEOUT)
         })
@@ -154,7 +156,7 @@ impl TransactionalProducer {
     /// [`TransactionError`].
     pub fn commit(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
-            self.producer.client().commit_transaction(CALL_TIMEOUT)
+            self.producer.inner().commit_transaction(CALL_TIMEOUT)
         })
     }
 
@@ -164,7 +166,7 @@ impl TransactionalProducer {
     /// [`TransactionError`].
     pub fn abort(&self, go_on: KeepWaiting<'_>) -> Result<(), TransactionError> {
         persist(go_on, || {
-            self.producer.client().abort_transaction(CALL_TIMEOUT)
+            self.producer.inner().abort_transaction(CALL_TIMEOUT)
         })
     }
 }

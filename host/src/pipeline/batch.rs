@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     assignment::{Assignment, InFlight},
-    effects::{DeliveryQueue, Effects},
+    delivery_queue::DeliveryQueue,
+    effects::Effects,
 };
 use crate::{
     event::{Batch, Offset, RecordRef, TopicPartition, Unreadable},
@@ -25,10 +26,14 @@ pub(super) struct BatchJob {
     pub(super) replayed: bool,
     /// Ends the batch when it is dropped.
     pub(super) in_flight: InFlight,
+    /// Whether the handlers have handled it.
+    pub(super) is_handled: bool,
     /// What the handlers want to happen.
     pub(super) effects: Effects,
     /// The records to produce, and which of them the broker has acknowledged.
     pub(super) queue: DeliveryQueue,
+    /// The topic that a record of it waits for because it does not exist.
+    pub(super) missing_topic: Option<String>,
     /// The position to commit, once the effects are gathered.
     pub(super) position: Option<CommitPosition>,
 }
@@ -55,8 +60,10 @@ impl BatchJob {
             unreadable: Unreadable::default(),
             replayed,
             in_flight,
+            is_handled: false,
             effects: Effects::default(),
             queue: DeliveryQueue::default(),
+            missing_topic: None,
             position: None,
         }
     }

@@ -1,19 +1,21 @@
-//! Delivering the effects of a batch: producing what was emitted, what left the handler chain and the dead letters, until the
-//! broker has acknowledged all of it; and the treatment of records that the broker refuses for their size or for lack of a
-//! permission.
+//! Delivering the effects of a batch: producing what was emitted, what left the handler chain and the dead letters, group by
+//! group, until the broker has acknowledged all of it; and the treatment of records that the broker rejects.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     batch::BatchJob,
     config::{Guarantee, Output},
-    effects::{DeliveryQueue, Effects, Kept, Outgoing, PendingRecord, dead_letter_headers},
+    delivery_queue::{DeliveryQueue, Outgoing, QueuePlace},
+    effects::{Effects, Kept},
     failpoint::{Failpoint, reached},
+    record_group::JudgedGroup,
     shutdown::{ShutdownSignal, ShuttingDown},
+    verdict::Verdict,
 };
 use crate::{
-    event::{Batch, DeadLetterReason, FailureKind, Header, Offset},
-    kafka::{Delivery, Permission, ProduceError, Producer, Refusals},
+    event::{Batch, DeadLetterReason, FailureKind, Offset},
+    kafka::{OrderedProducer, Permission, ProduceError, ProducedTopics, Refusals},
     telemetry::metrics::Metrics,
 };
 
@@ -33,31 +35,49 @@ pub(super) struct Deliverer {
     pub(super) output: Option<Output>,
     pub(super) metrics: Metrics,
     pub(super) refusals: Refusals,
+    pub(super) topics: ProducedTopics,
     pub(super) shutdown: ShutdownSignal,
 }
 
-/// Records that were sent, by their index in the queue.
-type Sent = Vec<(usize, Result<Delivery, ProduceError>)>;
+/// The state of a batch after an attempt to deliver it, or of a group of its records, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum DeliveryStatus {
+    /// The broker has accepted all of it.
+    Done,
+    /// It is known what to do about what was rejected: to be sent again at once.
+    Resolved,
+    /// Some records were not acknowledged: to be sent again after a pause.
+    Unacknowledged,
+    /// A record waits for a topic that is missing or rejects it. Other partitions need not wait for that.
+    Stuck,
+}
 
 impl Deliverer {
     /// Produces the effects of a batch, and produces again what was not acknowledged, for as long as the broker is gone. The
-    /// partition waits meanwhile.
+    /// partition waits meanwhile. Returns whether all is done; otherwise a record of the batch is stuck.
     pub(super) fn deliver(
         &self,
-        producer: &Producer,
+        producer: &OrderedProducer,
         job: &mut BatchJob,
-    ) -> Result<(), ShuttingDown> {
-        job.queue = DeliveryQueue::of(&job.effects);
-        for tries in 0.. {
-            self.produce(producer, job)?;
-            if job.queue.is_done() {
-                break;
+    ) -> Result<bool, ShuttingDown> {
+        if !job.queue.is_started() {
+            job.queue = DeliveryQueue::of(&job.effects);
+        }
+        let mut tries = 0;
+        loop {
+            match self.produce(producer, job)? {
+                DeliveryStatus::Done => break,
+                DeliveryStatus::Resolved => tries = 0,
+                DeliveryStatus::Unacknowledged => {
+                    self.pause(tries)?;
+                    tries += 1;
+                }
+                DeliveryStatus::Stuck => return Ok(false),
             }
-            self.pause(tries)?;
         }
         reached(Failpoint::Acknowledged);
         self.count(job);
-        Ok(())
+        Ok(true)
     }
 
     /// Pauses before another try, after this many. While a permission is missing, an operator has to grant it first, and
@@ -70,113 +90,170 @@ impl Deliverer {
         self.shutdown.sleep(RETRY_PAUSE * factor)
     }
 
-    /// Produces once what is not acknowledged.
+    /// Produces what is not acknowledged, until all of it is or something is rejected.
     pub(super) fn produce(
         &self,
-        producer: &Producer,
+        producer: &OrderedProducer,
         job: &mut BatchJob,
-    ) -> Result<(), ShuttingDown> {
-        let mut sent = Vec::with_capacity(job.queue.0.len());
-        for place in 0..job.queue.0.len() {
-            let next = job.queue.0[place];
-            if next.acknowledged {
-                continue;
+    ) -> Result<DeliveryStatus, ShuttingDown> {
+        while !job.queue.is_done() {
+            if self.is_topic_missing(producer, job) {
+                return Ok(DeliveryStatus::Stuck);
             }
-            if next.alone {
-                self.wait_for(job, &mut sent)?;
+            let group = self.send_group(producer, job);
+            let missing = self.wait_for(producer, job, &group)?;
+            let judged = self.judge(producer, job, group)?;
+            let status = self.resolve(producer, job, judged)?;
+            if missing.is_some() {
+                job.missing_topic = missing;
+                return Ok(DeliveryStatus::Stuck);
             }
-            let delivery = loop {
-                match self.enqueue(producer, job, next) {
-                    // Records that come later must not overtake this one.
-                    Err(ProduceError::QueueFull) if sent.is_empty() => self.pause(0)?,
-                    Err(ProduceError::QueueFull) => self.wait_for(job, &mut sent)?,
-                    delivery => break delivery,
-                }
-            };
-            sent.push((place, delivery));
-            if next.alone {
-                self.wait_for(job, &mut sent)?;
+            if status != DeliveryStatus::Done {
+                return Ok(status);
             }
         }
-        reached(Failpoint::Produced);
-        self.wait_for(job, &mut sent)
+        Ok(DeliveryStatus::Done)
     }
 
-    /// Waits for the acknowledgements, and decides what to do about the records that were not acknowledged.
-    fn wait_for(&self, job: &mut BatchJob, sent: &mut Sent) -> Result<(), ShuttingDown> {
-        let (mut failed, mut first_error) = (0, None);
-        for (place, delivery) in sent.drain(..) {
-            let delivered = match delivery {
-                Ok(delivery) => self.shutdown.wait_for(delivery)?,
-                Err(error) => Err(error),
-            };
-            let (effects, pending) = (&mut job.effects, &mut job.queue.0[place]);
-            match delivered {
-                Ok(_) => {
-                    pending.acknowledged = true;
-                    self.note_permitted(effects, pending.outgoing);
-                }
-                Err(ProduceError::TooLarge) if !pending.alone => pending.alone = true,
-                Err(ProduceError::NotPermitted) if self.waits_for_permission() => {
-                    let topic = self.topic(effects, pending.outgoing).to_owned();
-                    self.refusals
-                        .refused(Permission::Write(topic), PARTITION_WAITS);
-                }
-                Err(error) if error.is_for_good() => {
-                    pending.outgoing = self.replace_refused(effects, *pending, &error);
-                }
-                Err(error) => {
-                    if let Some(permission) = error.permission("") {
-                        self.refusals.refused(permission, PARTITION_WAITS);
-                        continue;
-                    }
-                    failed += 1;
-                    first_error.get_or_insert(error);
-                }
+    /// Returns whether the next record is for a topic that is missing. A topic that no longer is gets looked up.
+    fn is_topic_missing(&self, producer: &OrderedProducer, job: &mut BatchJob) -> bool {
+        if let Some(topic) = &job.missing_topic {
+            if self.topics.is_missing(topic) {
+                return true;
             }
+            producer.refresh(topic);
+            job.missing_topic = None;
+        }
+        let next = job.queue.next_group(|_| false);
+        let topic = next.first().map(|place| {
+            let outgoing = job.queue.at(*place).outgoing;
+            self.topic(&job.effects, outgoing)
+        });
+        let missing = topic.filter(|topic| self.topics.is_missing(topic));
+        job.missing_topic = missing.map(str::to_owned);
+        job.missing_topic.is_some()
+    }
+
+    /// Does what the verdicts about a group require.
+    fn resolve(
+        &self,
+        producer: &OrderedProducer,
+        job: &mut BatchJob,
+        judged: JudgedGroup,
+    ) -> Result<DeliveryStatus, ShuttingDown> {
+        for (topic, size) in &judged.crowded {
+            self.shutdown.wait_for(producer.shrink(topic, *size))?;
+        }
+        let is_suspect = |verdict: &&Verdict| **verdict == Verdict::Suspect;
+        let suspects = judged.verdicts.iter().filter(is_suspect).count();
+        let (mut failed, mut first_error) = (0, None);
+        let mut status = DeliveryStatus::Done;
+        for (place, verdict) in judged.places.into_iter().zip(judged.verdicts) {
+            status = status.max(match verdict {
+                Verdict::Accepted => {
+                    job.queue.set_accepted(place);
+                    self.note_accepted(&job.effects, job.queue.at(place).outgoing);
+                    DeliveryStatus::Done
+                }
+                Verdict::Suspect => {
+                    job.queue.halve(place, suspects);
+                    DeliveryStatus::Resolved
+                }
+                Verdict::Crowded | Verdict::Innocent => DeliveryStatus::Resolved,
+                Verdict::Guilty(error) => self.resolve_rejection(job, place, &error),
+                Verdict::Later(error) => {
+                    match error.permission("") {
+                        Some(permission) => self.refusals.refused(permission, PARTITION_WAITS),
+                        None => {
+                            failed += 1;
+                            first_error.get_or_insert(error);
+                        }
+                    }
+                    DeliveryStatus::Unacknowledged
+                }
+            });
         }
         if let Some(error) = first_error {
             tracing::warn!(%error, records = failed, "records were not acknowledged; producing them again");
         }
-        Ok(())
+        Ok(status)
     }
 
-    fn enqueue(
+    /// Decides what to do about a record that the broker rejects: a dead letter of its source takes its place. A dead letter
+    /// that is rejected is produced again with less in it.
+    fn resolve_rejection(
         &self,
-        producer: &Producer,
-        job: &BatchJob,
-        pending: PendingRecord,
-    ) -> Result<Delivery, ProduceError> {
-        let effects = &job.effects;
-        match pending.outgoing {
-            Outgoing::Emitted(emission, record) => {
-                let emitted = &effects.emitted[emission];
-                let record = emitted.records.get(record);
-                producer.enqueue_to(&emitted.topic, None, &record, [])
-            }
-            Outgoing::Left(record) => {
-                let (output, left) = self.left(effects);
-                let record = left.record(record);
-                let partition = output.partition(left.partition(), &record);
-                producer.enqueue_to(&output.topic, partition, &record, [])
-            }
-            Outgoing::Dead(letter, kept) => {
-                let (offset, reason) = &effects.dead[letter];
-                let headers = dead_letter_headers(job.topic_partition(), *offset, reason, kept);
-                let headers = headers.iter().map(|(name, value)| Header {
-                    name: name.as_bytes(),
-                    value: Some(value.as_bytes()),
-                });
-                let record = kept.of(job.original(pending.source));
-                producer.enqueue_to(&self.dead_letter_topic, None, &record, headers)
-            }
+        job: &mut BatchJob,
+        place: QueuePlace,
+        error: &ProduceError,
+    ) -> DeliveryStatus {
+        let pending = job.queue.at(place);
+        let topic = self.topic(&job.effects, pending.outgoing);
+        let permission = error.permission(topic);
+        if let Some(permission) = permission.clone()
+            && self.waits_for_permission()
+        {
+            self.refusals.refused(permission, PARTITION_WAITS);
+            return DeliveryStatus::Unacknowledged;
         }
+        let reason = match pending.outgoing {
+            Outgoing::Emitted(emission, _) => {
+                let mut reason = rejection(FailureKind::Emit, topic, error);
+                let (name, digest) = job.effects.emitted[emission].handler.clone();
+                (reason.handler, reason.digest) = (Some(name), Some(digest));
+                reason
+            }
+            Outgoing::Left(_) => rejection(FailureKind::OutputTopic, topic, error),
+            Outgoing::Dead(letter, kept) => {
+                if let Some(permission) = permission {
+                    self.refusals.refused(permission, PARTITION_WAITS);
+                    return DeliveryStatus::Unacknowledged;
+                }
+                let (kept, status) = self.reduce_letter(job, pending.source, kept, error);
+                job.queue.set_kept(place, letter, kept);
+                return status;
+            }
+        };
+        if let Some(permission) = permission {
+            self.refusals.refused(permission, RECORDS_DIE);
+        }
+        job.effects.dead.push((pending.source, reason));
+        job.queue.replace(place, job.effects.dead.len() - 1);
+        DeliveryStatus::Resolved
+    }
+
+    /// Returns how much a dead letter keeps from now on that its topic rejected.
+    fn reduce_letter(
+        &self,
+        job: &BatchJob,
+        offset: Offset,
+        kept: Kept,
+        error: &ProduceError,
+    ) -> (Kept, DeliveryStatus) {
+        let topic = &self.dead_letter_topic;
+        let less = match error {
+            ProduceError::TooLarge => kept.smaller(),
+            // Most often it is the timestamp: too old or too far ahead for the settings of the topic.
+            _ => kept.without_timestamp(),
+        };
+        if let Some(less) = less {
+            // A partition does not wait until its dead-letter topic takes more.
+            tracing::warn!(topic, %offset, kept = ?less, %error, "a topic rejects a dead letter; leaving a part of it out");
+            return (less, DeliveryStatus::Resolved);
+        }
+        let partition = job.topic_partition();
+        let why = format!(
+            "it rejects the dead letter of {partition} at offset {offset}, so that partition waits: {error}"
+        );
+        self.topics.note_rejection(topic, partition, &why);
+        (kept.with_timestamp(), DeliveryStatus::Stuck)
     }
 
     /// Counts the dead letters of a batch whose effects have all happened.
     pub(super) fn count(&self, job: &BatchJob) {
-        for pending in &job.queue.0 {
-            if let Outgoing::Dead(letter, _) = pending.outgoing {
+        self.topics.note_delivered(job.topic_partition());
+        for outgoing in job.queue.outgoing() {
+            if let Outgoing::Dead(letter, _) = outgoing {
                 match &job.effects.dead[letter].1.handler {
                     Some(name) => self.metrics.handler(name).dead_lettered(1),
                     None => self.metrics.unreadable(1),
@@ -186,7 +263,7 @@ impl Deliverer {
     }
 
     /// The topic of a record.
-    fn topic<'a>(&'a self, effects: &'a Effects, outgoing: Outgoing) -> &'a str {
+    pub(super) fn topic<'a>(&'a self, effects: &'a Effects, outgoing: Outgoing) -> &'a str {
         match outgoing {
             Outgoing::Emitted(emission, _) => &effects.emitted[emission].topic,
             Outgoing::Left(_) => &self.left(effects).0.topic,
@@ -194,72 +271,9 @@ impl Deliverer {
         }
     }
 
-    fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
+    pub(super) fn left<'a>(&'a self, effects: &'a Effects) -> (&'a Output, &'a Batch) {
         let left = self.output.as_ref().zip(effects.left.as_deref());
         left.expect("records that leave the chain are kept only if there is an output topic")
-    }
-
-    /// Returns what is produced in place of a record that the broker refuses for good: a dead letter of its source. A dead
-    /// letter that is refused is produced again, with less in it if it was too large.
-    fn replace_refused(
-        &self,
-        effects: &mut Effects,
-        pending: PendingRecord,
-        error: &ProduceError,
-    ) -> Outgoing {
-        let outgoing = pending.outgoing;
-        let permission = error.permission(self.topic(effects, outgoing));
-        let is_permission_missing = permission.is_some();
-        if let Some(permission) = permission {
-            let consequence = match outgoing {
-                Outgoing::Emitted(..) | Outgoing::Left(_) => RECORDS_DIE,
-                Outgoing::Dead(..) => PARTITION_WAITS,
-            };
-            self.refusals.refused(permission, consequence);
-        }
-        match outgoing {
-            Outgoing::Emitted(emission, _) => {
-                let emitted = &effects.emitted[emission];
-                let mut reason = refusal(FailureKind::Emit, &emitted.topic, error);
-                let (name, digest) = emitted.handler.clone();
-                (reason.handler, reason.digest) = (Some(name), Some(digest));
-                add_dead_letter(effects, pending.source, reason)
-            }
-            Outgoing::Left(_) => {
-                let topic = &self.left(effects).0.topic;
-                let reason = refusal(FailureKind::OutputTopic, topic, error);
-                add_dead_letter(effects, pending.source, reason)
-            }
-            Outgoing::Dead(letter, kept) => {
-                let less = match error {
-                    ProduceError::TooLarge => kept.less(),
-                    _ => None,
-                };
-                self.log_refused_letter(pending.source, less, is_permission_missing, error);
-                Outgoing::Dead(letter, less.unwrap_or(kept))
-            }
-        }
-    }
-
-    fn log_refused_letter(
-        &self,
-        offset: Offset,
-        less: Option<Kept>,
-        is_permission_missing: bool,
-        error: &ProduceError,
-    ) {
-        let topic = &self.dead_letter_topic;
-        match less {
-            // A partition does not wait until its dead-letter topic takes larger records.
-            Some(kept) => {
-                tracing::warn!(topic, %offset, ?kept, "a dead letter is larger than its topic allows; leaving a part of it out");
-            }
-            // The missing permission is logged already.
-            None if is_permission_missing => {}
-            None => {
-                tracing::error!(%error, topic, %offset, "the broker refuses a dead letter; its partition waits until the broker takes it");
-            }
-        }
     }
 
     /// Returns whether records wait for a missing permission. In a transaction the broker does not always say which topic it
@@ -271,8 +285,8 @@ impl Deliverer {
     /// The permission to write to every topic that these batches produce to.
     pub(super) fn permission<'b>(&'b self, jobs: &'b [BatchJob]) -> Permission {
         let topics = |job: &'b BatchJob| {
-            let pending = job.queue.0.iter();
-            pending.map(|pending| self.topic(&job.effects, pending.outgoing))
+            let outgoing = job.queue.outgoing();
+            outgoing.map(|outgoing| self.topic(&job.effects, outgoing))
         };
         let topics: BTreeSet<_> = jobs.iter().flat_map(topics).collect();
         let topics: Vec<_> = topics.into_iter().collect();
@@ -282,25 +296,20 @@ impl Deliverer {
         }
     }
 
-    fn note_permitted(&self, effects: &Effects, outgoing: Outgoing) {
+    fn note_accepted(&self, effects: &Effects, outgoing: Outgoing) {
+        let topic = self.topic(effects, outgoing);
         if self.refusals.are_there_any() {
-            let topic = self.topic(effects, outgoing).to_owned();
-            self.refusals.granted(&Permission::Write(topic));
+            self.refusals.granted(&Permission::Write(topic.to_owned()));
             self.refusals.granted(&Permission::Produce);
         }
     }
 }
 
-/// The reason of a dead letter whose record led to one that a topic refuses.
-fn refusal(kind: FailureKind, topic: &str, error: &ProduceError) -> DeadLetterReason {
+/// The reason of a dead letter whose record led to one that a topic rejects.
+fn rejection(kind: FailureKind, topic: &str, error: &ProduceError) -> DeadLetterReason {
     let message = format!("cannot produce a record to the topic {topic}: {error}");
     DeadLetterReason {
         attempts: Some(1),
         ..DeadLetterReason::new(kind, message)
     }
-}
-
-fn add_dead_letter(effects: &mut Effects, offset: Offset, reason: DeadLetterReason) -> Outgoing {
-    effects.dead.push((offset, reason));
-    Outgoing::Dead(effects.dead.len() - 1, Kept::Whole)
 }

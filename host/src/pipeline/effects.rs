@@ -1,10 +1,10 @@
-//! The effects of a batch: gathered from all handlers before any of them happens, and then delivered record by record.
+//! The effects of a batch: gathered from all handlers before any of them happens.
 
 use std::sync::Arc;
 
 use crate::event::{
     Batch, DeadLetterReason, Emission, FailureKind, NotAnEvento, Offset, RecordRef, Records,
-    TopicPartition, Unreadable,
+    Timestamp, TopicPartition, Unreadable,
 };
 
 /// The effects of one batch.
@@ -30,71 +30,73 @@ pub(super) struct Emitted {
     pub(super) records: Records,
 }
 
-/// The records that a batch produces, ordered by the offsets of their sources, and which of them are acknowledged.
-#[derive(Default)]
-pub(super) struct DeliveryQueue(pub(super) Vec<PendingRecord>);
-
-/// A record to produce.
-#[derive(Clone, Copy)]
-pub(super) struct PendingRecord {
-    /// The offset of its source.
-    pub(super) source: Offset,
-    pub(super) outgoing: Outgoing,
-    /// Whether it is sent in a request of its own: a request that is too large fails as a whole, and this finds the record
-    /// that is to blame.
-    pub(super) alone: bool,
-    pub(super) acknowledged: bool,
-}
-
-/// A record among the effects of a batch.
-#[derive(Clone, Copy)]
-pub(super) enum Outgoing {
-    /// A record of an emission: the index of the emission, and of the record in it.
-    Emitted(usize, usize),
-    /// A record that left the chain: its index.
-    Left(usize),
-    /// A dead letter: its index, and how much of the record it keeps.
-    Dead(usize, Kept),
-}
-
 /// How much of its record a dead letter keeps: as much as its topic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// The whole record.
-    Whole,
+pub(super) struct Kept {
+    parts: KeptParts,
+    /// Whether the letter has the timestamp of the record. Otherwise one of its headers has it.
+    timestamp: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeptParts {
+    /// Key, value and headers.
+    All,
     /// Key and headers; the value is null.
     NoValue,
-    /// Only the timestamp. The headers of the letter itself say where the record is.
+    /// None of them. The headers of the letter itself say where the record is.
     Nothing,
 }
 
 impl Kept {
-    /// What to keep if a letter with this much is too large.
-    pub(super) fn less(self) -> Option<Self> {
-        match self {
-            Self::Whole => Some(Self::NoValue),
-            Self::NoValue => Some(Self::Nothing),
-            Self::Nothing => None,
-        }
+    /// The whole record.
+    pub(super) const WHOLE: Self = Self {
+        parts: KeptParts::All,
+        timestamp: true,
+    };
+
+    /// Returns what to keep if a letter with this much is too large.
+    pub(super) fn smaller(self) -> Option<Self> {
+        let parts = match self.parts {
+            KeptParts::All => KeptParts::NoValue,
+            KeptParts::NoValue => KeptParts::Nothing,
+            KeptParts::Nothing => return None,
+        };
+        Some(Self { parts, ..self })
     }
 
-    /// A text that lists what is left out.
+    /// Returns the same without the timestamp, if it is kept.
+    pub(super) fn without_timestamp(self) -> Option<Self> {
+        let timestamp = false;
+        self.timestamp.then_some(Self { timestamp, ..self })
+    }
+
+    /// Returns the same with the timestamp.
+    pub(super) fn with_timestamp(self) -> Self {
+        let timestamp = true;
+        Self { timestamp, ..self }
+    }
+
+    /// Returns a text that lists what is left out for its size.
     pub(super) fn left_out(self) -> Option<&'static str> {
-        match self {
-            Self::Whole => None,
-            Self::NoValue => Some("value"),
-            Self::Nothing => Some("key, value, headers"),
+        match self.parts {
+            KeptParts::All => None,
+            KeptParts::NoValue => Some("value"),
+            KeptParts::Nothing => Some("key, value, headers"),
         }
     }
 
-    /// The record without what is left out.
+    /// Returns the record without what is left out.
     pub(super) fn of(self, mut record: RecordRef<'_>) -> RecordRef<'_> {
-        if self != Self::Whole {
+        if self.parts != KeptParts::All {
             record.value = None;
         }
-        if self == Self::Nothing {
+        if self.parts == KeptParts::Nothing {
             record.key = None;
             record.headers.by_ref().for_each(drop);
+        }
+        if !self.timestamp {
+            record.timestamp = Timestamp::NONE;
         }
         record
     }
@@ -174,50 +176,13 @@ fn filtered(records: &Records, keep: impl Iterator<Item = bool>) -> Records {
     kept
 }
 
-impl DeliveryQueue {
-    pub(super) fn of(effects: &Effects) -> Self {
-        let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
-            let sources = emitted.sources.iter().enumerate();
-            sources.map(move |(r, &source)| (source, Outgoing::Emitted(e, r)))
-        });
-        let dead = effects.dead.iter().enumerate();
-        let dead = dead.map(|(d, (offset, _))| (*offset, Outgoing::Dead(d, Kept::Whole)));
-        let left = effects.left.iter().flat_map(|left| {
-            let records = 0..left.len();
-            records.map(|i| (left.offset(i), Outgoing::Left(i)))
-        });
-        let mut outgoing: Vec<_> = emitted.chain(dead).chain(left).collect();
-        // The sort is stable, so the records of one source keep their order.
-        outgoing.sort_by_key(|(offset, _)| *offset);
-        let pending = |(source, outgoing)| PendingRecord {
-            source,
-            outgoing,
-            alone: false,
-            acknowledged: false,
-        };
-        Self(outgoing.into_iter().map(pending).collect())
-    }
-
-    /// Returns whether the broker has acknowledged every record.
-    pub(super) fn is_done(&self) -> bool {
-        self.0.iter().all(|pending| pending.acknowledged)
-    }
-
-    /// Forgets the acknowledgements: their transaction was aborted.
-    pub(super) fn start_over(&mut self) {
-        for pending in &mut self.0 {
-            pending.acknowledged = false;
-        }
-    }
-}
-
 /// A header is cut at this many bytes. A panic message or a stack may be long, and the letter has to fit into its topic.
 const MAX_HEADER: usize = 8 << 10;
 
 /// The headers that a dead letter adds to those of its record.
 pub(super) fn dead_letter_headers(
     source: &TopicPartition,
-    offset: Offset,
+    (offset, timestamp): (Offset, Timestamp),
     reason: &DeadLetterReason,
     kept: Kept,
 ) -> Vec<(&'static str, String)> {
@@ -226,6 +191,7 @@ pub(super) fn dead_letter_headers(
         partition: Some(source.partition),
         offset: Some(offset),
         left_out: kept.left_out().map(str::to_owned),
+        timestamp: (!kept.timestamp).then_some(timestamp.0),
         ..reason.clone()
     };
     reason.headers(MAX_HEADER)

@@ -10,15 +10,16 @@ use std::{
 
 use super::{
     batch::BatchJob,
-    delivery::{Deliverer, PARTITION_WAITS, RETRY_PAUSE},
-    effects::DeliveryQueue,
+    delivery::{Deliverer, DeliveryStatus, PARTITION_WAITS, RETRY_PAUSE},
+    delivery_queue::DeliveryQueue,
     failpoint::{Failpoint, reached},
     shutdown::{ShutdownSignal, ShuttingDown},
 };
 use crate::{
     event::TopicPartition,
     kafka::{
-        self, Cluster, Consumer, Permission, Refusals, TransactionError, TransactionalProducer,
+        self, Cluster, Consumer, Permission, Refusals, TopicLimits, TransactionError,
+        TransactionalProducer,
     },
     telemetry::in_one_line,
 };
@@ -45,6 +46,7 @@ pub(super) struct Transactor {
     /// The transactional id. Only an earlier producer of this worker can have the same one, and that is fenced.
     id: String,
     producer: TransactionalProducer,
+    limits: TopicLimits,
     refusals: Refusals,
     shutdown: ShutdownSignal,
 }
@@ -52,8 +54,8 @@ pub(super) struct Transactor {
 /// What one attempt came to.
 enum Attempted {
     Committed,
-    /// Some records were not acknowledged. Those that the broker refuses for good are dead letters in the next attempt.
-    Unacknowledged,
+    /// Some records were rejected or not acknowledged. The status is never [`DeliveryStatus::Done`].
+    Undelivered(DeliveryStatus),
     /// A partition was revoked.
     Revoked,
 }
@@ -90,13 +92,15 @@ impl Transactor {
     pub(super) fn new(
         cluster: &Cluster,
         id: String,
+        limits: &TopicLimits,
         refusals: Refusals,
         shutdown: ShutdownSignal,
     ) -> Result<Self, kafka::Error> {
         Ok(Self {
-            producer: TransactionalProducer::new(cluster, &id)?,
+            producer: TransactionalProducer::new(cluster, limits, &id)?,
             cluster: cluster.clone(),
             id,
+            limits: limits.clone(),
             refusals,
             shutdown,
         })
@@ -121,51 +125,90 @@ impl Transactor {
     }
 
     /// Delivers the effects of these batches, and commits them with the positions of their partitions, all in one
-    /// transaction. Batches whose partition was revoked meanwhile are removed.
+    /// transaction, or in one for each batch if a record is rejected. Batches whose partition was revoked meanwhile are
+    /// removed. Returns the batches that wait for a topic, and those behind them in their partitions.
     pub(super) fn deliver(
         &mut self,
         consumer: &Arc<Consumer>,
         deliverer: &Deliverer,
         jobs: &mut Vec<BatchJob>,
-    ) -> Result<(), ShuttingDown> {
-        for job in jobs.iter_mut() {
+    ) -> Result<Vec<BatchJob>, ShuttingDown> {
+        for job in jobs.iter_mut().filter(|job| !job.queue.is_started()) {
             job.queue = DeliveryQueue::of(&job.effects);
         }
-        for tries in 0.. {
-            let is_in_doubt = match self.attempt(consumer, deliverer, jobs) {
+        let mut stuck = Vec::new();
+        if !self.deliver_together(consumer, deliverer, jobs)? {
+            let mut done = Vec::new();
+            for job in std::mem::take(jobs) {
+                let is_behind = |other: &BatchJob| other.topic_partition() == job.topic_partition();
+                if stuck.iter().any(is_behind) {
+                    stuck.push(job);
+                    continue;
+                }
+                let mut alone = vec![job];
+                match self.deliver_together(consumer, deliverer, &mut alone)? {
+                    true => done.append(&mut alone),
+                    false => stuck.append(&mut alone),
+                }
+            }
+            *jobs = done;
+        }
+        for job in jobs.iter() {
+            deliverer.count(job);
+        }
+        Ok(stuck)
+    }
+
+    /// Delivers batches in one transaction. Returns whether all of them are committed or were revoked; otherwise one of
+    /// their records is rejected, and if there is only one batch, waits for its topic.
+    fn deliver_together(
+        &mut self,
+        consumer: &Arc<Consumer>,
+        deliverer: &Deliverer,
+        jobs: &mut Vec<BatchJob>,
+    ) -> Result<bool, ShuttingDown> {
+        let mut tries = 0;
+        let mut was_rejection = false;
+        loop {
+            let (mut is_in_doubt, mut must_pause) = (false, true);
+            match self.attempt(consumer, deliverer, jobs) {
                 Ok(Attempted::Committed) => {
                     self.note_permitted(deliverer, jobs);
-                    break;
+                    return Ok(true);
                 }
-                Ok(Attempted::Unacknowledged | Attempted::Revoked) => {
+                Ok(Attempted::Undelivered(status)) => {
                     self.abort(None)?;
-                    false
+                    let is_rejection = status != DeliveryStatus::Unacknowledged;
+                    // librdkafka continues the sequence numbers behind a rejected batch as if it had been accepted. So the
+                    // transaction after it fails as well, and only then the numbers start again.
+                    must_pause = !is_rejection && !was_rejection;
+                    was_rejection = is_rejection;
+                    if status == DeliveryStatus::Stuck || is_rejection && jobs.len() > 1 {
+                        start_over(jobs);
+                        return Ok(false);
+                    }
                 }
+                Ok(Attempted::Revoked) => self.abort(None)?,
                 Err(Interruption::Kafka(error)) => {
                     self.note_failure(&error, deliverer, jobs);
                     self.abort(Some(error))?;
-                    true
+                    is_in_doubt = true;
                 }
                 Err(Interruption::ShuttingDown) => {
                     self.abort(None)?;
                     return Err(ShuttingDown);
                 }
-            };
+            }
             let are_fewer = remove_revoked(jobs);
             if jobs.is_empty() || (is_in_doubt && self.are_committed(consumer, jobs)?) {
-                break;
+                return Ok(true);
             }
-            for job in jobs.iter_mut() {
-                job.queue.start_over();
-            }
-            if !are_fewer {
+            start_over(jobs);
+            if must_pause && !are_fewer {
                 deliverer.pause(tries)?;
+                tries += 1;
             }
         }
-        for job in jobs.iter() {
-            deliverer.count(job);
-        }
-        Ok(())
     }
 
     fn attempt(
@@ -178,15 +221,19 @@ impl Transactor {
         producer.begin()?;
         reached(Failpoint::Begun);
         for job in jobs.iter_mut() {
-            deliverer.produce(producer.producer(), job)?;
-        }
-        if !are_produced(jobs) {
+            let status = deliverer.produce(producer.producer(), job)?;
+            if status == DeliveryStatus::Done {
+                continue;
+            }
             let is_refusal = |error: &TransactionError| {
                 self.missing_permission(error, || Permission::Produce)
                     .is_some()
             };
             let refused = producer.failure().filter(is_refusal);
-            return refused.map_or(Ok(Attempted::Unacknowledged), |error| Err(error.into()));
+            return refused.map_or(
+                Ok(Attempted::Undelivered(status)),
+                |error| Err(error.into()),
+            );
         }
         reached(Failpoint::Acknowledged);
         // The order matters. A partition that was revoked before the identity was taken is found to be revoked here; if it
@@ -245,7 +292,7 @@ impl Transactor {
             pause *= 4;
         }
         self.shutdown.sleep(pause)?;
-        match TransactionalProducer::new(&self.cluster, &self.id) {
+        match TransactionalProducer::new(&self.cluster, &self.limits, &self.id) {
             Ok(producer) => self.producer = producer,
             Err(error) => {
                 let error = in_one_line(&error);
@@ -336,6 +383,13 @@ fn remove_revoked(jobs: &mut Vec<BatchJob>) -> bool {
         may_commit
     });
     jobs.len() < before
+}
+
+/// Forgets what was produced in a transaction that was aborted.
+fn start_over(jobs: &mut [BatchJob]) {
+    for job in jobs {
+        job.queue.start_over();
+    }
 }
 
 fn are_produced(jobs: &[BatchJob]) -> bool {

@@ -1,7 +1,8 @@
 //! The pipeline: from a consumed record to its committed offset.
 //!
 //! The `intake` thread polls the consumer and fills batches. The `worker`s take each batch through the
-//! handler `chain`, gather its `effects`, deliver them (`delivery`), and commit its offset, after the delivery or with it
+//! handler `chain`, gather its `effects`, deliver them (`delivery`, group by group from a
+//! `delivery_queue`, with a `verdict` about each record), and commit its offset, after the delivery or with it
 //! (`exactly_once`). The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
 //!
 //! # A rebalance
@@ -27,15 +28,18 @@
 //! - A batch is replayed as a whole, or not at all. Of a replayed batch only the view is restored.
 //! - The intake never waits for a worker, except in a rebalance, a rewind and the shutdown. What is in flight is bounded by
 //!   pausing partitions.
-//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker`, on `exactly_once`, on `delivery` and
-//!   `chain`, on `batch` and `partitions`, on `assignment` and `effects`, on `restore`; every file may use `config`, `failpoint`, `observer` and
-//!   `shutdown`.
+//! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
+//!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker`, on `exactly_once`, on `delivery` with
+//!   `record_group` and `chain`, on `batch` and `partitions`, on `assignment` and `delivery_queue`, on `effects` and `verdict`, on
+//!   `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
 mod assignment;
 mod batch;
 mod chain;
 mod config;
 mod delivery;
+mod delivery_queue;
 mod dry_run;
 mod effects;
 mod exactly_once;
@@ -43,9 +47,11 @@ mod failpoint;
 mod intake;
 mod observer;
 mod partitions;
+mod record_group;
 mod restore;
 mod rewind;
 mod shutdown;
+mod verdict;
 mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
@@ -65,12 +71,13 @@ use self::{
     partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
-    worker::{DeliveryGuarantee, Worker, WorkerPanic, Workers},
+    worker::{DeliveryGuarantee, StuckBatches, Worker, WorkerPanic, Workers},
 };
 use crate::{
     event::AssignedPartitions,
     kafka::{
-        self, Cluster, CommitStrategy, Consumer, ConsumerOptions, Producer, Refusals, Revocation,
+        self, Cluster, CommitStrategy, Consumer, ConsumerOptions, OrderedProducer, ProducedTopics,
+        Refusals, Revocation, TopicLimits,
     },
     plugin::ChainReceiver,
     replay::RewindCommands,
@@ -104,6 +111,10 @@ pub struct Pipeline {
     pub readiness: Readiness,
     /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
+    /// The largest batch that each topic accepts.
+    pub limits: TopicLimits,
+    /// Takes note of the topics that records wait for.
+    pub topics: ProducedTopics,
     /// Where the assigned partitions are published.
     pub assigned: Arc<watch::Sender<Arc<AssignedPartitions>>>,
     /// The partitions to rewind.
@@ -245,17 +256,19 @@ impl Pipeline {
     ) -> Result<Vec<DeliveryGuarantee>, kafka::Error> {
         let workers = 0..thread::available_parallelism().map_or(1, usize::from);
         match self.config.guarantee {
-            Guarantee::AtLeastOnce => {
-                let producer = Producer::patient(&self.cluster)?;
-                let guarantee = |_| DeliveryGuarantee::AtLeastOnce(producer.clone());
-                Ok(workers.map(guarantee).collect())
-            }
+            Guarantee::AtLeastOnce => workers
+                .map(|_| {
+                    let producer = OrderedProducer::new(&self.cluster, &self.limits)?;
+                    Ok(DeliveryGuarantee::AtLeastOnce(producer))
+                })
+                .collect(),
             Guarantee::ExactlyOnce => workers
                 .map(|worker| {
                     let group = &self.cluster.config().group_id;
                     let transactor = Transactor::new(
                         &self.cluster,
                         format!("{group}-{}-{worker}", self.instance),
+                        &self.limits,
                         self.refusals.clone(),
                         shutdown.clone(),
                     )?;
@@ -279,6 +292,7 @@ impl Pipeline {
                 output: self.output.clone(),
                 metrics: self.metrics.clone(),
                 refusals: self.refusals.clone(),
+                topics: self.topics.clone(),
                 shutdown: shutdown.clone(),
             },
             guarantee,
@@ -287,6 +301,7 @@ impl Pipeline {
             metrics: self.metrics.clone(),
             stopped: false,
             halted: BTreeMap::new(),
+            stuck: StuckBatches::default(),
             uncommitted: Uncommitted::default(),
         }
     }

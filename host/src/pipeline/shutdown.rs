@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::plugin::Handler;
 
 /// How long an answer of the broker is waited for once the daemon shuts down: the broker may be gone for good.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Lets a thread that is not a task wait for a future, until the daemon shuts down.
 #[derive(Clone)]

@@ -28,13 +28,16 @@ use super::{
 };
 use crate::{
     event::{Batch, Offset, TopicPartition, ViewStart},
-    kafka::{CommitPosition, Consumer, Producer},
+    kafka::{CommitPosition, Consumer, OrderedProducer},
     store::Store,
     telemetry::metrics::Metrics,
 };
 
-/// How soon a worker with a halted partition notices that it may go on.
+/// How soon a worker with a partition that is halted or stuck notices that it may go on, or has to be given up.
 const HALT_CHECK: Duration = Duration::from_millis(100);
+
+/// How often a worker tries again to deliver the batches that are stuck.
+const STUCK_RETRY: Duration = Duration::from_secs(1);
 
 /// The worker threads.
 pub(super) struct Workers {
@@ -178,14 +181,32 @@ pub(super) struct Worker {
     pub(super) stopped: bool,
     /// The batches of halted partitions, in their order: at most as many as pause a partition.
     pub(super) halted: BTreeMap<TopicPartition, VecDeque<BatchJob>>,
+    /// The batches of partitions where the first one cannot be delivered, in their order: its topic is missing, or rejects a
+    /// dead letter.
+    pub(super) stuck: StuckBatches,
     /// Only with exactly once.
     pub(super) uncommitted: Uncommitted,
+}
+
+/// The batches of partitions whose first one cannot be delivered. There are at most as many as pause a partition.
+#[derive(Default)]
+pub(super) struct StuckBatches {
+    partitions: BTreeMap<TopicPartition, VecDeque<BatchJob>>,
+    tried: Option<Instant>,
+}
+
+/// Why a batch is kept.
+enum Kept {
+    /// A handler halted its partition.
+    Halted(BatchJob),
+    /// It waits for a topic.
+    Stuck(BatchJob),
 }
 
 /// How effects and offsets are committed.
 pub(super) enum DeliveryGuarantee {
     /// The offset is committed after the effects are acknowledged.
-    AtLeastOnce(Producer),
+    AtLeastOnce(OrderedProducer),
     /// The offset is committed in one transaction with the effects.
     ExactlyOnce(Box<Transactor>),
 }
@@ -203,7 +224,7 @@ impl Worker {
         loop {
             let patience = match () {
                 () if !self.uncommitted.is_empty() => Duration::ZERO,
-                () if !self.halted.is_empty() => HALT_CHECK,
+                () if !self.halted.is_empty() || !self.stuck.partitions.is_empty() => HALT_CHECK,
                 () => Duration::MAX,
             };
             let command = commands.recv_timeout(patience);
@@ -223,6 +244,7 @@ impl Worker {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
             self.retry_halted();
+            self.retry_stuck();
         }
     }
 
@@ -236,21 +258,35 @@ impl Worker {
         job.read();
         if let Some(halted) = self.halted.get_mut(job.topic_partition()) {
             halted.push_back(job);
-        } else if let Some(job) = self.process(job) {
-            let partition = job.topic_partition().clone();
-            self.halted.insert(partition, VecDeque::from([job]));
+        } else if let Some(stuck) = self.stuck.partitions.get_mut(job.topic_partition()) {
+            stuck.push_back(job);
+        } else if let Some(kept) = self.process(job) {
+            self.keep(kept, VecDeque::new());
         }
+    }
+
+    /// Keeps a batch, and those behind it in its partition.
+    fn keep(&mut self, kept: Kept, mut behind: VecDeque<BatchJob>) {
+        let (kept, job) = match kept {
+            Kept::Halted(job) => (&mut self.halted, job),
+            Kept::Stuck(job) => (&mut self.stuck.partitions, job),
+        };
+        let batches = kept.entry(job.topic_partition().clone()).or_default();
+        batches.push_back(job);
+        batches.append(&mut behind);
     }
 
     /// Lets go of a partition that was revoked.
     fn revoke(&mut self, partition: &TopicPartition) {
         self.store.remove(partition);
+        self.stuck.partitions.remove(partition);
         self.drop_halted(partition);
         self.chain.forget(partition);
     }
 
     /// Handles a partition again from this offset on. Its view ends there until then.
     fn rewind(&mut self, partition: &TopicPartition, to: Offset) {
+        self.stuck.partitions.remove(partition);
         self.drop_halted(partition);
         self.chain.forget(partition);
         self.store.rewind(partition, to);
@@ -261,17 +297,47 @@ impl Worker {
         if self.stopped || self.halted.is_empty() || !self.chain.has_changed() {
             return;
         }
-        for (partition, mut jobs) in std::mem::take(&mut self.halted) {
+        for jobs in std::mem::take(&mut self.halted).into_values() {
             self.end_halt(&jobs);
-            while let Some(job) = jobs.pop_front() {
-                if self.stopped || !job.in_flight.may_begin() {
-                    continue;
-                }
-                if let Some(job) = self.process(job) {
-                    jobs.push_front(job);
-                    self.halted.insert(partition, jobs);
-                    break;
-                }
+            self.process_all(jobs);
+        }
+    }
+
+    /// Tries again from time to time to deliver the batches that are stuck. Those of partitions that are being given up go.
+    fn retry_stuck(&mut self) {
+        if self.stuck.partitions.is_empty() {
+            return;
+        }
+        let is_kept =
+            |jobs: &VecDeque<BatchJob>| jobs.front().is_some_and(|job| job.in_flight.may_begin());
+        self.stuck
+            .partitions
+            .retain(|_, jobs| is_kept(jobs) && !self.stopped);
+        let tried = *self.stuck.tried.get_or_insert_with(Instant::now);
+        if tried.elapsed() < STUCK_RETRY {
+            return;
+        }
+        for jobs in std::mem::take(&mut self.stuck.partitions).into_values() {
+            self.process_all(jobs);
+        }
+        self.stuck.tried = (!self.stuck.partitions.is_empty()).then(Instant::now);
+    }
+
+    /// Processes batches of one partition, until one of them has to be kept.
+    fn process_all(&mut self, mut jobs: VecDeque<BatchJob>) {
+        while let Some(job) = jobs.pop_front() {
+            if self.stopped || !job.in_flight.may_begin() {
+                continue;
+            }
+            let partition = job.topic_partition().clone();
+            let kept = self.process(job);
+            self.commit();
+            if let Some(kept) = kept {
+                return self.keep(kept, jobs);
+            }
+            // The commit may have found that it cannot be delivered.
+            if let Some(stuck) = self.stuck.partitions.get_mut(&partition) {
+                stuck.append(&mut jobs);
             }
         }
     }
@@ -292,18 +358,21 @@ impl Worker {
         }
     }
 
-    /// Takes a batch through the chain and has its effects happen. Returns the batch if a handler halted its partition.
-    fn process(&mut self, mut job: BatchJob) -> Option<BatchJob> {
+    /// Takes a batch through the chain, unless it has passed it, and has its effects happen. Returns the batch if a handler
+    /// halted its partition, or if it cannot be delivered.
+    fn process(&mut self, mut job: BatchJob) -> Option<Kept> {
         let began = Instant::now();
-        match self.run_chain(&mut job) {
-            Ok(()) => {}
-            Err(Undone::ShuttingDown) => {
-                self.stopped = true;
-                return None;
-            }
-            Err(Undone::Halted { by, reason }) => {
-                job.in_flight.halt(&by, reason);
-                return Some(job);
+        if !job.is_handled {
+            match self.run_chain(&mut job) {
+                Ok(()) => job.is_handled = true,
+                Err(Undone::ShuttingDown) => {
+                    self.stopped = true;
+                    return None;
+                }
+                Err(Undone::Halted { by, reason }) => {
+                    job.in_flight.halt(&by, reason);
+                    return Some(Kept::Halted(job));
+                }
             }
         }
         if job.replayed {
@@ -315,17 +384,21 @@ impl Worker {
         reached(Failpoint::Handled);
         match &self.guarantee {
             DeliveryGuarantee::AtLeastOnce(producer) => {
-                if self.deliverer.deliver(producer, &mut job).is_err() {
-                    self.stopped = true;
-                    return None;
+                match self.deliverer.deliver(producer, &mut job) {
+                    Ok(true) => {
+                        self.show_and_locate(&mut job);
+                        self.done(&job);
+                    }
+                    Ok(false) => return Some(Kept::Stuck(job)),
+                    Err(ShuttingDown) => self.stopped = true,
                 }
-                self.show_and_locate(&mut job);
-                self.done(&job);
             }
             DeliveryGuarantee::ExactlyOnce(_) => {
                 // What is shown decides where the view begins, and that is committed with the offset. Whether or not the
                 // transaction succeeds, nothing is shown twice: it is tried until it is committed, or the view is removed.
-                self.show_and_locate(&mut job);
+                if job.position.is_none() {
+                    self.show_and_locate(&mut job);
+                }
                 if self.uncommitted.push(job, began) {
                     self.commit();
                 }
@@ -371,10 +444,13 @@ impl Worker {
             return;
         }
         match transactor.deliver(&self.consumer, &self.deliverer, &mut jobs) {
-            Ok(()) => {
+            Ok(stuck) => {
                 for job in &jobs {
                     job.in_flight.set_committed(job.next);
                     self.done(job);
+                }
+                for job in stuck {
+                    self.keep(Kept::Stuck(job), VecDeque::new());
                 }
             }
             Err(ShuttingDown) => self.stopped = true,

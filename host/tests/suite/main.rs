@@ -17,6 +17,7 @@ mod output;
 mod peers;
 mod rebalances;
 mod redriving;
+mod rejections;
 mod replaying;
 mod restoring;
 mod sending;

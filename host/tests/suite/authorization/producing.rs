@@ -1,6 +1,9 @@
 //! Topics that the daemon has no permission to write to.
 
-use eventos_testkit::{Broker, Daemon, ReceivedRecord, committed_offsets, eventually, read_topic};
+use eventos_testkit::{
+    Broker, Daemon, ReceivedRecord, alter_topic, committed_offsets, create_topic, delete_topic,
+    eventually, read_topic,
+};
 use serde_json::Value;
 
 use super::{Guarded, count_reports, evento, wait_for_missing_permission};
@@ -130,4 +133,64 @@ fn what_may_not_be_written_is_dead_and_waits_for_the_dead_letters() {
     guarded.acls.allow("Write", "topic", &output);
     guarded.produce("4", "emit");
     guarded.wait_for_ids(&emitted, &["4"]);
+}
+
+/// Without the permission to describe the settings of a topic, a daemon learns how large a batch may be from a rejection.
+#[test]
+fn every_evento_that_fits_is_sent_although_the_limit_of_the_topic_is_secret() {
+    let mut guarded = Guarded::new(&["store"]);
+    guarded.create_topics();
+    guarded.permit_all();
+    let servers = Broker::Kafka.servers();
+    for topic in [guarded.setup.topic(), guarded.output()] {
+        alter_topic(&servers, &topic, &[("max.message.bytes", "100000")]);
+    }
+    let daemon = guarded.setup.start();
+    let evento = |i: usize| format!(r#"{{"id":"{i}","tipo":"t","pad":"{}"}}"#, "x".repeat(1_000));
+    daemon.send_all(&(0..3_000).map(evento).collect::<Vec<_>>());
+    let expected: Vec<_> = (0..3_000).map(|i| i.to_string()).collect();
+    eventually("the output", || {
+        (guarded.ids(&guarded.output()).len() == 3_000).then_some(())
+    });
+    let consumed = guarded.ids(&guarded.setup.topic());
+    assert_eq!(
+        guarded.ids(&guarded.output()),
+        consumed,
+        "the output has the order of the input"
+    );
+    let mut sent = consumed;
+    sent.sort_by_key(|id| id.parse::<usize>().expect("a number"));
+    assert_eq!(sent, expected);
+    assert_eq!(guarded.ids(&guarded.setup.dead_letter_topic()), [""; 0]);
+}
+
+#[test]
+fn a_topic_that_is_missing_and_may_not_be_created_is_named_until_it_exists() {
+    let mut guarded = Guarded::new(&["probe", "store"]);
+    guarded.create_topics();
+    guarded.permit_all();
+    let daemon = guarded.setup.start();
+    let (servers, letters) = (Broker::Kafka.servers(), guarded.setup.dead_letter_topic());
+    // The permissions are those of the name, so they also hold for the next topic with it.
+    guarded.acls.allow("Read", "topic", &letters);
+    delete_topic(&servers, &letters);
+    guarded.produce("0", "reject");
+    eventually("the topic at /readyz", || {
+        let ready = daemon.get("/readyz").json();
+        let is_pending = ready["pending"].as_array()?.contains(&"topic".into());
+        (is_pending && ready["detail"].as_str()?.contains(&letters)).then_some(())
+    });
+    let log = daemon.wait_for_log("records wait for a topic");
+    let mut lines = log.lines();
+    assert!(lines.any(|line| line.contains("records wait for a topic") && line.contains(&letters)));
+    let answer = daemon.get("/dead-letters");
+    assert!(answer.problem(503, "topic-missing").contains(&letters));
+
+    create_topic(&servers, &letters, 1);
+    guarded.wait_for_ids(&letters, &["0"]);
+    daemon.wait_until_ready();
+    assert_eq!(
+        daemon.get("/dead-letters").assert_status(200).json()[0]["value"],
+        evento("0", "reject").to_string()
+    );
 }

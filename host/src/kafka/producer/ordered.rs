@@ -1,0 +1,268 @@
+//! A producer for records whose order matters. Its caller sends a group of records, waits until the broker has accepted
+//! or rejected each of them, and only then sends the next group. So no record can overtake one that was rejected.
+//!
+//! librdkafka alone does not promise that: when the broker rejects a batch, it sends the batches behind it nevertheless.
+//! This also requires that all records of a group for the same partition are in one batch, which holds if the group is
+//! no larger than [`OrderedProducer::max_batch_size`] and [`MAX_GROUP`]: nothing is sent before the group is complete.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, Message as _,
+    bindings::rd_kafka_flush,
+    producer::{DeliveryFuture, FutureProducer, Producer as _, PurgeConfig},
+    types::RDKafkaRespErr,
+};
+
+use super::{
+    DEFAULTS, Delivered, MAX_BATCH_SIZE, ProducerContext, RenewableClient,
+    delivery::closed,
+    record::{BATCH_OVERHEAD, size_in_batch, to_kafka},
+};
+use crate::{
+    event::{Header, Offset, Partition, RecordRef},
+    kafka::{Cluster, Error, produce_error::ProduceError, topic_limits::TopicLimits},
+};
+
+/// Most records in a group.
+const MAX_GROUP: usize = 10_000;
+
+/// Most topics whose partitions are remembered to be known, since a handler may emit to any number of topics.
+const MAX_TOPICS: usize = 1_024;
+
+/// Longest time for which a thread waits in librdkafka at a time.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long records that were given up may take to fail.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the metadata of a topic may take.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Produces groups of records to any topics, one group after the other. A record is retried until the broker accepts or
+/// rejects it, however long that takes.
+pub struct OrderedProducer {
+    client: Arc<RenewableClient>,
+    limits: TopicLimits,
+    /// Topics of which librdkafka knows the partitions. It keeps records of others in one queue, and may send them in
+    /// several batches once it knows.
+    known: Mutex<BTreeSet<String>>,
+    max_batch_size: usize,
+    max_group: usize,
+}
+
+/// A record that was sent. The future returns when the broker has accepted or rejected it.
+pub struct SentRecord {
+    acknowledgement: DeliveryFuture,
+    client: Arc<RenewableClient>,
+}
+
+/// Why a record was not produced, and where it would have been.
+#[derive(Clone, Debug)]
+pub struct ProduceFailure {
+    /// The error of the record, or of the batch that it was in.
+    pub error: ProduceError,
+    /// Its partition, unless it was not sent at all.
+    pub partition: Option<Partition>,
+}
+
+impl OrderedProducer {
+    /// Makes a producer. It connects in the background.
+    ///
+    /// # Errors
+    /// [`Error::Properties`].
+    pub fn new(cluster: &Cluster, limits: &TopicLimits) -> Result<Self, Error> {
+        let mut properties = cluster.properties(DEFAULTS);
+        // 0 disables the timeout. This overrides [kafka.properties], where the timeout is set for HTTP requests.
+        properties.set("message.timeout.ms", "0");
+        Self::with(properties, cluster, limits)
+    }
+
+    pub(in crate::kafka) fn with(
+        mut properties: ClientConfig,
+        cluster: &Cluster,
+        limits: &TopicLimits,
+    ) -> Result<Self, Error> {
+        let number = |name| properties.get(name).and_then(|value| value.parse().ok());
+        let max_batch_size =
+            number("batch.size").map_or(MAX_BATCH_SIZE, |it: usize| it.min(MAX_BATCH_SIZE));
+        let max_group =
+            number("batch.num.messages").map_or(MAX_GROUP, |it: usize| it.min(MAX_GROUP));
+        // In a transaction, the timeout of the transaction limits it. A transaction with a rejected record is aborted as a
+        // whole, so that there nothing depends on the records of a group being in one batch.
+        let linger = match properties.get("transactional.id") {
+            Some(_) => "500",
+            None => "900000",
+        };
+        // The end of a group is what sends it, not its age or size. librdkafka counts some bytes of the request as well.
+        properties
+            .set("linger.ms", linger)
+            .set("batch.num.messages", max_group.max(1).to_string())
+            .set("statistics.interval.ms", "0");
+        properties.remove("batch.size");
+        let context = ProducerContext::new(&cluster.config().topic, |_| {});
+        let client = RenewableClient::new(&properties, 2 * MAX_BATCH_SIZE, context)
+            .map_err(Error::Properties)?;
+        Ok(Self {
+            client: Arc::new(client),
+            limits: limits.clone(),
+            known: Mutex::default(),
+            max_batch_size,
+            max_group,
+        })
+    }
+
+    /// Returns the most bytes that the records of a group for one topic may take: as many as fit into one batch.
+    #[must_use]
+    pub fn max_batch_size(&self, topic: &str) -> usize {
+        let limit = self.limits.max_batch(topic).unwrap_or(self.max_batch_size);
+        limit
+            .min(self.max_batch_size)
+            .saturating_sub(BATCH_OVERHEAD)
+    }
+
+    /// Returns the most records for one topic that a group may have. The first record for a topic is sent alone.
+    #[must_use]
+    pub fn max_records(&self, topic: &str) -> usize {
+        match self.known.lock().contains(topic) {
+            true => self.max_group,
+            false => 1,
+        }
+    }
+
+    /// Takes note that the broker has accepted or rejected a record for a topic, so that its partitions are known.
+    pub fn set_known(&self, topic: &str) {
+        let mut known = self.known.lock();
+        if known.len() < MAX_TOPICS && !known.contains(topic) {
+            known.insert(topic.to_owned());
+        }
+    }
+
+    /// Returns the most bytes that a record with `more` headers takes in a batch.
+    pub fn size_in_batch<'h>(
+        record: &RecordRef<'_>,
+        more: impl IntoIterator<Item = Header<'h>>,
+    ) -> usize {
+        size_in_batch(record, more)
+    }
+
+    /// Adds a record for any topic to the group, with `more` headers after its own. Its key chooses the partition if
+    /// `partition` is `None`. A record without a timestamp gets the current time.
+    ///
+    /// # Errors
+    /// [`ProduceError`], if the record cannot be enqueued.
+    pub fn enqueue<'h>(
+        &self,
+        topic: &str,
+        partition: Option<Partition>,
+        record: &RecordRef<'h>,
+        more: impl IntoIterator<Item = Header<'h>>,
+    ) -> Result<SentRecord, ProduceError> {
+        let mut record = to_kafka(topic, record, more);
+        record.partition = partition.map(|partition| partition.0);
+        let (acknowledgement, _) = self.client.send(record)?;
+        Ok(SentRecord {
+            acknowledgement,
+            client: Arc::clone(&self.client),
+        })
+    }
+
+    /// Ends the group, and waits a moment for the broker. Returns whether it has accepted or rejected every record.
+    #[must_use]
+    pub fn finish_group(&self) -> bool {
+        self.wait_for_all(FLUSH_INTERVAL)
+    }
+
+    /// Ends the group without waiting for the broker.
+    pub fn start_sending(&self) {
+        // The threads of librdkafka have to notice the call while it lasts.
+        self.wait_for_all(Duration::from_millis(1));
+    }
+
+    /// Gives up the group. Each of its records that the broker has not accepted or rejected fails, although it may have
+    /// arrived.
+    pub fn give_up(&self) {
+        let purge = PurgeConfig::default().queue().inflight();
+        self.client.current().inner().purge(purge);
+        let deadline = Instant::now() + PURGE_TIMEOUT;
+        while !self.finish_group() && Instant::now() < deadline {}
+    }
+
+    /// Looks a topic up again that was missing, because librdkafka waits some seconds before it does.
+    pub fn refresh(&self, topic: &str) {
+        self.known.lock().remove(topic);
+        let client = self.client.current();
+        let found = client
+            .inner()
+            .client()
+            .fetch_metadata(Some(topic), METADATA_TIMEOUT);
+        if let Err(error) = found {
+            tracing::debug!(%error, topic, "cannot refresh the metadata of a topic");
+        }
+    }
+
+    /// Takes note that a topic rejected records of a group as too large that took `size` bytes together, which is what
+    /// groups are smaller than from now on.
+    pub async fn shrink(&self, topic: &str, size: usize) {
+        let size = size.saturating_add(BATCH_OVERHEAD);
+        self.limits.learn_from_rejection(topic, size).await;
+    }
+
+    /// Asks the broker what a topic accepts, because it rejected a record.
+    pub async fn learn(&self, topic: &str) {
+        self.limits.learn_again(topic).await;
+    }
+
+    /// Returns whether a topic certainly rejects a record, by what is known of its settings.
+    #[must_use]
+    pub fn rejects(&self, topic: &str, record: &RecordRef<'_>) -> bool {
+        self.limits.rejects(topic, record)
+    }
+
+    pub(in crate::kafka) fn inner(&self) -> FutureProducer<ProducerContext> {
+        self.client.current().inner().clone()
+    }
+
+    /// Sends what is enqueued, and waits until all of it has succeeded or failed, but no longer than this.
+    fn wait_for_all(&self, timeout: Duration) -> bool {
+        let client = self.client.current();
+        let native = client.inner().client().native_ptr();
+        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // The function of rust-rdkafka that is called `flush` is of no use: it returns from the one of librdkafka at
+        // once, before any thread has noticed that there is something to send.
+        //
+        // SAFETY: the pointer is that of a producer, which `client` keeps alive, and librdkafka's functions may be called
+        // from any thread. Another thread, that of `FutureProducer`, handles the results meanwhile.
+        let result = unsafe { rd_kafka_flush(native, timeout) };
+        result == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+}
+
+impl Future for SentRecord {
+    type Output = Result<Delivered, ProduceFailure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let delivered = ready!(Pin::new(&mut self.acknowledgement).poll(context));
+        Poll::Ready(match delivered {
+            Ok(Ok(delivery)) => Ok(Delivered {
+                partition: Partition(delivery.partition),
+                offset: Offset(delivery.offset),
+            }),
+            Ok(Err((error, record))) => Err(ProduceFailure {
+                error: self.client.explain(error),
+                partition: Some(Partition(record.partition())).filter(|it| it.0 >= 0),
+            }),
+            Err(_) => Err(ProduceFailure {
+                error: closed(),
+                partition: None,
+            }),
+        })
+    }
+}

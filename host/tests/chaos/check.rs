@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     Guarantee,
-    load::{Fate, Names, Sent},
+    load::{ALL_FATES, Fate, Names, Sent},
 };
 
 /// Numbers of violations of the guarantee. All must be 0.
@@ -55,14 +55,19 @@ pub(crate) fn check(
     let mut result = CheckResult::default();
     // The producer of the load is idempotent, so the topic of Eventos has each of them exactly once.
     let topics = [
-        (&names.eventos, None, Guarantee::ExactlyOnce),
-        (&names.emitted, Some(Fate::Emitted), guarantee),
-        (&names.dead_letters, Some(Fate::DeadLettered), guarantee),
+        (&names.eventos, &ALL_FATES[..], Guarantee::ExactlyOnce),
+        (&names.emitted, &[Fate::Emitted], guarantee),
+        (&names.output, &[Fate::Emitted, Fate::Passed], guarantee),
+        (
+            &names.dead_letters,
+            &[Fate::DeadLettered, Fate::Rejected],
+            guarantee,
+        ),
     ];
-    for (topic, fate, guarantee) in topics {
+    for (topic, fates, guarantee) in topics {
         let expected = sent
             .iter()
-            .filter(|sent| fate.is_none_or(|fate| sent.fate == fate))
+            .filter(|sent| fates.contains(&sent.fate))
             .map(|sent| (sent.partition, sent.number));
         wait_until_settled(servers, topic);
         let records = read_topic(servers, topic);

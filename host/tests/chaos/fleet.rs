@@ -160,9 +160,11 @@ impl Member {
             Guarantee::ExactlyOnce => "exactly_once",
         };
         let config = format!(
-            "[handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
+            "[output]\ntopic = {output:?}\n\
+             [handler.probe]\nproduce = [{emitted:?}]\nconfig = {{ emit_to = {emitted:?} }}\n\
              [kafka.properties]\n\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"500\"\n",
-            emitted = names.emitted
+            emitted = names.emitted,
+            output = names.output
         );
         let handlers = ["probe", "store"];
         let mut setup = Setup::new(EVENTOS, testkit::Broker::Embedded, &handlers, &config);

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use eventos_testkit::{Background, DEADLINE, StopFlag, create_topic, wait::pause};
+use eventos_testkit::{
+    Background, DEADLINE, StopFlag, create_topic, create_topic_with, wait::pause,
+};
 use rdkafka::{
     ClientConfig,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -23,18 +25,30 @@ pub(crate) struct Names {
     pub dead_letters: String,
     /// Topic that the handler emits to.
     pub emitted: String,
+    /// Topic of the records that leave the handler chain. It accepts only small batches, and no record without a key.
+    pub output: String,
 }
 
-/// The topic in which an Evento leaves a record.
+/// The topics in which an Evento leaves a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// A record in the topic that the handler emits to.
+    /// A record in the topic that the handler emits to, and one in the output topic.
     Emitted,
     /// A dead letter. What the handler emitted before it failed does not count.
     DeadLettered,
-    /// No record in any topic.
+    /// A record in the output topic.
     Passed,
+    /// A dead letter, because the Evento has no key, and the output topic rejects it.
+    Rejected,
 }
+
+/// Every fate.
+pub(crate) const ALL_FATES: [Fate; 4] = [
+    Fate::Emitted,
+    Fate::DeadLettered,
+    Fate::Passed,
+    Fate::Rejected,
+];
 
 /// An acknowledged Evento.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +67,19 @@ impl Names {
             eventos: format!("{group}-eventos"),
             dead_letters: format!("{group}-dead"),
             emitted: format!("{group}-out"),
+            output: format!("{group}-passed"),
             group,
         };
         create_topic(servers, &names.eventos, PARTITIONS);
         create_topic(servers, &names.dead_letters, 3);
         create_topic(servers, &names.emitted, 3);
+        let settings = [
+            ("max.message.bytes", "2000"),
+            ("cleanup.policy", "compact"),
+            // Every record is read afterwards.
+            ("min.compaction.lag.ms", "86400000"),
+        ];
+        create_topic_with(servers, &names.output, 3, &settings);
         names
     }
 }
@@ -92,12 +114,16 @@ fn send(
             13 => ("emit-reject", Fate::DeadLettered),
             57 => ("emit-panic", Fate::DeadLettered),
             20..25 => ("good", Fate::Passed),
+            77 => ("good", Fate::Rejected),
             _ => ("emit", Fate::Emitted),
         };
         let evento = format!(r#"{{"id":"{partition}-{number}","tipo":"{tipo}"}}"#);
         // The key makes all dead letters of a partition go to one partition, so that their order can be checked.
         let key = partition.to_be_bytes();
-        let record = BaseRecord::to(topic).partition(partition).key(&key[..]);
+        let mut record = BaseRecord::to(topic).partition(partition).key(&key[..]);
+        if fate == Fate::Rejected {
+            record.key = None;
+        }
         let queued = producer.send(record.payload(evento.as_bytes()));
         queued
             .map_err(|(error, _)| error)

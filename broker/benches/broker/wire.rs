@@ -1,5 +1,6 @@
-//! The part of the Kafka protocol that sends and fetches batches: Produce v3 and Fetch v4, the oldest versions that
-//! Kafka 4 supports, which name topics and have no compact lengths. The layouts are those of the Kafka protocol guide.
+//! The part of the Kafka protocol that sends and fetches batches: Produce v7, the oldest version that takes zstd, and
+//! Fetch v4, the oldest that Kafka 4 supports. Both name topics and have no compact lengths. The layouts are those of the
+//! Kafka protocol guide.
 
 use std::{
     io::{Read as _, Write as _},
@@ -14,7 +15,7 @@ use kafka_protocol::records::{
 
 use crate::target::{DEADLINE, Target};
 
-const PRODUCE: (i16, i16) = (0, 3);
+const PRODUCE: (i16, i16) = (0, 7);
 const FETCH: (i16, i16) = (1, 4);
 
 /// The default of librdkafka.

@@ -45,27 +45,35 @@ impl fmt::Display for Violations {
     }
 }
 
-/// Reads all topics and compares them with what was sent.
+/// Reads all topics and compares them with what was sent. The topic of Eventos has only those of the last round, which begin at this index:
+/// it was deleted and created again.
 pub(crate) fn check(
     servers: &str,
     names: &Names,
     sent: &[Sent],
+    of_last_round: usize,
     guarantee: Guarantee,
 ) -> CheckResult {
     let mut result = CheckResult::default();
     // The producer of the load is idempotent, so the topic of Eventos has each of them exactly once.
     let topics = [
-        (&names.eventos, &ALL_FATES[..], Guarantee::ExactlyOnce),
-        (&names.emitted, &[Fate::Emitted], guarantee),
-        (&names.output, &[Fate::Emitted, Fate::Passed], guarantee),
+        (
+            &names.eventos,
+            of_last_round,
+            &ALL_FATES[..],
+            Guarantee::ExactlyOnce,
+        ),
+        (&names.emitted, 0, &[Fate::Emitted], guarantee),
+        (&names.output, 0, &[Fate::Emitted, Fate::Passed], guarantee),
         (
             &names.dead_letters,
+            0,
             &[Fate::DeadLettered, Fate::Rejected],
             guarantee,
         ),
     ];
-    for (topic, fates, guarantee) in topics {
-        let expected = sent
+    for (topic, first, fates, guarantee) in topics {
+        let expected = sent[first..]
             .iter()
             .filter(|sent| fates.contains(&sent.fate))
             .map(|sent| (sent.partition, sent.number));

@@ -76,6 +76,16 @@ impl Fleet {
         }
     }
 
+    /// Stops all daemons with SIGTERM. Those that have not left start again soon.
+    pub(crate) fn stop_all(&mut self) {
+        for member in &mut self.members {
+            if let Some(daemon) = member.daemon.take() {
+                member.stop(daemon);
+                member.down_until = Instant::now();
+            }
+        }
+    }
+
     /// Lets the additional daemon join or leave.
     pub(crate) fn grow_or_shrink(&mut self, random: &mut Rng) {
         let last = self.members.last_mut().expect("there are members");

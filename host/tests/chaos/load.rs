@@ -84,8 +84,9 @@ impl Names {
     }
 }
 
-/// Starts a thread that sends Eventos until it is stopped. Then it waits until all are acknowledged, and returns them.
-pub(crate) fn start(servers: &str, names: &Names) -> Background<Vec<Sent>> {
+/// Starts a thread that sends Eventos, after the `before` Eventos that were sent already, until it is stopped. Then it waits until all are
+/// acknowledged, and returns them.
+pub(crate) fn start(servers: &str, names: &Names, before: usize) -> Background<Vec<Sent>> {
     let topic = names.eventos.clone();
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -95,16 +96,18 @@ pub(crate) fn start(servers: &str, names: &Names) -> Background<Vec<Sent>> {
         .set("reconnect.backoff.max.ms", "500")
         .create()
         .expect("a client");
-    Background::start(move |stop| send(&producer, &topic, stop))
+    let before = u32::try_from(before).expect("fewer than 4 billion");
+    Background::start(move |stop| send(&producer, &topic, before, stop))
 }
 
 fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
+    before: u32,
     stop: &StopFlag,
 ) -> Vec<Sent> {
     let mut sent = Vec::new();
-    for i in 0_u32.. {
+    for i in before.. {
         if stop.is_set() {
             break;
         }

@@ -20,13 +20,18 @@ use clap::{Parser, ValueEnum};
 use eventos_testkit::wait::pause;
 use fastrand::Rng;
 
-use self::{broker::ChaosBroker, check::Violations, fleet::Fleet, progress::ProgressWatcher};
+use self::{
+    broker::ChaosBroker, check::Violations, fleet::Fleet, load::Names, progress::ProgressWatcher,
+};
 
 /// Path of the daemon.
 const EVENTOS: &str = env!("CARGO_BIN_EXE_eventos");
 
 /// Partitions of the topic of Eventos.
 const PARTITIONS: i32 = 6;
+
+/// The topic of Eventos is deleted and created again after this time, but at least once in a run.
+const ROUND: Duration = Duration::from_secs(60);
 
 /// Time between two messages about the disturbances so far.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
@@ -139,28 +144,54 @@ fn run(kind: BrokerKind, guarantee: Guarantee, time: Duration, seed: u64) -> Vio
     println!("chaos on {kind} with {guarantee}, for {time:?}, seed {seed}");
     let mut broker = ChaosBroker::start(kind);
     let servers = broker.servers();
-    let names = load::Names::create(&servers);
+    let names = Names::create(&servers);
     let mut fleet = Fleet::start(&servers, &names, guarantee);
-    let load = load::start(&servers, &names);
+    let mut random = Rng::with_seed(seed);
+    let mut load = load::start(&servers, &names, 0);
     let watcher = ProgressWatcher::start(&servers, &names);
-    let disturbances = disturb(
-        &mut broker,
-        may_restart_broker(kind, guarantee),
-        &mut fleet,
-        &watcher,
-        time,
-        &mut Rng::with_seed(seed),
-    );
+    let rounds = (time.as_secs() / ROUND.as_secs()).max(2);
+    let (mut sent, mut of_last_round) = (Vec::new(), 0);
+    let mut disturbances = Disturbances::default();
+    for round in 1..=rounds {
+        disturb(
+            &mut broker,
+            may_restart_broker(kind, guarantee),
+            &mut fleet,
+            &watcher,
+            time / u32::try_from(rounds).expect("few rounds"),
+            &mut random,
+            &mut disturbances,
+        );
+        of_last_round = sent.len();
+        sent.extend(load.finish());
+        fleet.wait_until_done(&servers, &names);
+        if round == rounds {
+            break;
+        }
+        recreate_topic(&servers, &names, &mut fleet, guarantee);
+        load = load::start(&servers, &names, sent.len());
+    }
     let longest_stall = watcher.finish();
-    let sent = load.finish();
-    fleet.wait_until_done(&servers, &names);
-    let result = check::check(&servers, &names, &sent, guarantee);
-    println!("  {} Eventos; {disturbances}", sent.len());
+    let result = check::check(&servers, &names, &sent, of_last_round, guarantee);
+    println!(
+        "  {} Eventos; {disturbances}; the topic was created again {} times",
+        sent.len(),
+        rounds - 1
+    );
     println!(
         "  {}; {} repeated; the longest time without an emitted record was {longest_stall:.1?}",
         result.violations, result.repeated
     );
     result.violations
+}
+
+/// Deletes the topic of Eventos, of which everything is committed, and creates it again. Running daemons may handle records of the new
+/// topic twice until they notice, so with exactly once they are stopped before.
+fn recreate_topic(servers: &str, names: &Names, fleet: &mut Fleet, guarantee: Guarantee) {
+    if guarantee == Guarantee::ExactlyOnce {
+        fleet.stop_all();
+    }
+    eventos_testkit::recreate_topic(servers, &names.eventos, PARTITIONS);
 }
 
 /// Returns whether the test may restart the broker.
@@ -182,8 +213,9 @@ fn disturb(
     watcher: &ProgressWatcher,
     time: Duration,
     random: &mut Rng,
-) -> Disturbances {
-    let (end, mut done) = (Instant::now() + time, Disturbances::default());
+    done: &mut Disturbances,
+) {
+    let end = Instant::now() + time;
     let mut last_report = Instant::now();
     while Instant::now() < end {
         if random.u8(..4) > 0 {
@@ -222,5 +254,4 @@ fn disturb(
     broker.wait_until_it_serves();
     fleet.settle();
     watcher.wait_for_progress(|| {});
-    done
 }

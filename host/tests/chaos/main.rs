@@ -154,8 +154,7 @@ fn run(kind: BrokerKind, guarantee: Guarantee, time: Duration, seed: u64) -> Vio
     let mut disturbances = Disturbances::default();
     for round in 1..=rounds {
         disturb(
-            &mut broker,
-            may_restart_broker(kind, guarantee),
+            (&mut broker, may_restart_broker(kind, guarantee)),
             &mut fleet,
             &watcher,
             time / u32::try_from(rounds).expect("few rounds"),
@@ -207,8 +206,7 @@ fn may_restart_broker(kind: BrokerKind, guarantee: Guarantee) -> bool {
 /// Disturbs daemons and broker for this time. Three of four disturbances wait until Eventos flow again after the one before; the others
 /// do not.
 fn disturb(
-    broker: &mut ChaosBroker,
-    may_restart_broker: bool,
+    (broker, may_restart_broker): (&mut ChaosBroker, bool),
     fleet: &mut Fleet,
     watcher: &ProgressWatcher,
     time: Duration,

@@ -103,10 +103,11 @@ fn records_that_are_deleted_while_the_daemon_runs_are_reported_and_the_rest_is_h
         produce_to(&setup, host.broker(), 0, ids("before", 10));
         setup.wait_until_committed(&daemon);
         daemon.signal("STOP");
-        produce_to(&setup, host.broker(), 0, ids("frozen", 20_000));
-        delete_records(host.broker(), &setup.topic(), 0, 19_990);
+        // A fetch that waits is answered with up to 1 MiB of these.
+        produce_to(&setup, host.broker(), 0, ids("frozen", 80_000));
+        delete_records(host.broker(), &setup.topic(), 0, 79_990);
         daemon.signal("CONT");
-        let left: Vec<_> = ids("frozen", 20_000).into_iter().skip(19_980).collect();
+        let left: Vec<_> = ids("frozen", 80_000).into_iter().skip(79_980).collect();
         wait_until_handled(&setup, &daemon, &left);
         daemon.wait_for_log("records were deleted before they were handled");
         setup.wait_until_committed(&daemon);

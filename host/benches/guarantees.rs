@@ -13,7 +13,7 @@ use std::{
 
 use eventos::{
     event::{Batch, HandlerOutput, Outcomes},
-    kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
+    kafka::{self, Cluster, PartitionCount, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     store::{self, Store},
@@ -159,7 +159,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
     };
     let output = (output != "-").then(|| Output {
         topic: output.to_owned(),
-        partitions: PARTITIONS,
+        partitions: PartitionCount::new(PARTITIONS),
     });
     let (store, metrics) = (Store::new(&store::Config::default()), Metrics::new());
     runtime().block_on(async {

@@ -15,7 +15,9 @@ use crate::{
     dead_letters::DeadLetters,
     event::AssignedPartitions,
     http,
-    kafka::{self, Cluster, GroupClient, ProducedTopics, Producer, Refusals, TopicLimits},
+    kafka::{
+        self, Cluster, GroupClient, PartitionCount, ProducedTopics, Producer, Refusals, TopicLimits,
+    },
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
     plugin::{Cache, ChainReceiver, Engine, Registry},
@@ -226,10 +228,12 @@ async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<(
     };
     let output = connected?;
     let dead_letters = parts.config.delivery.dead_letter_topic.clone();
-    let produced: Vec<_> = output
+    let produced = output
         .iter()
-        .map(|output| output.topic.clone())
-        .chain([dead_letters])
+        .map(|output| (output.topic.clone(), output.partitions.clone()));
+    // The key of a dead letter chooses its partition.
+    let produced: Vec<_> = produced
+        .chain([(dead_letters, PartitionCount::new(1))])
         .collect();
     let (topics, watched_cluster) = (parts.topics.clone(), parts.cluster.clone());
     let client_id = parts.own_url.as_ref().map(ToString::to_string);
@@ -303,7 +307,7 @@ async fn connect(parts: &PipelineParts) -> Result<Option<Output>> {
     Ok(output.and_then(|topic| {
         Some(Output {
             topic: topic.to_owned(),
-            partitions: count_of(topic)?,
+            partitions: PartitionCount::new(count_of(topic)?),
         })
     }))
 }

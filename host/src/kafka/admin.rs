@@ -256,10 +256,17 @@ impl TopicAdmin {
         })
     }
 
-    /// Returns whether a topic exists. One that may not be described counts as existing.
-    pub(super) async fn exists(&self, name: &str) -> Result<bool, Error> {
-        let error = describe(&self.client, name, |topic| topic.error()).await?;
-        Ok(error != Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART))
+    /// Returns the number of partitions of a topic, or none if it does not exist. 0 stands for a number that the broker does
+    /// not tell: it does not permit to describe the topic, or the topic is being created.
+    pub(super) async fn partitions(&self, name: &str) -> Result<Option<i32>, Error> {
+        let described = describe(&self.client, name, |topic| {
+            (topic.error(), topic.partitions().len())
+        });
+        Ok(match described.await? {
+            (Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), _) => None,
+            (Some(_), _) => Some(0),
+            (None, count) => Some(i32::try_from(count).unwrap_or(i32::MAX)),
+        })
     }
 
     /// Creates a topic, and waits until its partitions have leaders.

@@ -30,7 +30,7 @@ pub use native::Consumed;
 pub use permissions::{Permission, Refusals};
 pub use plan::{ConsumeRange, NewAssignment};
 pub use produce_error::ProduceError;
-pub use produced_topics::{ProducedTopics, TopicFault};
+pub use produced_topics::{PartitionCount, ProducedTopics, TopicFault};
 pub use producer::{Delivered, Delivery, OrderedProducer, ProduceFailure, Producer, SentRecord};
 pub use reader::Reader;
 pub use rebalance::{PartitionProgress, Revocation};

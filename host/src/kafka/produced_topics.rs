@@ -1,4 +1,4 @@
-//! Watches the topics that the daemon produces to. One that disappears is created again, as at the start; while that
+//! The topics that are missing, and a watch on those that the daemon produces to. One of these that disappears is created again, as at the start; while that
 //! fails, the daemon is not ready and says which topic it lacks.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -64,6 +64,41 @@ struct Fault {
     logged: Instant,
 }
 
+/// The number of partitions of a topic, as far as a partition may be chosen by it. It only goes down, when a topic with fewer
+/// partitions takes the place of the former one: if it went up with each partition that is added, records without a key would
+/// lose their order. Cheap to clone; all clones share the number.
+#[derive(Clone, Debug)]
+pub struct PartitionCount(Arc<AtomicI32>);
+
+impl PartitionCount {
+    /// Makes a number of partitions.
+    #[must_use]
+    pub fn new(partitions: i32) -> Self {
+        Self(Arc::new(AtomicI32::new(partitions)))
+    }
+
+    /// Returns the number, which is at least 1.
+    #[must_use]
+    pub fn get(&self) -> i32 {
+        self.0.load(Relaxed).max(1)
+    }
+
+    fn lower(&self, topic: &str, partitions: i32) {
+        let before = match partitions {
+            0 => return,
+            _ => self.0.fetch_min(partitions, Relaxed),
+        };
+        if partitions < before {
+            tracing::warn!(
+                topic,
+                before,
+                partitions,
+                "a topic has fewer partitions than before, so it was created again"
+            );
+        }
+    }
+}
+
 /// A topic that records wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicFault {
@@ -80,15 +115,20 @@ impl fmt::Display for TopicFault {
 }
 
 impl ProducedTopics {
-    /// Watches `own`, which are created again if they disappear, until the future is dropped.
+    /// Watches `own`, which are created again if they disappear, until the future is dropped. Lowers the number of partitions
+    /// of one that has fewer than before.
     ///
     /// # Errors
     /// [`Error::Properties`].
-    pub async fn run(&self, cluster: &Cluster, own: &[String]) -> Result<(), Error> {
+    pub async fn run(
+        &self,
+        cluster: &Cluster,
+        own: &[(String, PartitionCount)],
+    ) -> Result<(), Error> {
         let admin = TopicAdmin::new(cluster)?;
         loop {
-            for topic in own {
-                self.check_own(&admin, topic).await;
+            for (topic, partitions) in own {
+                self.check_own(&admin, topic, partitions).await;
             }
             let others = self.shared.topics.lock().others.clone();
             for topic in others {
@@ -156,10 +196,13 @@ impl ProducedTopics {
         all.collect()
     }
 
-    async fn check_own(&self, admin: &TopicAdmin, topic: &str) {
-        match admin.exists(topic).await {
-            Ok(true) => self.clear_missing(topic),
-            Ok(false) => {
+    async fn check_own(&self, admin: &TopicAdmin, topic: &str, partitions: &PartitionCount) {
+        match admin.partitions(topic).await {
+            Ok(Some(count)) => {
+                partitions.lower(topic, count);
+                self.clear_missing(topic);
+            }
+            Ok(None) => {
                 if !self.is_missing(topic) {
                     tracing::warn!(topic, "a topic does not exist any more; creating it again");
                 }
@@ -180,24 +223,26 @@ impl ProducedTopics {
     }
 
     async fn check_other(&self, admin: &TopicAdmin, topic: &str) {
-        match admin.exists(topic).await {
-            Ok(true) => {
+        match admin.partitions(topic).await {
+            Ok(Some(_)) => {
                 self.shared.topics.lock().others.remove(topic);
                 self.clear_missing(topic);
             }
-            Ok(false) => self.note_missing(topic, "it does not exist; create it by hand"),
+            Ok(None) => self.note_missing(topic, "it does not exist; create it by hand"),
             Err(error) => tracing::debug!(%error, topic, "cannot ask whether a topic exists"),
         }
     }
 
-    fn note_missing(&self, topic: &str, why: &str) {
+    /// Takes note that a topic is missing, and why that does not end by itself.
+    pub fn note_missing(&self, topic: &str, why: &str) {
         let mut topics = self.shared.topics.lock();
         let fault = Fault::new(topic, why, topics.missing.get(topic));
         topics.missing.insert(topic.to_owned(), fault);
         self.shared.has_faults.store(true, Relaxed);
     }
 
-    fn clear_missing(&self, topic: &str) {
+    /// Takes note that a topic exists.
+    pub fn clear_missing(&self, topic: &str) {
         let mut topics = self.shared.topics.lock();
         if topics.missing.remove(topic).is_some() {
             tracing::info!(topic, "a topic that was missing exists");

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Partition, RecordRef};
+use crate::{
+    event::{Partition, RecordRef},
+    kafka::PartitionCount,
+};
 
 /// The `[delivery]` table: the delivery guarantee, and the topic of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -64,8 +67,8 @@ impl Default for Config {
 pub struct Output {
     /// The name of the topic.
     pub topic: String,
-    /// The number of its partitions, at least 1.
-    pub partitions: i32,
+    /// The number of its partitions.
+    pub partitions: PartitionCount,
 }
 
 impl Output {
@@ -73,7 +76,7 @@ impl Output {
     /// as with any producer, so none is returned. A record without a key stays in the partition with the same number, modulo
     /// the number of partitions: so these records keep their order too.
     pub(super) fn partition(&self, from: Partition, record: &RecordRef<'_>) -> Option<Partition> {
-        let same = || Partition(from.0 % self.partitions.max(1));
+        let same = || Partition(from.0 % self.partitions.get());
         record.key.is_none().then(same)
     }
 }

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     event::{Offset, TopicPartition},
     kafka::{
-        self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, Revocation,
+        self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, ProducedTopics,
+        Revocation,
     },
     replay::{PartitionReport, RewindCommand, RewindCommands},
     telemetry::{in_one_line, metrics::Metrics, readiness::Readiness},
@@ -30,8 +31,9 @@ const RECORDS_PER_CHECK: usize = 256;
 /// The readiness latch that is closed while a broker does not answer.
 const RESPONDING: &str = "broker_responses";
 
-/// The readiness latch that is closed while the topic does not exist.
-const TOPIC: &str = "topic";
+/// Why a topic that does not exist stays missing.
+const MISSING: &str =
+    "it does not exist any more; create it again, or restart this daemon to have it created";
 
 pub(super) struct Intake<'p> {
     pub(super) consumer: Arc<Consumer>,
@@ -43,6 +45,7 @@ pub(super) struct Intake<'p> {
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
+    pub(super) topics: ProducedTopics,
     pub(super) rewinds: &'p mut RewindCommands,
     pub(super) stop: CancellationToken,
     /// Whether another topic has taken the place of the one that is consumed.
@@ -56,13 +59,6 @@ pub(super) enum IntakeEnd {
     Stopped,
     /// The topic was deleted and created again: everything begins anew, with another consumer.
     TopicReplaced,
-}
-
-/// Opens the latches of faults that another consumer has not found.
-pub(super) fn forget_faults(readiness: &Readiness) {
-    for latch in [RESPONDING, TOPIC] {
-        readiness.set(latch, true);
-    }
 }
 
 impl Intake<'_> {
@@ -84,6 +80,9 @@ impl Intake<'_> {
             );
         }
         if self.is_topic_replaced {
+            // Another consumer finds these faults again, if they are still there.
+            self.readiness.set(RESPONDING, true);
+            self.note_topic(true);
             self.assignments.revoke(&partitions);
             self.revoke(Revocation {
                 partitions,
@@ -368,14 +367,9 @@ impl Intake<'_> {
     }
 
     fn note_topic(&self, exists: bool) {
-        self.readiness.set(TOPIC, exists);
-        let topic = self.consumer.topic();
         match exists {
-            true => tracing::info!(%topic, "the topic exists again"),
-            false => tracing::error!(
-                %topic,
-                "the topic does not exist any more; create it again, or restart this daemon to have it created"
-            ),
+            true => self.topics.clear_missing(self.consumer.topic()),
+            false => self.topics.note_missing(self.consumer.topic(), MISSING),
         }
     }
 

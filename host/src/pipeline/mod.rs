@@ -106,14 +106,14 @@ pub struct Pipeline {
     pub restore: Option<u64>,
     /// The metrics to count in.
     pub metrics: Metrics,
-    /// The latches to set: `group` once the group was joined, `restored` once all views are restored, `topic` while the topic
-    /// exists, `broker_responses` while the brokers answer.
+    /// The latches to set: `group` once the group was joined, `restored` once all views are restored, `broker_responses` while
+    /// the brokers answer.
     pub readiness: Readiness,
     /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
     /// The largest batch that each topic accepts.
     pub limits: TopicLimits,
-    /// Takes note of the topics that records wait for.
+    /// Takes note of the topics that are missing, or that records wait for.
     pub topics: ProducedTopics,
     /// Where the assigned partitions are published.
     pub assigned: Arc<watch::Sender<Arc<AssignedPartitions>>>,
@@ -167,7 +167,6 @@ impl Pipeline {
         let mut run = self.prepare(&runtime)?;
         Ok(tokio::task::spawn_blocking(move || {
             while self.run(run)? == IntakeEnd::TopicReplaced {
-                intake::forget_faults(&self.readiness);
                 run = self.prepare(&runtime)?;
             }
             Ok(())
@@ -220,6 +219,7 @@ impl Pipeline {
             },
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
+            topics: self.topics.clone(),
             rewinds: &mut self.rewinds,
             stop,
             is_topic_replaced: false,

@@ -1,10 +1,11 @@
 //! A topic that is deleted and created again, while the daemon runs and while it does not.
 
 use eventos_testkit::{
-    Broker, Daemon, Setup, committed_offsets, create_topic, end_offsets, eventually, recreate_topic,
+    Broker, Daemon, Setup, committed_offsets, create_topic, delete_topic, end_offsets, eventually,
+    recreate_topic,
 };
 
-use super::{BROKERS, PARTITIONS, ids, produce_to, setup, wait_until_handled};
+use super::{BROKERS, PARTITIONS, ids, output, produce_to, setup, wait_until_handled};
 
 const GUARANTEES: [&str; 2] = ["at_least_once", "exactly_once"];
 
@@ -102,4 +103,39 @@ fn a_topic_that_is_created_again_while_the_daemon_is_away_is_handled_from_its_st
         let committed = committed_offsets(host.broker(), &setup.name, &setup.topic());
         assert_eq!(committed, end_offsets(host.broker(), &setup.topic()));
     }
+}
+
+#[test]
+fn an_output_that_is_created_again_with_fewer_partitions_gets_every_record() {
+    for (broker, guarantee) in BROKERS.into_iter().zip(GUARANTEES) {
+        let (setup, daemon) = with_100_handled(broker, guarantee);
+        recreate_topic(daemon.broker(), &output(&setup), 1);
+        let mut all = Vec::new();
+        for partition in 0..PARTITIONS {
+            let new = ids(&format!("new-{partition}"), 100);
+            produce_to(&setup, daemon.broker(), partition, new.clone());
+            all.extend(new);
+        }
+        wait_until_handled(&setup, &daemon, &all);
+        setup.wait_until_committed(&daemon);
+        daemon.wait_until_ready();
+    }
+}
+
+#[test]
+fn a_topic_that_does_not_exist_any_more_is_named_by_readyz() {
+    // Another daemon's broker, so that nothing is sent that would create the topic.
+    let host = Setup::new(crate::EVENTOS, Broker::Kafka, &["store"], "").start();
+    let mut setup = setup(Broker::Kafka);
+    setup.servers = host.broker().to_owned();
+    create_topic(host.broker(), &setup.topic(), 1);
+    let daemon = setup.start();
+    delete_topic(host.broker(), &setup.topic());
+    daemon.wait_for_log("it does not exist any more; create it again");
+    let ready = daemon.get("/readyz").assert_status(503).json();
+    let detail = ready["detail"].as_str().expect("a text");
+    let named = format!("topic {}: ", setup.topic());
+    assert!(detail.contains(&named), "{detail}");
+    // The broker creates topics, and the producer of the daemon asks for its topic now and then.
+    daemon.wait_until_ready();
 }

@@ -124,9 +124,8 @@ fn an_output_that_is_created_again_with_fewer_partitions_gets_every_record() {
 
 #[test]
 fn a_topic_that_does_not_exist_any_more_is_named_by_readyz() {
-    // Another daemon's broker, so that nothing is sent that would create the topic.
-    let host = Setup::new(crate::EVENTOS, Broker::Kafka, &["store"], "").start();
-    let mut setup = setup(Broker::Kafka);
+    let host = Setup::new(crate::EVENTOS, Broker::Embedded, &["store"], "").start();
+    let mut setup = setup(Broker::Embedded);
     setup.servers = host.broker().to_owned();
     create_topic(host.broker(), &setup.topic(), 1);
     let daemon = setup.start();
@@ -136,6 +135,6 @@ fn a_topic_that_does_not_exist_any_more_is_named_by_readyz() {
     let detail = ready["detail"].as_str().expect("a text");
     let named = format!("topic {}: ", setup.topic());
     assert!(detail.contains(&named), "{detail}");
-    // The broker creates topics, and the producer of the daemon asks for its topic now and then.
+    create_topic(host.broker(), &setup.topic(), 2);
     daemon.wait_until_ready();
 }

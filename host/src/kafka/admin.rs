@@ -256,8 +256,8 @@ impl TopicAdmin {
         })
     }
 
-    /// Returns the number of partitions of a topic, or none if it does not exist. 0 stands for a number that the broker does
-    /// not tell: it does not permit to describe the topic, or the topic is being created.
+    /// Returns the number of partitions of a topic, or none if it does not exist. 0 stands for an unknown number: the
+    /// broker does not permit to describe the topic, or the topic is being created.
     pub(super) async fn partitions(&self, name: &str) -> Result<Option<i32>, Error> {
         let described = describe(&self.client, name, |topic| {
             (topic.error(), topic.partitions().len())

@@ -1,5 +1,5 @@
-//! Where assigned partitions begin: at the committed offset, before it to restore a view, or elsewhere if there is no committed
-//! offset or it does not fit the topic.
+//! Where assigned partitions begin: at the committed offset, before it to restore a view, or elsewhere if none is committed or
+//! the committed offset does not fit the topic.
 
 use std::{
     sync::{
@@ -63,7 +63,7 @@ pub(super) struct StartPlanner {
     replay: Option<u64>,
     /// Cancelled once the consumer is closing. It may still be assigned partitions then, but its requests to the broker fail.
     closing: CancellationToken,
-    /// The id of the topic, once the broker has told it.
+    /// The id of the topic, once the broker has reported it.
     topic_id: OnceLock<TopicId>,
     /// Whether another topic has been seen to have its name since.
     is_replaced: AtomicBool,
@@ -126,7 +126,7 @@ impl StartPlanner {
         let (assigned, resets) = self.plan(consumer, list);
         accept(consumer, list)?;
         if self.is_replaced.load(Ordering::Relaxed) {
-            // Whoever replaces this consumer begins at offsets of the new topic.
+            // The consumer that replaces this one begins at offsets of the new topic.
             consumer.pause(list)?;
             return Ok(assigned);
         }
@@ -280,7 +280,7 @@ impl PartitionFacts {
             None => committed.unwrap_or(first),
             Some(_) => first,
         };
-        // Of a former topic nothing is left to show.
+        // Nothing is left to show of a former topic.
         let replays = !matches!(
             reset,
             Some(StartReset::TopicReplaced | StartReset::BeyondEnd { .. })

@@ -24,7 +24,7 @@ pub(in crate::kafka) struct TopicDescription {
     pub(in crate::kafka) partitions: usize,
 }
 
-/// Asks the broker about a topic, and waits for at most this long. None if there is no such topic. This may be called from
+/// Asks the broker about a topic, and waits for at most this long. Returns none if the topic does not exist. This may be called from
 /// any thread, whatever else the client does.
 ///
 /// # Errors

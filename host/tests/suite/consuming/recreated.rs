@@ -107,9 +107,12 @@ fn a_topic_that_is_created_again_while_the_daemon_is_away_is_handled_from_its_st
 
 #[test]
 fn an_output_that_is_created_again_with_fewer_partitions_gets_every_record() {
-    for (broker, guarantee) in BROKERS.into_iter().zip(GUARANTEES) {
-        let (setup, daemon) = with_100_handled(broker, guarantee);
+    for guarantee in GUARANTEES {
+        let (setup, daemon) = with_100_handled(Broker::Kafka, guarantee);
+        // The daemon would create the topic again itself, with the broker's default number of partitions.
+        daemon.signal("STOP");
         recreate_topic(daemon.broker(), &output(&setup), 1);
+        daemon.signal("CONT");
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
             let new = ids(&format!("new-{partition}"), 100);

@@ -13,12 +13,12 @@ pub(crate) struct UnservedBroker {
 
 /// Opens a broker on a folder of its own.
 pub(crate) async fn broker() -> (TempDir, UnservedBroker) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let config = Config {
         dir: dir.path().to_owned(),
         listen: ([127, 0, 0, 1], 0).into(),
         ..Config::default()
     };
-    let (_, shared) = broker::open(&config).await.unwrap();
+    let (_, shared) = broker::open(&config).await.expect("an empty folder can be opened");
     (dir, UnservedBroker { shared })
 }

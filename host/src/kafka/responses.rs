@@ -9,8 +9,8 @@ use rdkafka::{Statistics, statistics::Broker};
 /// a heartbeat at once.
 const MAX_SILENCE: Duration = Duration::from_secs(3);
 
-/// The state of the group member in which its coordinator answers at once. While members join, the coordinator waits for the
-/// slowest one.
+/// The state of a group member whose coordinator responds at once. While members join, the coordinator waits for the slowest
+/// one.
 const STEADY: &str = "steady";
 
 /// A silent broker that cannot be connected to for this many statistics in a row is down, not frozen. Between two connections

@@ -37,7 +37,7 @@ fn blob() -> impl Strategy<Value = Blob> {
     proptest::option::of(vec(any::<u8>(), 0..40))
 }
 
-/// Generates encoded records with what is to be read from them.
+/// Generates encoded records, together with the expected result of reading them.
 fn encoded() -> impl Strategy<Value = (Vec<u8>, RecordInfo)> {
     let headers = vec((vec(any::<u8>(), 0..10), blob()), 0..3);
     let numbers = (any::<i64>(), any::<i32>());

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eventos_testkit::eventually;
+use eventos_testkit::{eventually, wait::pause};
 use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
@@ -158,8 +158,8 @@ async fn a_copy_is_exact_over_twenty_kills_of_the_process() {
             scope.spawn(|| copy(address, &stop, &commits));
             for i in 0..20 {
                 until_more(&commits);
-                // This sleep makes the kill hit any point in a transaction.
-                std::thread::sleep(Duration::from_micros(700 * i));
+                // The kills hit various points of a transaction.
+                pause(Duration::from_micros(700 * i));
                 broker.restart();
             }
             let counts = copied(address);

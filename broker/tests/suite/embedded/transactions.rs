@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventos_testkit::wait::pause_async;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer},
@@ -118,7 +119,7 @@ async fn a_transaction_open_for_too_long_is_aborted_and_its_producer_fenced() {
     assert_eq!(ends(&broker), (0, 2));
     within(async {
         while ends(&broker) != (3, 3) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            pause_async(Duration::from_millis(100)).await;
         }
     })
     .await;

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eventos_testkit::{create_topic, eventually};
+use eventos_testkit::{create_topic, eventually, wait::pause};
 use fastrand::Rng;
 
 use super::child::ChildBroker;
@@ -107,8 +107,8 @@ fn kill_again_and_again(broker: &mut ChildBroker, run: &Run, kills: u64, random:
             broker.wait_until_it_serves();
             run.wait_for_progress();
         }
-        // This sleep is the random moment of the kill.
-        thread::sleep(Duration::from_micros(random.u64(..100_000)));
+        // The random moment of the kill.
+        pause(Duration::from_micros(random.u64(..100_000)));
         broker.kill();
         broker.revive();
     }

@@ -5,10 +5,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
+use eventos_testkit::wait::pause;
 use rdkafka::{
     ClientContext,
     message::Message,
@@ -83,10 +83,10 @@ pub(super) fn load(run: &Run) -> Vec<Place> {
             producer.send(record).map_err(|(error, _)| error).unwrap();
             sent += 1;
         }
-        // This sleep sets the pace: it leaves time to the other loads, and limits the backlog that is sent after a
+        // This pause sets the pace: it leaves time to the other loads, and limits the backlog that is sent after a
         // kill.
         loop {
-            thread::sleep(Duration::from_millis(1));
+            pause(Duration::from_millis(1));
             if producer.in_flight_count() < 1_000 || !run.goes_on() {
                 break;
             }

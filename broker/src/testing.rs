@@ -19,6 +19,8 @@ pub(crate) async fn broker() -> (TempDir, UnservedBroker) {
         listen: ([127, 0, 0, 1], 0).into(),
         ..Config::default()
     };
-    let (_, shared) = broker::open(&config).await.expect("an empty folder can be opened");
+    let (_, shared) = broker::open(&config)
+        .await
+        .expect("an empty folder can be opened");
     (dir, UnservedBroker { shared })
 }

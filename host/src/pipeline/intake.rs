@@ -13,7 +13,7 @@ use super::{
     partitions::{Assigned, DRAIN, Publisher},
     restore::{RestoreMonitor, ViewState},
     rewind::{Rewinder, not_assigned},
-    worker::Workers,
+    worker_pool::Workers,
 };
 use crate::{
     event::{Offset, TopicPartition},

@@ -30,9 +30,9 @@
 //!   pausing partitions.
 //! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
 //!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
-//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker`, on `exactly_once`, on `delivery` with
-//!   `record_group` and `chain`, on `batch` and `partitions`, on `assignment` and `delivery_queue`, on `effects` and `verdict`, on
-//!   `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `exactly_once`,
+//!   on `delivery` with `record_group` and `chain`, on `batch` and `partitions`, on `assignment` and `delivery_queue`, on
+//!   `effects` and `verdict`, on `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
 mod assignment;
 mod batch;
@@ -53,6 +53,7 @@ mod rewind;
 mod shutdown;
 mod verdict;
 mod worker;
+mod worker_pool;
 
 use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
 
@@ -71,7 +72,8 @@ use self::{
     partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
-    worker::{DeliveryGuarantee, StuckBatches, Worker, WorkerPanic, Workers},
+    worker::{DeliveryGuarantee, StuckBatches, Worker},
+    worker_pool::{WorkerPanic, Workers},
 };
 use crate::{
     event::AssignedPartitions,

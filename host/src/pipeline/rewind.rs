@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     assignment::{Assignment, Assignments, wait_until_idle},
-    worker::Workers,
+    worker_pool::Workers,
 };
 use crate::{
     event::{Offset, TopicPartition},

@@ -1,18 +1,9 @@
-//! The threads that run handlers: one per core, each with its own instances. A partition always goes to the same worker,
-//! which keeps its order.
-//!
 //! A worker takes a batch through the handler chain, has its effects happen, and only then stores its offset. The batches of
 //! a partition that a handler halted are kept until it may go on.
 
 use std::{
-    any::Any,
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -39,24 +30,11 @@ const HALT_CHECK: Duration = Duration::from_millis(100);
 /// How often a worker tries again to deliver the batches that are stuck.
 const STUCK_RETRY: Duration = Duration::from_secs(1);
 
-/// The worker threads.
-pub(super) struct Workers {
-    threads: Vec<WorkerThread>,
-    /// Set by a worker that panics.
-    panicked: Arc<AtomicBool>,
-}
-
-struct WorkerThread {
-    /// Not bounded itself: the intake pauses a partition that has too much in flight.
-    commands: mpsc::Sender<WorkerCommand>,
-    thread: thread::JoinHandle<()>,
-}
-
 #[allow(
     clippy::large_enum_variant,
     reason = "commands are queued one by one, and nearly all are of the large variant"
 )]
-enum WorkerCommand {
+pub(super) enum WorkerCommand {
     Handle(BatchJob),
     /// The partition was revoked: its halted batches and its view go.
     Revoke(TopicPartition),
@@ -64,109 +42,6 @@ enum WorkerCommand {
     Rewind(TopicPartition, Offset),
     /// The view of the partition is restored by replaying it from this offset on.
     Restore(Arc<AssignmentState>, Offset, ViewStart),
-}
-
-/// A worker panicked.
-#[derive(Debug)]
-pub(super) struct WorkerPanic {
-    /// The name of its thread.
-    pub(super) worker: String,
-    /// The message of the panic.
-    pub(super) message: String,
-}
-
-/// Sets a flag if its thread panics.
-struct PanicAlarm(Arc<AtomicBool>);
-
-impl Drop for PanicAlarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl Workers {
-    pub(super) fn start(workers: Vec<Worker>) -> Self {
-        let panicked = Arc::new(AtomicBool::new(false));
-        let start = |(number, worker): (usize, Worker)| {
-            let (commands, queue) = mpsc::channel();
-            let alarm = PanicAlarm(Arc::clone(&panicked));
-            let run = move || {
-                let _alarm = alarm;
-                worker.run(&queue);
-            };
-            let named = thread::Builder::new().name(format!("worker-{number}"));
-            let thread = named
-                .spawn(run)
-                .expect("the system has a thread for each worker");
-            WorkerThread { commands, thread }
-        };
-        Self {
-            threads: workers.into_iter().enumerate().map(start).collect(),
-            panicked,
-        }
-    }
-
-    /// Returns whether a worker has panicked. [`Workers::join`] says which one.
-    pub(super) fn have_panicked(&self) -> bool {
-        self.panicked.load(Ordering::Acquire)
-    }
-
-    /// Hands a batch to the worker of its partition. A worker that has panicked takes nothing: the batch ends undone.
-    pub(super) fn handle(&self, job: BatchJob) {
-        let index = self.index_of(job.topic_partition());
-        self.send(index, WorkerCommand::Handle(job));
-    }
-
-    /// Lets go of a partition, after the batches of it that the worker has.
-    pub(super) fn revoke(&self, partition: TopicPartition) {
-        let index = self.index_of(&partition);
-        self.send(index, WorkerCommand::Revoke(partition));
-    }
-
-    /// Begins to restore the view of a partition, after the batches of it that the worker has.
-    pub(super) fn restore(&self, state: &Arc<AssignmentState>, (from, view): (Offset, ViewStart)) {
-        let index = self.index_of(state.topic_partition());
-        let command = WorkerCommand::Restore(Arc::clone(state), from, view);
-        self.send(index, command);
-    }
-
-    /// Takes back what the view of a partition holds from this offset on, and drops its halted batches.
-    pub(super) fn rewind(&self, partition: TopicPartition, to: Offset) {
-        let index = self.index_of(&partition);
-        self.send(index, WorkerCommand::Rewind(partition, to));
-    }
-
-    fn send(&self, index: usize, command: WorkerCommand) {
-        // Fails only if the worker has panicked, which the intake is about to notice.
-        let _ = self.threads[index].commands.send(command);
-    }
-
-    fn index_of(&self, partition: &TopicPartition) -> usize {
-        partition.partition.0.unsigned_abs() as usize % self.threads.len()
-    }
-
-    /// Lets every worker finish what it has, and waits for the end of each.
-    pub(super) fn join(self) -> Result<(), WorkerPanic> {
-        let mut joined = Ok(());
-        for WorkerThread { commands, thread } in self.threads {
-            drop(commands);
-            let worker = thread.thread().name().unwrap_or_default().to_owned();
-            if let Err(panic) = thread.join() {
-                let message = message_of(&*panic);
-                joined = joined.and(Err(WorkerPanic { worker, message }));
-            }
-        }
-        joined
-    }
-}
-
-/// The message of a panic, which nearly always is a text.
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it left no message".to_owned())
 }
 
 /// One worker, on its own thread.
@@ -195,8 +70,8 @@ pub(super) struct StuckBatches {
     tried: Option<Instant>,
 }
 
-/// Why a batch is kept.
-enum Kept {
+/// A batch that is kept, by the reason.
+enum KeptBatch {
     /// A handler halted its partition.
     Halted(BatchJob),
     /// It waits for a topic.
@@ -220,7 +95,7 @@ impl Worker {
         }
     }
 
-    fn run(mut self, commands: &mpsc::Receiver<WorkerCommand>) {
+    pub(super) fn run(mut self, commands: &mpsc::Receiver<WorkerCommand>) {
         loop {
             let patience = match () {
                 () if !self.uncommitted.is_empty() => Duration::ZERO,
@@ -266,10 +141,10 @@ impl Worker {
     }
 
     /// Keeps a batch, and those behind it in its partition.
-    fn keep(&mut self, kept: Kept, mut behind: VecDeque<BatchJob>) {
+    fn keep(&mut self, kept: KeptBatch, mut behind: VecDeque<BatchJob>) {
         let (kept, job) = match kept {
-            Kept::Halted(job) => (&mut self.halted, job),
-            Kept::Stuck(job) => (&mut self.stuck.partitions, job),
+            KeptBatch::Halted(job) => (&mut self.halted, job),
+            KeptBatch::Stuck(job) => (&mut self.stuck.partitions, job),
         };
         let batches = kept.entry(job.topic_partition().clone()).or_default();
         batches.push_back(job);
@@ -360,7 +235,7 @@ impl Worker {
 
     /// Takes a batch through the chain, unless it has passed it, and has its effects happen. Returns the batch if a handler
     /// halted its partition, or if it cannot be delivered.
-    fn process(&mut self, mut job: BatchJob) -> Option<Kept> {
+    fn process(&mut self, mut job: BatchJob) -> Option<KeptBatch> {
         let began = Instant::now();
         if !job.is_handled {
             match self.run_chain(&mut job) {
@@ -371,7 +246,7 @@ impl Worker {
                 }
                 Err(Undone::Halted { by, reason }) => {
                     job.in_flight.halt(&by, reason);
-                    return Some(Kept::Halted(job));
+                    return Some(KeptBatch::Halted(job));
                 }
             }
         }
@@ -389,7 +264,7 @@ impl Worker {
                         self.show_and_locate(&mut job);
                         self.done(&job);
                     }
-                    Ok(false) => return Some(Kept::Stuck(job)),
+                    Ok(false) => return Some(KeptBatch::Stuck(job)),
                     Err(ShuttingDown) => self.stopped = true,
                 }
             }
@@ -450,7 +325,7 @@ impl Worker {
                     self.done(job);
                 }
                 for job in stuck {
-                    self.keep(Kept::Stuck(job), VecDeque::new());
+                    self.keep(KeptBatch::Stuck(job), VecDeque::new());
                 }
             }
             Err(ShuttingDown) => self.stopped = true,

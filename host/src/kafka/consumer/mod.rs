@@ -1,31 +1,28 @@
 //! Consuming the topic of Eventos as a member of a group: records and rebalances, and the offsets of the assigned
-//! partitions, which are stored, committed, queried and rewound.
+//! partitions.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+mod offsets;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rdkafka::{
     TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Cluster, Consumed, Error,
-    group::offset_in,
     native::{ClientError, ConsumerQueue, QueueEvent},
     permissions::Refusals,
     plan::{NewAssignment, StartPlanner},
     rebalance::{Membership, PartitionProgress, Revocation},
     topic_watch::TopicWatch,
-    transaction::{GroupMetadata, TransactionOffsets},
+    transaction::GroupMetadata,
 };
-use crate::event::{CommitMetadata, Offset, TopicPartition, ViewStart};
+use crate::event::{Offset, TopicPartition, ViewStart};
 
 /// The pipeline stores offsets itself, once the effects of their records have happened. `fetch.queue.backoff.ms` at its
 /// default of 1,000 stalls a fast consumer, and a queue of 64 MB per partition is more than a partition needs. Ends of
@@ -58,16 +55,13 @@ const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 /// assigns the partitions (KIP-848) is always cooperative and does not take this property.
 const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How stored offsets are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitStrategy {
     /// The consumer: every half second, and when a partition is given up.
     InBackground,
-    /// Transactions ([`TransactionalProducer`](super::TransactionalProducer)). Storing an offset then only affects the
-    /// reported lag.
+    /// Transactions ([`TransactionalProducer`](super::TransactionalProducer)). A stored offset is then only committed by
+    /// [`Consumer::commit_stored`].
     InTransactions,
 }
 
@@ -267,137 +261,10 @@ impl Consumer {
         self.paused.lock().remove(partition);
     }
 
-    /// Stores the position of a partition; see [`CommitStrategy`].
-    pub fn store_offset(&self, position: &CommitPosition) {
-        let stored = self
-            .positions([position])
-            .and_then(|TransactionOffsets(list)| self.client().store_offsets(&list));
-        if let Err(error) = stored {
-            // The partition has been revoked meanwhile, and its next owner begins before this offset.
-            tracing::debug!(%error, ?position, "offset not stored");
-        }
-    }
-
-    /// Returns what [`Consumer::store_offset`] would store, for a transaction to commit. Of several positions of a
-    /// partition the last one counts.
-    ///
-    /// # Errors
-    /// A negative offset.
-    pub fn positions<'p>(
-        &self,
-        positions: impl IntoIterator<Item = &'p CommitPosition>,
-    ) -> Result<TransactionOffsets, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for CommitPosition {
-            topic_partition: TopicPartition { topic, partition },
-            next,
-            view,
-        } in positions
-        {
-            if list.find_partition(topic, partition.0).is_none() {
-                list.add_partition(topic, partition.0);
-            }
-            list.set_partition_offset(topic, partition.0, rdkafka::Offset::Offset(next.0))?;
-            if let Some(mut one) = list.find_partition(topic, partition.0) {
-                one.set_metadata(self.metadata(Some(*view)));
-            }
-        }
-        Ok(TransactionOffsets(list))
-    }
-
     /// Returns the identity of this member in the current generation of the group; none before it has joined.
     #[must_use]
     pub fn identity(&self) -> Option<GroupMetadata> {
         self.client().group_metadata().map(GroupMetadata)
-    }
-
-    /// Commits the stored offsets and waits for it. Returns what is committed then, like [`Consumer::committed`].
-    ///
-    /// # Errors
-    /// [`Error::Request`], if the coordinator of the group refuses, as during a rebalance.
-    pub fn commit_stored(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        let what = "commit offsets";
-        match self.client().commit_consumer_state(CommitMode::Sync) {
-            Err(source) if source.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => {
-                return Err(Error::Request { what, source });
-            }
-            _ => {}
-        }
-        self.committed(partitions)
-    }
-
-    /// Returns the offsets that the group has committed of these partitions, without those where it has committed none.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
-    pub fn committed(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        let what = "query the committed offsets";
-        let failed = |source| Error::Request { what, source };
-        let committed = self
-            .client()
-            .committed_offsets(list_of(partitions), REQUEST_TIMEOUT)
-            .map_err(failed)?;
-        let mut offsets = BTreeMap::new();
-        for one in partitions {
-            let offset = offset_in(&committed, &one.topic, one.partition.0).map_err(failed)?;
-            if let Some(offset) = offset {
-                offsets.insert(one.clone(), Offset(offset));
-            }
-        }
-        Ok(offsets)
-    }
-
-    /// Rewinds a partition of which nothing is in flight: commits this offset, and continues polling there.
-    ///
-    /// # Errors
-    /// [`Error::Request`], and polling continues where it was.
-    pub fn rewind(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
-        let what = "rewind a partition";
-        let failed = |source| Error::Request { what, source };
-        let list = self.commit_earlier(partition, to).map_err(failed)?;
-        let sought = self.client().seek_partitions(list, REQUEST_TIMEOUT);
-        let sought = sought.map_err(failed)?;
-        let each = sought.elements();
-        each.iter().try_for_each(|one| one.error()).map_err(failed)
-    }
-
-    /// Commits an offset before the committed one, which is where polling goes on already: the log is shorter than it was.
-    /// The background commit never goes back.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
-    pub fn commit_reset(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
-        let what = "commit an earlier offset";
-        let committed = self.commit_earlier(partition, to);
-        committed.map_err(|source| Error::Request { what, source })?;
-        Ok(())
-    }
-
-    fn commit_earlier(
-        &self,
-        partition: &TopicPartition,
-        to: Offset,
-    ) -> KafkaResult<TopicPartitionList> {
-        let mut list = list_of([partition]);
-        list.set_all_offsets(rdkafka::Offset::Offset(to.0))?;
-        for mut one in list.elements() {
-            one.set_metadata(self.metadata(None));
-        }
-        // A stored offset would be committed in the background if it is higher than the committed one.
-        self.client().store_offsets(&list)?;
-        self.client().commit(&list, CommitMode::Sync)?;
-        Ok(list)
-    }
-
-    fn metadata(&self, view: Option<ViewStart>) -> String {
-        let topic = self.membership().topic_id();
-        CommitMetadata { view, topic }.to_string()
     }
 
     fn client(&self) -> &BaseConsumer<Membership> {

@@ -1,8 +1,8 @@
 //! Committed offsets that do not fit the log, and groups that begin at the end.
 
 use eventos_testkit::{
-    Broker, Setup, add_partitions, commit_offsets, committed_offsets, create_topic, delete_records,
-    end_offsets, eventually,
+    Broker, Daemon, Setup, add_partitions, commit_offsets, committed_offsets, create_topic,
+    delete_records, end_offsets, eventually,
 };
 
 use super::{BROKERS, handled, ids, produce_to, setup, wait_until_handled};
@@ -10,12 +10,23 @@ use super::{BROKERS, handled, ids, produce_to, setup, wait_until_handled};
 const LATEST: &str = "EVENTOS__KAFKA__AUTO_OFFSET_RESET";
 
 /// Prepares a daemon whose topic has one partition, and another daemon that runs the built-in broker.
-fn with_topic(broker: Broker) -> (Setup, eventos_testkit::Daemon) {
+fn with_topic(broker: Broker) -> (Setup, Daemon) {
     let host = Setup::new(crate::EVENTOS, broker, &["store"], "").start();
     let mut setup = setup(broker);
     setup.servers = host.broker().to_owned();
     create_topic(host.broker(), &setup.topic(), 1);
     (setup, host)
+}
+
+/// Like [`with_topic`], with the daemon started and 10 records committed. Not even a group that begins at the end may skip those
+/// that come after.
+fn with_10_committed(broker: Broker) -> (Setup, Daemon, Daemon) {
+    let (mut setup, host) = with_topic(broker);
+    setup.set_env(LATEST, "latest");
+    let daemon = setup.start();
+    produce_to(&setup, host.broker(), 0, ids("before", 10));
+    setup.wait_until_committed(&daemon);
+    (setup, host, daemon)
 }
 
 /// Offsets that were restored from a backup of another moment.
@@ -39,12 +50,7 @@ fn committed_offsets_beyond_the_end_lose_nothing_after_a_kill() {
 #[test]
 fn records_that_were_deleted_before_they_were_handled_are_reported_and_the_rest_is_handled() {
     for broker in BROKERS {
-        let (mut setup, host) = with_topic(broker);
-        // Not even a group that begins at the end may skip what is left.
-        setup.set_env(LATEST, "latest");
-        let daemon = setup.start();
-        produce_to(&setup, host.broker(), 0, ids("before", 10));
-        setup.wait_until_committed(&daemon);
+        let (setup, host, daemon) = with_10_committed(broker);
         assert!(daemon.stop().success());
         produce_to(&setup, host.broker(), 0, ids("away", 100));
         delete_records(host.broker(), &setup.topic(), 0, 60);
@@ -97,11 +103,7 @@ fn a_partition_that_is_added_is_handled_from_its_start_by_a_group_that_began_at_
 #[test]
 fn records_that_are_deleted_while_the_daemon_runs_are_reported_and_the_rest_is_handled() {
     for broker in BROKERS {
-        let (mut setup, host) = with_topic(broker);
-        setup.set_env(LATEST, "latest");
-        let daemon = setup.start();
-        produce_to(&setup, host.broker(), 0, ids("before", 10));
-        setup.wait_until_committed(&daemon);
+        let (setup, host, daemon) = with_10_committed(broker);
         daemon.signal("STOP");
         // A fetch that waits is answered with up to 1 MiB of these.
         produce_to(&setup, host.broker(), 0, ids("frozen", 80_000));

@@ -70,18 +70,16 @@ struct Results<'e> {
 }
 
 impl HandlerChain {
-    pub(super) fn new(
-        mut chains: ChainReceiver,
-        metrics: Metrics,
-        shutdown: ShutdownSignal,
-    ) -> Self {
-        chains.mark_changed();
-        Self {
+    pub(super) fn new(chains: ChainReceiver, metrics: Metrics, shutdown: ShutdownSignal) -> Self {
+        let mut chain = Self {
             steps: Vec::new(),
             chains,
             metrics,
             shutdown,
-        }
+        };
+        // Not only once it changes: whoever publishes a fixed chain is gone already.
+        chain.update();
+        chain
     }
 
     /// Returns whether the next batch may meet another chain than the last one, or a handler was resumed and halted
@@ -440,7 +438,21 @@ fn pause_before(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::runtime::Handle;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{event::HandlerOutput, plugin::Chain};
+
+    #[tokio::test]
+    async fn a_fixed_chain_has_its_handlers_though_nobody_publishes_another() {
+        let handler = Handler::native("probe", |_| HandlerOutput::default());
+        let chains = Chain::fixed(vec![Arc::new(handler)]);
+        let shutdown = ShutdownSignal::new(CancellationToken::new(), Handle::current());
+        let mut chain = HandlerChain::new(chains, Metrics::new(), shutdown);
+        assert_eq!(chain.steps().expect("it is not paused").len(), 1);
+        assert!(!chain.has_changed());
+    }
 
     #[test]
     fn pauses_grow_and_vary_and_are_bounded() {

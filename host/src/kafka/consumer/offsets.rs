@@ -18,7 +18,7 @@ use crate::{
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Consumer {
-    /// Stores the position of a partition; see [`CommitStrategy`].
+    /// Stores the position of a partition; see [`super::CommitStrategy`].
     pub fn store_offset(&self, position: &CommitPosition) {
         let stored = self
             .positions([position])

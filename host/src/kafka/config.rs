@@ -77,7 +77,32 @@ impl Config {
                 );
             }
         }
+        if let Some(property) = self.needs_gssapi() {
+            problems.push((
+                format!("properties.\"{property}\""),
+                "this build has no GSSAPI (Kerberos), librdkafka's default for SASL: set \"sasl.mechanism\", for \
+                 example to \"SCRAM-SHA-512\", or build with `--features gssapi`"
+                    .to_owned(),
+            ));
+        }
         problems
+    }
+
+    /// Returns the property by which the clients would log in with GSSAPI, if this build cannot.
+    fn needs_gssapi(&self) -> Option<&str> {
+        let property = |names: &[&str]| {
+            let set = |name: &&str| self.properties.get_key_value(*name);
+            let (name, value) = names.iter().find_map(set)?;
+            Some((name.as_str(), value.to_ascii_lowercase()))
+        };
+        let (protocol, value) = property(&["security.protocol"])?;
+        if cfg!(feature = "gssapi") || !value.starts_with("sasl") {
+            return None;
+        }
+        match property(&["sasl.mechanism", "sasl.mechanisms"]) {
+            None => Some(protocol),
+            Some((mechanism, value)) => (value == "gssapi").then_some(mechanism),
+        }
     }
 }
 

@@ -221,6 +221,32 @@ fn a_secret_is_not_repeated() {
     }
 }
 
+#[cfg(not(feature = "gssapi"))]
+#[test]
+fn a_login_with_kerberos_needs_a_build_that_has_it() {
+    for (properties, key) in [
+        ("'security.protocol' = 'SASL_SSL'", "security.protocol"),
+        (
+            "'security.protocol' = 'sasl_plaintext', 'sasl.mechanism' = 'GSSAPI'",
+            "sasl.mechanism",
+        ),
+        (
+            "'security.protocol' = 'sasl_ssl', 'sasl.mechanisms' = 'GSSAPI'",
+            "sasl.mechanisms",
+        ),
+    ] {
+        let found = bad(&format!("kafka.properties = {{ {properties} }}"), &[]);
+        let named = found
+            .iter()
+            .any(|one| one.contains(key) && one.contains("--features gssapi"));
+        assert!(named, "{properties}: {found:#?}");
+    }
+    good(
+        "kafka.properties = { 'security.protocol' = 'SASL_SSL', 'sasl.mechanism' = 'SCRAM-SHA-512' }",
+        &[],
+    );
+}
+
 #[test]
 fn variables_that_contradict_one_another_are_refused() {
     let found = bad(

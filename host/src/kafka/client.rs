@@ -20,8 +20,9 @@ pub enum Error {
     Properties(#[source] KafkaError),
     /// No broker responded to any attempt.
     #[error(
-        "no Kafka broker answers at {servers} after {tries} tries; start it, or set \
-         kafka.bootstrap_servers (\"{embedded}\" needs no Kafka)",
+        "no Kafka broker answers at {servers} after {tries} tries; start it, set kafka.bootstrap_servers \
+         (\"{embedded}\" needs no Kafka), or, if it encrypts its connections, set \"security.protocol\" in \
+         [kafka.properties]",
         embedded = Config::EMBEDDED
     )]
     NoBroker {

@@ -5,6 +5,7 @@
 //! this process: when the value is dropped, or this process dies of any signal, the pipe closes and the shell kills
 //! the broker.
 
+mod certificates;
 mod jars;
 mod node;
 
@@ -24,7 +25,7 @@ use crate::{
     process::{capture, run, step, succeeds},
 };
 use node::Node;
-pub(crate) use node::{Doors, Jvm};
+pub(crate) use node::{Doors, Jvm, Logins};
 
 /// Maximum time until a broker responds; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -52,7 +53,7 @@ exit "$status"
 /// A broker that runs as long as this value lives.
 pub(crate) struct Kafka {
     address: String,
-    guarded: Option<String>,
+    logins: Option<Logins>,
     /// The shell around the broker, whose standard input is the lifeline.
     shell: Child,
     /// Settings and data, removed after the broker has ended.
@@ -93,7 +94,7 @@ pub(crate) fn provide() -> Result<PathBuf> {
 /// An empty folder on which an Apache Kafka can be started, also several times. It is removed when this is dropped.
 pub(crate) struct Formatted {
     address: String,
-    guarded: Option<String>,
+    logins: Option<Logins>,
     command: Vec<String>,
     /// Receives Kafka's output.
     log: PathBuf,
@@ -141,7 +142,7 @@ impl Formatted {
                     .map(|word| word.to_string_lossy().into_owned())
                     .collect(),
                 address: node.address,
-                guarded: node.guarded,
+                logins: node.logins,
                 log: log.to_owned(),
                 dir,
             })
@@ -165,7 +166,7 @@ impl Kafka {
     pub(crate) fn start(jars: &Path, jvm: Jvm, doors: Doors, log: &Path) -> Result<Kafka> {
         let Formatted {
             address,
-            guarded,
+            logins,
             command,
             log,
             dir,
@@ -185,7 +186,7 @@ impl Kafka {
         let shell = shell.spawn().context("cannot start Kafka")?;
         let mut kafka = Kafka {
             address,
-            guarded,
+            logins,
             shell,
             dir,
         };
@@ -200,9 +201,9 @@ impl Kafka {
         &self.address
     }
 
-    /// Returns the address for clients that log in, if the node has one.
-    pub(crate) fn guarded(&self) -> Option<&str> {
-        self.guarded.as_deref()
+    /// Returns where clients log in, if they can.
+    pub(crate) fn logins(&self) -> Option<&Logins> {
+        self.logins.as_ref()
     }
 
     /// Returns the process id of the broker itself.

@@ -10,6 +10,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::certificates;
+
+/// What the user `operator` can log in with.
+const SCRAM_MECHANISMS: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+
 /// Logging to stdout, without the two pages of settings that Kafka prints three times.
 const LOG4J: &str = "\
 rootLogger.level = info
@@ -54,8 +59,9 @@ impl Jvm {
 pub(crate) enum Doors {
     /// Anyone may connect and do anything.
     Open,
-    /// In addition, the users `eventos`, `beginner` and `reader`, with the password `secret`, can log in at another
-    /// port, and may only do what is granted to them.
+    /// In addition, users with the password `secret` can log in at two more ports. The users `eventos`, `beginner` and
+    /// `reader` log in with PLAIN on an unencrypted connection, and may only do what is granted to them. The user
+    /// `operator` logs in with SCRAM on an encrypted connection, and may do anything.
     OpenAndGuarded,
 }
 
@@ -66,8 +72,18 @@ pub(super) struct Node<'a> {
     dir: &'a Path,
     /// The address for clients.
     pub address: String,
-    /// The address for clients that log in.
-    pub guarded: Option<String>,
+    /// The addresses for clients that log in.
+    pub logins: Option<Logins>,
+}
+
+/// Where clients of a node log in.
+pub(crate) struct Logins {
+    /// The address of the unencrypted listener, with PLAIN.
+    pub(crate) guarded: String,
+    /// The address of the encrypted listener, with SCRAM.
+    pub(crate) encrypted: String,
+    /// The file with the certificate of the authority that issued that of the broker.
+    pub(crate) authority: PathBuf,
 }
 
 /// The ports of a node.
@@ -76,6 +92,7 @@ pub(super) struct Ports {
     broker: u16,
     controller: u16,
     guarded: u16,
+    encrypted: u16,
 }
 
 impl<'a> Node<'a> {
@@ -88,21 +105,26 @@ impl<'a> Node<'a> {
         dir: &'a Path,
     ) -> Result<Node<'a>> {
         let ports = cluster[i];
-        let guarded = match doors {
+        let mut settings = properties(dir, i, cluster);
+        let logins = match doors {
             Doors::Open => None,
-            Doors::OpenAndGuarded => Some(ports.guarded),
+            Doors::OpenAndGuarded => {
+                certificates::write(dir)?;
+                settings = guard(&settings, dir, ports);
+                Some(Logins {
+                    guarded: format!("127.0.0.1:{}", ports.guarded),
+                    encrypted: format!("127.0.0.1:{}", ports.encrypted),
+                    authority: dir.join(certificates::AUTHORITY),
+                })
+            }
         };
         let node = Node {
             jars,
             jvm,
             dir,
             address: format!("127.0.0.1:{}", ports.broker),
-            guarded: guarded.map(|port| format!("127.0.0.1:{port}")),
+            logins,
         };
-        let mut settings = properties(dir, i, cluster);
-        if let Some(port) = guarded {
-            settings = guard(&settings, port);
-        }
         write(&node.settings(), &settings)?;
         write(&node.logging(), LOG4J)?;
         Ok(node)
@@ -119,6 +141,12 @@ impl<'a> Node<'a> {
             "--config",
         ]);
         java.arg(self.settings());
+        if self.logins.is_some() {
+            for mechanism in SCRAM_MECHANISMS {
+                let user = format!("{mechanism}=[name=operator,password=secret]");
+                java.args(["--add-scram", &user]);
+            }
+        }
         java
     }
 
@@ -191,36 +219,58 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
     )
 }
 
-/// Adds a listener where users log in and permissions are checked. Clients of the other listeners are anonymous and
+/// Adds the listeners where users log in and permissions are checked. Clients of the other listeners are anonymous and
 /// may do everything.
-fn guard(settings: &str, port: u16) -> String {
+fn guard(settings: &str, dir: &Path, ports: Ports) -> String {
+    let Ports {
+        guarded, encrypted, ..
+    } = ports;
     let settings = settings
         .replace(
             "\nlisteners=",
-            &format!("\nlisteners=GUARDED://127.0.0.1:{port},"),
+            &format!(
+                "\nlisteners=GUARDED://127.0.0.1:{guarded},ENCRYPTED://127.0.0.1:{encrypted},"
+            ),
         )
-        .replace(".protocol.map=", ".protocol.map=GUARDED:SASL_PLAINTEXT,");
+        .replace(
+            ".protocol.map=",
+            ".protocol.map=GUARDED:SASL_PLAINTEXT,ENCRYPTED:SASL_SSL,",
+        );
+    let scram = SCRAM_MECHANISMS.map(|mechanism| {
+        let mechanism = mechanism.to_lowercase();
+        format!(
+            "listener.name.encrypted.{mechanism}.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+        )
+    });
     format!(
         "{settings}inter.broker.listener.name=PLAINTEXT
-sasl.enabled.mechanisms=PLAIN
+listener.name.guarded.sasl.enabled.mechanisms=PLAIN
 listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
 user_eventos=\"secret\" user_beginner=\"secret\" user_reader=\"secret\";
+listener.name.encrypted.sasl.enabled.mechanisms={mechanisms}
+{scram}listener.name.encrypted.ssl.keystore.type=PEM
+listener.name.encrypted.ssl.keystore.location={broker}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
-"
+super.users=User:ANONYMOUS;User:operator
+",
+        mechanisms = SCRAM_MECHANISMS.join(","),
+        scram = scram.concat(),
+        broker = dir.join(certificates::BROKER).display(),
     )
 }
 
 /// Returns ports for `nodes` nodes that were free a moment ago. All are held until all are known, so they differ.
 pub(super) fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").context("there is no free port on 127.0.0.1");
-    let sockets: Vec<_> = (0..3 * nodes).map(bind).collect::<Result<_>>()?;
+    let sockets: Vec<_> = (0..4 * nodes).map(bind).collect::<Result<_>>()?;
     let port = |socket: &TcpListener| anyhow::Ok(socket.local_addr()?.port());
     let ports: Vec<_> = sockets.iter().map(port).collect::<Result<_>>()?;
-    let each = ports.chunks_exact(3).map(|of_one| Ports {
+    let each = ports.chunks_exact(4).map(|of_one| Ports {
         broker: of_one[0],
         controller: of_one[1],
         guarded: of_one[2],
+        encrypted: of_one[3],
     });
     Ok(each.collect())
 }
@@ -241,9 +291,9 @@ mod tests {
         let ports = free_ports(3).unwrap();
         let all = ports
             .iter()
-            .flat_map(|it| [it.broker, it.controller, it.guarded]);
+            .flat_map(|it| [it.broker, it.controller, it.guarded, it.encrypted]);
         let all: BTreeSet<_> = all.collect();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 12);
         assert!(!all.contains(&0));
     }
 
@@ -253,8 +303,10 @@ mod tests {
             broker: 1,
             controller: 2,
             guarded: 3,
+            encrypted: 4,
         };
-        let text = guard(&properties(Path::new("/tmp/k"), 0, &[ports]), 3);
+        let dir = Path::new("/tmp/k");
+        let text = guard(&properties(dir, 0, &[ports]), dir, ports);
         let listeners = text
             .lines()
             .find_map(|line| line.strip_prefix("listeners="))

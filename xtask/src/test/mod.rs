@@ -4,6 +4,8 @@
 //! * `EVENTOS_TEST_KAFKA`, the address of an empty Apache Kafka that lives as long as this run,
 //! * `EVENTOS_TEST_KAFKA_GUARDED`, its address for clients that log in as `eventos`, `beginner` or `reader`, with the
 //!   password `secret`, and may do what the tests grant them,
+//! * `EVENTOS_TEST_KAFKA_ENCRYPTED`, its address for clients that log in over TLS as `operator`, with the same password,
+//! * `EVENTOS_TEST_KAFKA_AUTHORITY`, the file with the certificate that these clients have to trust,
 //! * `EVENTOS_TEST_KAFKA_JARS`, the folder of Kafka's jars, including its command-line tools,
 //! * `EVENTOS_TEST_PYTHON`, a Python with the Kafka clients and web framework of `python.txt`,
 //! * `kcat` on the path, and every handler, as built by `cargo xtask handlers`.
@@ -52,6 +54,7 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
 
     let log = workspace::root().join("target/test-kafka.log");
     let kafka = kafka::Kafka::start(&jars, kafka::Jvm::Small, kafka::Doors::OpenAndGuarded, &log)?;
+    let logins = kafka.logins().context("Kafka has no listener for users")?;
     step(match filter {
         Some(filter) => format!("running the tests that are called *{filter}*"),
         None => "running all tests".to_owned(),
@@ -64,10 +67,9 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .args(args);
     tests
         .env("EVENTOS_TEST_KAFKA", kafka.address())
-        .env(
-            "EVENTOS_TEST_KAFKA_GUARDED",
-            kafka.guarded().unwrap_or_default(),
-        )
+        .env("EVENTOS_TEST_KAFKA_GUARDED", &logins.guarded)
+        .env("EVENTOS_TEST_KAFKA_ENCRYPTED", &logins.encrypted)
+        .env("EVENTOS_TEST_KAFKA_AUTHORITY", &logins.authority)
         .env("EVENTOS_TEST_KAFKA_JARS", &jars)
         .env("EVENTOS_TEST_PYTHON", python);
     run_command(&mut tests)

@@ -2,6 +2,7 @@
 
 mod acls;
 mod consuming;
+mod encrypted;
 mod producing;
 mod starting;
 mod transactions;

@@ -8,19 +8,23 @@
 mod answer;
 mod background;
 mod daemon;
+mod faulty_disk;
 mod files;
 pub mod kafka;
 mod kafka_node;
 pub mod measure;
 mod ports;
+mod preload;
 mod program;
 pub mod raw;
 mod received;
 pub mod wait;
+mod wrong_clock;
 
 pub use answer::Answer;
 pub use background::{Background, StopFlag};
 pub use daemon::{Daemon, Setup};
+pub use faulty_disk::{DiskFault, FaultyDisk};
 pub use files::{handler, provided, root, sismos};
 pub use kafka::{
     Broker, IdleMember, TestProducer, add_partitions, alter_topic, commit_offsets,
@@ -33,3 +37,4 @@ pub use ports::free_port;
 pub use program::{Program, json_lines, python, run_subcommand};
 pub use received::{ReceivedRecord, header_list, headers};
 pub use wait::{DEADLINE, eventually};
+pub use wrong_clock::WrongClock;

@@ -2,8 +2,8 @@
 //!
 //! The order does not depend on arrival, so it is the same after a restart and on any instance. Each partition keeps
 //! its Eventos in ascending order of offset, and of `n` where several have the same offset. The *order time* of an
-//! Evento is the largest timestamp up to it in its partition. The view is the merge of the partitions by (order time,
-//! partition, offset, n).
+//! Evento is the largest timestamp up to it in its partition; timestamps of more than an hour in the future do not count.
+//! The view is the merge of the partitions by (order time, partition, offset, n).
 //!
 //! This module knows nothing about brokers, handlers or sockets.
 

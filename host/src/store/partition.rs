@@ -40,9 +40,10 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// Creates an empty partition that is being rebuilt from `start` on.
-    pub(super) fn restoring(start: ViewStart) -> Self {
-        let before = (start.time != Timestamp::NONE).then_some((start.offset.0 - 1, start.time.0));
+    /// Creates an empty partition that is being rebuilt from `start` on. A time after `latest` is not used.
+    pub(super) fn restoring(start: ViewStart, latest: i64) -> Self {
+        let is_usable = start.time != Timestamp::NONE && start.time.0 <= latest;
+        let before = is_usable.then_some((start.offset.0 - 1, start.time.0));
         Self {
             last: before,
             evicted: before,
@@ -66,7 +67,7 @@ impl Partition {
     pub(super) fn push(&mut self, entry: Entry<'_>, shape: Shape, spare: &mut Option<Segment>) {
         let time = self
             .last
-            .map_or(entry.timestamp, |(_, time)| time.max(entry.timestamp));
+            .map_or(entry.order_time, |(_, time)| time.max(entry.order_time));
         let room = |tail: &Segment| {
             tail.len() < shape.events && tail.byte_len() + entry.value.len() <= shape.bytes
         };

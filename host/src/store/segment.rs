@@ -8,7 +8,8 @@ use super::tipos::TipoId;
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) offset: i64,
-    pub(super) timestamp: i64,
+    /// The time that it claims a place in the order with.
+    pub(super) order_time: i64,
     pub(super) tipo: TipoId,
     pub(super) id: &'a [u8],
     pub(super) id_hash: u32,
@@ -35,8 +36,7 @@ pub(super) struct Segment {
     id_hashes: Vec<u32>,
     tipos: Vec<TipoId>,
     offsets: Vec<i64>,
-    timestamps: Vec<i64>,
-    /// The order times: for each entry, the largest timestamp up to it in the whole partition.
+    /// The order times: for each entry, the largest claimed time up to it in the whole partition.
     times: Vec<i64>,
 }
 
@@ -67,7 +67,6 @@ impl Segment {
         self.id_hashes.push(entry.id_hash);
         self.tipos.push(entry.tipo);
         self.offsets.push(entry.offset);
-        self.timestamps.push(entry.timestamp);
         self.times.push(time);
     }
 
@@ -85,7 +84,7 @@ impl Segment {
             + self.value_ends.capacity()
             + self.id_hashes.capacity()
             + self.tipos.capacity();
-        let longs = self.offsets.capacity() + self.timestamps.capacity() + self.times.capacity();
+        let longs = self.offsets.capacity() + self.times.capacity();
         size_of::<Self>() + self.bytes.capacity() + 4 * words + 8 * longs
     }
 
@@ -202,8 +201,8 @@ impl Segment {
         ]
     }
 
-    fn longs(&mut self) -> [&mut Vec<i64>; 3] {
-        [&mut self.offsets, &mut self.timestamps, &mut self.times]
+    fn longs(&mut self) -> [&mut Vec<i64>; 2] {
+        [&mut self.offsets, &mut self.times]
     }
 
     fn start(&self, i: usize) -> usize {

@@ -14,7 +14,11 @@ use super::{
     segment::{Entry, Segment},
     tipos::Tipos,
 };
-use crate::event::{Batch, Offset, Texts, TopicPartition, ViewStart};
+use crate::event::{Batch, Offset, Texts, Timestamp, TopicPartition, ViewStart};
+
+/// How far a timestamp may be ahead of the wall clock to count for the order, in ms. A broker rejects those further ahead
+/// by default (`message.timestamp.after.max.ms`).
+const MAX_LEAD_MS: i64 = 3_600_000;
 
 /// Everything that is stored.
 pub(super) struct State {
@@ -79,9 +83,11 @@ impl State {
         let tail = partition.segments.len().saturating_sub(1);
         let before = partition.memory_from(tail);
         let (tipos, hasher, spare) = (&mut self.tipos, &self.hasher, &mut self.spare);
+        let latest = latest_order_time();
         let mut appended = 0;
         in_order(appends, |batch, i| {
-            partition.push(entry(batch, i, tipos, hasher), shape, spare);
+            let order_time = order_time(batch, i, latest);
+            partition.push(entry(batch, i, order_time, tipos, hasher), shape, spare);
             appended += 1;
         });
         self.events += appended;
@@ -98,7 +104,7 @@ impl State {
     /// Empties a partition and begins to rebuild it.
     pub(super) fn restore(&mut self, key: &TopicPartition, start: ViewStart) {
         self.remove(key);
-        let partition = Partition::restoring(start);
+        let partition = Partition::restoring(start, latest_order_time());
         self.partitions.insert(key.clone(), partition);
     }
 
@@ -201,11 +207,37 @@ fn shape(max_events: u64, max_bytes: usize, partitions: usize) -> Shape {
     }
 }
 
-fn entry<'a>(batch: &'a Batch, i: usize, tipos: &mut Tipos, hasher: &RandomState) -> Entry<'a> {
+/// Returns the latest timestamp that counts for the order now.
+fn latest_order_time() -> i64 {
+    Timestamp::now().0.saturating_add(MAX_LEAD_MS)
+}
+
+/// Returns the time that a record claims a place in the order with.
+///
+/// A timestamp after `latest` does not count, or its partition would be the newest for ever, and evicted last. The
+/// record gets the place after its predecessor instead: the present would depend on when the record is read, and the
+/// order after a restart would be another one. In a partition without any usable timestamp, the offset takes its place,
+/// so that no partition comes before all of another one.
+fn order_time(batch: &Batch, i: usize, latest: i64) -> i64 {
+    let timestamp = batch.records.timestamps[i];
+    if timestamp <= latest {
+        timestamp
+    } else {
+        batch.offsets[i].min(latest)
+    }
+}
+
+fn entry<'a>(
+    batch: &'a Batch,
+    i: usize,
+    order_time: i64,
+    tipos: &mut Tipos,
+    hasher: &RandomState,
+) -> Entry<'a> {
     let id = text(&batch.ids, i);
     Entry {
         offset: batch.offsets[i],
-        timestamp: batch.records.timestamps[i],
+        order_time,
         tipo: tipos.acquire(text(&batch.tipos, i)),
         id,
         id_hash: hash(hasher, id),

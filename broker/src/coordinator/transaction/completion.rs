@@ -19,6 +19,9 @@ impl TransactionCoordinator {
     pub(crate) fn expire(&self, stores: TransactionStores<'_>) {
         let now = now_ms();
         let mut state = self.state.lock();
+        for transaction in state.by_id.values_mut() {
+            transaction.follow_clock(now);
+        }
         let due = |(id, transaction): (&String, &TransactionMetadata)| {
             let is_due = transaction.is_overdue(now)
                 || matches!(transaction.state, TransactionState::Prepared(_))

@@ -171,6 +171,12 @@ impl TransactionMetadata {
         }
     }
 
+    /// Makes sure that the transaction was not opened in the future, which means that the wall clock was set back. It would
+    /// hold up readers of committed records for as long as the clock was ahead.
+    pub(crate) fn follow_clock(&mut self, now: i64) {
+        self.started = self.started.min(now);
+    }
+
     /// Returns whether the transaction is open for longer than its timeout.
     pub(crate) fn is_overdue(&self, now: i64) -> bool {
         self.state == TransactionState::Ongoing && self.started + i64::from(self.timeout_ms) < now

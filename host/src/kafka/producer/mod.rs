@@ -7,12 +7,10 @@ mod client;
 mod delivery;
 mod ordered;
 mod record;
+mod stamps;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -26,6 +24,7 @@ pub(super) use client::{ProducerContext, RenewableClient};
 pub use delivery::{Delivered, Delivery};
 pub use ordered::{OrderedProducer, ProduceFailure, SentRecord};
 use record::to_kafka;
+use stamps::Stamps;
 
 /// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the
 /// partitioner of Kafka's own clients, so that a key gets the same partition from all of them.
@@ -49,8 +48,7 @@ const STICKY_MS: i64 = 10;
 pub struct Producer {
     clients: Arc<Clients>,
     context: ProducerContext,
-    /// Timestamp of the last record.
-    clock: Arc<AtomicI64>,
+    stamps: Arc<Stamps>,
 }
 
 /// The clients of a producer.
@@ -100,7 +98,7 @@ impl Producer {
         Ok(Self {
             clients: Arc::new(clients),
             context,
-            clock: Arc::default(),
+            stamps: Arc::default(),
         })
     }
 
@@ -128,8 +126,8 @@ impl Producer {
     /// Enqueues a record.
     ///
     /// Records without a key that one caller enqueues keep their order when they are read back by timestamp, even
-    /// across partitions: their timestamps never decrease, and all records with the same timestamp go to the same
-    /// partition, which keeps the order of the calls.
+    /// across partitions: their timestamps never decrease, unless the wall clock is set back by more than a second, and
+    /// all records with the same timestamp go to the same partition, which keeps the order of the calls.
     ///
     /// # Errors
     /// [`ProduceError`], if the record cannot be enqueued.
@@ -138,8 +136,7 @@ impl Producer {
             let reason = "no broker is connected".to_owned();
             return Err(ProduceError::Unavailable(reason));
         }
-        let now = Timestamp::now().0;
-        let timestamp = self.clock.fetch_max(now, Relaxed).max(now);
+        let timestamp = self.stamps.next(Timestamp::now()).0;
         let mut record = FutureRecord::to(self.topic());
         record.key = key;
         record.payload = Some(value);

@@ -1,6 +1,7 @@
 //! What is consumed when the topic, its records or the committed offsets change behind the daemon's back: no record is left
 //! out, and the lag says how many are still to be handled.
 
+mod clocks;
 mod frozen;
 mod headers;
 mod lag;

@@ -223,3 +223,16 @@ proptest! {
         prop_assert_eq!(again, transaction);
     }
 }
+
+#[test]
+fn a_transaction_of_the_future_times_out_after_the_clock_was_set_back() {
+    let year = 365 * 24 * 3_600_000;
+    let mut transaction = after(&[partitions(year)]);
+    assert!(!transaction.is_overdue(1_000));
+    transaction.follow_clock(1_000);
+    assert!(!transaction.is_overdue(1_100));
+    assert!(transaction.is_overdue(1_101));
+    // It is not opened anew as time goes on.
+    transaction.follow_clock(1_050);
+    assert!(transaction.is_overdue(1_101));
+}

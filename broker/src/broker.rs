@@ -205,9 +205,11 @@ async fn run(
         }
         return Ok(());
     }
+    let mut closed = Ok(());
     for log in shared.topics.logs() {
-        log.close()?;
+        closed = closed.and(log.close());
     }
+    closed?;
     flush::sync_all(&shared)?;
     shared.folder.mark_stopped()?;
     tracing::info!(dir = %shared.folder.path().display(), "built-in broker stopped");

@@ -54,6 +54,16 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// There are more partitions than files that the process may have open.
+    #[error(
+        "the {partitions} partitions in the data folder need more open files than this process may have, which suffice for {max}: raise the limit (ulimit -n)"
+    )]
+    Descriptors {
+        /// The partitions of all topics.
+        partitions: usize,
+        /// The largest number possible.
+        max: usize,
+    },
     /// A file operation failed.
     #[error("cannot {action} {path}")]
     Io {

@@ -88,11 +88,14 @@ pub(crate) async fn flush(shared: &Arc<Shared>) -> Result<(), Error> {
 ///
 /// The logs come first, because a decision in a journal must not reach the disk before the records that it is about.
 pub(crate) fn sync_all(shared: &Shared) -> Result<(), Error> {
+    let mut result = Ok(());
     for log in shared.topics.logs() {
         if log.is_dirty() {
-            log.sync()?;
+            // A log that can no longer be synced does not keep the others from it.
+            result = result.and(log.sync());
         }
     }
+    result?;
     shared.offsets.sync()?;
     shared.groups.sync_journal()?;
     shared.transactions.sync()

@@ -19,6 +19,7 @@
 //! | `log` | `PartitionLog`: segments, indexes, recovery, retention, cleaning, producer state |
 //! | `record` | the record batch format and its compression |
 //! | `storage` | the data folder, atomic writes, journals |
+//! | `descriptors` | how many files and connections may be open |
 //! | `maintenance` | the background work: expiry, syncing, retention, cleaning |
 //!
 //! Only `protocol` and `api` use the crate `kafka-protocol`. To add an API, add a row to `protocol/apis.rs`, an arm to
@@ -29,6 +30,7 @@ mod broker;
 mod clock;
 mod config;
 mod coordinator;
+mod descriptors;
 mod error;
 mod flush;
 #[cfg(any(test, fuzzing))]

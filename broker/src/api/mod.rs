@@ -94,6 +94,8 @@ impl From<&TopicError> for ResponseError {
             TopicError::Exists(_) => ResponseError::TopicAlreadyExists,
             TopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition,
             TopicError::Partitions { .. } => ResponseError::InvalidPartitions,
+            // Kafka refuses an excessive number of partitions with this one.
+            TopicError::Descriptors { .. } => ResponseError::PolicyViolation,
             TopicError::Change(ChangeError::Repeated(_)) => ResponseError::InvalidRequest,
             TopicError::Change(_) => ResponseError::InvalidConfig,
             TopicError::Storage(error) => storage_error(error),

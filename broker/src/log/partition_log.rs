@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Error,
     clock::now_ms,
-    ids::Offset,
+    ids::{Offset, random_name},
     record::{
         batch::{self, RecordBatchHeader},
         record_reader::UnreadableRecords,
@@ -222,6 +222,18 @@ impl PartitionLog {
         }
         // A cleaning that is under way sees the flag before it replaces a file.
         let _maintenance = self.maintenance.lock();
-        fs::remove_dir_all(&self.folder)
+        // Under another name, the folder is in no one's way if its files cannot be removed.
+        let removed = removed_name(&self.folder);
+        match fs::rename(&self.folder, &removed) {
+            Ok(()) => fs::remove_dir_all(&removed),
+            Err(_) => fs::remove_dir_all(&self.folder),
+        }
     }
+}
+
+/// Returns a name for a folder that is being removed. No partition has it, because it does not end in a number.
+fn removed_name(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(format!(".{}-removed", random_name()));
+    name.into()
 }

@@ -16,7 +16,7 @@ use super::{
     recovery::Recovered,
     segment::LogSegment,
 };
-use crate::{ids::Offset, record::batch::RecordBatchHeader};
+use crate::{ids::Offset, record::batch::RecordBatchHeader, storage::failed_disk};
 
 /// What a log knows about itself.
 #[derive(Debug)]
@@ -185,11 +185,4 @@ pub(crate) fn wake(waiting: &[Weak<Notify>]) {
     for fetch in waiting.iter().filter_map(Weak::upgrade) {
         fetch.notify_one();
     }
-}
-
-/// Returns the error of a log whose disk may have lost records.
-pub(crate) fn failed_disk() -> io::Error {
-    io::Error::other(
-        "syncing to disk failed, so earlier records may be lost: check the disk, then restart the broker",
-    )
 }

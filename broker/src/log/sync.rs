@@ -2,10 +2,8 @@
 
 use std::{fs::File, io, sync::Arc};
 
-use super::{
-    checkpoint::SyncMode, partition_log::PartitionLog, segment::LogSegment, state::failed_disk,
-};
-use crate::Error;
+use super::{checkpoint::SyncMode, partition_log::PartitionLog, segment::LogSegment};
+use crate::{Error, storage::failed_disk};
 
 impl PartitionLog {
     /// Returns whether there are records that the last [`sync`](PartitionLog::sync) did not cover, or that can no longer be
@@ -67,6 +65,9 @@ impl PartitionLog {
     pub(super) fn seal_closed(&self) -> io::Result<()> {
         let closed: Vec<_> = {
             let state = self.state.lock();
+            if state.failed {
+                return Err(failed_disk());
+            }
             let closed = state.segments.iter().rev().skip(1);
             let open = closed.filter_map(|segment| Some((segment, segment.opened()?)));
             let needed = open.map(|(segment, open)| {
@@ -76,7 +77,12 @@ impl PartitionLog {
             needed.collect()
         };
         for (base, path, summary, open) in closed {
-            open.file.sync_data()?;
+            let synced = open.file.sync_data();
+            if synced.is_err() {
+                let mut state = self.state.lock();
+                state.failed = !state.deleted;
+            }
+            synced?;
             open.index.write(&path, &summary)?;
             let mut state = self.state.lock();
             if let Some(segment) = state.segments.iter_mut().find(|s| s.base() == base) {

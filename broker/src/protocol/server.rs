@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{RequestFrame, respond};
-use crate::{maintenance, shared::Shared};
+use crate::{descriptors, maintenance, shared::Shared};
 
 /// The largest request in bytes: Kafka's default of `socket.request.max.bytes`.
 const MAX_FRAME: usize = 100 << 20;
@@ -28,6 +28,8 @@ const FIRST_READ: usize = 64 << 10;
 const REUSED: usize = 1 << 20;
 /// A connection without a request for this long is idle and gives its buffer back.
 const IDLE: Duration = Duration::from_secs(1);
+/// A connection without a complete request for this long is closed: Kafka's default of `connections.max.idle.ms`.
+const MAX_IDLE: Duration = Duration::from_secs(600);
 /// Pause after a failed accept, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,6 +44,7 @@ pub(crate) async fn serve(
 ) {
     let maintenance = maintenance::run(shared);
     tokio::pin!(maintenance);
+    let max_connections = descriptors::budget().connections;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -52,6 +55,11 @@ pub(crate) async fn serve(
                 }
             }
             accepted = listener.accept() => match accepted {
+                Ok((_, peer)) if connections.len() >= max_connections => {
+                    tracing::warn!(%peer, max_connections, "refused a connection, because there are too many");
+                    // A client that tries again and again does not fill the log.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
                 Ok((stream, peer)) => {
                     let connection = Connection { stream, peer, shared: Arc::clone(shared), stop: stop.clone() };
                     connections.spawn(connection.run());
@@ -93,7 +101,8 @@ impl Connection {
         let mut input = BytesMut::new();
         loop {
             let turn = async {
-                let Some(frame) = read_frame(&mut self.stream, &mut input).await? else {
+                let frame = timeout(MAX_IDLE, read_frame(&mut self.stream, &mut input)).await;
+                let Some(frame) = frame.unwrap_or(Ok(None))? else {
                     return io::Result::Ok(false);
                 };
                 let request = RequestFrame::parse(frame, self.peer)?;

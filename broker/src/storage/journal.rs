@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, storage::read_if_exists};
+use super::{failed_disk, read_if_exists};
+use crate::Error;
 
 /// A journal is rewritten once it is larger than this and than twice its size after the last rewrite.
 const COMPACT_ABOVE: u64 = 4 << 20;
@@ -24,6 +25,10 @@ pub(crate) struct Journal {
     compacted_size: u64,
     /// Whether anything was appended since the last sync.
     dirty: bool,
+    /// Whether a write failed and its bytes could not be cut off yet.
+    torn: bool,
+    /// Whether a sync failed, so that it is not known what the disk has.
+    failed: bool,
 }
 
 impl Journal {
@@ -52,6 +57,8 @@ impl Journal {
             size,
             compacted_size: size,
             dirty: false,
+            torn: false,
+            failed: false,
         })
     }
 
@@ -73,13 +80,21 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Returns an error if writing fails; the file is then as before.
+    /// Returns an error if writing fails, or if a sync has failed before. None of the entries counts then. If what was
+    /// written of them cannot be cut off, nothing is appended before that succeeds: half an entry must not be followed by
+    /// another one, because reading ends there.
     pub(crate) fn append(&mut self, entries: &[u8]) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::io("write", &self.path)(failed_disk()));
+        }
+        if self.torn {
+            self.cut().map_err(Error::io("cut", &self.path))?;
+        }
         if let Err(error) = self.file.write_all(entries) {
-            // Half an entry must not be followed by another one.
-            let cut = self.file.set_len(self.size);
-            cut.and_then(|()| self.file.seek(SeekFrom::Start(self.size)))
-                .map_err(Error::io("cut", &self.path))?;
+            self.torn = true;
+            if let Err(error) = self.cut() {
+                tracing::error!(path = %self.path.display(), %error, "cannot cut off a torn entry; the journal takes no other one before that");
+            }
             return Err(Error::io("write", &self.path)(error));
         }
         self.size += entries.len() as u64;
@@ -87,12 +102,28 @@ impl Journal {
         Ok(())
     }
 
+    /// Cuts off whatever follows the complete entries, and moves the write position there.
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.size)?;
+        self.file.seek(SeekFrom::Start(self.size))?;
+        self.torn = false;
+        Ok(())
+    }
+
     /// Syncs everything that was appended.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this or an earlier sync failed. The operating system may have dropped what it could not write,
+    /// and would report success the next time. So the journal takes no more entries until it is opened again.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::io("sync", &self.path)(failed_disk()));
+        }
         if self.dirty {
-            self.file
-                .sync_data()
-                .map_err(Error::io("sync", &self.path))?;
+            let synced = self.file.sync_data();
+            self.failed = synced.is_err();
+            synced.map_err(Error::io("sync", &self.path))?;
             self.dirty = false;
         }
         Ok(())
@@ -246,6 +277,53 @@ mod tests {
             (journal.size, Some(&399_999))
         );
         assert!(kept.is_sorted_by(|a, b| a + 1 == *b));
+    }
+
+    #[test]
+    fn after_a_failed_sync_it_takes_no_entries_until_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut journal = Journal::rewrite(&path, &of(1)).unwrap();
+        journal.append(&of(2)).unwrap();
+        // Syncing a device fails.
+        let file = std::mem::replace(&mut journal.file, File::create("/dev/null").unwrap());
+        journal.sync().unwrap_err();
+        journal.file = file;
+        for _ in 0..2 {
+            let refused = journal.append(&of(3)).unwrap_err();
+            assert!(matches!(
+                refused,
+                Error::Io {
+                    action: "write",
+                    ..
+                }
+            ));
+            journal.sync().unwrap_err();
+        }
+        assert_eq!(numbers(&path), [1, 2]);
+        let mut journal = Journal::rewrite(&path, &of(1)).unwrap();
+        journal.append(&of(3)).unwrap();
+        journal.sync().unwrap();
+        assert_eq!(numbers(&path), [1, 3]);
+    }
+
+    #[test]
+    fn a_torn_entry_that_cannot_be_cut_off_is_followed_by_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut journal = Journal::rewrite(&path, &of(1)).unwrap();
+        journal.file.write_all(&of(2)[..5]).unwrap();
+        journal.torn = true;
+        // A file that is open for reading can be neither written nor cut.
+        let file = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        let torn = fs::read(&path).unwrap();
+        for _ in 0..2 {
+            journal.append(&of(2)).unwrap_err();
+            assert_eq!(fs::read(&path).unwrap(), torn);
+        }
+        journal.file = file;
+        journal.append(&of(3)).unwrap();
+        assert_eq!(numbers(&path), [1, 3]);
     }
 
     #[test]

@@ -204,6 +204,13 @@ pub(crate) fn replace(
     replaced
 }
 
+/// Returns the error of a file that takes no more writes, because its disk may have lost earlier ones.
+pub(crate) fn failed_disk() -> io::Error {
+    io::Error::other(
+        "syncing to disk failed, so earlier writes may be lost: check the disk, then restart the broker",
+    )
+}
+
 /// Syncs the folder of a file, which makes creating, renaming or removing the file durable.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {

@@ -4,12 +4,13 @@
 //! has a line for it: its folders are created before the line and removed after it. A kill in between leaves folders
 //! without a line, which the next start removes.
 
+mod partition_folders;
 mod registry_file;
 mod settings;
 mod validation;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +21,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::{
     Error,
     config::MAX_PARTITIONS,
+    descriptors,
     ids::{PartitionId, TopicId},
     log::PartitionLog,
     storage::{Trust, read_if_exists, write_atomically},
@@ -40,6 +42,8 @@ pub(crate) struct Topics {
     registry: PathBuf,
     logs: PathBuf,
     default_partitions: u32,
+    /// The largest number of partitions of all topics together.
+    max_total: usize,
     trust: Trust,
     /// Held for the whole of a change, including the writes to disk; readers only wait for `map`.
     changing: Mutex<()>,
@@ -88,6 +92,18 @@ pub(crate) enum TopicError {
         /// The smallest number possible.
         min: u32,
     },
+    /// The process cannot keep the files of so many partitions open.
+    #[error(
+        "topic {name:?} would bring the number of partitions to {total}, but this broker can keep the files of only {max} open: choose fewer partitions, or raise the limit of open files (ulimit -n)"
+    )]
+    Descriptors {
+        /// The topic.
+        name: String,
+        /// The number of partitions of all topics that there would be.
+        total: usize,
+        /// The largest number possible.
+        max: usize,
+    },
     /// The settings cannot be altered like this.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -114,12 +130,14 @@ impl Topics {
             registry: folder.join("topics"),
             logs: folder.join("logs"),
             default_partitions,
+            max_total: descriptors::budget().partitions,
             trust,
             changing: Mutex::default(),
             map: RwLock::default(),
         };
         fs::create_dir_all(&topics.logs).map_err(Error::io("create", &topics.logs))?;
         let lines = topics.read_registry()?;
+        topics.check_total(&lines)?;
         topics.remove_orphans(&lines)?;
         let mut map = BTreeMap::new();
         for line in lines {
@@ -191,10 +209,12 @@ impl Topics {
     /// Checks whether [`create`](Topics::create) would succeed; returns the number of partitions.
     pub(crate) fn check(&self, name: &str, partitions: Option<i32>) -> Result<u32, TopicError> {
         self.check_new(name)?;
-        match partitions {
-            None => Ok(self.default_partitions),
-            Some(requested) => check_partitions(name, requested, 1),
-        }
+        let partitions = match partitions {
+            None => self.default_partitions,
+            Some(requested) => check_partitions(name, requested, 1)?,
+        };
+        self.check_room(name, partitions)?;
+        Ok(partitions)
     }
 
     /// Creates a topic; without a number of `partitions` it gets the default.
@@ -209,7 +229,7 @@ impl Topics {
         let topic = Arc::new(Topic {
             name: name.to_owned(),
             id: TopicId::random(),
-            partitions: self.open_partitions(name, 0..partitions, &settings)?,
+            partitions: self.create_partitions(name, 0..partitions, &settings)?,
             settings,
         });
         self.commit(|map| {
@@ -243,7 +263,9 @@ impl Topics {
         let topic = self
             .get(name)
             .ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
-        let total = check_partitions(name, total, topic.partitions.len() as u32 + 1)?;
+        let present = topic.partitions.len() as u32;
+        let total = check_partitions(name, total, present + 1)?;
+        self.check_room(name, total - present)?;
         Ok((topic, total))
     }
 
@@ -253,7 +275,7 @@ impl Topics {
         let (topic, total) = self.check_add_partitions(name, total)?;
         let mut topic = Topic::clone(&topic);
         let added = topic.partitions.len() as u32..total;
-        let more = self.open_partitions(name, added, &topic.settings)?;
+        let more = self.create_partitions(name, added, &topic.settings)?;
         topic.partitions.extend(more);
         self.commit(|map| {
             map.insert(name.to_owned(), Arc::new(topic));
@@ -338,19 +360,6 @@ impl Topics {
         Ok(())
     }
 
-    fn open_partitions(
-        &self,
-        name: &str,
-        ids: std::ops::Range<u32>,
-        settings: &TopicSettings,
-    ) -> Result<Vec<Arc<PartitionLog>>, Error> {
-        ids.map(|id| {
-            let folder = self.logs.join(format!("{name}-{id}"));
-            PartitionLog::open(&folder, settings.log().clone(), self.trust).map(Arc::new)
-        })
-        .collect()
-    }
-
     fn damaged(&self, reason: &str) -> Error {
         Error::Damaged {
             path: self.registry.clone(),
@@ -375,23 +384,6 @@ impl Topics {
             return Ok(Vec::new());
         };
         decode(&bytes).ok_or_else(|| self.damaged("its checksum or its format is wrong"))
-    }
-
-    fn remove_orphans(&self, lines: &[RegistryLine]) -> Result<(), Error> {
-        let folders = |line: &RegistryLine| {
-            let name = line.name.clone();
-            (0..line.partitions).map(move |id| format!("{name}-{id}"))
-        };
-        let known: HashSet<String> = lines.iter().flat_map(folders).collect();
-        for entry in fs::read_dir(&self.logs).map_err(Error::io("list", &self.logs))? {
-            let entry = entry.map_err(Error::io("list", &self.logs))?;
-            if !known.contains(&*entry.file_name().to_string_lossy()) {
-                let path = entry.path();
-                tracing::info!(path = %path.display(), "removing the files of a deleted topic");
-                fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -177,3 +177,24 @@ fn a_setting_that_is_not_known_stops_the_start_by_name() {
         .to_string();
     assert!(refused.contains("retention.days"), "{refused}");
 }
+
+#[test]
+fn what_a_deleted_topic_left_is_not_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let topics = Topics::open(dir.path(), 1, Trust::All).unwrap();
+    let topic = create(&topics, "t", None).unwrap();
+    segments_after(&topic, dir.path(), 0, 3);
+    let left = crate::storage::tests::copy(&dir.path().join("logs"));
+    topics.delete("t").unwrap();
+    // As if its files could not have been removed.
+    for (from, to) in [("t-0", "t-0"), ("t-0", "t-1")] {
+        let copied = crate::storage::tests::copy(&left.path().join(from));
+        fs::rename(copied.keep(), dir.path().join("logs").join(to)).unwrap();
+    }
+    let topic = create(&topics, "t", None).unwrap();
+    topics.add_partitions("t", 2).unwrap();
+    let topic = topics.get(&topic.name).unwrap();
+    for log in &topic.partitions {
+        assert_eq!(log.bounds().end.0, 0);
+    }
+}

@@ -2,6 +2,8 @@
 
 mod batch;
 mod conflicts;
+mod descriptors;
+mod disk;
 mod kill;
 mod outage;
 mod panics;

@@ -36,5 +36,5 @@ pub use kafka_node::KafkaNode;
 pub use ports::free_port;
 pub use program::{Program, json_lines, python, run_subcommand};
 pub use received::{ReceivedRecord, header_list, headers};
-pub use wait::{DEADLINE, eventually};
+pub use wait::{DEADLINE, eventually, eventually_every};
 pub use wrong_clock::WrongClock;

@@ -226,7 +226,7 @@ fn source(topic: &str, letter: RecordRef<'_>) -> Result<(Partition, Offset), Str
     match failure.left_out {
         None => Ok((partition, offset)),
         Some(parts) => Err(format!(
-            "the record was too large for a letter, which lacks its {parts}; replay the record instead: topic {topic}, \
+            "the letter lacks the {parts} of its record; replay the record instead: topic {topic}, \
              partition {partition}, offset {offset}"
         )),
     }

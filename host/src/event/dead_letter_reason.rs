@@ -47,6 +47,8 @@ pub enum FailureKind {
     InvalidEvento,
     /// The name of a header is not UTF-8.
     InvalidHeader,
+    /// The batch of the record cannot be decompressed or parsed.
+    UnreadableBatch,
     /// The handler trapped, most often by a panic.
     Trap,
     /// A call ran longer than it may.
@@ -71,10 +73,11 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::MalformedJson,
         Self::InvalidEvento,
         Self::InvalidHeader,
+        Self::UnreadableBatch,
         Self::Trap,
         Self::Timeout,
         Self::Memory,
@@ -94,6 +97,7 @@ impl FailureKind {
             Self::MalformedJson => "malformed_json",
             Self::InvalidEvento => "invalid_evento",
             Self::InvalidHeader => "invalid_header",
+            Self::UnreadableBatch => "unreadable_batch",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
             Self::Memory => "memory",
@@ -114,6 +118,7 @@ impl FailureKind {
             Self::MalformedJson => "eventos.MalformedJson",
             Self::InvalidEvento => "eventos.InvalidEvento",
             Self::InvalidHeader => "eventos.InvalidHeader",
+            Self::UnreadableBatch => "eventos.UnreadableBatch",
             Self::Trap => "eventos.Trap",
             Self::Timeout => "eventos.Timeout",
             Self::Memory => "eventos.Memory",
@@ -130,7 +135,10 @@ impl FailureKind {
     /// Where records fail with this kind of failure.
     fn stage(self) -> &'static str {
         match self {
-            Self::MalformedJson | Self::InvalidEvento | Self::InvalidHeader => "read",
+            Self::MalformedJson
+            | Self::InvalidEvento
+            | Self::InvalidHeader
+            | Self::UnreadableBatch => "read",
             Self::Emit => "emit",
             Self::OutputTopic => "output",
             _ => "handle",

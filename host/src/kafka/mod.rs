@@ -4,6 +4,7 @@
 //! It knows nothing of handlers, the store or HTTP.
 
 mod admin;
+mod batch_search;
 mod client;
 mod config;
 mod consume_range;
@@ -23,6 +24,7 @@ mod topic_watch;
 mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
+pub use batch_search::{BatchSearchResult, search_readable};
 pub use client::{Cluster, Error};
 pub use config::{AutoOffsetReset, Config};
 pub use consume_range::ConsumeRange;

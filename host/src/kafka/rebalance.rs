@@ -50,6 +50,8 @@ pub struct PartitionProgress {
     pub committed: Option<Offset>,
     /// The offset after the last record that may be read.
     pub end: Option<Offset>,
+    /// The offset that is fetched next, if the broker that has the partition is connected.
+    pub fetching: Option<Offset>,
 }
 
 /// The context of a consumer that is a member of a group.
@@ -209,13 +211,20 @@ impl ClientContext for Membership {
             return;
         };
         self.check_denied(topic);
-        for (&number, statistics) in &topic.partitions {
+        let is_up = |id| {
+            let mut brokers = statistics.brokers.values();
+            brokers.any(|broker| broker.nodeid == id && broker.state == "UP")
+        };
+        for (&number, partition) in &topic.partitions {
             // librdkafka uses negative numbers for what it does not know, or does not own.
             let known = |offset: i64| Some(offset).filter(|&offset| offset >= 0);
             let progress = PartitionProgress {
                 topic_partition: TopicPartition::new(Arc::clone(&self.topic), Partition(number)),
-                committed: known(statistics.committed_offset).map(Offset),
-                end: known(statistics.ls_offset).map(Offset),
+                committed: known(partition.committed_offset).map(Offset),
+                end: known(partition.ls_offset).map(Offset),
+                fetching: known(partition.next_offset)
+                    .filter(|_| is_up(partition.broker))
+                    .map(Offset),
             };
             self.push_event(ConsumerEvent::Progress(progress));
         }

@@ -113,6 +113,7 @@ impl Watcher {
                         topic_partition,
                         committed: None,
                         end: Some(end),
+                        fetching: None,
                     }));
                 }
             }

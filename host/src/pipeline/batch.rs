@@ -8,7 +8,10 @@ use super::{
     effects::Effects,
 };
 use crate::{
-    event::{Batch, Offset, RecordRef, TopicPartition, Unreadable},
+    event::{
+        Batch, DeadLetterReason, FailureKind, Offset, RecordRef, Timestamp, TopicPartition,
+        Unreadable,
+    },
     kafka::CommitPosition,
 };
 
@@ -18,6 +21,8 @@ pub(super) struct BatchJob {
     pub(super) batch: Arc<Batch>,
     /// Its records that are not valid Eventos.
     pub(super) unreadable: Unreadable,
+    /// Why the whole batch could not be read, if that is so. Then it has one unreadable record, which stands for all.
+    pub(super) lost: Option<DeadLetterReason>,
     /// The number of records, including the unreadable ones.
     pub(super) records: u64,
     /// The position of the partition once the batch is done.
@@ -52,12 +57,34 @@ impl BatchJob {
         Self::new(batch, to, false, in_flight)
     }
 
+    /// Makes a job for the offsets from the position of an assignment up to `to`, which cannot be read for this reason: it
+    /// makes one dead letter of them.
+    pub(super) fn lost(assignment: &mut Assignment, to: Offset, reason: &str) -> Self {
+        let (from, replayed, in_flight) = assignment.begin_lost(to);
+        let batch = Batch::new(in_flight.topic_partition().clone());
+        let mut job = Self::new(batch, to, replayed, in_flight);
+        let last = to.0 - 1;
+        let message = format!(
+            "the offsets {from} to {last} of {} cannot be read: {reason}; replay the partition from {from} on once they can be",
+            job.topic_partition()
+        );
+        job.lost = Some(DeadLetterReason {
+            left_out: Some("key, value, headers".to_owned()),
+            ..DeadLetterReason::new(FailureKind::UnreadableBatch, message)
+        });
+        job.unreadable.offsets.push(from);
+        let records = &mut job.unreadable.records;
+        records.push(None, None, [], Timestamp::NONE, 0);
+        job
+    }
+
     fn new(batch: Batch, next: Offset, replayed: bool, in_flight: InFlight) -> Self {
         Self {
             records: batch.len() as u64,
             next,
             batch: Arc::new(batch),
             unreadable: Unreadable::default(),
+            lost: None,
             replayed,
             in_flight,
             is_handled: false,
@@ -70,6 +97,9 @@ impl BatchJob {
 
     /// Reads the records as Eventos. That is the worker's to do, so that the intake only polls.
     pub(super) fn read(&mut self) {
+        if self.lost.is_some() {
+            return;
+        }
         let batch = Arc::get_mut(&mut self.batch).expect("only this job has the batch yet");
         self.unreadable = batch.read();
     }

@@ -190,7 +190,10 @@ pub(super) fn dead_letter_headers(
         topic: source.topic.to_string(),
         partition: Some(source.partition),
         offset: Some(offset),
-        left_out: kept.left_out().map(str::to_owned),
+        left_out: kept
+            .left_out()
+            .map(str::to_owned)
+            .or_else(|| reason.left_out.clone()),
         timestamp: (!kept.timestamp).then_some(timestamp.0),
         ..reason.clone()
     };

@@ -2,7 +2,7 @@
 //! nothing more is waiting, or the batch is full. A partition whose worker lags behind is paused, while polling goes on, so
 //! that the group never takes this daemon for dead.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use super::{
     partitions::{Assigned, DRAIN, Publisher},
     restore::{RestoreMonitor, ViewState},
     rewind::{Rewinder, not_assigned},
+    stall::{Passage, StallMonitor},
     worker_pool::Workers,
 };
 use crate::{
@@ -42,6 +43,7 @@ pub(super) struct Intake<'p> {
     pub(super) workers: Workers,
     /// None if views are not restored.
     pub(super) restores: Option<RestoreMonitor>,
+    pub(super) stalls: StallMonitor,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
@@ -89,6 +91,7 @@ impl Intake<'_> {
                 is_lost: true,
             });
         }
+        self.stalls.join();
         self.workers.join()?;
         polled?;
         Ok(match self.is_topic_replaced {
@@ -123,6 +126,7 @@ impl Intake<'_> {
             ConsumerEvent::Record(record) => self.take(&record),
             ConsumerEvent::PartitionEnd(partition, offset) => self.reach_end(&partition, offset),
             ConsumerEvent::Idle => self.hand_over_all(),
+            ConsumerEvent::Unreadable(partition, why) => self.note_unreadable(&partition, &why),
             ConsumerEvent::Assigned(assigned) => self.assign(&assigned),
             ConsumerEvent::Revoked(revocation) => self.revoke(revocation),
             ConsumerEvent::Progress(progress) => self.note_progress(&progress),
@@ -185,7 +189,10 @@ impl Intake<'_> {
         if next < position {
             return self.go_back(index, next);
         }
-        let partition = assignment.topic_partition();
+        if let Some(why) = self.assigned.list[index].take_unreadable() {
+            return self.give_up_batch(index, next, &why);
+        }
+        let partition = self.assigned.list[index].topic_partition();
         if let Some(first) = self.consumer.first_offset(partition)
             && first > position
         {
@@ -193,6 +200,55 @@ impl Intake<'_> {
                 %partition, %position, %first, records = first.0 - position.0,
                 "records were deleted before they were handled: the topic keeps them too short a time, or too few of them"
             );
+        }
+    }
+
+    /// Takes note that the client cannot read something of a partition. If it goes on behind that by itself, that makes a dead
+    /// letter; otherwise the partition stalls.
+    fn note_unreadable(&mut self, partition: &TopicPartition, why: &str) {
+        if let Some(index) = self.assigned.index_of(partition.partition)
+            && self.assigned.list[index].note_unreadable(why)
+        {
+            let position = self.assigned.list[index].position().map(|it| it.0);
+            tracing::error!(%partition, position, why, "a batch cannot be read");
+        }
+        self.hand_over_all();
+    }
+
+    /// Makes a dead letter of everything before `next` that was not consumed, because it cannot be read.
+    fn give_up_batch(&mut self, index: usize, next: Offset, why: &str) {
+        self.hand_over(index);
+        let assignment = &mut self.assigned.list[index];
+        let (partition, position) = (assignment.topic_partition(), assignment.position());
+        tracing::error!(
+            %partition, from = position.map(|it| it.0), to = next.0 - 1, why,
+            "these offsets cannot be read; they become one dead letter"
+        );
+        self.workers.handle(BatchJob::lost(assignment, next, why));
+    }
+
+    /// Goes on behind what a search has found to be unreadable.
+    fn pass_stalls(&mut self) {
+        let Some(Passage { target, to, reason }) = self.stalls.look_after(&self.assigned.list)
+        else {
+            return;
+        };
+        let partition = &target.partition;
+        let Some(index) = self.assigned.index_of(partition.partition) else {
+            return;
+        };
+        if !self.assigned.list[index].waits_at(&target) {
+            return;
+        }
+        if let Err(error) = self.consumer.go_to(partition, to) {
+            let error = in_one_line(&error);
+            return tracing::warn!(%partition, error, "cannot go on behind a batch that cannot be read");
+        }
+        match reason {
+            Some(why) => self.give_up_batch(index, to, &why),
+            None => {
+                tracing::warn!(%partition, offset = %to, "the next batch can be read after all; fetching it again");
+            }
         }
     }
 
@@ -254,6 +310,7 @@ impl Intake<'_> {
     fn look_after_partitions(&mut self) {
         self.resume_ready_partitions();
         self.check_restores();
+        self.pass_stalls();
         if self.publisher.is_due() {
             self.publisher.publish(&self.assigned.list);
         }
@@ -353,6 +410,9 @@ impl Intake<'_> {
         }
         if let Some(lag) = assignment.lag() {
             self.metrics.lag(progress.topic_partition.partition, lag);
+        }
+        if assignment.note_fetch(progress.fetching, Instant::now()) {
+            self.stalls.report(assignment);
         }
     }
 

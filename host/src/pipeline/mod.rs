@@ -51,6 +51,7 @@ mod record_group;
 mod restore;
 mod rewind;
 mod shutdown;
+mod stall;
 mod verdict;
 mod worker;
 mod worker_pool;
@@ -72,6 +73,7 @@ use self::{
     partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
+    stall::StallMonitor,
     worker::{DeliveryGuarantee, StuckBatches, Worker},
     worker_pool::{WorkerPanic, Workers},
 };
@@ -109,7 +111,7 @@ pub struct Pipeline {
     /// The metrics to count in.
     pub metrics: Metrics,
     /// The latches to set: `group` once the group was joined, `restored` once all views are restored, `broker_responses` while
-    /// the brokers answer.
+    /// the brokers answer, and `fetching` unless a partition is stalled.
     pub readiness: Readiness,
     /// Takes note of the permissions that the broker denies.
     pub refusals: Refusals,
@@ -214,6 +216,12 @@ impl Pipeline {
             assigned: Assigned::default(),
             workers: Workers::start(workers),
             restores,
+            stalls: StallMonitor::new(
+                self.cluster.clone(),
+                self.metrics.clone(),
+                self.readiness.clone(),
+                stop.clone(),
+            ),
             publisher: Publisher {
                 changes: self.assigned.borrow().changes,
                 sender: Arc::clone(&self.assigned),

@@ -284,6 +284,9 @@ impl Worker {
 
     fn run_chain(&mut self, job: &mut BatchJob) -> Result<(), Undone> {
         job.effects = Effects::of_unreadable(&job.unreadable);
+        if let (Some(reason), Some(&offset)) = (&job.lost, job.unreadable.offsets.first()) {
+            job.effects.dead.push((offset, reason.clone()));
+        }
         let mut batch = Arc::clone(&job.batch);
         for step in self.chain.steps()? {
             if batch.is_empty() {

@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Cluster, Consumed, Error,
+    batch_search::is_unreadable,
     native::{ClientError, ConsumerQueue, QueueEvent},
     permissions::Refusals,
     plan::{NewAssignment, StartPlanner},
@@ -126,6 +127,8 @@ pub enum ConsumerEvent<'a> {
     /// The topic was deleted and another one was created with its name. This consumer knows positions of the former topic,
     /// and has to be replaced by another one.
     TopicReplaced,
+    /// The client cannot read something of this partition. It skips it, or tries again and again.
+    Unreadable(TopicPartition, String),
     /// Nothing happened within the time.
     Idle,
 }
@@ -204,10 +207,15 @@ impl Consumer {
             Some(QueueEvent::PartitionEnd(partition, offset)) => {
                 ConsumerEvent::PartitionEnd(partition, offset)
             }
-            Some(QueueEvent::Error(error)) => {
-                self.note_error(&error)?;
-                ConsumerEvent::Idle
-            }
+            Some(QueueEvent::Error(error)) => match error.partition {
+                Some(partition) if is_unreadable(error.code) => {
+                    ConsumerEvent::Unreadable(partition, error.reason)
+                }
+                _ => {
+                    self.note_error(&error)?;
+                    ConsumerEvent::Idle
+                }
+            },
         });
         Ok(())
     }

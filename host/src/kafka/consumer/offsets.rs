@@ -112,6 +112,22 @@ impl Consumer {
         each.iter().try_for_each(|one| one.error()).map_err(failed)
     }
 
+    /// Continues polling a partition at another offset. Nothing is committed.
+    ///
+    /// # Errors
+    /// [`Error::Request`], and polling continues where it was.
+    pub fn go_to(&self, partition: &TopicPartition, to: Offset) -> Result<(), Error> {
+        let what = "continue at another offset";
+        let failed = |source| Error::Request { what, source };
+        let mut list = list_of([partition]);
+        list.set_all_offsets(rdkafka::Offset::Offset(to.0))
+            .map_err(failed)?;
+        let sought = self.client().seek_partitions(list, REQUEST_TIMEOUT);
+        let sought = sought.map_err(failed)?;
+        let each = sought.elements();
+        each.iter().try_for_each(|one| one.error()).map_err(failed)
+    }
+
     /// Commits an offset before the committed one, which is where polling goes on already: the log is shorter than it was.
     /// The background commit never goes back.
     ///

@@ -43,7 +43,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use self::backlog::Backlog;
-use super::restore::ViewState;
+use super::{
+    restore::ViewState,
+    stall::{FetchProgress, SearchTarget},
+};
 use crate::{
     event::{AssignmentPhase, Batch, Offset, Partition, PartitionStatus, TopicPartition},
     kafka::Consumed,
@@ -108,6 +111,10 @@ pub(super) struct Assignment {
     end: Option<Offset>,
     /// The offset that consuming has reached without a record there: everything before it has been consumed.
     reached_end: Option<Offset>,
+    fetches: FetchProgress,
+    is_stalled: bool,
+    /// The position at which the client could not read something, and why.
+    unreadable: Option<(Option<Offset>, String)>,
 }
 
 impl fmt::Display for Generation {
@@ -316,6 +323,9 @@ impl Assignment {
             position,
             end: None,
             reached_end: None,
+            fetches: FetchProgress::default(),
+            is_stalled: false,
+            unreadable: None,
         }
     }
 
@@ -410,6 +420,83 @@ impl Assignment {
             !self.has_open_batch() && !self.view.is_restoring() && self.state.in_flight() == 0;
         self.reached_end
             .filter(|&end| is_idle && self.position.is_some_and(|position| position < end))
+    }
+
+    /// Takes note of the offset that is fetched next, if it is known. Returns whether the partition has just stalled.
+    pub(super) fn note_fetch(&mut self, fetching: Option<Offset>, now: Instant) -> bool {
+        let fetching = fetching.filter(|_| self.expects_records());
+        let was_stalled = self.is_stalled;
+        self.is_stalled = self.fetches.observe(fetching, now);
+        self.is_stalled && !was_stalled
+    }
+
+    /// Returns whether a record should arrive soon: there are some, and nothing keeps the client from fetching them.
+    fn expects_records(&self) -> bool {
+        let reached = self.reached_end.max(self.position);
+        let is_idle = !self.paused && !self.has_open_batch() && self.state.in_flight() == 0;
+        is_idle && reached.is_some_and(|reached| self.end.is_some_and(|end| reached < end))
+    }
+
+    /// Returns whether no record has arrived for long although there are some.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
+    /// Returns the place where this assignment cannot go on, and the end of the partition.
+    pub(super) fn search_target(&self) -> Option<(SearchTarget, Offset)> {
+        let target = SearchTarget {
+            partition: self.topic_partition().clone(),
+            generation: self.state.generation,
+            from: self.reached_end.max(self.position)?,
+        };
+        Some((target, self.end?))
+    }
+
+    /// Returns whether this assignment still waits where a search began.
+    pub(super) fn waits_at(&self, target: &SearchTarget) -> bool {
+        let now = self.search_target();
+        self.expects_records() && now.is_some_and(|(now, _)| now == *target)
+    }
+
+    /// Takes note that the client cannot read something that comes next. Returns whether that is new.
+    pub(super) fn note_unreadable(&mut self, why: &str) -> bool {
+        let known = self.unreadable.as_ref();
+        let is_new = known.is_none_or(|(position, _)| *position != self.position);
+        self.unreadable = Some((self.position, why.to_owned()));
+        is_new
+    }
+
+    /// Returns why the client could not read something at the current position, if that is known. Called when it goes on
+    /// at a greater offset.
+    pub(super) fn take_unreadable(&mut self) -> Option<String> {
+        let (position, why) = self.unreadable.take()?;
+        (position == self.position).then_some(why)
+    }
+
+    /// Counts a batch that cannot be read as in flight, after which consuming goes on at `to`. Returns with it the first
+    /// offset that cannot be read, and whether it was passed before.
+    pub(super) fn begin_lost(&mut self, to: Offset) -> (Offset, bool, InFlight) {
+        let from = self.reached_end.max(self.position).unwrap_or(to);
+        let is_replayed = self.view.is_replayed(Offset(to.0 - 1));
+        self.view.set_handed_over(to);
+        self.position = Some(to);
+        self.reached_end = None;
+        self.fetches = FetchProgress::default();
+        self.is_stalled = false;
+        let (in_flight, batches) = self.state.begin();
+        self.backlog.push(0);
+        self.backlog.keep(batches);
+        (from, is_replayed, in_flight)
+    }
+
+    /// Returns the next offset to consume, if it is known.
+    pub(super) fn position(&self) -> Option<Offset> {
+        self.position
+    }
+
+    /// Returns the end of the partition, as last heard of.
+    pub(super) fn end(&self) -> Option<Offset> {
+        self.end
     }
 
     /// Counts a batch without records as in flight, after which consuming goes on at `to`.

@@ -42,6 +42,7 @@ pub struct Metrics {
     store_bytes: Gauge<u64, AtomicU64>,
     restore: Family<PartitionLabel, Gauge>,
     rebalances: Counter,
+    stalls: Family<PartitionLabel, Counter>,
     refused: Family<PermissionLabel, Gauge>,
 }
 
@@ -107,6 +108,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             restore: Family::default(),
             rebalances: Counter::default(),
+            stalls: Family::default(),
             refused: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
@@ -126,6 +128,8 @@ impl Metrics {
     fn register_topics(&self, to: &mut Registry) {
         let help = "Records read from the topic";
         to.register("consumed", help, self.consumed.clone());
+        let help = "Times that no record arrived for long although there were some";
+        to.register("fetch_stalls", help, self.stalls.clone());
         let help = "Eventos sent over HTTP and acknowledged by the broker";
         to.register("produced", help, self.produced.clone());
         let help = "Records from the last one that was handled to the end of the partition";
@@ -191,6 +195,11 @@ impl Metrics {
     pub fn revoked(&self, partition: Partition) {
         self.lag.remove(&of(partition));
         self.restore.remove(&of(partition));
+    }
+
+    /// Counts that no record of a partition arrived for long although there were some.
+    pub fn stalled(&self, partition: Partition) {
+        self.stalls.get_or_create(&of(partition)).inc();
     }
 
     /// Counts a change of the assigned partitions.
@@ -278,6 +287,7 @@ mod tests {
         metrics.lag(partition, 7);
         metrics.restoring(partition, 9);
         metrics.rebalanced();
+        metrics.stalled(partition);
         metrics.unreadable(1);
         metrics.store(5, 600);
         metrics.refused([("Read", "group", "g")]);
@@ -309,6 +319,7 @@ mod tests {
             "eventos_store_events 5",
             "eventos_store_bytes 600",
             "eventos_rebalances_total 1",
+            r#"eventos_fetch_stalls_total{partition="3"} 1"#,
             r#"eventos_refused{operation="Read",resource="group",name="g"} 1"#,
         ] {
             assert!(text.lines().any(|there| there == line), "{line}\n{text}");

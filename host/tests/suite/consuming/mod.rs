@@ -7,6 +7,7 @@ mod headers;
 mod lag;
 mod offsets;
 mod recreated;
+mod unreadable;
 
 use std::collections::BTreeSet;
 

@@ -118,6 +118,25 @@ pub fn batch(recipe: &[u8]) {
     assert_eq!(all.iter().map(time).max().map(|t| t.max(-1)), Some(newest));
 }
 
+/// Decompresses bytes with the codec that the first of them chooses. A second bit of it folds the rest first, so that what
+/// unfolds is reached, too.
+///
+/// # Panics
+///
+/// Panics if what was folded does not unfold to the same.
+pub fn decompress(bytes: &[u8]) {
+    let Some((first, rest)) = bytes.split_first() else {
+        return;
+    };
+    let codec = i16::from(first & 7);
+    if first & 8 == 0 {
+        let _ = compression::decompress(codec, rest);
+    } else if let Ok(folded) = compression::compress(codec, rest) {
+        let unfolded = compression::decompress(codec, &folded).expect("it was folded here");
+        assert_eq!(&*unfolded, rest);
+    }
+}
+
 /// Opens a log in `folder`, which must be empty, on segments made from `recipe`; then reads it, appends to it, and opens
 /// it again: as it was left, as after a power cut, and with a damaged index and checkpoint.
 ///

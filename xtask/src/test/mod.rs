@@ -31,6 +31,9 @@ const CHAOS_MINUTES: &str = "10";
 /// Seconds of each fuzz target in [`run_all`].
 const FUZZ_SECONDS: u32 = 300;
 
+/// Seconds of each fuzz target in every whole run of the tests.
+const FUZZ_SECONDS_OF_TESTS: u32 = 5;
+
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
     let of_sdks = sdks::run_those(filter)?;
@@ -74,6 +77,9 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .env("EVENTOS_TEST_PYTHON", python);
     run_command(&mut tests)
         .with_context(|| format!("the tests failed; Kafka's log is {}", log.display()))?;
+    if filter.is_none() {
+        fuzz::run(None, FUZZ_SECONDS_OF_TESTS)?;
+    }
     step("every test passed");
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! before it takes it. Unix only.
 
 mod apt;
+mod attack;
 mod bench;
 mod cache;
 mod chaos;
@@ -55,7 +56,9 @@ enum Chore {
         #[arg(long = "baseline-rev", value_name = "REVISION")]
         baseline: Option<String>,
     },
-    /// Run the fuzz targets of the built-in broker
+    /// Attack a running daemon with hostile clients, records and modules, and show what becomes of each
+    Attack,
+    /// Run the fuzz targets of the built-in broker and of the parsers of the daemon
     Fuzz {
         /// Run only this target
         #[arg(value_parser = fuzz::TARGETS)]
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         } => test::run_all(&args),
         Chore::Test { filter, args, .. } => test::run(filter.as_deref(), &args),
         Chore::Check { name, baseline } => checks::run(name, baseline.as_deref()),
+        Chore::Attack => attack::run(),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Chaos { args } => chaos::run(&args),
         Chore::Handlers => handlers::build(handlers::Selection::All),

@@ -4,6 +4,7 @@
 //! Run by `cargo xtask test`, which starts an Apache Kafka, installs the clients and builds the
 //! handlers that these tests need. What is missing is a failure that says so, never a skip.
 
+mod attack;
 mod authorization;
 mod clients;
 mod command_line;

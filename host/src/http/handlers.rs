@@ -15,12 +15,12 @@ use super::{
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
 };
 use crate::{
-    plugin::{ChangeError, HandlerStatus, PutReport, Registry},
+    plugin::{ChangeError, HandlerStatus, MAX_FILE, PutReport, Registry},
     telemetry::in_one_line,
 };
 
-/// The largest handler that is accepted, in bytes. Handlers in Python have about 20 MB.
-const MAX_HANDLER: usize = 128 << 20;
+/// The largest handler that is accepted, in bytes.
+const MAX_HANDLER: usize = MAX_FILE as usize;
 
 pub(super) fn routes(registry: Registry) -> Router {
     Router::new()

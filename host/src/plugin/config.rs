@@ -24,7 +24,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Maximum linear memory of one instance.
+    /// Maximum size of all linear memories and tables of one instance together.
     pub memory: ByteSize,
     /// Maximum CPU time of one call; more than 0.
     #[serde(serialize_with = "jiff::fmt::serde::duration::friendly::compact::required")]
@@ -33,6 +33,8 @@ pub struct Settings {
     pub output: ByteSize,
     /// Maximum stack of one call.
     pub stack: ByteSize,
+    /// Maximum number of lines that the handler logs in a second; 0 for any number.
+    pub log_lines: u32,
     /// What happens to a record that the handler fails on, or has asked to retry too often.
     pub on_error: OnError,
     /// How often a record is passed to the handler again after the outcome `retry` and, with [`OnError::Retry`],
@@ -70,6 +72,8 @@ pub struct HandlerConfig {
     pub output: Option<ByteSize>,
     /// Overrides [`Settings::stack`].
     pub stack: Option<ByteSize>,
+    /// Overrides [`Settings::log_lines`].
+    pub log_lines: Option<u32>,
     /// Overrides [`Settings::on_error`].
     pub on_error: Option<OnError>,
     /// Overrides [`Settings::retries`].
@@ -159,6 +163,7 @@ impl Default for Settings {
             timeout: SignedDuration::from_secs(1),
             output: ByteSize::mib(16),
             stack: ByteSize::kib(512),
+            log_lines: 1_000,
             on_error: OnError::default(),
             retries: 3,
             max_failures: 1_000,
@@ -175,6 +180,7 @@ impl HandlerConfig {
             timeout: self.timeout.unwrap_or(defaults.timeout),
             output: self.output.unwrap_or(defaults.output),
             stack: self.stack.unwrap_or(defaults.stack),
+            log_lines: self.log_lines.unwrap_or(defaults.log_lines),
             on_error: self.on_error.unwrap_or(defaults.on_error),
             retries: self.retries.unwrap_or(defaults.retries),
             max_failures: self.max_failures.unwrap_or(defaults.max_failures),

@@ -1,6 +1,14 @@
 //! A handler: its file, compiled and linked once, from which instances are created.
 
-use std::{collections::BTreeMap, fmt, fs, io, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytesize::ByteSize;
 use parking_lot::Mutex;
@@ -9,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, HaltedPartitions, HandlerConfig, HandlerFile, Instance, OnError, Settings,
-    host::Limits, wasi, world::Pre, wrap,
+    Engine, HaltedPartitions, HandlerConfig, HandlerFile, Instance, MAX_FILE, OnError, Settings,
+    host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -64,6 +72,19 @@ pub enum LoadFault {
     /// The file cannot be read.
     #[error("the file cannot be read")]
     Read(#[from] io::Error),
+    /// The file has more bytes than [`MAX_FILE`].
+    #[error("the file is larger than {MAX_FILE} bytes, the maximum for a handler")]
+    FileSize,
+    /// The file contains more than the engine is given to compile.
+    #[error("it is too large to compile: it has {found} {what}; the maximum is {most}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much was found before the rest was no longer looked at.
+        found: u64,
+        /// The maximum.
+        most: u64,
+    },
     /// The file is not WebAssembly.
     #[error("it is not WebAssembly")]
     NotWasm,
@@ -115,7 +136,7 @@ pub enum LoadFault {
 }
 
 impl Handler {
-    /// Reads, compiles and links a handler, and starts one instance to verify that it starts.
+    /// Reads a handler's file, and [loads](Handler::load_bytes) it.
     ///
     /// # Errors
     /// Returns [`LoadError`] with the file and its fault.
@@ -126,11 +147,28 @@ impl Handler {
         config: &HandlerConfig,
         metrics: HandlerMetrics,
     ) -> Result<Self, LoadError> {
+        let bytes = read(&file.path).map_err(|reason| LoadError {
+            path: file.path.clone(),
+            reason,
+        })?;
+        Self::load_bytes(engine, file, &bytes, (defaults, config), metrics)
+    }
+
+    /// Compiles and links a handler whose file has these bytes, and starts one instance to verify that it starts.
+    ///
+    /// # Errors
+    /// Returns [`LoadError`] with the file and its fault.
+    pub fn load_bytes(
+        engine: &Engine,
+        file: &HandlerFile,
+        bytes: &[u8],
+        (defaults, config): (&Settings, &HandlerConfig),
+        metrics: HandlerMetrics,
+    ) -> Result<Self, LoadError> {
         let settings = config.settings(defaults);
         let load = || {
-            let bytes = fs::read(&file.path)?;
-            let digest = format!("{:x}", Sha256::digest(&bytes));
-            let pre = link(engine, &settings, &bytes, &digest)?;
+            let digest = format!("{:x}", Sha256::digest(bytes));
+            let pre = link(engine, &settings, bytes, &digest)?;
             let limits = Arc::new(limits(&file.name, &settings, config, metrics));
             let handler = Self::of(&file.name, digest, &settings, Code::Component(pre, limits));
             handler.prepare(1)?;
@@ -224,6 +262,22 @@ impl fmt::Debug for Handler {
     }
 }
 
+/// Reads the file of a handler.
+///
+/// # Errors
+/// Returns [`LoadFault`] if the file cannot be read or is too large.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadFault> {
+    let mut bytes = Vec::new();
+    // Its size may change while it is read, and some files have none.
+    File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => Err(LoadFault::FileSize),
+        false => Ok(bytes),
+    }
+}
+
 fn link(
     engine: &Engine,
     settings: &Settings,
@@ -262,6 +316,7 @@ fn limits(
         output: size(settings.output),
         stack: settings.stack.as_u64(),
         metrics,
+        log: LogMeter::new(settings.log_lines),
         config: texts(&config.config),
         produce: config.produce.clone(),
     }

@@ -1,7 +1,11 @@
 //! The imports of a handler's world. Effects are staged during a call and count only when it returns; log lines are
 //! written at once.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmtime::{ResourceLimiter, Result, bail, ensure};
 
@@ -10,6 +14,8 @@ use super::{
         config, emit, log, store,
         types::{self, RecordsResult},
     },
+    complexity,
+    log_meter::{self, CallLog, LogMeter},
     messaging::GuestResources,
     timer::Timer,
     wasi::Stdio,
@@ -19,10 +25,14 @@ use crate::{
     telemetry::metrics::HandlerMetrics,
 };
 
+/// What an entry of a table costs: a pointer of the host, and as much again, since a table that grows gets more room than
+/// it needs.
+const TABLE_ENTRY: usize = 2 * size_of::<usize>();
+
 /// Limits and permissions of one handler, shared by all of its instances.
 pub(super) struct Limits {
     pub handler: String,
-    /// Maximum linear memory, in bytes.
+    /// Maximum size of all linear memories and tables of an instance together, in bytes.
     pub memory: usize,
     /// Maximum CPU time of a call.
     pub timeout: Duration,
@@ -31,6 +41,8 @@ pub(super) struct Limits {
     /// Maximum stack, in bytes.
     pub stack: u64,
     pub metrics: HandlerMetrics,
+    /// How much the instances log together.
+    pub log: LogMeter,
     pub config: BTreeMap<String, String>,
     pub produce: Vec<String>,
 }
@@ -38,7 +50,7 @@ pub(super) struct Limits {
 /// The host's state for one instance.
 pub(super) struct Host {
     limits: Arc<Limits>,
-    /// Linear memory in use, in bytes.
+    /// Size of its linear memories and tables, in bytes.
     memory: usize,
     timer: Timer,
     stdio: Stdio,
@@ -58,6 +70,7 @@ struct Call {
     staged_bytes: usize,
     refused_memory: Option<usize>,
     refused_output: Option<usize>,
+    logged: CallLog,
     last_error: Option<String>,
     /// The last line on stderr: a runtime without the SDK reports there why it aborts.
     last_on_stderr: Option<String>,
@@ -136,12 +149,49 @@ impl Host {
         for message in self.stdio.take(is_stderr, bytes) {
             let handler = self.limits.handler.as_str();
             if is_stderr {
-                tracing::warn!(target: "eventos::handler", handler, partition, "{message}");
+                if tracing::enabled!(target: "eventos::handler", tracing::Level::WARN)
+                    && self
+                        .limits
+                        .log
+                        .admits(&mut self.call.logged, message.len(), Instant::now())
+                {
+                    tracing::warn!(target: "eventos::handler", handler, partition, "{message}");
+                }
                 self.call.last_on_stderr = Some(message);
-            } else {
+            } else if tracing::enabled!(target: "eventos::handler", tracing::Level::INFO)
+                && self
+                    .limits
+                    .log
+                    .admits(&mut self.call.logged, message.len(), Instant::now())
+            {
                 tracing::info!(target: "eventos::handler", handler, partition, "{message}");
             }
         }
+    }
+
+    /// Logs how many lines were left out because the handler logs too much: at most once a second, unless the instance
+    /// ends.
+    pub(super) fn report_left_out(&self, is_last: bool) {
+        let Limits { handler, log, .. } = &*self.limits;
+        if let Some(left_out) = log.take_left_out(is_last, Instant::now()) {
+            tracing::warn!(
+                handler,
+                left_out,
+                log_lines = log.max_lines(),
+                "the handler logs too much: lines were left out; see handler.{handler}.log_lines"
+            );
+        }
+    }
+
+    /// Counts more memory or tables of the guest. Returns whether the limit permits that.
+    fn grow(&mut self, more: usize) -> bool {
+        let together = self.memory.saturating_add(more);
+        let fits = together <= self.limits.memory;
+        match fits {
+            true => self.memory = together,
+            false => self.call.refused_memory = Some(together),
+        }
+        fits
     }
 
     pub(super) fn batch(&self) -> Result<Arc<Batch>> {
@@ -264,26 +314,33 @@ impl config::Host for Host {
 }
 
 impl log::Host for Host {
-    fn write(&mut self, level: log::Level, record: Option<u32>, message: String) -> Result<()> {
+    fn write(&mut self, level: log::Level, record: Option<u32>, mut message: String) -> Result<()> {
+        log_meter::cut(&mut message);
+        let call = &mut self.call;
         let handler = self.limits.handler.as_str();
-        let batch = self.call.batch.as_deref();
+        let batch = call.batch.as_deref();
         let partition = batch.map(|batch| batch.partition().0);
         let offset = batch
             .zip(record)
             .and_then(|(batch, record)| batch.offsets.get(record as usize).copied());
+        let log = &self.limits.log;
         macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(target: "eventos::handler", handler, partition, offset, "{message}")
+            ($macro:ident, $level:ident) => {
+                if tracing::enabled!(target: "eventos::handler", tracing::Level::$level)
+                    && log.admits(&mut call.logged, message.len(), Instant::now())
+                {
+                    tracing::$macro!(target: "eventos::handler", handler, partition, offset, "{message}");
+                }
             };
         }
         match level {
-            log::Level::Trace => line!(trace),
-            log::Level::Debug => line!(debug),
-            log::Level::Info => line!(info),
-            log::Level::Warn => line!(warn),
+            log::Level::Trace => line!(trace, TRACE),
+            log::Level::Debug => line!(debug, DEBUG),
+            log::Level::Info => line!(info, INFO),
+            log::Level::Warn => line!(warn, WARN),
             log::Level::Error => {
-                line!(error);
-                self.call.last_error = Some(message);
+                line!(error, ERROR);
+                call.last_error = Some(message);
             }
         }
         Ok(())
@@ -291,23 +348,27 @@ impl log::Host for Host {
 }
 
 impl ResourceLimiter for Host {
-    fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        // A component may have several memories; the limit applies to their sum.
-        let together = self.memory.saturating_add(desired.saturating_sub(now));
-        let fits = together <= self.limits.memory;
-        match fits {
-            true => self.memory = together,
-            false => self.call.refused_memory = Some(together),
-        }
-        Ok(fits)
+    fn memory_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
+        // Growth beyond the maximum that the memory itself declares fails anyway, and takes nothing.
+        let is_possible = most.is_none_or(|most| desired <= most);
+        Ok(is_possible && self.grow(desired.saturating_sub(now)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        // An entry of a table is a pointer of the host, and counts like linear memory.
-        let fits = desired.saturating_mul(size_of::<usize>()) <= self.limits.memory;
-        if !fits {
-            self.call.refused_memory = Some(desired.saturating_mul(size_of::<usize>()));
-        }
-        Ok(fits)
+    fn table_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
+        let is_possible = most.is_none_or(|most| desired <= most);
+        let more = desired.saturating_sub(now).saturating_mul(TABLE_ENTRY);
+        Ok(is_possible && self.grow(more))
+    }
+
+    fn instances(&self) -> usize {
+        complexity::MAX_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        complexity::MAX_TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        complexity::MAX_MEMORIES as usize
     }
 }

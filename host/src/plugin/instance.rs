@@ -29,7 +29,7 @@ enum Running {
 struct Component {
     store: Store<Host>,
     exports: Exports,
-    /// Bytes of linear memory that the metrics currently count for this instance.
+    /// Bytes of memory that the metrics currently count for this instance.
     counted: usize,
 }
 
@@ -44,7 +44,10 @@ impl Instance {
         match pre.start(&mut store) {
             Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
             Ok(Err(refusal)) => Err(LoadFault::Init(refusal)),
-            Err(error) => Err(LoadFault::Start(failure::of_call(&error, store.data()))),
+            Err(error) => {
+                store.data().report_left_out(true);
+                Err(LoadFault::Start(failure::of_call(&error, store.data())))
+            }
         }
     }
 
@@ -82,6 +85,7 @@ impl Component {
         let ticks = host.timer().ticks();
         self.store.set_epoch_deadline(ticks);
         let answer = self.exports.handle(&mut self.store, batch);
+        self.store.data().report_left_out(false);
         self.count();
         let outcomes = answer.map_err(|error| failure::of_call(&error, self.store.data()))?;
         outcomes
@@ -118,6 +122,7 @@ impl Component {
 
 impl Drop for Component {
     fn drop(&mut self) {
+        self.store.data().report_left_out(true);
         self.metrics().memory_changed(-(self.counted as i64));
         self.metrics().instances_changed(-1);
     }

@@ -6,6 +6,7 @@
 
 mod bindings;
 mod cache;
+mod complexity;
 mod config;
 mod engine;
 mod failure;
@@ -14,6 +15,7 @@ mod halted_partitions;
 mod handler;
 mod host;
 mod instance;
+mod log_meter;
 mod messaging;
 mod registry;
 mod timer;
@@ -22,6 +24,7 @@ mod world;
 mod wrap;
 
 pub use cache::Cache;
+pub use complexity::MAX_FILE;
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
 pub use folder::{FolderError, HandlerFile, discover, is_file_name};

@@ -10,7 +10,7 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
-use super::{LoadFault, messaging, world};
+use super::{LoadFault, complexity, messaging, world};
 
 /// The module from which functions of WASI preview 1 are imported.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
@@ -53,12 +53,15 @@ const WORLDS: [World; 2] = [
 /// version and layer. The parser would stumble over anything else.
 ///
 /// # Errors
-/// Returns [`LoadFault`] if there is nothing that could be compiled.
+/// Returns [`LoadFault`] if there is nothing that could be compiled, or too much.
 pub(super) fn component(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadFault> {
-    match file.strip_prefix(b"\0asm") {
-        None => Err(LoadFault::NotWasm),
-        Some([1, 0, 0, 0, ..]) => wrap(file).map(Cow::Owned),
-        Some(_) => Ok(Cow::Borrowed(file)),
+    let Some(version) = file.strip_prefix(b"\0asm") else {
+        return Err(LoadFault::NotWasm);
+    };
+    complexity::check(file)?;
+    match version {
+        [1, 0, 0, 0, ..] => wrap(file).map(Cow::Owned),
+        _ => Ok(Cow::Borrowed(file)),
     }
 }
 

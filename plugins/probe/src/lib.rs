@@ -65,6 +65,16 @@ fn handle(evento: &Evento) -> Outcome {
             emit::send("forbidden", evento, full_record(evento));
             Outcome::Pass
         }
+        "log-flood" => {
+            for i in 0..50_000 {
+                log::info!("{} floods the log: {i}", evento.id());
+            }
+            Outcome::Pass
+        }
+        "log-long" => {
+            log::info!("{} is long: {}", evento.id(), "x".repeat(1 << 20));
+            Outcome::Pass
+        }
         "log" | "log-panic" => {
             log::trace!("{} at trace", evento.id());
             log::debug!("{} at debug", evento.id());

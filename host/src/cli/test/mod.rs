@@ -134,6 +134,8 @@ impl Test {
         own.config
             .extend(set.map(|(key, value)| (key.clone(), value.clone().into())));
         own.produce.extend(self.produce.iter().cloned());
+        // The lines go to the user, who asked for all of them, and not into a log.
+        own.log_lines = Some(0);
         // Records that would be skipped or would halt their partition are reported like other failures.
         own.on_error = Some(match own.on_error.unwrap_or(on_error) {
             OnError::Retry => OnError::Retry,

@@ -14,7 +14,7 @@ use super::{
     slot::{HandlerSlot, Version},
 };
 use crate::{
-    plugin::{HandlerFile, LoadError, discover, is_file_name},
+    plugin::{HandlerFile, LoadError, LoadFault, discover, handler, is_file_name},
     telemetry::in_one_line,
 };
 
@@ -55,68 +55,105 @@ pub struct PutReport {
 
 impl Registry {
     /// Makes the chain match the drop-in folder. Files that cannot be loaded are logged, and shown by
-    /// [`list`](Registry::list).
+    /// [`list`](Registry::list). Other changes need not wait while files compile.
     pub fn reload(&self) {
+        let Some(files) = self.files() else { return };
+        let prepared = files.into_iter().filter_map(|file| self.prepare(file));
+        let prepared: Vec<_> = prepared.collect();
         let _changing = self.begin_change();
-        let files = match discover(&self.0.config.dir) {
-            Ok(files) => files,
-            Err(error) => {
-                tracing::error!(%error, "cannot read the drop-in folder; the handlers stay as they are");
-                return;
-            }
-        };
+        // The folder may have changed in the meantime.
+        let Some(files) = self.files() else { return };
         let gone: Vec<String> = {
             let slots = self.slots();
             let known = |name: &String| files.iter().any(|file| file.name == **name);
             slots.keys().filter(|name| !known(name)).cloned().collect()
         };
         for name in gone {
-            self.slots().remove(&name);
-            self.0.metrics.handler(&name).set_state("removed");
-            tracing::info!(handler = name, "handler removed");
+            self.forget(&name);
         }
-        for file in &files {
-            self.reload_file(file);
+        for prepared in prepared {
+            // If it is another file by now, the watcher has noticed that too, and this is called again.
+            if files.contains(&prepared.file) {
+                self.apply(prepared);
+            }
         }
         self.publish();
     }
 
-    fn reload_file(&self, file: &HandlerFile) {
-        // The file was removed after the folder was listed; the watcher reports that as the next change.
-        let Ok(bytes) = fs::read(&file.path) else {
-            return;
+    fn files(&self) -> Option<Vec<HandlerFile>> {
+        discover(&self.0.config.dir)
+            .inspect_err(|error| {
+                tracing::error!(%error, "cannot read the drop-in folder; the handlers stay as they are");
+            })
+            .ok()
+    }
+
+    /// Compiles a file of the folder, unless it runs already or was refused. Returns `None` for a file that was removed
+    /// after the folder was listed.
+    fn prepare(&self, file: HandlerFile) -> Option<PreparedFile> {
+        let bytes = match handler::read(&file.path) {
+            Err(LoadFault::Read(_)) => return None,
+            read => read,
         };
-        let digest = format!("{:x}", Sha256::digest(&bytes));
-        if let Some(slot) = self.slots().get_mut(&file.name) {
-            // A renamed file may have another position in the chain.
-            slot.path.clone_from(&file.path);
-            if slot
-                .running()
-                .is_some_and(|running| running.digest() == digest)
-            {
-                slot.refused = None;
-                return;
-            }
-            if slot
-                .refused
-                .as_ref()
-                .is_some_and(|(refused, _)| *refused == digest)
-            {
-                return;
-            }
+        let digest = bytes.as_deref().map(digest_of).unwrap_or_default();
+        if let Some(slot) = self.slots().get(&file.name)
+            && slot.is_settled(&digest)
+        {
+            let loaded = None;
+            return Some(PreparedFile {
+                file,
+                digest,
+                loaded,
+            });
         }
-        let loaded = self.load(file);
+        let path = file.path.clone();
+        let bytes = bytes.map_err(|reason| LoadError { path, reason });
+        let loaded = bytes.and_then(|bytes| {
+            let handler = self.load(&file, &bytes)?;
+            let bytes = bytes.into();
+            Ok(Version { handler, bytes })
+        });
+        let loaded = Some(loaded);
+        Some(PreparedFile {
+            file,
+            digest,
+            loaded,
+        })
+    }
+
+    /// Puts a file into the chain that was compiled before, if it is still in the folder.
+    fn apply(&self, prepared: PreparedFile) {
+        let PreparedFile {
+            file,
+            digest,
+            loaded,
+        } = prepared;
+        let now = handler::read(&file.path);
+        if now.as_deref().map(digest_of).unwrap_or_default() != digest {
+            return;
+        }
         let mut slots = self.slots();
-        match (loaded, slots.get_mut(&file.name)) {
-            (Ok(handler), Some(slot)) => slot.install(Version {
-                handler,
-                bytes: bytes.into(),
-            }),
-            (Ok(handler), None) => {
-                let slot = HandlerSlot::new(file.path.clone(), handler, bytes);
-                slots.insert(file.name.clone(), slot);
+        let slot = slots.get_mut(&file.name);
+        match (loaded, slot) {
+            (None, Some(slot)) => {
+                // A renamed file may have another position in the chain.
+                slot.path = file.path;
+                if slot.runs(&digest) {
+                    slot.refused = None;
+                }
             }
-            (Err(error), slot) => {
+            // It was removed while other files compiled.
+            (None, None) => {}
+            (Some(Ok(version)), Some(slot)) => {
+                slot.path = file.path;
+                if !slot.runs(&digest) {
+                    slot.install(version);
+                }
+            }
+            (Some(Ok(version)), None) => {
+                slots.insert(file.name, HandlerSlot::new(file.path, version));
+            }
+            (Some(Err(error)), slot) => {
                 let why = in_one_line(&error);
                 tracing::error!(
                     handler = file.name,
@@ -124,14 +161,23 @@ impl Registry {
                     "cannot load the handler; the version before it keeps running"
                 );
                 match slot {
-                    Some(slot) => slot.refused = Some((digest, why)),
+                    Some(slot) => {
+                        slot.path = file.path;
+                        slot.refused = Some((digest, why));
+                    }
                     None => {
-                        let slot = HandlerSlot::refused(file.path.clone(), digest, why);
-                        slots.insert(file.name.clone(), slot);
+                        let slot = HandlerSlot::refused(file.path, digest, why);
+                        slots.insert(file.name, slot);
                     }
                 }
             }
         }
+    }
+
+    fn forget(&self, name: &str) {
+        self.slots().remove(name);
+        self.0.metrics.handler(name).set_state("removed");
+        tracing::info!(handler = name, "handler removed");
     }
 
     /// Writes a handler to the drop-in folder and puts it into the chain, in place of the one with the same name, if
@@ -141,51 +187,29 @@ impl Registry {
     /// Returns an error if the bytes are not a handler that runs here or the folder cannot be written. Neither
     /// changes anything.
     pub fn put(&self, name: &str, bytes: &[u8]) -> Result<PutReport, ChangeError> {
-        let _changing = self.begin_change();
         if !is_file_name(name) {
             return Err(ChangeError::Name(name.to_owned()));
         }
         let wanted = HandlerFile::at(&self.0.config.dir.join(format!("{name}.wasm")));
+        let handler = self.load(&wanted, bytes)?;
+        let _changing = self.begin_change();
         let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
         let path = existing.unwrap_or(wanted.path);
-        // A hidden file, so that it is not taken for a handler before it has been verified.
-        let hidden = self.0.config.dir.join(format!(".{name}.new"));
-        let write = |source| ChangeError::Write {
-            path: hidden.clone(),
-            source,
-        };
-        fs::write(&hidden, bytes).map_err(write)?;
-        let candidate = HandlerFile {
-            path: hidden.clone(),
-            name: wanted.name.clone(),
-        };
-        let loaded = self.load(&candidate).map_err(|error| {
-            remove(&hidden);
-            LoadError {
-                path: path.clone(),
-                ..error
-            }
-        });
-        let handler = loaded?;
-        fs::rename(&hidden, &path)
-            .map_err(write)
-            .inspect_err(|_| remove(&hidden))?;
+        self.write(&path, bytes)?;
         let mut slots = self.slots();
         let put = PutReport {
             is_new: !slots.contains_key(&wanted.name),
             name: wanted.name.clone(),
         };
-        match slots.get_mut(&wanted.name) {
-            Some(slot)
-                if slot
-                    .running()
-                    .is_some_and(|now| now.digest() == handler.digest()) => {}
-            Some(slot) => slot.install(Version {
-                handler,
-                bytes: bytes.into(),
-            }),
-            None => {
-                slots.insert(wanted.name, HandlerSlot::new(path, handler, bytes.to_vec()));
+        let is_running = |slot: &&mut HandlerSlot| slot.runs(handler.digest());
+        if slots.get_mut(&wanted.name).filter(is_running).is_none() {
+            let bytes = bytes.into();
+            let version = Version { handler, bytes };
+            match slots.get_mut(&wanted.name) {
+                Some(slot) => slot.install(version),
+                None => {
+                    slots.insert(wanted.name, HandlerSlot::new(path, version));
+                }
             }
         }
         drop(slots);
@@ -193,20 +217,34 @@ impl Registry {
         Ok(put)
     }
 
+    /// Replaces a file of the drop-in folder as a whole. The caller holds the lock of changes.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ChangeError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // A hidden file is not taken for a handler.
+        let hidden = path.with_file_name(format!(".{name}.new"));
+        let written = fs::write(&hidden, bytes).and_then(|()| fs::rename(&hidden, path));
+        written.map_err(|source| {
+            // It is hidden, so it does no harm if it stays.
+            let _ = fs::remove_file(&hidden);
+            let path = path.to_owned();
+            ChangeError::Write { path, source }
+        })
+    }
+
     /// Removes a handler from the chain, and its file from the folder.
     ///
     /// # Errors
     /// Returns an error if the handler does not exist or its file cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), ChangeError> {
-        let changing = self.begin_change();
+        let _changing = self.begin_change();
         let path = self.with_slot(name, |slot| Ok(slot.path.clone()))?;
         let write = |source| ChangeError::Write {
             path: path.clone(),
             source,
         };
         fs::remove_file(&path).map_err(write)?;
-        drop(changing);
-        self.reload();
+        self.forget(name);
+        self.publish();
         Ok(())
     }
 
@@ -250,13 +288,7 @@ impl Registry {
             let none = || ChangeError::NoPrevious(name.to_owned());
             Ok((slot.path.clone(), previous.ok_or_else(none)?))
         })?;
-        let hidden = path.with_file_name(format!(".{name}.new"));
-        let write = |source| ChangeError::Write {
-            path: path.clone(),
-            source,
-        };
-        let replaced = fs::write(&hidden, &version.bytes).and_then(|()| fs::rename(&hidden, &path));
-        replaced.map_err(write).inspect_err(|_| remove(&hidden))?;
+        self.write(&path, &version.bytes)?;
         self.with_slot(name, |slot| {
             slot.install(version);
             Ok(())
@@ -276,7 +308,15 @@ impl Registry {
     }
 }
 
-/// Removes the file of a failed change; it is hidden, so it does no harm if that fails.
-fn remove(hidden: &Path) {
-    let _ = fs::remove_file(hidden);
+/// A file of the drop-in folder, compiled while no change was held up.
+struct PreparedFile {
+    file: HandlerFile,
+    /// Digest of its bytes; empty if it is too large to be read.
+    digest: String,
+    /// `None` if this file runs already or was refused before.
+    loaded: Option<Result<Version, LoadError>>,
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }

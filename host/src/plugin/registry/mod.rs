@@ -10,8 +10,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
-    path::PathBuf,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,13 +21,13 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch as published;
 
-use self::slot::HandlerSlot;
+use self::slot::{HandlerSlot, Version};
 pub use self::{
     change::{ChangeError, PutReport},
     slot::{HandlerState, HandlerStatus},
 };
 use super::{
-    Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, LoadError, discover,
+    Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, LoadError, discover, handler,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -55,7 +54,9 @@ struct Inner {
     config: Config,
     own: BTreeMap<String, HandlerConfig>,
     metrics: Metrics,
-    /// Held during a whole change, including compilation; readers only wait for `slots`.
+    /// Held while one handler compiles, so that the memory for that is needed only once.
+    compiling: Mutex<()>,
+    /// Held during a change, which never waits for a compilation; readers only wait for `slots`.
     changing: Mutex<()>,
     /// By name of the handler.
     slots: Mutex<BTreeMap<String, HandlerSlot>>,
@@ -72,15 +73,6 @@ pub enum OpenError {
     /// A file cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
 }
 
 impl Chain {
@@ -112,19 +104,20 @@ impl Registry {
             config,
             own,
             metrics,
+            compiling: Mutex::default(),
             changing: Mutex::default(),
             slots: Mutex::default(),
             resumes: AtomicU64::default(),
             chain: published::Sender::default(),
         }));
         for file in files {
-            let read = |source| OpenError::Read {
+            let bytes = handler::read(&file.path).map_err(|reason| LoadError {
                 path: file.path.clone(),
-                source,
-            };
-            let bytes = fs::read(&file.path).map_err(read)?;
-            let handler = registry.load(&file)?;
-            let slot = HandlerSlot::new(file.path.clone(), handler, bytes);
+                reason,
+            })?;
+            let handler = registry.load(&file, &bytes)?;
+            let bytes = bytes.into();
+            let slot = HandlerSlot::new(file.path.clone(), Version { handler, bytes });
             registry.slots().insert(file.name, slot);
         }
         registry.publish();
@@ -149,11 +142,14 @@ impl Registry {
         listed.into_iter().map(status).collect()
     }
 
-    fn load(&self, file: &HandlerFile) -> Result<Arc<Handler>, LoadError> {
+    /// Compiles and starts a handler, which takes as long as it takes; only one compiles at a time.
+    fn load(&self, file: &HandlerFile, bytes: &[u8]) -> Result<Arc<Handler>, LoadError> {
+        let _compiling = self.0.compiling.lock();
         let own = self.0.own.get(&file.name).cloned().unwrap_or_default();
         let metrics = self.0.metrics.handler(&file.name);
         let defaults = &self.0.config.defaults;
-        let handler = Handler::load(&self.0.engine, file, defaults, &own, metrics)?;
+        let settings = (defaults, &own);
+        let handler = Handler::load_bytes(&self.0.engine, file, bytes, settings, metrics)?;
         // One per worker, so that no batch waits for an instance to start.
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let prepared = handler.prepare(workers);

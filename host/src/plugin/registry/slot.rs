@@ -76,13 +76,10 @@ impl HandlerState {
 }
 
 impl HandlerSlot {
-    pub(super) fn new(path: PathBuf, handler: Arc<Handler>, bytes: Vec<u8>) -> Self {
+    pub(super) fn new(path: PathBuf, version: Version) -> Self {
         Self {
             path,
-            current: Some(Version {
-                handler,
-                bytes: bytes.into(),
-            }),
+            current: Some(version),
             previous: None,
             refused: None,
             paused: false,
@@ -101,6 +98,18 @@ impl HandlerSlot {
 
     pub(super) fn running(&self) -> Option<&Arc<Handler>> {
         self.current.as_ref().map(|version| &version.handler)
+    }
+
+    /// Returns whether the version with this digest runs.
+    pub(super) fn runs(&self, digest: &str) -> bool {
+        self.running()
+            .is_some_and(|running| running.digest() == digest)
+    }
+
+    /// Returns whether a file with this digest runs already, or was refused before.
+    pub(super) fn is_settled(&self, digest: &str) -> bool {
+        let is_refused = |(refused, _): &(String, String)| refused == digest;
+        self.runs(digest) || self.refused.as_ref().is_some_and(is_refused)
     }
 
     /// Makes `version` the running one.

@@ -9,6 +9,7 @@ mod failures;
 mod languages;
 mod limits;
 mod messaging;
+mod sandbox;
 mod seeing;
 mod skipping;
 mod start;

@@ -1,54 +1,80 @@
 //! The on-disk cache of compiled handlers, so that a warm start compiles nothing.
 //!
+//! What is read there is executed, so an entry is used only if this user's own [key](UserKey) authenticates it.
+//!
 //! This replaces wasmtime's feature `cache`, which runs what it reads after a decompression that does not detect a
 //! flipped bit.
 
 use std::{
     collections::hash_map::DefaultHasher,
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     hash::{Hash as _, Hasher as _},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::{Config, LoadFault};
+use super::{
+    Config, LoadFault,
+    user_key::{self, UserKey},
+};
 
 /// File extension of cache entries; other files in the folder are left alone.
 const EXTENSION: &str = "compiled";
 
-/// Length in bytes of the digest that precedes the code.
-const DIGEST: usize = 32;
+/// Maximum size of an entry in bytes; larger files are not read.
+const MAX_ENTRY: u64 = 1 << 30;
 
 /// A folder of compiled handlers. A file is named after the digest of the handler and a hash of the engine's version
-/// and settings; it begins with the digest of the code that follows.
+/// and settings; it begins with a code (keyed BLAKE3) that authenticates its name and the compiled code that follows.
 ///
-/// Cached code is executed, so whoever can write to the folder must be trusted like the daemon itself: the folder is
-/// created with access for its user only. A damaged file, or one of another engine, is compiled again.
-#[derive(Clone, Debug)]
+/// An entry that runs can only be made with the user's key: not by a file in a cloned repository, and not by
+/// `handlers.cache` in its configuration. A file that does not fit, or is of another engine, is compiled again. A folder or
+/// file that other users can write to is not used.
+#[derive(Clone)]
 pub struct Cache {
     dir: PathBuf,
     max_bytes: u64,
+    key: UserKey,
 }
 
 impl Cache {
-    /// Returns the cache that the configuration asks for, or `None` if it names no folder.
+    /// Returns the cache that the configuration asks for, or `None` if it names no folder. If the user's key cannot be
+    /// used, this logs a warning and returns `None`.
     #[must_use]
     pub fn from_config(config: &Config) -> Option<Self> {
-        let dir = config.cache.clone();
-        let max_bytes = config.cache_max_bytes.as_u64();
-        (!dir.as_os_str().is_empty()).then_some(Self { dir, max_bytes })
+        Self::with_user_key(config, true)
     }
 
-    /// Returns the cache only if its folder exists already, so that a command which merely inspects a handler leaves
+    fn with_user_key(config: &Config, create: bool) -> Option<Self> {
+        if config.cache.as_os_str().is_empty() {
+            return None;
+        }
+        match UserKey::of_user(create) {
+            Ok(key) => Some(Self::new(config, key?)),
+            Err(error) => {
+                tracing::warn!(%error, "the cache of compiled handlers is not used");
+                None
+            }
+        }
+    }
+
+    fn new(config: &Config, key: UserKey) -> Self {
+        Self {
+            dir: config.cache.clone(),
+            max_bytes: config.cache_max_bytes.as_u64(),
+            key,
+        }
+    }
+
+    /// Returns the cache only if its folder and the user's key exist already, so that a command which merely inspects a handler leaves
     /// no folder behind.
     #[must_use]
     pub fn existing(config: &Config) -> Option<Self> {
-        Self::from_config(config).filter(|cache| cache.dir.is_dir())
+        Self::with_user_key(config, false).filter(|cache| cache.dir.is_dir())
     }
 
     /// Returns the cached component, or compiles it and adds it to the cache. If the folder cannot be used, a warning
@@ -59,30 +85,74 @@ impl Cache {
         digest: &str,
         compile: impl FnOnce() -> Result<Component, LoadFault>,
     ) -> Result<Component, LoadFault> {
-        let path = self.dir.join(name(engine, digest));
-        if let Some(component) = read(engine, &path) {
+        let name = name(engine, digest);
+        if let Err(error) = self.prepare() {
+            let dir = self.dir.display();
+            tracing::warn!(%error, %dir, "cannot use the cache of compiled handlers; check handlers.cache");
+            return compile();
+        }
+        if let Some(component) = self.read(engine, &name) {
             return Ok(component);
         }
         let component = compile()?;
         let code = component.serialize().map_err(LoadFault::Compile)?;
-        if let Err(error) = self.write(&path, &code) {
+        if let Err(error) = self.write(&name, &code) {
             let dir = self.dir.display();
             tracing::warn!(%error, %dir, "cannot write to the cache of compiled handlers; check handlers.cache");
         }
         Ok(component)
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)?;
+    /// Makes the folder if it is missing, and checks that only this user can write to it.
+    fn prepare(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.dir)?;
+        let metadata = fs::symlink_metadata(&self.dir)?;
+        user_key::check_owner(&self.dir, &metadata, user_key::WRITABLE)
+    }
+
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(&Sha256::digest(code))?;
+        file.write_all(&self.key.sign([name.as_bytes(), code]))?;
         file.write_all(code)?;
-        // The rename makes the file appear whole or not at all; the digest detects what a power cut damages.
-        file.persist(path)?;
+        // The rename makes the file appear whole or not at all; the code detects what a power cut damages.
+        file.persist(self.dir.join(name))?;
         self.evict()
+    }
+
+    /// Returns `None` without a usable entry, so that the handler has to be compiled.
+    fn read(&self, engine: &wasmtime::Engine, name: &str) -> Option<Component> {
+        let path = self.dir.join(name);
+        let bytes = match read_own(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(%error, "a compiled handler is not used; compiling it again");
+                }
+                return None;
+            }
+        };
+        let path = path.display();
+        let Some((code, compiled)) = bytes.split_at_checked(user_key::LEN) else {
+            tracing::warn!(%path, "a compiled handler is damaged; compiling it again");
+            return None;
+        };
+        if !self.key.verify([name.as_bytes(), compiled], code) {
+            tracing::warn!(
+                %path,
+                "a compiled handler is damaged, or was not compiled by this user; compiling it again"
+            );
+            return None;
+        }
+        // SAFETY: the code shows that a process which can read this user's key wrote these bytes, under this name, as
+        // `serialize` returned them; wasmtime itself checks that they match its version and settings.
+        match unsafe { Component::deserialize(engine, compiled) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(%error, %path, "a compiled handler is not usable; compiling it again");
+                None
+            }
+        }
     }
 
     /// Removes the least recently used files until the rest fits; the newest always stays.
@@ -118,43 +188,38 @@ fn name(engine: &wasmtime::Engine, digest: &str) -> String {
     format!("{digest}-{:016x}.{EXTENSION}", hasher.finish())
 }
 
-/// Returns `None` without a usable entry, so that the handler has to be compiled.
-fn read(engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
-    let bytes = fs::read(path).ok()?;
-    let (digest, code) = bytes.split_at_checked(DIGEST)?;
-    if Sha256::digest(code)[..] != *digest {
-        tracing::warn!(path = %path.display(), "a compiled handler is damaged; compiling it again");
-        return None;
-    }
-    // Mark it as recently used. If that fails, it is evicted earlier and compiled again.
-    let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
-    // SAFETY: the digest shows that these are the bytes which `serialize` produced, in a folder that only this user
-    // can write to; wasmtime itself checks that they match its version and settings.
-    match unsafe { Component::deserialize(engine, code) } {
-        Ok(component) => Some(component),
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "a compiled handler is not usable; compiling it again");
-            None
-        }
-    }
+/// Reads a file that only this user can write to, and marks it as recently used.
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let file = user_key::open(path)?;
+    user_key::check_owner(path, &file.metadata()?, user_key::WRITABLE)?;
+    let mut bytes = Vec::new();
+    (&file).take(MAX_ENTRY).read_to_end(&mut bytes)?;
+    // If that fails, it is evicted earlier and compiled again.
+    let _ = file.set_modified(SystemTime::now());
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, os::unix::fs::PermissionsExt as _};
+
     use bytesize::ByteSize;
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
 
     struct TestCache {
         dir: tempfile::TempDir,
         engine: wasmtime::Engine,
+        key: UserKey,
     }
 
     impl TestCache {
         fn new() -> Self {
             let dir = tempfile::tempdir().expect("a folder");
             let engine = wasmtime::Engine::default();
-            Self { dir, engine }
+            let key = UserKey::random();
+            Self { dir, engine, key }
         }
 
         /// Returns whether the handler had to be compiled.
@@ -170,8 +235,7 @@ mod tests {
                 let text = wat::parse_str("(component)").expect("a component");
                 Component::from_binary(&self.engine, &text).map_err(LoadFault::Compile)
             };
-            let cache = Cache::from_config(&config).expect("it has a folder");
-            cache
+            Cache::new(&config, self.key.clone())
                 .component(&self.engine, digest, compile)
                 .expect("a component");
             compiled
@@ -198,14 +262,14 @@ mod tests {
         assert!(cache.compiles("a", ByteSize::gib(1)));
         let path = cache.files().remove(0);
         let whole = fs::read(&path).expect("read");
-        for at in [0, DIGEST, whole.len() / 2, whole.len() - 1] {
+        for at in [0, user_key::LEN, whole.len() / 2, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&path, &damaged).expect("written");
             assert!(cache.compiles("a", ByteSize::gib(1)), "{at}");
             assert_eq!(fs::read(&path).expect("read"), whole);
         }
-        for len in [0, DIGEST - 1, DIGEST, whole.len() - 1] {
+        for len in [0, user_key::LEN - 1, user_key::LEN, whole.len() - 1] {
             fs::write(&path, &whole[..len]).expect("written");
             assert!(cache.compiles("a", ByteSize::gib(1)), "{len}");
         }
@@ -216,10 +280,49 @@ mod tests {
         let cache = TestCache::new();
         assert!(cache.compiles("a", ByteSize::gib(1)));
         let path = cache.files().remove(0);
+        let name = path.file_name().expect("a name").to_string_lossy();
         let foreign = b"of another engine";
-        let bytes = [&Sha256::digest(foreign)[..], foreign].concat();
-        fs::write(&path, bytes).expect("written");
+        let code = cache.key.sign([name.as_bytes(), foreign]);
+        fs::write(&path, [&code[..], foreign].concat()).expect("written");
         assert!(cache.compiles("a", ByteSize::gib(1)));
+    }
+
+    #[test]
+    fn an_entry_of_a_stranger_or_under_another_name_never_runs() {
+        let (mut cache, key) = (TestCache::new(), UserKey::random());
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        let path = cache.files().remove(0);
+        let own = std::mem::replace(&mut cache.key, key);
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        assert!(!cache.compiles("a", ByteSize::gib(1)));
+        // A digest, which needs no key, is not enough.
+        let bytes = fs::read(&path).expect("read");
+        let (_, code) = bytes.split_at(user_key::LEN);
+        fs::write(&path, [&Sha256::digest(code)[..], code].concat()).expect("written");
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        cache.key = own;
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        let other = path.to_string_lossy().replace("/a-", "/b-");
+        fs::copy(&path, other).expect("copied");
+        assert!(cache.compiles("b", ByteSize::gib(1)));
+    }
+
+    #[test]
+    fn what_other_users_can_write_to_is_not_used() {
+        let cache = TestCache::new();
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        let path = cache.files().remove(0);
+        let chmod = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+        };
+        chmod(&path, 0o666);
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        assert!(!cache.compiles("a", ByteSize::gib(1)));
+        let folder = path.parent().expect("a folder");
+        chmod(folder, 0o770);
+        assert!(cache.compiles("a", ByteSize::gib(1)));
+        chmod(folder, 0o755);
+        assert!(!cache.compiles("a", ByteSize::gib(1)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod log_meter;
 mod messaging;
 mod registry;
 mod timer;
+mod user_key;
 mod wasi;
 mod world;
 mod wrap;

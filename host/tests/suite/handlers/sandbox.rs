@@ -138,11 +138,8 @@ fn a_handler_has_few_tables_and_functions_of_limited_number_and_size() {
 #[test]
 fn a_flood_of_log_lines_is_cut_off_and_counted() {
     let toml = "[handler.probe]\nlog_lines = 100\ntimeout = \"20s\"\n";
-    let fixture = Fixture::new(
-        toml,
-        &[evento("it", "log-flood"), evento("long", "log-long")],
-    );
-    assert_eq!(fixture.stored(), ["it", "long"]);
+    let fixture = Fixture::new(toml, &[evento("it", "log-flood")]);
+    assert_eq!(fixture.stored(), ["it"]);
     let log = fixture.daemon.wait_for_log("lines were left out");
     let lines = log
         .lines()

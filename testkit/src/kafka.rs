@@ -17,6 +17,9 @@ use rdkafka::{
 
 use crate::{Background, DEADLINE, eventually, provided};
 
+/// How long one request that is repeated may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The broker that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broker {
@@ -253,8 +256,11 @@ fn high_watermarks(servers: &str, topic: &str, isolation: &str) -> Vec<i64> {
         .expect("a client");
     partitions(&consumer, topic)
         .map(|partition| {
-            let watermarks = consumer.fetch_watermarks(topic, partition, DEADLINE);
-            watermarks.expect("the broker answers").1
+            // In a cluster, the leader of the partition may be changing.
+            eventually("the broker to answer", || {
+                let watermarks = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+                watermarks.ok().map(|(_, end)| end)
+            })
         })
         .collect()
 }

@@ -16,6 +16,8 @@
 mod python;
 mod sdks;
 
+use std::{env, num::NonZero, thread};
+
 use anyhow::{Context, Result, bail};
 
 use crate::{
@@ -30,9 +32,6 @@ const CHAOS_MINUTES: &str = "10";
 
 /// Seconds of each fuzz target in [`run_all`].
 const FUZZ_SECONDS: u32 = 300;
-
-/// Seconds of each fuzz target in every whole run of the tests.
-const FUZZ_SECONDS_OF_TESTS: u32 = 5;
 
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
@@ -75,13 +74,19 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .env("EVENTOS_TEST_KAFKA_AUTHORITY", &logins.authority)
         .env("EVENTOS_TEST_KAFKA_JARS", &jars)
         .env("EVENTOS_TEST_PYTHON", python);
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        tests.env("RUST_TEST_THREADS", threads().to_string());
+    }
     run_command(&mut tests)
         .with_context(|| format!("the tests failed; Kafka's log is {}", log.display()))?;
-    if filter.is_none() {
-        fuzz::run(None, FUZZ_SECONDS_OF_TESTS)?;
-    }
     step("every test passed");
     Ok(())
+}
+
+/// Returns how many tests run at a time: one more than there are cores, since most of them wait for something most of the
+/// time.
+fn threads() -> usize {
+    1 + thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Runs everything there is, in this order: the checks, all tests, chaos on each broker, and the fuzz targets.

@@ -92,7 +92,7 @@ pub(crate) enum TopicError {
         /// The smallest number possible.
         min: u32,
     },
-    /// The process cannot keep the files of so many partitions open.
+    /// The process cannot keep the files of this many partitions open.
     #[error(
         "topic {name:?} would bring the number of partitions to {total}, but this broker can keep the files of only {max} open: choose fewer partitions, or raise the limit of open files (ulimit -n)"
     )]

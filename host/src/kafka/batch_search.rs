@@ -39,7 +39,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "100"),
 ];
 
-/// How long the answer for the end of the partition may take, which shows that the broker answers at all.
+/// How long the request for the end of the partition may take, which shows that the broker responds at all.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long it may take to read at one offset, or to fail. A batch that inflates to gigabytes takes its time.

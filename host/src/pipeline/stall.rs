@@ -73,7 +73,7 @@ pub(super) struct Passage {
 }
 
 impl FetchProgress {
-    /// Takes note of the offset that is fetched next, while records are to be expected. Returns whether it has been the
+    /// Takes note of the offset that is fetched next, while records should arrive. Returns whether it has been the
     /// same for too long.
     pub(super) fn observe(&mut self, fetching: Option<Offset>, now: Instant) -> bool {
         let Some(fetching) = fetching else {

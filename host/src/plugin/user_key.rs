@@ -1,5 +1,5 @@
 //! The key with which a user's own programs authenticate the compiled handlers that they keep. It lies in the user's state
-//! folder, where nothing that was cloned, unpacked or configured by somebody else puts a file.
+//! folder, where nothing that was cloned, unpacked or configured by another person puts a file.
 
 use std::{
     env,
@@ -17,10 +17,10 @@ pub(super) const LEN: usize = 32;
 /// Name of the file.
 const FILE: &str = "cache.key";
 
-/// Permission bits that let anybody but the owner write.
+/// Permission bits that let users other than the owner write.
 pub(super) const WRITABLE: u32 = 0o022;
 
-/// Permission bits that let anybody but the owner do anything.
+/// Permission bits that let users other than the owner do anything.
 const ACCESSIBLE: u32 = 0o077;
 
 /// The key of the user that runs this process.
@@ -31,7 +31,7 @@ impl UserKey {
     /// Reads the key, or makes one first if there is none and `create` says so. Returns `None` if there is none.
     ///
     /// # Errors
-    /// Returns an error if there is no folder for it, or if other users can read or change it.
+    /// Returns an error if it has no folder, or if other users can read or change it.
     pub(super) fn of_user(create: bool) -> io::Result<Option<Self>> {
         let Some(dir) = state_dir() else {
             let message =
@@ -118,7 +118,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Checks that a file or folder belongs to the user of this process, and that nobody else has any of the permissions
+/// Checks that a file or folder belongs to the user of this process, and that no other user has any of the permissions
 /// `denied`.
 pub(super) fn check_owner(path: &Path, metadata: &Metadata, denied: u32) -> io::Result<()> {
     let (user, path) = (geteuid().as_raw(), path.display());

@@ -186,7 +186,7 @@ fn send(target: &Target, body: impl Into<Vec<u8>>) -> Outcome {
     }
 }
 
-/// Contained if there is any answer that is no fault of the daemon.
+/// Contained if the daemon responds at all, and not with an error of its own.
 fn answered(answer: &Answer) -> Outcome {
     match answer.status.is_server_error() {
         false => Ok(format!("answered with {}", answer.status)),

@@ -1,5 +1,5 @@
 //! Hostile clients, records and modules against one running daemon, one after the other: each is contained, and the daemon
-//! is as it was afterwards. `cargo xtask attack` runs this and shows what was tried and what became of it.
+//! is as it was afterwards. `cargo xtask attack` runs this and shows each attempt and its result.
 //!
 //! An attack that belongs to a promise of the daemon has a test of its own besides. Here they meet the same daemon.
 
@@ -20,10 +20,10 @@ use eventos_testkit::{Answer, Broker, Daemon, Setup, eventually};
 
 use crate::EVENTOS;
 
-/// What became of an attack that was contained, or what it did otherwise.
+/// How an attack was contained, or else the damage.
 type Outcome = Result<String, String>;
 
-/// What is tried, and how. An attack is only told from another by what it tries.
+/// What is tried, and how. The text of the attempt identifies an attack.
 type NamedAttack = (&'static str, fn(&Target) -> Outcome);
 
 /// The daemon under attack, with the handlers `probe` and `store` on the built-in broker.
@@ -77,7 +77,7 @@ impl Target {
         number.and_then(|it| it.parse().ok()).expect("a number")
     }
 
-    /// Checks that the daemon answers an honest client.
+    /// Checks that the daemon serves an honest client.
     fn check_alive(&self) -> Result<(), String> {
         let began = Instant::now();
         let answer = self.daemon.client().get(self.daemon.url("/healthz"));

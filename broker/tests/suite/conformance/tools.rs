@@ -157,7 +157,10 @@ fn no_user_has_a_password() {
             let users = users.map(|users| users.iter().map(user).collect());
             let request = DescribeUserScramCredentialsRequest::default().with_users(users);
             let described = raw.call(0, &request);
-            let results = described.results.iter().map(|r| verdict(r.error_code));
+            // The Kafka of the tests has a user of its own, which logs in over TLS.
+            let results = described.results.iter();
+            let results = results.filter(|result| &*result.user != "operator");
+            let results = results.map(|result| verdict(result.error_code));
             (verdict(described.error_code), results.collect::<Vec<_>>())
         };
         [describe(None), describe(Some(&["a", "b"]))]

@@ -26,7 +26,7 @@ fn after_the_last_try_it_gives_up_and_says_what_to_do() {
     let (status, log) = setup.start_listening().wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     let error = format!(
-        "no Kafka broker answers at 127.0.0.1:{port} after 2 tries; start it, or set kafka.bootstrap_servers"
+        "no Kafka broker answers at 127.0.0.1:{port} after 2 tries; start it, set kafka.bootstrap_servers"
     );
     assert!(log.contains(&error), "{log}");
     assert!(log.contains("\nerror: "), "{log}");

@@ -142,7 +142,7 @@ fn what_cannot_be_redriven_is_skipped_and_says_why(broker: Broker) {
     for (i, says) in [
         "does not say which record",
         "from the topic elsewhere",
-        "lacks its value; replay the record instead: topic ",
+        "the letter lacks the value of its record; replay the record instead: topic ",
         "redriven",
         "the same record as the letter 0:3",
     ]

@@ -57,7 +57,7 @@ int ftruncate64(int fd, off64_t length) {
 }
 int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 
-// Of these, all fail: the paths are relative to a folder.
+// Every call fails, whatever the file: the paths are relative to a folder.
 int unlinkat(int folder, const char *path, int flags) {
     return faults && faults[3] ? fail(EIO) : syscall(SYS_unlinkat, folder, path, flags);
 }

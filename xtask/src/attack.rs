@@ -1,5 +1,5 @@
-//! `cargo xtask attack`: hostile clients, records and modules against a running daemon, one after the other. It prints for each
-//! what was tried and what became of it.
+//! `cargo xtask attack`: hostile clients, records and modules against a running daemon, one after the other. It prints each
+//! attempt and its result.
 //!
 //! The attacks are in `host/tests/suite/attack`, and part of `cargo xtask test`.
 

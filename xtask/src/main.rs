@@ -41,7 +41,7 @@ enum Chore {
         /// Run only the tests whose name contains this
         #[arg(conflicts_with = "all")]
         filter: Option<String>,
-        /// Also run long chaos on each broker, fuzzing, and every check of `cargo xtask check`; takes about an hour
+        /// Also run long chaos on each broker, fuzzing, and every check of `cargo xtask check`; adds more than an hour
         #[arg(long)]
         all: bool,
         /// Arguments of the test binaries
@@ -56,7 +56,7 @@ enum Chore {
         #[arg(long = "baseline-rev", value_name = "REVISION")]
         baseline: Option<String>,
     },
-    /// Attack a running daemon with hostile clients, records and modules, and show what becomes of each
+    /// Attack a running daemon with hostile clients, records and modules, and show the result of each
     Attack,
     /// Run the fuzz targets of the built-in broker and of the parsers of the daemon
     Fuzz {

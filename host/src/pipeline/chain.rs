@@ -77,7 +77,7 @@ impl HandlerChain {
             metrics,
             shutdown,
         };
-        // Not only once it changes: whoever publishes a fixed chain is gone already.
+        // The sender of a fixed chain is dropped before this, so no change would ever be seen.
         chain.update();
         chain
     }

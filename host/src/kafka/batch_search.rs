@@ -158,20 +158,14 @@ fn search<E>(
         }
         let distance = candidate - from.0;
         let step = if distance < NEAR { 1 } else { distance / 4 };
-        candidate = match readable < end.0 {
-            // Something between the two was passed over.
+        let forward = candidate.saturating_add(step);
+        // Once something can be read, or the step leads beyond the end, offsets before it were passed over.
+        candidate = match readable < end.0 || forward >= readable {
             true => unreadable + (readable - unreadable) / 2,
-            false => candidate.saturating_add(step),
+            false => forward,
         };
         if candidate <= unreadable {
             break;
-        }
-        // The last step may have gone beyond the end.
-        if candidate >= readable && readable == end.0 {
-            candidate = unreadable + (readable - unreadable) / 2;
-            if candidate <= unreadable {
-                break;
-            }
         }
     }
     Ok(match first_reason {

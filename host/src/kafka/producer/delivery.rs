@@ -9,7 +9,7 @@ use std::{
 use rdkafka::{
     Message as _,
     error::KafkaError,
-    message::OwnedMessage,
+    message::{Headers, OwnedMessage},
     producer::{DeliveryFuture, FutureRecord},
 };
 
@@ -120,10 +120,14 @@ pub(super) fn closed() -> ProduceError {
     ProduceError::Unavailable("the producer was closed".to_owned())
 }
 
-/// Returns at least how many bytes the batch of a record takes that is alone in it.
+/// Returns about how many bytes the batch of a record takes that is alone in it.
 fn size(record: &OwnedMessage) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    BATCH_OVERHEAD + RECORD_OVERHEAD + length(record.key()) + length(record.payload())
+    let headers = record.headers().into_iter().flat_map(Headers::iter);
+    let headers: usize = headers
+        .map(|header| header.key.len() + length(header.value))
+        .sum();
+    BATCH_OVERHEAD + RECORD_OVERHEAD + length(record.key()) + length(record.payload()) + headers
 }
 
 fn to_send(record: &OwnedMessage, timestamp: Option<i64>) -> FutureRecord<'_, [u8], [u8]> {

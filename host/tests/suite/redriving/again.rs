@@ -1,6 +1,6 @@
 //! `POST /dead-letters/redrive`: the records are produced again, with a history of their failures.
 
-use eventos_testkit::header_list;
+use eventos_testkit::{alter_topic, header_list};
 
 use super::*;
 
@@ -158,6 +158,49 @@ fn what_cannot_be_redriven_is_skipped_and_says_why(broker: Broker) {
     let stored = fixture.daemon.wait_for_messages(1);
     assert_eq!(stored[0]["id"], "x");
     assert_eq!(fixture.records().len(), 1);
+}
+
+#[test]
+fn a_record_with_headers_too_large_for_its_topic_fails_alone_with_the_broker_inside() {
+    a_record_with_headers_too_large_for_its_topic_fails_alone(Broker::Embedded);
+}
+
+#[test]
+fn a_record_with_headers_too_large_for_its_topic_fails_alone_with_kafka() {
+    a_record_with_headers_too_large_for_its_topic_fails_alone(Broker::Kafka);
+}
+
+/// The limit of the topic was lowered after the record failed. The daemon does not try smaller and smaller batches for it,
+/// which would slow down everything that is sent later.
+fn a_record_with_headers_too_large_for_its_topic_fails_alone(broker: Broker) {
+    let fixture = Fixture::new(broker);
+    let (topic, dead) = (fixture.setup.topic(), fixture.setup.dead_letter_topic());
+    let mut random = fastrand::Rng::with_seed(1);
+    let incompressible: Vec<_> = (0..300_000).map(|_| random.u8(..)).collect();
+    let letter = headers(&[
+        ("trace", Some(&incompressible)),
+        ("__connect.errors.topic", Some(topic.as_bytes())),
+        ("__connect.errors.partition", Some(b"0")),
+        ("__connect.errors.offset", Some(b"7")),
+    ]);
+    let letter = BaseRecord::<[u8], [u8]>::to(&dead)
+        .partition(0)
+        .payload(br#"{"id":"x","tipo":"t"}"#)
+        .headers(letter);
+    let servers = fixture.daemon.broker();
+    alter_topic(servers, &topic, &[("max.message.bytes", "100000")]);
+    produce(servers, [letter]);
+    fixture.wait_for_letters(1);
+
+    let answer = fixture.daemon.post("/dead-letters/redrive?all=true");
+    let answer = answer.assert_status(503).json();
+    assert_eq!(counts(&answer), [0, 0, 1], "{answer}");
+    let problem = &answer["letters"][0]["problem"]["type"];
+    assert_eq!(problem, "urn:eventos:problem:too-large");
+    // Batches begin at 1 MB, and the fourth half of that is less than what the topic accepts.
+    let log = fixture.daemon.log();
+    let shrunk = log.matches("sending smaller ones").count();
+    assert!((1..=4).contains(&shrunk), "{log}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    statistics::Topic,
+    statistics::{Broker, Topic},
     types::RDKafkaRespErr,
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Membership {
     /// The permissions that are denied. librdkafka reports a denial once, and does not report its end.
     denied: Mutex<BTreeSet<Permission>>,
     responses: Mutex<ResponseMonitor>,
+    /// Whether a broker was connected at the last statistics.
+    is_connected: AtomicBool,
 }
 
 impl Membership {
@@ -88,12 +90,18 @@ impl Membership {
             events: Mutex::default(),
             denied: Mutex::default(),
             responses: Mutex::default(),
+            is_connected: AtomicBool::new(true),
         }
     }
 
     /// The id of the topic that is consumed, once it is known.
     pub(super) fn topic_id(&self) -> Option<TopicId> {
         self.planner.topic_id()
+    }
+
+    /// Returns whether a broker is connected, as far as is known.
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
     }
 
     /// Takes the oldest event that a callback has left.
@@ -207,13 +215,15 @@ impl ClientContext for Membership {
         if let Some(responding) = self.responses.lock().observe(&statistics) {
             self.push_event(ConsumerEvent::Responding(responding));
         }
+        let is_connected = statistics.brokers.values().any(is_up);
+        self.is_connected.store(is_connected, Ordering::Relaxed);
         let Some(topic) = statistics.topics.get(&*self.topic) else {
             return;
         };
         self.check_denied(topic);
-        let is_up = |id| {
+        let is_node_up = |id| {
             let mut brokers = statistics.brokers.values();
-            brokers.any(|broker| broker.nodeid == id && broker.state == "UP")
+            brokers.any(|broker| broker.nodeid == id && is_up(broker))
         };
         for (&number, partition) in &topic.partitions {
             // librdkafka uses negative numbers for what it does not know, or does not own.
@@ -223,12 +233,16 @@ impl ClientContext for Membership {
                 committed: known(partition.committed_offset).map(Offset),
                 end: known(partition.ls_offset).map(Offset),
                 fetching: known(partition.next_offset)
-                    .filter(|_| is_up(partition.broker))
+                    .filter(|_| is_node_up(partition.broker))
                     .map(Offset),
             };
             self.push_event(ConsumerEvent::Progress(progress));
         }
     }
+}
+
+fn is_up(broker: &Broker) -> bool {
+    broker.state == "UP"
 }
 
 impl ConsumerContext for Membership {

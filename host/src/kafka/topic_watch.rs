@@ -56,8 +56,11 @@ impl TopicWatch {
         };
         let run = move || {
             while stopped.recv_timeout(INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                watcher.look_at_topic();
-                watcher.look_at_paused();
+                // A request without a broker would have librdkafka connect again and again without its pauses between.
+                if watcher.membership().is_connected() {
+                    watcher.look_at_topic();
+                    watcher.look_at_paused();
+                }
             }
         };
         let named = thread::Builder::new().name("topic-watch".to_owned());
@@ -79,8 +82,12 @@ impl Drop for TopicWatch {
 }
 
 impl Watcher {
+    fn membership(&self) -> &Arc<Membership> {
+        self.queue.client().client().context()
+    }
+
     fn look_at_topic(&mut self) {
-        let membership = self.queue.client().client().context();
+        let membership = Arc::clone(self.membership());
         let described = describe_topic(self.queue.client().client(), &self.topic, REQUEST_TIMEOUT);
         let described = match described {
             Ok(described) => described,
@@ -107,7 +114,7 @@ impl Watcher {
         }
         match self.ends(paused.iter()) {
             Ok(ends) => {
-                let membership = self.queue.client().client().context();
+                let membership = self.membership();
                 for (topic_partition, end) in ends {
                     membership.push_event(ConsumerEvent::Progress(PartitionProgress {
                         topic_partition,

@@ -1,8 +1,8 @@
-//! The topics that are missing, and a watch on those that the daemon produces to. One of these that disappears is created again, as at the start; while that
-//! fails, the daemon is not ready and says which topic it lacks.
+//! The topics that are missing, and a watch on those that the daemon produces to. One of these that disappears is created
+//! again, as at the start; while that fails, the daemon is not ready and says which topic it lacks.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     error::Error as _,
     fmt,
     sync::{
@@ -13,7 +13,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use super::{Cluster, Error, admin::TopicAdmin};
 use crate::event::TopicPartition;
@@ -24,11 +27,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which a continuing fault is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Time for which a rejection counts that is not repeated: the partition that waits may have gone to another instance.
-const REJECTED_FOR: Duration = Duration::from_secs(30);
+/// Time for which a record counts as waiting that does not ask again: its partition may have gone to another instance, or
+/// its handler may have been replaced.
+const WAITS_FOR: Duration = Duration::from_secs(30);
 
-/// Most topics of handlers that are watched.
-const MAX_OTHERS: usize = 100;
+/// Maximum number of topics of handlers that are watched.
+const MAX_OTHERS: usize = 1_000;
 
 /// The topics that the daemon produces to, and those of them that records wait for. Cheap to clone; all clones share the
 /// same topics.
@@ -49,8 +53,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Topics {
-    /// Topics of handlers, which are not created again because the daemon has not created them.
-    others: BTreeSet<String>,
+    /// Topics of handlers, and when a record last waited for each. They are not created again because the daemon has not
+    /// created them.
+    others: BTreeMap<String, Instant>,
     /// The topics that are missing.
     missing: BTreeMap<String, Fault>,
     /// The partitions that wait because a topic rejects a dead letter.
@@ -127,33 +132,73 @@ impl ProducedTopics {
     ) -> Result<(), Error> {
         let admin = TopicAdmin::new(cluster)?;
         loop {
-            for (topic, partitions) in own {
-                self.check_own(&admin, topic, partitions).await;
+            match self.check_all(&admin, own).await {
+                // The pause ends early when a worker waits for a topic.
+                Ok(()) => drop(timeout(INTERVAL, self.shared.wanted.notified()).await),
+                Err(error) => {
+                    // A broker that does not respond is reported elsewhere. Asking sooner would only cost CPU time.
+                    tracing::debug!(%error, "cannot ask whether topics exist");
+                    sleep(INTERVAL).await;
+                }
             }
-            let others = self.shared.topics.lock().others.clone();
-            for topic in others {
-                self.check_other(&admin, &topic).await;
-            }
-            // It ends by itself, or when a worker waits for a topic.
-            let _ = timeout(INTERVAL, self.shared.wanted.notified()).await;
         }
     }
 
-    /// Returns whether a topic is known to be missing.
+    async fn check_all(
+        &self,
+        admin: &TopicAdmin,
+        own: &[(String, PartitionCount)],
+    ) -> Result<(), Error> {
+        for (topic, partitions) in own {
+            self.check_own(admin, topic, partitions).await?;
+        }
+        for topic in self.others(own) {
+            self.check_other(admin, &topic).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the topics of handlers that records wait for, and forgets the others.
+    fn others(&self, own: &[(String, PartitionCount)]) -> Vec<String> {
+        let mut topics = self.shared.topics.lock();
+        let Topics {
+            others, missing, ..
+        } = &mut *topics;
+        others.retain(|topic, asked| {
+            if own.iter().any(|(own, _)| own == topic) {
+                return false;
+            }
+            let is_wanted = asked.elapsed() < WAITS_FOR;
+            if !is_wanted && missing.remove(topic).is_some() {
+                tracing::info!(topic, "no record waits for a missing topic any more");
+            }
+            is_wanted
+        });
+        let others = others.keys().cloned().collect();
+        self.update(&topics);
+        others
+    }
+
+    /// Returns whether a topic is known to be missing. A caller whose record waits for it asks again and again: a topic of a
+    /// handler is watched only as long as that goes on.
     #[must_use]
     pub fn is_missing(&self, topic: &str) -> bool {
         if !self.shared.has_faults.load(Relaxed) {
             return false;
         }
-        self.shared.topics.lock().missing.contains_key(topic)
+        let mut topics = self.shared.topics.lock();
+        if let Some(asked) = topics.others.get_mut(topic) {
+            *asked = Instant::now();
+        }
+        topics.missing.contains_key(topic)
     }
 
     /// Asks the broker soon whether these topics exist.
     pub fn request_check<'t>(&self, of: impl IntoIterator<Item = &'t str>) {
         let mut topics = self.shared.topics.lock();
         for topic in of {
-            if topics.others.len() < MAX_OTHERS && !topics.others.contains(topic) {
-                topics.others.insert(topic.to_owned());
+            if topics.others.len() < MAX_OTHERS || topics.others.contains_key(topic) {
+                topics.others.insert(topic.to_owned(), Instant::now());
             }
         }
         drop(topics);
@@ -186,7 +231,7 @@ impl ProducedTopics {
         // A rejection that is not repeated is of a partition that has gone to another instance.
         topics
             .waiting
-            .retain(|_, fault| fault.noted.elapsed() < REJECTED_FOR);
+            .retain(|_, fault| fault.noted.elapsed() < WAITS_FOR);
         self.update(&topics);
         let all = topics.missing.values().chain(topics.waiting.values());
         let all = all.map(|fault| TopicFault {
@@ -196,41 +241,41 @@ impl ProducedTopics {
         all.collect()
     }
 
-    async fn check_own(&self, admin: &TopicAdmin, topic: &str, partitions: &PartitionCount) {
-        match admin.partitions(topic).await {
-            Ok(Some(count)) => {
-                partitions.lower(topic, count);
-                self.clear_missing(topic);
-            }
-            Ok(None) => {
-                if !self.is_missing(topic) {
-                    tracing::warn!(topic, "a topic does not exist any more; creating it again");
-                }
-                match admin.create(topic).await {
-                    Ok(()) => self.clear_missing(topic),
-                    Err(error) => {
-                        let why = format!(
-                            "it does not exist, and it cannot be created: {}",
-                            in_one_line(&error)
-                        );
-                        self.note_missing(topic, &why);
-                    }
-                }
-            }
-            // A broker that does not respond is reported elsewhere.
-            Err(error) => tracing::debug!(%error, topic, "cannot ask whether a topic exists"),
+    async fn check_own(
+        &self,
+        admin: &TopicAdmin,
+        topic: &str,
+        partitions: &PartitionCount,
+    ) -> Result<(), Error> {
+        if let Some(count) = admin.partitions(topic).await? {
+            partitions.lower(topic, count);
+            self.clear_missing(topic);
+            return Ok(());
         }
+        if !self.is_missing(topic) {
+            tracing::warn!(topic, "a topic does not exist any more; creating it again");
+        }
+        match admin.create(topic).await {
+            Ok(()) => self.clear_missing(topic),
+            Err(error) => {
+                let why = format!(
+                    "it does not exist, and it cannot be created: {}",
+                    in_one_line(&error)
+                );
+                self.note_missing(topic, &why);
+            }
+        }
+        Ok(())
     }
 
-    async fn check_other(&self, admin: &TopicAdmin, topic: &str) {
-        match admin.partitions(topic).await {
-            Ok(Some(_)) => {
-                self.shared.topics.lock().others.remove(topic);
-                self.clear_missing(topic);
-            }
-            Ok(None) => self.note_missing(topic, "it does not exist; create it by hand"),
-            Err(error) => tracing::debug!(%error, topic, "cannot ask whether a topic exists"),
+    async fn check_other(&self, admin: &TopicAdmin, topic: &str) -> Result<(), Error> {
+        if admin.partitions(topic).await?.is_some() {
+            self.shared.topics.lock().others.remove(topic);
+            self.clear_missing(topic);
+        } else {
+            self.note_missing(topic, "it does not exist; create it by hand");
         }
+        Ok(())
     }
 
     /// Takes note that a topic is missing, and why that does not end by itself.
@@ -302,6 +347,31 @@ mod tests {
         let topic = "t".to_owned();
         assert_eq!(watch.faults(), [TopicFault { topic, why }]);
         watch.note_delivered(&waiting);
+        assert_eq!(watch.faults(), []);
+    }
+
+    #[test]
+    fn a_missing_topic_is_forgotten_once_no_record_waits_for_it() {
+        let watch = ProducedTopics::default();
+        watch.request_check(["t", "own"]);
+        watch.note_missing("t", "it does not exist");
+        let own = [("own".to_owned(), PartitionCount::new(1))];
+        let long_ago = Instant::now().checked_sub(2 * WAITS_FOR);
+        let Some(long_ago) = long_ago else {
+            panic!("the machine has just started");
+        };
+        let set_asked = |at| {
+            let mut topics = watch.shared.topics.lock();
+            topics.others.insert("t".to_owned(), at);
+        };
+
+        set_asked(long_ago);
+        assert!(watch.is_missing("t"), "and a record has waited for it now");
+        assert_eq!(watch.others(&own), ["t"]);
+
+        set_asked(long_ago);
+        assert!(watch.others(&own).is_empty());
+        assert!(!watch.is_missing("t"));
         assert_eq!(watch.faults(), []);
     }
 

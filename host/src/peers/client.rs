@@ -44,6 +44,9 @@ pub enum PeerError {
     /// No connection to the peer could be made, so it has not received the request.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// The request has too many parameters, so it was not sent.
+    #[error("cannot be asked: the query is too long")]
+    TooLong,
     /// The connection was lost after the request was sent.
     #[error("closed the connection: {0}")]
     Interrupted(String),
@@ -95,6 +98,7 @@ impl Client {
         query: &str,
     ) -> Result<PeerRows, PeerError> {
         let uri = url.at(&format!("/peers/messages?{query}"));
+        let uri = uri.ok_or(PeerError::TooLong)?;
         let response = timeout(TIMEOUT, self.0.get(uri)).await;
         let response = response.map_err(|_| PeerError::Timeout(TIMEOUT))??;
         check(&response, MEDIA_TYPE)?;
@@ -113,7 +117,7 @@ impl Client {
         url: &PeerUrl,
         command: PeerCommand,
     ) -> Result<Bytes, PeerError> {
-        let uri = url.at(command.path);
+        let uri = url.at(command.path).ok_or(PeerError::TooLong)?;
         let exchange = async {
             let body = (command.media_type, command.body);
             let response = self.0.post(uri, Some(body)).await?;

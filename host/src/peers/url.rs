@@ -24,16 +24,13 @@ impl PeerUrl {
         concrete.then(|| format!("http://{address}").parse().ok())?
     }
 
-    /// Returns the URL of a path and query on this instance.
-    ///
-    /// # Panics
-    /// If the path or query is not percent-encoded.
-    pub(super) fn at(&self, path_and_query: &str) -> Uri {
+    /// Returns the URL of a percent-encoded path and query on this instance, or `None` if it is too long: URLs have at
+    /// most 65,534 bytes.
+    pub(super) fn at(&self, path_and_query: &str) -> Option<Uri> {
         let parts = Uri::builder()
             .scheme("http")
             .authority(self.0.authority().map_or("", |it| it.as_str()));
-        let uri = parts.path_and_query(path_and_query).build();
-        uri.expect("a parsed authority and a percent-encoded query make a valid URL")
+        parts.path_and_query(path_and_query).build().ok()
     }
 }
 
@@ -79,8 +76,12 @@ mod tests {
         ] {
             let url: PeerUrl = text.parse().expect(text);
             assert_eq!(url.to_string(), shown);
-            let asked = url.at("/peers/messages?limit=1").to_string();
+            let asked = url
+                .at("/peers/messages?limit=1")
+                .expect("short")
+                .to_string();
             assert_eq!(asked, format!("{shown}/peers/messages?limit=1"));
+            assert_eq!(url.at(&format!("/?id={}", "x".repeat(66_000))), None);
         }
     }
 

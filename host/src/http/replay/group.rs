@@ -108,7 +108,7 @@ fn failed(url: &PeerUrl, error: &PeerError) -> RewindOutcome {
     let why = printable(&format!("{url} owns it and {error}"));
     match error {
         PeerError::Unreachable(_) => RewindOutcome::elsewhere(why),
-        PeerError::Unexpected(_) => RewindOutcome::failed(why),
+        PeerError::Unexpected(_) | PeerError::TooLong => RewindOutcome::failed(why),
         PeerError::Timeout(_) | PeerError::Interrupted(_) => {
             RewindOutcome::failed(format!("{why}; it may have been rewound nevertheless"))
         }

@@ -1,4 +1,4 @@
-//! The HTTP client of the daemon and of the command line: the only module that names hyper.
+//! The HTTP client of the daemon and of the command line: the only module that sends requests with hyper.
 //!
 //! It follows no redirects, uses no proxy and sends no credentials. Connecting, idle connections and the size of a
 //! response's head are bounded here. How long a response may take is up to the caller, and so is the size of its body:
@@ -19,8 +19,8 @@ use hyper_util::{
 /// The largest head of a response, in bytes; also how much is read from a connection at a time.
 pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// How long an unused connection is kept open.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept open: less than the 30 s after which the daemon closes it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends requests. Cheap to clone; clones share their connections.
 #[derive(Clone)]

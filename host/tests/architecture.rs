@@ -20,7 +20,10 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["axum"], &["http"]),
     (&["clap"], &["cli", "main"]),
     (&["config", "toml_edit"], &["config"]),
-    (&["hyper", "hyper_util", "http_body_util"], &["http_client"]),
+    (
+        &["hyper", "hyper_util", "http_body_util"],
+        &["http", "http_client"],
+    ),
     (&["eventos_broker"], &["app", "config"]),
     (&["notify"], &["plugin"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),

@@ -65,7 +65,14 @@ pub(crate) fn measure() {
     let runtime = runtime();
     let _entered = runtime.enter();
     let (mut running, registry) = Running::start(&servers, plugins, cache);
-    let put = |version: Vec<u8>| drop(registry.put("bench", &version).expect("the version loads"));
+    let never = CancellationToken::new();
+    let put = |version: Vec<u8>| {
+        drop(
+            registry
+                .put("bench", &version, &never)
+                .expect("the version loads"),
+        )
+    };
     // Compiles both versions that are known later, and runs everything once before anything counts.
     for number in [1, 0] {
         running.during(|| put(version(number)));

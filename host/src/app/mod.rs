@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use eventos_broker::Broker;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::service::Service;
@@ -99,11 +99,13 @@ impl App {
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
         let (state, pipeline) = build(&self, &cluster, self.config.http.advertised(address))?;
         let producer = state.producer.clone();
+        let http_config = self.config.http.clone();
 
         let mut broker =
             Service::start("the built-in broker", |stop| run_broker(self.broker, stop));
         let mut http = Service::start("the HTTP server", |stop| async move {
-            Ok(http::serve(self.http, state, stop.cancelled_owned()).await?)
+            http::serve(self.http, &http_config, state, stop.cancelled_owned()).await;
+            Ok(())
         });
         let mut pipeline = Service::start("the pipeline", |stop| run_pipeline(pipeline, stop));
         let mut watch = Service::start("the watch on the drop-in folder", |stop| {
@@ -125,7 +127,11 @@ impl App {
         pipeline.finish(DRAIN).await;
         http.finish(GRACE).await;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(GRACE));
-        flushed.await.context("flushing the producer panicked")?;
+        // The threads for blocking calls may all be busy.
+        match timeout(2 * GRACE, flushed).await {
+            Ok(flushed) => flushed.context("flushing the producer panicked")?,
+            Err(_) => tracing::warn!("the producer was not flushed: all blocking threads are busy"),
+        }
         broker.finish(GRACE).await;
         ended
     }

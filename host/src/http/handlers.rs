@@ -1,16 +1,21 @@
 //! `/handlers`: the state of the handlers, and changes of the chain while the daemon runs.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{Path, Request, State},
     http::StatusCode,
-    middleware,
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    body,
+    limits::MemoryBudget,
     origin::refuse_other_sites,
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
 };
@@ -22,89 +27,136 @@ use crate::{
 /// The largest handler that is accepted, in bytes.
 const MAX_HANDLER: usize = MAX_FILE as usize;
 
+/// How long the body of an upload may take.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Memory for uploads, in MiB. One that is half sent takes only what has arrived.
+const UPLOADS_MIB: usize = 256;
+
+/// The handlers, and changes of them: one upload and one other change at a time, also if its client has gone, so that
+/// changes take two blocking threads in all. An upload compiles, which the others do not wait for.
+#[derive(Clone)]
+struct Handlers {
+    registry: Registry,
+    /// Held during an upload.
+    uploading: Arc<Mutex<()>>,
+    /// Held during another change.
+    changing: Arc<Mutex<()>>,
+    uploads: MemoryBudget,
+}
+
 pub(super) fn routes(registry: Registry) -> Router {
+    let handlers = Handlers {
+        registry,
+        uploading: Arc::default(),
+        changing: Arc::default(),
+        uploads: MemoryBudget::of_mib(UPLOADS_MIB),
+    };
     Router::new()
         .route("/handlers", get(list))
         .route("/handlers/{name}", get(one).put(put).delete(remove))
         .route("/handlers/{name}/{action}", post(act))
-        .layer(DefaultBodyLimit::max(MAX_HANDLER))
-        .layer(middleware::from_fn(refuse_other_sites))
-        .with_state(registry)
+        .layer(from_fn(refuse_other_sites))
+        .with_state(handlers)
 }
 
-async fn list(State(registry): State<Registry>) -> Response {
-    Json(registry.list()).into_response()
+async fn list(State(handlers): State<Handlers>) -> Response {
+    Json(handlers.registry.list()).into_response()
 }
 
 async fn one(
-    State(registry): State<Registry>,
+    State(handlers): State<Handlers>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let status = find(&registry, &name)?;
+    let status = handlers.find(&name)?;
     Ok(Json(status).into_response())
 }
 
 /// Installs the file in the body. It is compiled and started before it replaces the current version.
 async fn put(
-    State(registry): State<Registry>,
+    State(handlers): State<Handlers>,
     Path(name): Path<String>,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let changed = registry.clone();
-    let PutReport { name, is_new } = change(move || changed.put(&name, &body)).await?;
+    let mut memory = handlers.uploads.share();
+    let has_room = |length| memory.grow_to(length);
+    let body = body::read(request.into_body(), MAX_HANDLER, UPLOAD_TIMEOUT, has_room).await?;
+    let put = handlers.change(&handlers.uploading, move |registry, cancelled| {
+        let _memory = memory;
+        registry.put(&name, &body, cancelled)
+    });
+    let PutReport { name, is_new } = put.await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
-    Ok((status, Json(find(&registry, &name)?)).into_response())
+    Ok((status, Json(handlers.find(&name)?)).into_response())
 }
 
 async fn remove(
-    State(registry): State<Registry>,
+    State(handlers): State<Handlers>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    change(move || registry.remove(&name)).await?;
+    let removal = handlers.change(&handlers.changing, move |registry, _| {
+        registry.remove(&name)
+    });
+    removal.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn act(
-    State(registry): State<Registry>,
+    State(handlers): State<Handlers>,
     Path((name, action)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let (changed, target) = (registry.clone(), name.clone());
-    match action.as_str() {
-        "pause" => change(move || changed.pause(&target)).await?,
-        "resume" => change(move || changed.resume(&target)).await?,
-        "rollback" => change(move || changed.rollback(&target)).await?,
+    let change = match action.as_str() {
+        "pause" => Registry::pause,
+        "resume" => Registry::resume,
+        "rollback" => Registry::rollback,
         other => {
             let detail = format!("unknown action {other:?}; expected pause, resume or rollback");
             return Err(Problem::new(NOT_FOUND, detail));
         }
+    };
+    let target = name.clone();
+    let changed = handlers.change(&handlers.changing, move |registry, _| {
+        change(registry, &target)
+    });
+    changed.await?;
+    Ok(Json(handlers.find(&name)?).into_response())
+}
+
+impl Handlers {
+    fn find(&self, name: &str) -> Result<HandlerStatus, Problem> {
+        let all = self.registry.list();
+        let found = all.into_iter().find(|status| status.name == name);
+        found.ok_or_else(|| {
+            Problem::new(
+                NOT_FOUND,
+                format!("no handler is named {name:?}; GET /handlers lists them"),
+            )
+        })
     }
-    Ok(Json(find(&registry, &name)?).into_response())
-}
 
-fn find(registry: &Registry, name: &str) -> Result<HandlerStatus, Problem> {
-    let found = registry
-        .list()
-        .into_iter()
-        .find(|status| status.name == name);
-    found.ok_or_else(|| {
-        Problem::new(
-            NOT_FOUND,
-            format!("no handler is named {name:?}; GET /handlers lists them"),
-        )
-    })
-}
-
-/// Changes the chain on a blocking thread, since that compiles and writes files.
-async fn change<T: Send + 'static>(
-    change: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
-) -> Result<T, Problem> {
-    let changed = tokio::task::spawn_blocking(change).await;
-    changed
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-        .map_err(Problem::from)
+    /// Changes the chain on a blocking thread when it is its turn, since that compiles and writes files. The token is cancelled if the
+    /// client goes away or the daemon stops before the change is complete.
+    async fn change<T: Send + 'static>(
+        &self,
+        turn: &Arc<Mutex<()>>,
+        change: impl FnOnce(&Registry, &CancellationToken) -> Result<T, ChangeError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(turn).lock_owned().await;
+        let registry = self.registry.clone();
+        let cancelled = CancellationToken::new();
+        let _cancels = cancelled.clone().drop_guard();
+        let changed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            change(&registry, &cancelled)
+        });
+        let changed = changed.await;
+        changed
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(Problem::from)
+    }
 }
 
 impl From<ChangeError> for Problem {
@@ -112,7 +164,7 @@ impl From<ChangeError> for Problem {
         let kind = match &error {
             ChangeError::Unknown(_) => NOT_FOUND,
             ChangeError::Name(_) | ChangeError::Load(_) => INVALID_HANDLER,
-            ChangeError::NoPrevious(_) => CONFLICT,
+            ChangeError::NoPrevious(_) | ChangeError::Cancelled => CONFLICT,
             ChangeError::Write { .. } => STORAGE,
         };
         Self::new(kind, in_one_line(&error))

@@ -65,9 +65,13 @@
 
 mod batch;
 mod body;
+mod config;
+mod connections;
 mod dead_letters;
+mod exchange;
 mod handlers;
 mod health;
+mod limits;
 mod messages;
 mod origin;
 mod outbox;
@@ -76,65 +80,35 @@ mod problem;
 mod query;
 mod replay;
 mod send;
+mod server;
 #[cfg(test)]
 mod tests;
-
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-};
 
 use axum::{
     Router,
     http::{Method, Uri},
+    middleware::from_fn,
     routing::{get, post},
-    serve::ListenerExt,
 };
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+pub use self::config::Config;
 use self::{
+    limits::{MemoryBudget, refuse_long_uris},
+    messages::PAGES_MIB,
     outbox::Outbox,
     problem::{METHOD, NOT_FOUND, Problem},
+    server::Limits,
 };
 use crate::{
     dead_letters::DeadLetters,
     kafka::{ProducedTopics, Producer, Refusals},
-    peers::{InvalidPeerUrl, PeerUrl, Peers},
+    peers::Peers,
     plugin::Registry,
     replay::Replayer,
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
-
-/// The `[http]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The address to listen on.
-    pub listen: SocketAddr,
-    /// The URL at which other instances reach this one. Empty stands for `http://` and the address in `listen`.
-    pub advertise: String,
-}
-
-impl Config {
-    /// Returns the invalid values: the key in this table, and what would be valid.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(String, String)> {
-        let url = self.advertise.parse::<PeerUrl>();
-        let error = url.err().filter(|_| !self.advertise.is_empty());
-        let problem = |error: InvalidPeerUrl| ("advertise".to_owned(), error.to_string());
-        error.map(problem).into_iter().collect()
-    }
-
-    /// Returns the URL at which other instances reach this one. If `advertise` is not set, it is derived from the
-    /// address that this instance listens on; there is none if that is the unspecified address.
-    #[must_use]
-    pub fn advertised(&self, listening: SocketAddr) -> Option<PeerUrl> {
-        let set = self.advertise.parse().ok();
-        set.or_else(|| PeerUrl::of(listening))
-    }
-}
 
 /// The parts of the daemon that the endpoints use.
 #[derive(Clone)]
@@ -170,18 +144,17 @@ struct Views {
     readiness: Readiness,
     refusals: Refusals,
     topics: ProducedTopics,
+    pages: MemoryBudget,
 }
 
 /// Serves until `shutdown` completes, then accepts no more connections and returns once the requests in progress are
-/// finished. A slow client can delay that without limit, so the caller sets a deadline.
-///
-/// # Errors
-/// If the listener fails for good. Errors of single connections do not end it.
+/// finished. A slow client can delay that, so the caller sets a deadline: dropping the future closes all connections.
 pub async fn serve(
     listener: TcpListener,
+    config: &Config,
     state: State,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+    shutdown: impl Future<Output = ()>,
+) {
     let State {
         producer,
         store,
@@ -202,27 +175,14 @@ pub async fn serve(
         readiness,
         refusals,
         topics,
+        pages: MemoryBudget::of_mib(PAGES_MIB),
     };
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))
         .merge(replay::routes(replayer, views.peers.clone()));
     let router = router(outbox, views, administration);
-    serve_router(listener, router, shutdown).await
-}
-
-async fn serve_router(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    // Responses are written in one piece, so there is nothing to coalesce them with.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown);
-    serve.await
+    let limits = Limits::new(usize::try_from(config.max_connections).unwrap_or(usize::MAX));
+    server::serve(listener, router, limits, shutdown).await;
 }
 
 fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
@@ -244,6 +204,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .merge(administration)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(refuse_long_uris))
 }
 
 async fn not_found(uri: Uri) -> Problem {
@@ -256,13 +217,4 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let path = uri.path();
     let detail = format!("{path} does not support {method}; the header Allow lists what it does");
     Problem::new(METHOD, detail)
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
-            advertise: String::new(),
-        }
-    }
 }

@@ -36,6 +36,8 @@ kinds! {
     INVALID_EVENTO: UNPROCESSABLE_ENTITY, "invalid-evento", "Invalid Evento";
     INVALID_QUERY: BAD_REQUEST, "invalid-query", "Invalid query";
     UNREADABLE_BODY: BAD_REQUEST, "unreadable-body", "Unreadable body";
+    BODY_TIMEOUT: REQUEST_TIMEOUT, "body-timeout", "Body incomplete";
+    URI_TOO_LONG: URI_TOO_LONG, "uri-too-long", "URI too long";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Too large";
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type";
     SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
@@ -46,6 +48,7 @@ kinds! {
     OTHER_SITE: FORBIDDEN, "other-site", "Request from another site";
     CONFLICT: CONFLICT, "conflict", "Conflict";
     STORAGE: INTERNAL_SERVER_ERROR, "storage", "Cannot write the file";
+    BUSY: SERVICE_UNAVAILABLE, "busy", "Busy";
     NOT_READY: SERVICE_UNAVAILABLE, "not-ready", "Not ready";
     NOT_FOUND: NOT_FOUND, "not-found", "Not found";
     METHOD: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
@@ -89,7 +92,8 @@ impl Problem {
         Self { pending, ..self }
     }
 
-    fn retry_after(self, seconds: u32) -> Self {
+    /// Sets after how many seconds the client may try again.
+    pub(super) fn retry_after(self, seconds: u32) -> Self {
         let retry_after = Some(seconds);
         Self {
             retry_after,

@@ -24,7 +24,7 @@ pub(super) async fn send(
     request: Request,
 ) -> Result<Response, Problem> {
     body::accept(request.headers(), &["application/json"])?;
-    let body = body::read(request.into_body()).await?;
+    let body = body::read_evento(request.into_body()).await?;
     let value = body.trim_ascii();
     EventoRef::parse(value)?;
     let queued = outbox.enqueue(key.as_deref().map(str::as_bytes), value)?;

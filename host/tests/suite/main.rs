@@ -12,6 +12,7 @@ mod consuming;
 mod dead_letters;
 mod guarantees;
 mod handlers;
+mod http;
 mod lifecycle;
 mod main_job;
 mod output;

@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -57,12 +57,12 @@ pub(super) async fn send_batch(
     request: Request,
 ) -> Result<Response, Problem> {
     body::accept(request.headers(), &TYPES)?;
-    let chunks = request.into_body().into_data_stream();
-    let mut chunks = chunks.map(|chunk| chunk.map_err(std::io::Error::other));
+    let mut chunks = request.into_body().into_data_stream();
     // Reading the body before the response begins sends "100 Continue", for which a client such as curl would
     // otherwise wait a second.
-    let first = chunks.next().await;
-    let chunks = stream::iter(first).chain(chunks);
+    let first = chunks.next().await.transpose();
+    let first = first.map_err(body::unreadable)?.map(Ok);
+    let chunks = stream::iter(first).chain(chunks.map_err(std::io::Error::other));
     let (writer, reader) = results::channel();
     // If the client disconnects, the response is dropped, and the task with it.
     let task = tokio::spawn(sender::run(chunks.boxed(), outbox, writer));

@@ -6,24 +6,33 @@ use axum::{
     Json, Router,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
 use self::selection::{Purpose, SelectionQuery};
 use super::{
+    limits::{ConcurrencyLimit, limit_concurrency},
     origin::refuse_other_sites,
     problem::Problem,
     query::{Query, next_page_link},
 };
 use crate::dead_letters::{DeadLetters, LetterView};
 
+/// How many requests may be in progress, each of which reads the topic with a client of its own and keeps a page in
+/// memory.
+const CONCURRENT: usize = 4;
+
 pub(super) fn routes(dead_letters: DeadLetters) -> Router {
     Router::new()
         .route("/dead-letters", get(list))
         .route("/dead-letters/redrive", post(redrive))
-        .layer(middleware::from_fn(refuse_other_sites))
+        .layer(from_fn_with_state(
+            ConcurrencyLimit::new(CONCURRENT),
+            limit_concurrency,
+        ))
+        .layer(from_fn(refuse_other_sites))
         .with_state(dead_letters)
 }
 

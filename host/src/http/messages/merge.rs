@@ -15,7 +15,7 @@ use tokio::{
 use super::{coverage::Coverage, listing::Listing, rows::OwnRows};
 use crate::{
     event::Partitions,
-    http::Views,
+    http::{Views, limits::Memory},
     peers::{self, Ownership, Peer, PeerError, PeerRow, PeerUrl, RowStream, TIMEOUT},
     store::{Cursor, Order, PartitionFilter, Position},
 };
@@ -29,6 +29,10 @@ const OVERHEAD_BYTES: usize = 64;
 /// How long the merge may take. Instances that have not sent all rows by then are missing from the page.
 const MERGE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Memory for the pages of several instances that their clients have not read yet, in MiB. When it is used up, a page ends
+/// earlier, with one Evento at least.
+pub(in crate::http) const PAGES_MIB: usize = 256;
+
 /// A page of the Eventos of several instances.
 pub(super) struct MergedPage {
     /// The Eventos, in order.
@@ -40,6 +44,8 @@ pub(super) struct MergedPage {
     /// Whether there are more Eventos already.
     pub(super) more: bool,
     pub(super) coverage: Coverage,
+    /// The memory that the Eventos take.
+    pub(super) memory: Memory,
 }
 
 /// The rows of one instance, in order.
@@ -72,6 +78,7 @@ pub(super) async fn merge_pages(
         end: own.start.clone(),
         more: false,
         coverage: Coverage::own(ownership),
+        memory: views.pages.share(),
     };
     let pieces = own.pieces(views.store.clone(), listing.limit.saturating_add(1));
     let mut sources = vec![RowSource::own(peers::rows(pieces), ownership)];
@@ -121,7 +128,8 @@ impl MergedPage {
         }
         let mut bytes = 0;
         while let Some(next) = first_of(&sources, listing.order) {
-            if self.values.len() == listing.limit || bytes >= MAX_PAGE_BYTES {
+            let is_full = self.values.len() == listing.limit || bytes >= MAX_PAGE_BYTES;
+            if is_full || (bytes > 0 && !self.memory.grow_to(bytes)) {
                 self.more = true;
                 return;
             }
@@ -222,7 +230,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Offset, Partition, Timestamp},
-        http::query,
+        http::{limits::MemoryBudget, query},
     };
 
     fn partitions(text: &str) -> Partitions {
@@ -249,6 +257,14 @@ mod tests {
     }
 
     async fn merge(sources: Vec<RowSource>, query: &str) -> MergedPage {
+        merge_within(&MemoryBudget::of_mib(PAGES_MIB), sources, query).await
+    }
+
+    async fn merge_within(
+        budget: &MemoryBudget,
+        sources: Vec<RowSource>,
+        query: &str,
+    ) -> MergedPage {
         let uri = format!("/messages?{query}").parse().expect("a URI");
         let listing: Listing = query::read(&uri).expect("valid");
         let ownership = Ownership {
@@ -262,6 +278,7 @@ mod tests {
             end: Cursor::default(),
             more: false,
             coverage: Coverage::own(&ownership),
+            memory: budget.share(),
         };
         merged.merge(sources, &listing).await;
         merged
@@ -331,6 +348,30 @@ mod tests {
         let merged = merge(vec![endless], "limit=18446744073709551615").await;
         assert_eq!(merged.values.len(), MAX_PAGE_BYTES / OVERHEAD_BYTES);
         assert!(merged.more);
+    }
+
+    #[tokio::test]
+    async fn pages_that_are_not_read_leave_room_for_one_evento_each() {
+        let budget = MemoryBudget::of_mib(PAGES_MIB);
+        let endless = |_| {
+            let large = Bytes::from(vec![b'1'; 1 << 20]);
+            let rows = (0..).map(move |offset| {
+                Ok(PeerRow {
+                    value: large.clone(),
+                    ..row(0, offset, 1)
+                })
+            });
+            let mut source = source("0-1", Vec::new());
+            source.rows = Box::pin(stream::iter(rows));
+            merge_within(&budget, vec![source], "limit=1000")
+        };
+        let mut unread: Vec<_> = join_all((0..8).map(endless)).await;
+        let total: usize = unread.iter().map(|page| page.values.len()).sum();
+        assert!(total <= PAGES_MIB + 8, "{total} MiB");
+        let last = endless(0).await;
+        assert_eq!((last.values.len(), last.more), (1, true));
+        unread.clear();
+        assert_eq!(endless(0).await.values.len(), 64);
     }
 
     #[tokio::test]

@@ -16,15 +16,16 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 
-pub(super) use self::rows::rows;
 use self::{
     coverage::Coverage,
     listing::Listing,
     merge::merge_pages,
     page::{Page, Piece, json},
 };
+pub(super) use self::{merge::PAGES_MIB, rows::rows};
 use super::{
     Views,
+    exchange::ResponseBody,
     problem::{NOT_FOUND, Problem},
     query::{Query, invalid},
 };
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// About how many bytes of a response are built and sent at a time.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Handles `GET /messages`, see [`super`].
 pub(super) async fn list(
@@ -123,12 +124,9 @@ async fn own_page(store: Store, listing: &Listing, ownership: &Ownership) -> Pag
 /// Returns a page of the Eventos that this instance and its peers store.
 async fn group_page(views: &Views, listing: &Listing, ownership: &Ownership) -> Page {
     let merged = merge_pages(views, listing, ownership).await;
-    let mut piece = Piece::first();
-    for value in &merged.values {
-        piece.push(value);
-    }
+    let body = Body::from_stream(pieces_of(merged.values));
     Page {
-        body: Body::from(piece.last()),
+        body: ResponseBody::holding(body, merged.memory),
         total: merged.total,
         end: merged.end,
         more: merged.more,
@@ -151,6 +149,21 @@ fn pieces(store: Store, scan: Scan, first: Piece) -> impl Stream<Item = Result<B
     };
     let rest = stream::unfold((store, Some(scan)), next);
     stream::StreamExt::chain(stream::iter([Ok(first.text().into())]), rest)
+}
+
+/// Returns the array of these values in pieces.
+fn pieces_of(values: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let next = async |(values, piece): (std::vec::IntoIter<Bytes>, Option<Piece>)| {
+        let (mut values, mut piece) = (values, piece?);
+        for value in values.by_ref() {
+            piece.push(&value);
+            if piece.len() >= PIECE {
+                return Some((Ok(piece.text().into()), (values, Some(Piece::next()))));
+            }
+        }
+        Some((Ok(piece.last().into()), (values, None)))
+    };
+    stream::unfold((values.into_iter(), Some(Piece::first())), next)
 }
 
 /// Scans until the quota is used up or the end is reached, and lets other tasks run in between.

@@ -81,6 +81,11 @@ impl Piece {
         self.separator = b',';
     }
 
+    /// Returns the length of the text so far.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Returns the text of a part that another follows.
     pub(super) fn text(self) -> Vec<u8> {
         self.text

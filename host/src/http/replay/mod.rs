@@ -7,13 +7,14 @@ use axum::{
     Json, Router,
     extract::State,
     http::StatusCode,
-    middleware,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::post,
 };
 use serde::Deserialize;
 
 use super::{
+    limits::{ConcurrencyLimit, limit_concurrency},
     origin::refuse_other_sites,
     problem::{NOT_FOUND, NOT_READY, Problem},
     query::{Query, from_text, invalid, partition, switch},
@@ -31,11 +32,15 @@ struct Group {
     peers: Peers,
 }
 
+/// How many replays may be in progress, each of which asks the broker for offsets.
+const CONCURRENT: usize = 4;
+
 pub(super) fn routes(replayer: Replayer, peers: Peers) -> Router {
+    let concurrency = from_fn_with_state(ConcurrencyLimit::new(CONCURRENT), limit_concurrency);
     Router::new()
-        .route("/replay", post(replay))
+        .route("/replay", post(replay).layer(concurrency))
         .route("/peers/replay", post(peer::replay))
-        .layer(middleware::from_fn(refuse_other_sites))
+        .layer(from_fn(refuse_other_sites))
         .with_state(Group { replayer, peers })
 }
 

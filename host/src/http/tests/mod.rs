@@ -1,8 +1,13 @@
 //! Through a real socket; what would be the broker is a function.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, Ordering::SeqCst},
+mod limits;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
 };
 
 use futures_util::FutureExt;
@@ -30,6 +35,14 @@ impl Server {
     pub(super) async fn start(
         enqueue: impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(Limits::new(100), enqueue).await
+    }
+
+    /// Starts a server with limits of its own.
+    pub(super) async fn start_with(
+        limits: Limits,
+        enqueue: impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (store, metrics) = (Store::new(&store::Config::default()), Metrics::new());
@@ -41,9 +54,15 @@ impl Server {
             readiness: readiness.clone(),
             refusals: Refusals::default(),
             topics: ProducedTopics::default(),
+            pages: MemoryBudget::of_mib(PAGES_MIB),
         };
         let router = router(Outbox::from_fn(enqueue, metrics), views, Router::new());
-        tokio::spawn(serve_router(listener, router, std::future::pending()));
+        tokio::spawn(server::serve(
+            listener,
+            router,
+            limits,
+            std::future::pending(),
+        ));
         Self {
             address,
             store,
@@ -378,13 +397,14 @@ async fn it_stops_when_told() {
         readiness: Readiness::new([]),
         refusals: Refusals::default(),
         topics: ProducedTopics::default(),
+        pages: MemoryBudget::of_mib(PAGES_MIB),
     };
     let outbox = Outbox::from_fn(acknowledging(), views.metrics.clone());
-    let served = serve_router(
+    server::serve(
         listener,
         router(outbox, views, Router::new()),
+        Limits::new(1),
         std::future::ready(()),
     )
     .await;
-    served.expect("it ends well");
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Registry,
@@ -33,6 +34,9 @@ pub enum ChangeError {
     /// The file is not a handler that runs here.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The client went away, or the daemon stops.
+    #[error("the change was cancelled")]
+    Cancelled,
     /// The drop-in folder cannot be changed.
     #[error("cannot write {}", path.display())]
     Write {
@@ -185,8 +189,13 @@ impl Registry {
     ///
     /// # Errors
     /// Returns an error if the bytes are not a handler that runs here or the folder cannot be written. Neither
-    /// changes anything.
-    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<PutReport, ChangeError> {
+    /// changes anything. The same applies if it is cancelled while it compiles.
+    pub fn put(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        cancelled: &CancellationToken,
+    ) -> Result<PutReport, ChangeError> {
         if !is_file_name(name) {
             return Err(ChangeError::Name(name.to_owned()));
         }
@@ -195,6 +204,9 @@ impl Registry {
         let _changing = self.begin_change();
         let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
         let path = existing.unwrap_or(wanted.path);
+        if cancelled.is_cancelled() {
+            return Err(ChangeError::Cancelled);
+        }
         self.write(&path, bytes)?;
         let mut slots = self.slots();
         let put = PutReport {

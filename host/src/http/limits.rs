@@ -1,0 +1,124 @@
+//! Limits of what requests may cost: the length of a URI, how many of them may do work that takes memory or threads, and how
+//! much memory they may take together.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{
+    exchange::{Held, ResponseBody},
+    problem::{BUSY, Problem, URI_TOO_LONG},
+};
+
+/// The longest path and query of a request, in bytes. A cursor of a topic with a thousand partitions fits into it, and if
+/// every byte of it is percent-encoded for a peer, it is still a URL.
+pub(super) const MAX_URI: usize = 20_000;
+
+/// The same for a request of another instance.
+const MAX_PEER_URI: usize = 65_534;
+
+/// One unit of memory, in bytes.
+const UNIT: usize = 1 << 20;
+
+/// How long a request waits for others that do the same work.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Refuses URIs that are too long. hyper itself refuses those of more than 65,534 bytes.
+pub(super) async fn refuse_long_uris(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let length = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let limit = match uri.path().starts_with("/peers/") {
+        true => MAX_PEER_URI,
+        false => MAX_URI,
+    };
+    if length <= limit {
+        return next.run(request).await;
+    }
+    let detail = format!("the path and query have {length} bytes; at most {limit} are accepted");
+    Problem::new(URI_TOO_LONG, detail).into_response()
+}
+
+/// How many requests may do some work at a time. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ConcurrencyLimit(Arc<Semaphore>);
+
+impl ConcurrencyLimit {
+    pub(super) fn new(requests: usize) -> Self {
+        Self(Arc::new(Semaphore::new(requests)))
+    }
+}
+
+/// Runs a request when fewer than the limit are running. A request is running until its client has read the response.
+pub(super) async fn limit_concurrency(
+    State(ConcurrencyLimit(free)): State<ConcurrencyLimit>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Ok(permit) = timeout(BUSY_TIMEOUT, free.acquire_owned()).await else {
+        let path = request.uri().path();
+        let detail = format!("too many requests to {path} are in progress; try again later");
+        return Problem::new(BUSY, detail).retry_after(5).into_response();
+    };
+    let permit = permit.expect("the semaphore is never closed");
+    let response = next.run(request).await;
+    response.map(|body| ResponseBody::holding(body, permit))
+}
+
+impl Held for OwnedSemaphorePermit {}
+
+/// Memory that requests share. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct MemoryBudget(Arc<Semaphore>);
+
+/// What one request takes of a budget, until it is dropped.
+pub(super) struct Memory {
+    budget: MemoryBudget,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl MemoryBudget {
+    /// Returns a budget of this many MiB.
+    pub(super) fn of_mib(mib: usize) -> Self {
+        Self(Arc::new(Semaphore::new(mib)))
+    }
+
+    /// Returns what a request takes, which is nothing yet.
+    pub(super) fn share(&self) -> Memory {
+        Memory {
+            budget: self.clone(),
+            held: None,
+        }
+    }
+}
+
+impl Memory {
+    /// Takes as much as this many bytes need, rounded up to MiB. Returns false if the others have left too little.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let held = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = bytes.div_ceil(UNIT).saturating_sub(held);
+        let Ok(missing) = u32::try_from(missing) else {
+            return false;
+        };
+        let Ok(more) = Arc::clone(&self.budget.0).try_acquire_many_owned(missing) else {
+            return false;
+        };
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        true
+    }
+}
+
+impl Held for Memory {}

@@ -37,6 +37,25 @@ pub struct Unreadable {
     pub records: Records,
 }
 
+impl Unreadable {
+    /// Splits off the records from this offset on.
+    #[must_use]
+    pub fn split_off(&mut self, at: Offset) -> Self {
+        let index = self.offsets.partition_point(|&offset| offset < at);
+        let (mut kept, mut rest) = (Records::default(), Records::default());
+        for (i, record) in self.records.iter().enumerate() {
+            let to = if i < index { &mut kept } else { &mut rest };
+            to.push_ref(record);
+        }
+        self.records = kept;
+        Self {
+            offsets: self.offsets.split_off(index),
+            reasons: self.reasons.split_off(index),
+            records: rest,
+        }
+    }
+}
+
 impl Batch {
     /// An empty batch of a partition.
     #[must_use]

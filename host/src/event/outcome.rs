@@ -72,6 +72,15 @@ pub struct HandlerOutput {
     pub emitted: Vec<Emission>,
 }
 
+impl HandlerOutput {
+    /// Returns the memory in bytes.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let emitted: usize = self.emitted.iter().map(Emission::footprint).sum();
+        self.outcomes.footprint() + size_of_val(&self.stored[..]) + emitted
+    }
+}
+
 impl Outcome {
     /// Every outcome, in the order of their numbers.
     pub const ALL: [Self; 5] = [

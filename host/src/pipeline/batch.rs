@@ -6,6 +6,7 @@ use super::{
     assignment::{Assignment, InFlight},
     delivery_queue::DeliveryQueue,
     effects::Effects,
+    passage::ChainProgress,
 };
 use crate::{
     event::{
@@ -33,6 +34,10 @@ pub(super) struct BatchJob {
     pub(super) in_flight: InFlight,
     /// Whether the handlers have handled it.
     pub(super) is_handled: bool,
+    /// How far it is in the handler chain, if it was interrupted there.
+    pub(super) progress: Option<ChainProgress>,
+    /// How many of its records the first handler gets at once at most.
+    pub(super) piece: usize,
     /// What the handlers want to happen.
     pub(super) effects: Effects,
     /// The records to produce, and which of them the broker has acknowledged.
@@ -88,11 +93,44 @@ impl BatchJob {
             replayed,
             in_flight,
             is_handled: false,
+            progress: None,
+            piece: usize::MAX,
             effects: Effects::default(),
             queue: DeliveryQueue::default(),
             missing_topic: None,
             position: None,
         }
+    }
+
+    /// Splits off the records from this offset on as a batch of its own, which comes next in the partition. The effects stay
+    /// with this one.
+    pub(super) fn split_off(&mut self, at: Offset, piece: usize) -> Self {
+        let index = self.batch.offsets.partition_point(|&offset| offset < at.0);
+        let rest = self.batch.slice(index..self.batch.len());
+        let unreadable = self.unreadable.split_off(at);
+        let records = (rest.len() + unreadable.offsets.len()) as u64;
+        let rest = Self {
+            unreadable,
+            records,
+            piece,
+            ..Self::new(rest, self.next, self.replayed, self.in_flight.another())
+        };
+        self.batch = Arc::new(self.batch.slice(0..index));
+        self.records -= records;
+        self.next = at;
+        rest
+    }
+
+    /// The first offset of its records.
+    pub(super) fn first_offset(&self) -> Offset {
+        let first = self.batch.offsets.first().copied().map(Offset);
+        let unreadable = self.unreadable.offsets.first().copied();
+        // A batch without records has nothing before its end.
+        [first, unreadable]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.next)
     }
 
     /// Reads the records as Eventos. That is the worker's to do, so that the intake only polls.

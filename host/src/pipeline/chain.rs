@@ -4,7 +4,7 @@
 //! The chain changes only between two batches, so a batch passes one chain as a whole.
 
 use std::{
-    collections::BTreeMap,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,9 +12,11 @@ use std::{
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
 use super::{
+    breaker::Breaker,
     effects::Effects,
     observer::Observer,
-    shutdown::{ShutdownSignal, ShuttingDown, Undone},
+    passage::{ChainProgress, MAX_OUTPUT, Passage, Turn},
+    shutdown::Undone,
 };
 use crate::{
     event::{
@@ -35,47 +37,45 @@ const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a retry, without the random part.
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
+/// The records that go on from a step have at most this many bytes together. Columns hold less than 4 GiB.
+const MAX_NEXT: usize = 2 << 30;
+
+/// A batch whose call runs over its time is called again in this many pieces. It is more than two, since each such call
+/// takes all the time that it may.
+const PIECES_AFTER_TIMEOUT: usize = 8;
+
 /// The handler chain of one worker.
 pub(super) struct HandlerChain {
     steps: Vec<ChainStep>,
+    /// Changes with the list of handlers.
+    version: u64,
     chains: ChainReceiver,
     metrics: Metrics,
-    shutdown: ShutdownSignal,
 }
 
 /// A handler, with this worker's instance of it.
 pub(super) struct ChainStep {
     handler: Arc<Handler>,
     instance: Option<Instance>,
-    /// The number of records in a row on which the handler has failed, for each partition where there are any.
-    failures: BTreeMap<TopicPartition, u32>,
+    breaker: Breaker,
     metrics: HandlerMetrics,
-    shutdown: ShutdownSignal,
     /// Only in a dry run.
     pub(super) observer: Option<Observer>,
 }
 
-/// The result of calling the handler with a piece of a batch. Pieces follow one another in the order of their records.
-enum Piece {
-    Answered(Arc<Batch>, Box<HandlerOutput>),
-    /// A single record on which the handler fails.
-    Failed(Arc<Batch>, Box<DeadLetterReason>),
-}
-
-/// The results of the pieces of one batch.
-struct Results<'e> {
-    /// The records that go on to the next step.
-    next: Batch,
-    effects: &'e mut Effects,
+/// A call that failed.
+struct FailedCall {
+    reason: Box<DeadLetterReason>,
+    took: Duration,
 }
 
 impl HandlerChain {
-    pub(super) fn new(chains: ChainReceiver, metrics: Metrics, shutdown: ShutdownSignal) -> Self {
+    pub(super) fn new(chains: ChainReceiver, metrics: Metrics) -> Self {
         let mut chain = Self {
             steps: Vec::new(),
+            version: 0,
             chains,
             metrics,
-            shutdown,
         };
         // The sender of a fixed chain is dropped before this, so no change would ever be seen.
         chain.update();
@@ -89,24 +89,38 @@ impl HandlerChain {
         self.chains.has_changed().unwrap_or(false)
     }
 
-    /// Returns the steps for the next batch. While a handler is paused, this waits; meanwhile the intake goes on polling,
-    /// and consumes no more than a few batches.
-    pub(super) fn steps(&mut self) -> Result<&mut [ChainStep], ShuttingDown> {
-        loop {
-            if self.has_changed() {
-                self.update();
-            }
-            if !self.chains.borrow().paused {
-                return Ok(&mut self.steps);
-            }
-            self.shutdown.sleep(PAUSE_CHECK)?;
+    /// Takes up the chain as it is now, for the next batch, and returns its version. While a handler is paused, batches are
+    /// parked; meanwhile the intake goes on polling, and consumes no more than a few of them.
+    pub(super) fn begin(&mut self) -> Result<u64, Undone> {
+        if self.has_changed() {
+            self.update();
         }
+        match self.chains.borrow().paused {
+            true => Err(Undone::Parked(Instant::now() + PAUSE_CHECK)),
+            false => Ok(self.version),
+        }
+    }
+
+    /// Passes a batch through the steps, from the one that it has reached on, and adds what is to happen to the effects.
+    pub(super) fn run(
+        &mut self,
+        progress: &mut ChainProgress,
+        effects: &mut Effects,
+        turn: &Turn<'_>,
+    ) -> Result<(), Undone> {
+        while let Some(step) = self.steps.get_mut(progress.step) {
+            if progress.batch.is_empty() {
+                break;
+            }
+            step.pass(progress, effects, turn)?;
+        }
+        Ok(())
     }
 
     /// Forgets what is counted for a partition that was revoked or rewound.
     pub(super) fn forget(&mut self, partition: &TopicPartition) {
         for step in &mut self.steps {
-            step.failures.remove(partition);
+            step.breaker.forget(partition);
         }
     }
 
@@ -114,13 +128,19 @@ impl HandlerChain {
     fn update(&mut self) {
         let chain = Arc::clone(&self.chains.borrow_and_update());
         let mut former = std::mem::take(&mut self.steps);
+        let is_same = former.len() == chain.handlers.len()
+            && former
+                .iter()
+                .zip(&chain.handlers)
+                .all(|(step, handler)| step.is_of(handler));
+        self.version += u64::from(!is_same);
         for handler in &chain.handlers {
             let kept = former.iter().position(|step| step.is_of(handler));
             let step = match kept {
                 Some(at) => former.swap_remove(at),
                 None => {
                     let metrics = self.metrics.handler(handler.name());
-                    ChainStep::new(Arc::clone(handler), metrics, self.shutdown.clone())
+                    ChainStep::new(Arc::clone(handler), metrics)
                 }
             };
             self.steps.push(step);
@@ -129,17 +149,12 @@ impl HandlerChain {
 }
 
 impl ChainStep {
-    pub(super) fn new(
-        handler: Arc<Handler>,
-        metrics: HandlerMetrics,
-        shutdown: ShutdownSignal,
-    ) -> Self {
+    pub(super) fn new(handler: Arc<Handler>, metrics: HandlerMetrics) -> Self {
         Self {
-            handler,
             instance: None,
-            failures: BTreeMap::new(),
+            breaker: Breaker::new(handler.failure_policy().timeout),
+            handler,
             metrics,
-            shutdown,
             observer: None,
         }
     }
@@ -149,77 +164,197 @@ impl ChainStep {
         Arc::ptr_eq(&self.handler, handler)
     }
 
-    /// Passes a batch, which is not empty, to the handler. Returns the records that go on, and adds what is to happen to
-    /// the effects.
+    /// Passes a batch, which is not empty, to the handler, and adds what is to happen to the effects. Once that is done, the
+    /// batch is at the next step, with the records that go on. If it is interrupted, it goes on from there next time.
     pub(super) fn pass(
         &mut self,
-        batch: Arc<Batch>,
+        progress: &mut ChainProgress,
         effects: &mut Effects,
-    ) -> Result<Arc<Batch>, Undone> {
-        // The common case: one call, and every record goes on unchanged.
-        let pieces = match self.call(&batch) {
-            Ok(answer) if answer.outcomes.all_pass() => {
-                self.add_effects(&batch, answer, effects, |_| true);
-                self.succeeded(batch.topic_partition());
-                return Ok(batch);
+        turn: &Turn<'_>,
+    ) -> Result<(), Undone> {
+        let mut passage = match progress.passage.take() {
+            Some(passage) => passage,
+            None if progress.piece < progress.batch.len() => {
+                Passage::new(Arc::clone(&progress.batch), progress.piece)
             }
-            answered => self.isolate(Arc::clone(&batch), answered),
-        };
-        let next = Batch::empty_like(&batch);
-        let mut results = Results { next, effects };
-        for piece in pieces {
-            self.settle(piece, 1, &mut results)?;
-        }
-        Ok(Arc::new(results.next))
-    }
-
-    /// Returns the pieces of a batch after the handler was called with it: a batch on which the call failed is halved until
-    /// the record that is to blame is alone.
-    fn isolate(
-        &mut self,
-        batch: Arc<Batch>,
-        answered: Result<HandlerOutput, Box<DeadLetterReason>>,
-    ) -> Vec<Piece> {
-        match answered {
-            Ok(answer) => vec![Piece::Answered(batch, Box::new(answer))],
-            Err(failure) if batch.len() == 1 => vec![Piece::Failed(batch, failure)],
-            Err(_) => {
-                if let Some(observer) = &self.observer {
-                    observer.halved(&batch);
+            None => match self.call(&progress.batch) {
+                // The common case: one call, and every record goes on unchanged.
+                Ok(answer) if answer.outcomes.all_pass() => {
+                    self.add_effects(&progress.batch, answer, effects, |_| true);
+                    self.breaker.succeeded(progress.batch.topic_partition());
+                    progress.advance();
+                    return Ok(());
                 }
-                let half = batch.len() / 2;
-                let mut pieces = self.call_in_pieces(batch.slice(0..half));
-                pieces.extend(self.call_in_pieces(batch.slice(half..batch.len())));
-                pieces
+                called => {
+                    let mut passage = Passage::new(Arc::clone(&progress.batch), usize::MAX);
+                    let all = passage.take_piece();
+                    self.settle(&mut passage, all.unwrap_or_default(), called, effects)?;
+                    passage
+                }
+            },
+        };
+        match self.work_off(&mut passage, progress.first, effects, turn) {
+            Ok(()) => {
+                progress.note_piece(passage.last_piece);
+                progress.batch = Arc::new(passage.finish());
+                progress.advance();
+                Ok(())
+            }
+            Err(undone) => {
+                progress.passage = Some(passage);
+                Err(undone)
             }
         }
     }
 
-    fn call_in_pieces(&mut self, batch: Batch) -> Vec<Piece> {
-        let batch = Arc::new(batch);
-        let answered = self.call(&batch);
-        self.isolate(batch, answered)
+    /// Calls the handler with the records that are left, piece by piece, until there are none or the batch is interrupted.
+    fn work_off(
+        &mut self,
+        passage: &mut Passage,
+        first: Offset,
+        effects: &mut Effects,
+        turn: &Turn<'_>,
+    ) -> Result<(), Undone> {
+        if passage.due > Instant::now() {
+            return Err(Undone::Parked(passage.due));
+        }
+        loop {
+            if passage.output > MAX_OUTPUT {
+                self.make_room(passage, first, effects)?;
+            }
+            if passage.next_index().is_some() {
+                turn.check()?;
+            }
+            let Some(range) = passage.take_piece() else {
+                let pause = pause_before(passage.attempt + 1);
+                return match passage.begin_round(Instant::now() + pause) {
+                    true => Err(Undone::Parked(passage.due)),
+                    false => Ok(()),
+                };
+            };
+            let called = self.call(&passage.piece(&range));
+            self.settle(passage, range, called, effects)?;
+        }
     }
 
-    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
+    /// Makes room once the handler has returned as much as is kept for one batch: the records that it was not called with yet
+    /// become another batch. The records of the first offset stay together, so if those alone are too much, they fail.
+    fn make_room(
+        &mut self,
+        passage: &mut Passage,
+        first: Offset,
+        effects: &mut Effects,
+    ) -> Result<(), Undone> {
+        let Some(index) = passage.next_index() else {
+            return Ok(());
+        };
+        let at = passage.batch.offset(index);
+        if at > first {
+            passage.cut(at);
+            effects.cut(at);
+            return Ok(());
+        }
+        passage.skip_next();
+        let batch = Arc::clone(&passage.batch);
+        self.metrics.failed(FailureKind::Output.label());
+        let message =
+            format!("one record has led to more than {MAX_OUTPUT} bytes, the limit for a batch");
+        let reason = DeadLetterReason::new(FailureKind::Output, message);
+        let reason = self.attributed(reason, passage.attempt);
+        self.give_up(&batch, index, reason, effects)
+    }
+
+    /// Decides about the records of a piece after the handler was called with it. A piece on which the call failed is handed
+    /// over again in smaller pieces, until the record that is to blame is alone.
+    fn settle(
+        &mut self,
+        passage: &mut Passage,
+        range: Range<usize>,
+        called: Result<HandlerOutput, FailedCall>,
+        effects: &mut Effects,
+    ) -> Result<(), Undone> {
+        let answer = match called {
+            Ok(answer) => answer,
+            Err(failure) => return self.settle_failure(passage, range, failure, effects),
+        };
+        let piece = passage.piece(&range);
+        let bytes = answer.footprint();
+        if passage.next.byte_len() + piece.byte_len() + bytes > MAX_NEXT {
+            let message = "what goes on of its batch is larger than 2 GiB";
+            let reason = Box::new(DeadLetterReason::new(
+                FailureKind::Output,
+                message.to_owned(),
+            ));
+            let took = Duration::ZERO;
+            return self.settle_failure(passage, range, FailedCall { reason, took }, effects);
+        }
+        passage.output = passage.output.saturating_add(bytes);
+        passage.last_piece = range.len();
+        let mut counts = Vec::with_capacity(range.len());
+        for (index, verdict) in range.zip(answer.outcomes.verdicts()) {
+            counts.push(self.judge(passage, index, verdict, effects)?);
+        }
+        self.add_effects(&piece, answer, effects, |i| counts[i]);
+        Ok(())
+    }
+
+    fn settle_failure(
+        &mut self,
+        passage: &mut Passage,
+        range: Range<usize>,
+        FailedCall { reason, took }: FailedCall,
+        effects: &mut Effects,
+    ) -> Result<(), Undone> {
+        let batch = Arc::clone(&passage.batch);
+        let partition = batch.topic_partition();
+        let is_timeout = reason.kind() == Some(FailureKind::Timeout);
+        if self.observer.is_none()
+            && let Some(spent) = self.breaker.failed(partition, took, Instant::now())
+        {
+            let why = format!(
+                "its failed calls took {:.0} s in short succession",
+                spent.as_secs_f64()
+            );
+            return Err(self.halt(&batch, range.start, &why, &reason));
+        }
+        if range.len() > 1 {
+            if let Some(observer) = &self.observer {
+                observer.halved(&batch.slice(range.clone()));
+            }
+            passage.split(&range, if is_timeout { PIECES_AFTER_TIMEOUT } else { 2 });
+            return Ok(());
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.failed(batch.offset(range.start));
+        }
+        if self.is_retried_after_failure(passage.attempt) {
+            passage.retry(range.start);
+            return Ok(());
+        }
+        let reason = self.attributed(*reason, passage.attempt);
+        self.give_up(&batch, range.start, reason, effects)
+    }
+
+    fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, FailedCall> {
         let began = Instant::now();
         let called = self.take_instance().and_then(|mut instance| {
             let answer = instance.call(batch)?;
             Ok((instance, answer))
         });
-        self.metrics.called(began.elapsed());
+        let took = began.elapsed();
+        self.metrics.called(took);
         match called {
             Ok((instance, answer)) => {
                 self.instance = Some(instance);
                 self.count(&answer.outcomes);
                 Ok(answer)
             }
-            Err(failure) => {
-                let kind = failure.kind().map_or("unknown", FailureKind::label);
+            Err(reason) => {
+                let kind = reason.kind().map_or("unknown", FailureKind::label);
                 let handler = self.handler.name();
                 self.metrics.failed(kind);
-                tracing::debug!(handler, kind, records = batch.len(), %failure, "a call of the handler failed");
-                Err(failure)
+                tracing::debug!(handler, kind, records = batch.len(), failure = %reason, "a call of the handler failed");
+                Err(FailedCall { reason, took })
             }
         }
     }
@@ -247,72 +382,41 @@ impl ChainStep {
         }
     }
 
-    /// Decides about a piece record by record. `attempt` counts from 1.
-    fn settle(
-        &mut self,
-        piece: Piece,
-        attempt: u32,
-        results: &mut Results<'_>,
-    ) -> Result<(), Undone> {
-        let (batch, answer) = match piece {
-            Piece::Answered(batch, answer) => (batch, answer),
-            Piece::Failed(batch, reason) => {
-                if let Some(observer) = &mut self.observer {
-                    observer.failed(batch.offset(0));
-                }
-                return match self.is_retried_after_failure(attempt) {
-                    true => self.retry(&batch, 0, attempt, results),
-                    false => {
-                        let reason = self.attributed(*reason, attempt);
-                        self.give_up(&batch, 0, reason, results.effects)
-                    }
-                };
-            }
-        };
-        let mut counts = Vec::with_capacity(batch.len());
-        for (i, verdict) in answer.outcomes.verdicts().enumerate() {
-            counts.push(self.judge(&batch, i, verdict, attempt, results)?);
-        }
-        self.add_effects(&batch, *answer, results.effects, |i| counts[i]);
-        Ok(())
-    }
-
     /// Carries out the verdict on one record. Returns whether the effects of the record count.
     fn judge(
         &mut self,
-        batch: &Arc<Batch>,
-        i: usize,
+        passage: &mut Passage,
+        index: usize,
         verdict: Verdict<'_>,
-        attempt: u32,
-        results: &mut Results<'_>,
+        effects: &mut Effects,
     ) -> Result<bool, Undone> {
+        let batch = Arc::clone(&passage.batch);
+        let attempt = passage.attempt;
         if let Some(observer) = &mut self.observer {
-            observer.answered(batch.offset(i), &verdict);
+            observer.answered(batch.offset(index), &verdict);
         }
         let (kind, message) = match verdict {
             Verdict::Pass => {
-                results.next.push_from(batch, i);
-                self.succeeded(batch.topic_partition());
+                passage.go_on(index);
+                self.breaker.succeeded(batch.topic_partition());
                 return Ok(true);
             }
             Verdict::Drop => {
-                self.succeeded(batch.topic_partition());
+                self.breaker.succeeded(batch.topic_partition());
                 return Ok(true);
             }
-            Verdict::Replace(replacements) => {
-                match results.next.push_replacements(batch, i, replacements) {
-                    Ok(()) => {
-                        self.succeeded(batch.topic_partition());
-                        return Ok(true);
-                    }
-                    Err(fault) => (
-                        FailureKind::Invalid,
-                        format!("a replacement is not a valid Evento: {fault}"),
-                    ),
+            Verdict::Replace(replacements) => match passage.replace(index, replacements) {
+                Ok(()) => {
+                    self.breaker.succeeded(batch.topic_partition());
+                    return Ok(true);
                 }
-            }
+                Err(fault) => (
+                    FailureKind::Invalid,
+                    format!("a replacement is not a valid Evento: {fault}"),
+                ),
+            },
             Verdict::Retry(_) if attempt <= self.handler.failure_policy().retries => {
-                self.retry(batch, i, attempt, results)?;
+                passage.retry(index);
                 return Ok(false);
             }
             Verdict::Retry(reason) => (FailureKind::Retry, reason.to_owned()),
@@ -322,10 +426,10 @@ impl ChainStep {
         let reason = self.attributed(DeadLetterReason::new(kind, message), attempt);
         if kind == FailureKind::Reject {
             // A rejection is not a failure of the handler: the handler works, and this is its decision.
-            results.effects.dead.push((batch.offset(i), reason));
-            self.succeeded(batch.topic_partition());
+            effects.dead.push((batch.offset(index), reason));
+            self.breaker.succeeded(batch.topic_partition());
         } else {
-            self.give_up(batch, i, reason, results.effects)?;
+            self.give_up(&batch, index, reason, effects)?;
         }
         Ok(false)
     }
@@ -338,31 +442,13 @@ impl ChainStep {
         counts: impl Fn(usize) -> bool,
     ) {
         let handler = (self.handler.name(), self.handler.digest());
+        effects.output = effects.output.saturating_add(answer.footprint());
         effects.add(handler, batch, answer.stored, answer.emitted, counts);
-    }
-
-    fn succeeded(&mut self, partition: &TopicPartition) {
-        self.failures.remove(partition);
     }
 
     fn is_retried_after_failure(&self, attempt: u32) -> bool {
         let treatment = self.handler.failure_policy();
         treatment.on_error == OnError::Retry && attempt <= treatment.retries
-    }
-
-    /// Hands a record to the handler again, after a pause.
-    fn retry(
-        &mut self,
-        batch: &Batch,
-        i: usize,
-        attempt: u32,
-        results: &mut Results<'_>,
-    ) -> Result<(), Undone> {
-        self.shutdown.sleep(pause_before(attempt + 1))?;
-        for piece in self.call_in_pieces(batch.slice(i..i + 1)) {
-            self.settle(piece, attempt + 1, results)?;
-        }
-        Ok(())
     }
 
     /// Adds to a reason which handler gave it, and after how many attempts.
@@ -389,13 +475,12 @@ impl ChainStep {
             max_failures,
             ..
         } = self.handler.failure_policy();
-        let failures = self.failures.entry(batch.topic_partition().clone());
-        let failures = failures.or_default();
-        *failures += 1;
-        let is_one_too_many = max_failures.is_some_and(|max| *failures > max.get());
+        let failures = self.breaker.gave_up(batch.topic_partition());
+        let is_one_too_many = max_failures.is_some_and(|max| failures > max.get());
         // A dry run has no partition to halt: it reports every record.
         if self.observer.is_none() && (is_one_too_many || on_error == OnError::Stop) {
-            return Err(self.halt(batch, offset, &reason));
+            let why = format!("it failed {failures} times in a row");
+            return Err(self.halt(batch, i, &why, &reason));
         }
         if on_error == OnError::Skip {
             tracing::warn!(handler = self.handler.name(), %offset, %reason, "record skipped");
@@ -406,13 +491,11 @@ impl ChainStep {
     }
 
     /// Halts the partition before this batch. None of the effects of the batch has happened, so nothing is lost.
-    fn halt(&mut self, batch: &Batch, offset: Offset, reason: &DeadLetterReason) -> Undone {
-        let partition = batch.topic_partition();
-        let failures = self.failures.remove(partition).unwrap_or_default();
+    fn halt(&mut self, batch: &Batch, i: usize, why: &str, reason: &DeadLetterReason) -> Undone {
+        let (partition, offset) = (batch.topic_partition(), batch.offset(i));
+        self.breaker.forget(partition);
         let handler = self.handler.name();
-        let reason = format!(
-            "it failed {failures} times in a row, the last time at offset {offset}: {reason}"
-        );
+        let reason = format!("{why}, the last time at offset {offset}: {reason}");
         tracing::error!(
             handler, %partition, reason,
             "partition halted; replace the handler, or resume it as it is: POST /handlers/{handler}/resume"
@@ -438,19 +521,16 @@ fn pause_before(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use tokio::runtime::Handle;
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
     use crate::{event::HandlerOutput, plugin::Chain};
 
-    #[tokio::test]
-    async fn a_fixed_chain_has_its_handlers_though_nobody_publishes_another() {
+    #[test]
+    fn a_fixed_chain_has_its_handlers_though_nobody_publishes_another() {
         let handler = Handler::native("probe", |_| HandlerOutput::default());
         let chains = Chain::fixed(vec![Arc::new(handler)]);
-        let shutdown = ShutdownSignal::new(CancellationToken::new(), Handle::current());
-        let mut chain = HandlerChain::new(chains, Metrics::new(), shutdown);
-        assert_eq!(chain.steps().expect("it is not paused").len(), 1);
+        let mut chain = HandlerChain::new(chains, Metrics::new());
+        assert!(chain.begin().is_ok());
+        assert_eq!(chain.steps.len(), 1);
         assert!(!chain.has_changed());
     }
 

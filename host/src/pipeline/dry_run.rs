@@ -1,16 +1,14 @@
 //! A dry run: a handler without a broker. Batches, halving, retries and limits are those of the daemon, but the effects do not
 //! happen; they are reported record by record.
 
-use std::{collections::BTreeMap, io, sync::Arc};
-
-use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
+use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
 
 use super::{
     chain::ChainStep,
     effects::{Effects, Emitted},
     observer::{Attempt, Observer},
-    shutdown::ShutdownSignal,
+    passage::{ChainProgress, Turn},
+    shutdown::Undone,
 };
 use crate::{
     event::{
@@ -31,8 +29,6 @@ pub struct DryRun {
     next: Offset,
     lines: LogCapture,
     remarks: Vec<HandlerLine>,
-    /// Drives the timers of the pauses before retries.
-    _runtime: Runtime,
 }
 
 /// The result of one record.
@@ -74,25 +70,18 @@ pub enum RecordEnd {
 impl DryRun {
     /// Prepares a dry run of a handler, whose records appear to be of `topic`. What the handler logs is taken from `lines`: see
     /// [`LogCapture::during`].
-    ///
-    /// # Errors
-    /// If a thread cannot be started.
-    pub fn new(handler: Arc<Handler>, topic: &str, lines: LogCapture) -> io::Result<Self> {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_time().build()?;
-        // Nothing stops a dry run before its end.
-        let shutdown = ShutdownSignal::new(CancellationToken::new(), runtime.handle().clone());
+    #[must_use]
+    pub fn new(handler: Arc<Handler>, topic: &str, lines: LogCapture) -> Self {
         let metrics = Metrics::new().handler(handler.name());
-        let mut step = ChainStep::new(handler, metrics, shutdown);
+        let mut step = ChainStep::new(handler, metrics);
         step.observer = Some(Observer::new(lines.clone()));
-        Ok(Self {
+        Self {
             step,
             open: Batch::new(TopicPartition::new(topic, Partition(0))),
             next: Offset(0),
             lines,
             remarks: Vec::new(),
-            _runtime: runtime,
-        })
+        }
     }
 
     /// Adds a record to the open batch. If that batch has no room for it, or is full now, it is run, and its reports are
@@ -126,19 +115,44 @@ impl DryRun {
         let mut batch = std::mem::replace(&mut self.open, empty);
         let offsets = self.next.0 - batch.len() as i64..self.next.0;
         let unreadable = batch.read();
-        let mut effects = Effects::of_unreadable(&unreadable);
-        let batch = Arc::new(batch);
-        let mut next = Arc::clone(&batch);
-        if !batch.is_empty() {
-            let passed = self.step.pass(Arc::clone(&batch), &mut effects);
-            next = passed.expect("nothing stops a dry run or halts its partition");
-        }
         let mut reports = Reports::new(offsets.map(Offset), &batch);
+        let mut ran = vec![(
+            Effects::of_unreadable(&unreadable),
+            Arc::new(Batch::empty_like(&batch)),
+        )];
+        let (mut rest, mut piece) = (batch, usize::MAX);
+        while !rest.is_empty() {
+            let (effects, next, next_piece) = self.run_step(&Arc::new(rest.clone()), piece);
+            let at = effects
+                .cut
+                .map(|at| rest.offsets.partition_point(|&offset| offset < at.0));
+            rest = rest.slice(at.unwrap_or(rest.len())..rest.len());
+            piece = next_piece;
+            ran.push((effects, next));
+        }
         let attempts = self.step.observer.as_mut().map(Observer::take);
         reports.add_attempts(attempts.unwrap_or_default());
-        reports.add_effects(effects, &next);
+        for (effects, next) in ran {
+            reports.add_effects(effects, &next);
+        }
         self.remarks.extend(reports.add_lines(self.lines.take()));
         reports.0.into_values().collect()
+    }
+
+    /// Runs the handler on a batch. Returns the effects, what goes on, and how many records it can get at once next time.
+    fn run_step(&mut self, batch: &Arc<Batch>, piece: usize) -> (Effects, Arc<Batch>, usize) {
+        let mut effects = Effects::default();
+        let mut progress = ChainProgress::new(0, Arc::clone(batch), batch.offset(0), piece);
+        let turn = Turn::unlimited();
+        loop {
+            match self.step.pass(&mut progress, &mut effects, &turn) {
+                Err(Undone::Parked(until)) => {
+                    thread::sleep(until.saturating_duration_since(Instant::now()));
+                }
+                // Nothing gives up or halts the partition of a dry run.
+                _ => return (effects, progress.batch, progress.next_piece),
+            }
+        }
     }
 
     /// Takes what the handler has logged or printed so far that is not about a record.

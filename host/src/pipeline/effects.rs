@@ -18,6 +18,10 @@ pub(super) struct Effects {
     pub(super) left: Option<Arc<Batch>>,
     /// The records that become dead letters, with their offsets.
     pub(super) dead: Vec<(Offset, DeadLetterReason)>,
+    /// The number of bytes that handlers have returned for the batch.
+    pub(super) output: usize,
+    /// The offset from which on the records are left for another batch, because handlers return too much for one.
+    pub(super) cut: Option<Offset>,
 }
 
 /// An emission whose sources are given by their offsets.
@@ -127,6 +131,23 @@ impl Effects {
             stored,
             ..Self::default()
         };
+    }
+
+    /// Takes back everything that is caused by records from this offset on: they become another batch.
+    pub(super) fn cut(&mut self, at: Offset) {
+        for (batch, stored) in &mut self.stored {
+            stored.retain(|&record| batch.offset(record as usize) < at);
+        }
+        self.stored.retain(|(_, stored)| !stored.is_empty());
+        for emitted in &mut self.emitted {
+            if emitted.sources.iter().any(|&source| source >= at) {
+                let kept = emitted.sources.iter().map(|&source| source < at);
+                emitted.records = filtered(&emitted.records, kept);
+                emitted.sources.retain(|&source| source < at);
+            }
+        }
+        self.dead.retain(|&(offset, _)| offset < at);
+        self.cut = Some(at);
     }
 
     /// Adds the effects of one call of a handler (name and digest), apart from those of the records that `counts` leaves

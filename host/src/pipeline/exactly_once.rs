@@ -13,6 +13,7 @@ use super::{
     delivery::{Deliverer, DeliveryStatus, PARTITION_WAITS, RETRY_PAUSE},
     delivery_queue::DeliveryQueue,
     failpoint::{Failpoint, reached},
+    passage::MAX_OUTPUT,
     shutdown::{ShutdownSignal, ShuttingDown},
 };
 use crate::{
@@ -31,11 +32,16 @@ const MAX_BATCHES: usize = 32;
 /// transaction, and so does a rebalance.
 const MAX_AGE: Duration = Duration::from_millis(100);
 
+/// … or once handlers have returned this many bytes for its batches.
+const MAX_BYTES: usize = MAX_OUTPUT;
+
 /// The batches of one worker that the chain has handled, gathered to be committed in one transaction, in the order in
 /// which they were handled.
 #[derive(Default)]
 pub(super) struct Uncommitted {
     jobs: Vec<BatchJob>,
+    /// The number of bytes that handlers have returned for them.
+    bytes: usize,
     /// When the handling of the first one began.
     since: Option<Instant>,
 }
@@ -71,8 +77,9 @@ impl Uncommitted {
     #[must_use]
     pub(super) fn push(&mut self, job: BatchJob, began: Instant) -> bool {
         let since = *self.since.get_or_insert(began);
+        self.bytes = self.bytes.saturating_add(job.effects.output);
         self.jobs.push(job);
-        self.jobs.len() >= MAX_BATCHES || since.elapsed() >= MAX_AGE
+        self.jobs.len() >= MAX_BATCHES || self.bytes >= MAX_BYTES || since.elapsed() >= MAX_AGE
     }
 
     pub(super) fn is_empty(&self) -> bool {

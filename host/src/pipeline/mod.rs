@@ -16,7 +16,7 @@
 //!    the batches that have begun are finished and their offsets stored, for at most 25 s. Lost partitions are not waited for.
 //! 5. Then the assignment is `Revoked`: whatever is still in flight of it is never committed.
 //! 6. librdkafka commits the stored offsets and gives the partitions back. Their next owner begins at the committed offset.
-//! 7. The intake drops the assignment with its open batch, and the worker drops its halted batches and its view.
+//! 7. The intake drops the assignment with its open batch, and the worker drops its kept batches and its view.
 //!
 //! # Invariants
 //!
@@ -31,11 +31,12 @@
 //! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
 //!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
 //! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `exactly_once`,
-//!   on `delivery` with `record_group` and `chain`, on `batch` and `partitions`, on `assignment` and `delivery_queue`, on
+//!   on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
 //!   `effects` and `verdict`, on `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
 mod assignment;
 mod batch;
+mod breaker;
 mod chain;
 mod config;
 mod delivery;
@@ -47,6 +48,7 @@ mod failpoint;
 mod intake;
 mod observer;
 mod partitions;
+mod passage;
 mod record_group;
 mod restore;
 mod rewind;
@@ -74,7 +76,7 @@ use self::{
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
     stall::StallMonitor,
-    worker::{DeliveryGuarantee, StuckBatches, Worker},
+    worker::{DeliveryGuarantee, Worker},
     worker_pool::{WorkerPanic, Workers},
 };
 use crate::{
@@ -295,7 +297,7 @@ impl Pipeline {
         shutdown: &ShutdownSignal,
     ) -> Worker {
         Worker {
-            chain: HandlerChain::new(self.chains.clone(), self.metrics.clone(), shutdown.clone()),
+            chain: HandlerChain::new(self.chains.clone(), self.metrics.clone()),
             deliverer: Deliverer {
                 guarantee: self.config.guarantee,
                 dead_letter_topic: self.config.dead_letter_topic.clone(),
@@ -310,8 +312,7 @@ impl Pipeline {
             consumer: Arc::clone(consumer),
             metrics: self.metrics.clone(),
             stopped: false,
-            halted: BTreeMap::new(),
-            stuck: StuckBatches::default(),
+            kept: BTreeMap::new(),
             uncommitted: Uncommitted::default(),
         }
     }

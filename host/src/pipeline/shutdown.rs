@@ -1,6 +1,9 @@
 //! The signal to stop, for threads that wait, and the reasons why a batch is left undone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -24,18 +27,12 @@ pub(super) struct ShuttingDown;
 /// Why a batch is left undone. None of its effects has happened.
 #[derive(Debug)]
 pub(super) enum Undone {
-    ShuttingDown,
+    /// The partition is being given up: its next owner handles the batch.
+    GivenUp,
+    /// The batch can go on at this time, and other partitions need not wait for it.
+    Parked(Instant),
     /// A handler halted the partition, until the chain changes or the handler is resumed.
-    Halted {
-        by: Arc<Handler>,
-        reason: String,
-    },
-}
-
-impl From<ShuttingDown> for Undone {
-    fn from(_: ShuttingDown) -> Self {
-        Self::ShuttingDown
-    }
+    Halted { by: Arc<Handler>, reason: String },
 }
 
 impl ShutdownSignal {

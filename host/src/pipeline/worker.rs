@@ -1,5 +1,5 @@
 //! A worker takes a batch through the handler chain, has its effects happen, and only then stores its offset. The batches of
-//! a partition that a handler halted are kept until it may go on.
+//! a partition that cannot go on are kept until it can, and the worker goes on with its other partitions.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,6 +15,7 @@ use super::{
     effects::Effects,
     exactly_once::{Transactor, Uncommitted},
     failpoint::{Failpoint, reached},
+    passage::{ChainProgress, Turn},
     shutdown::{ShuttingDown, Undone},
 };
 use crate::{
@@ -24,11 +25,14 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// How soon a worker with a partition that is halted or stuck notices that it may go on, or has to be given up.
+/// How soon a worker with a partition that cannot go on notices that it may go on, or has to be given up.
 const HALT_CHECK: Duration = Duration::from_millis(100);
 
 /// How often a worker tries again to deliver the batches that are stuck.
 const STUCK_RETRY: Duration = Duration::from_secs(1);
+
+/// A worker takes at most this many commands before batches that were kept get a turn.
+const COMMANDS_PER_TURN: usize = 64;
 
 #[allow(
     clippy::large_enum_variant,
@@ -54,28 +58,31 @@ pub(super) struct Worker {
     pub(super) metrics: Metrics,
     /// Whether a batch was left undone. Nothing after it may be done, or its offset would be skipped.
     pub(super) stopped: bool,
-    /// The batches of halted partitions, in their order: at most as many as pause a partition.
-    pub(super) halted: BTreeMap<TopicPartition, VecDeque<BatchJob>>,
-    /// The batches of partitions where the first one cannot be delivered, in their order: its topic is missing, or rejects a
-    /// dead letter.
-    pub(super) stuck: StuckBatches,
+    /// The batches of partitions that cannot go on now, in their order: at most as many as pause a partition.
+    pub(super) kept: BTreeMap<TopicPartition, KeptBatches>,
     /// Only with exactly once.
     pub(super) uncommitted: Uncommitted,
 }
 
-/// The batches of partitions whose first one cannot be delivered. There are at most as many as pause a partition.
-#[derive(Default)]
-pub(super) struct StuckBatches {
-    partitions: BTreeMap<TopicPartition, VecDeque<BatchJob>>,
-    tried: Option<Instant>,
+/// The batches of a partition of which the first one cannot go on now.
+pub(super) struct KeptBatches {
+    until: KeptUntil,
+    jobs: VecDeque<BatchJob>,
 }
 
-/// A batch that is kept, by the reason.
-enum KeptBatch {
-    /// A handler halted its partition.
-    Halted(BatchJob),
-    /// It waits for a topic.
-    Stuck(BatchJob),
+/// A batch that cannot go on now.
+struct KeptBatch {
+    until: KeptUntil,
+    job: BatchJob,
+}
+
+/// What a batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeptUntil {
+    /// A handler halted its partition: until the chain changes, or a handler is resumed.
+    ChainChanges,
+    /// Until this time: a record is retried then, or its topic may accept it, or it is its turn again.
+    Time(Instant),
 }
 
 /// How effects and offsets are committed.
@@ -97,29 +104,51 @@ impl Worker {
 
     pub(super) fn run(mut self, commands: &mpsc::Receiver<WorkerCommand>) {
         loop {
-            let patience = match () {
-                () if !self.uncommitted.is_empty() => Duration::ZERO,
-                () if !self.halted.is_empty() || !self.stuck.partitions.is_empty() => HALT_CHECK,
-                () => Duration::MAX,
-            };
-            let command = commands.recv_timeout(patience);
-            // A transaction is committed when there is nothing to add to it, and before anything but a batch is handled.
-            if !matches!(command, Ok(WorkerCommand::Handle(_))) {
-                self.commit();
+            match commands.recv_timeout(self.patience()) {
+                Ok(command) => self.take(command),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.commit(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.commit(),
             }
-            match command {
-                Ok(WorkerCommand::Handle(job)) => self.handle(job),
-                Ok(WorkerCommand::Revoke(partition)) => self.revoke(&partition),
-                Ok(WorkerCommand::Rewind(partition, to)) => self.rewind(&partition, to),
-                Ok(WorkerCommand::Restore(state, from, view)) => {
-                    self.store.restore(state.topic_partition(), view);
-                    state.set_done(from);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            if self.kept.is_empty() {
+                continue;
             }
-            self.retry_halted();
-            self.retry_stuck();
+            // Batches that go on again may take long, so others come first, but not for ever.
+            for _ in 0..COMMANDS_PER_TURN {
+                let Ok(command) = commands.try_recv() else {
+                    break;
+                };
+                self.take(command);
+            }
+            self.continue_kept();
+        }
+    }
+
+    /// How long the worker may wait for a command.
+    fn patience(&self) -> Duration {
+        if !self.uncommitted.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let waits = self.kept.values().map(|kept| match kept.until {
+            KeptUntil::ChainChanges => HALT_CHECK,
+            KeptUntil::Time(time) => time.saturating_duration_since(now).min(HALT_CHECK),
+        });
+        waits.min().unwrap_or(Duration::MAX)
+    }
+
+    fn take(&mut self, command: WorkerCommand) {
+        // A transaction is committed when there is nothing to add to it, and before anything but a batch is handled.
+        if !matches!(command, WorkerCommand::Handle(_)) {
+            self.commit();
+        }
+        match command {
+            WorkerCommand::Handle(job) => self.handle(job),
+            WorkerCommand::Revoke(partition) => self.revoke(&partition),
+            WorkerCommand::Rewind(partition, to) => self.rewind(&partition, to),
+            WorkerCommand::Restore(state, from, view) => {
+                self.store.restore(state.topic_partition(), view);
+                state.set_done(from);
+            }
         }
     }
 
@@ -131,123 +160,133 @@ impl Worker {
             return;
         }
         job.read();
-        if let Some(halted) = self.halted.get_mut(job.topic_partition()) {
-            halted.push_back(job);
-        } else if let Some(stuck) = self.stuck.partitions.get_mut(job.topic_partition()) {
-            stuck.push_back(job);
-        } else if let Some(kept) = self.process(job) {
-            self.keep(kept, VecDeque::new());
+        if let Some(kept) = self.kept.get_mut(job.topic_partition()) {
+            return kept.jobs.push_back(job);
         }
+        self.process_all(VecDeque::from([job]), false);
     }
 
     /// Keeps a batch, and those behind it in its partition.
     fn keep(&mut self, kept: KeptBatch, mut behind: VecDeque<BatchJob>) {
-        let (kept, job) = match kept {
-            KeptBatch::Halted(job) => (&mut self.halted, job),
-            KeptBatch::Stuck(job) => (&mut self.stuck.partitions, job),
-        };
-        let batches = kept.entry(job.topic_partition().clone()).or_default();
-        batches.push_back(job);
-        batches.append(&mut behind);
+        let KeptBatch { until, job } = kept;
+        let partition = job.topic_partition().clone();
+        behind.push_front(job);
+        match self.kept.get_mut(&partition) {
+            // Another batch of the partition is kept already, and comes first.
+            Some(kept) => kept.jobs.append(&mut behind),
+            None => {
+                let jobs = behind;
+                self.kept.insert(partition, KeptBatches { until, jobs });
+            }
+        }
     }
 
     /// Lets go of a partition that was revoked.
     fn revoke(&mut self, partition: &TopicPartition) {
         self.store.remove(partition);
-        self.stuck.partitions.remove(partition);
-        self.drop_halted(partition);
+        self.drop_kept(partition);
         self.chain.forget(partition);
     }
 
     /// Handles a partition again from this offset on. Its view ends there until then.
     fn rewind(&mut self, partition: &TopicPartition, to: Offset) {
-        self.stuck.partitions.remove(partition);
-        self.drop_halted(partition);
+        self.drop_kept(partition);
         self.chain.forget(partition);
         self.store.rewind(partition, to);
     }
 
-    /// Tries halted partitions again once the chain has changed, or a handler was resumed.
-    fn retry_halted(&mut self) {
-        if self.stopped || self.halted.is_empty() || !self.chain.has_changed() {
+    /// Goes on with the partition whose batches have waited for longest, if their time has come. The batches of partitions that
+    /// are being given up are dropped.
+    fn continue_kept(&mut self) {
+        let may_begin = |kept: &KeptBatches| {
+            let first = kept.jobs.front();
+            first.is_some_and(|job| job.in_flight.may_begin())
+        };
+        let is_stopped = self.stopped;
+        // A drain does not wait for a halted partition, whose batches go when it is revoked.
+        self.kept.retain(|_, kept| {
+            kept.until == KeptUntil::ChainChanges || (may_begin(kept) && !is_stopped)
+        });
+        if is_stopped {
             return;
         }
-        for jobs in std::mem::take(&mut self.halted).into_values() {
-            self.end_halt(&jobs);
-            self.process_all(jobs);
+        let now = Instant::now();
+        if self.chain.has_changed() {
+            for kept in self.kept.values_mut() {
+                if kept.until == KeptUntil::ChainChanges {
+                    kept.until = KeptUntil::Time(now);
+                    end_halt(&self.metrics, &kept.jobs);
+                }
+            }
+        }
+        let due = self
+            .kept
+            .iter()
+            .filter_map(|(partition, kept)| match kept.until {
+                KeptUntil::Time(time) if time <= now => Some((time, partition)),
+                _ => None,
+            });
+        let Some((_, partition)) = due.min() else {
+            return;
+        };
+        let partition = partition.clone();
+        if let Some(kept) = self.kept.remove(&partition) {
+            self.process_all(kept.jobs, true);
         }
     }
 
-    /// Tries again from time to time to deliver the batches that are stuck. Those of partitions that are being given up go.
-    fn retry_stuck(&mut self) {
-        if self.stuck.partitions.is_empty() {
-            return;
-        }
-        let is_kept =
-            |jobs: &VecDeque<BatchJob>| jobs.front().is_some_and(|job| job.in_flight.may_begin());
-        self.stuck
-            .partitions
-            .retain(|_, jobs| is_kept(jobs) && !self.stopped);
-        let tried = *self.stuck.tried.get_or_insert_with(Instant::now);
-        if tried.elapsed() < STUCK_RETRY {
-            return;
-        }
-        for jobs in std::mem::take(&mut self.stuck.partitions).into_values() {
-            self.process_all(jobs);
-        }
-        self.stuck.tried = (!self.stuck.partitions.is_empty()).then(Instant::now);
-    }
-
-    /// Processes batches of one partition, until one of them has to be kept.
-    fn process_all(&mut self, mut jobs: VecDeque<BatchJob>) {
+    /// Processes batches of one partition, until one of them has to be kept. `commit` says whether to commit after each of
+    /// them, and not only when nothing else has to be handled.
+    fn process_all(&mut self, mut jobs: VecDeque<BatchJob>, commit: bool) {
         while let Some(job) = jobs.pop_front() {
             if self.stopped || !job.in_flight.may_begin() {
                 continue;
             }
             let partition = job.topic_partition().clone();
-            let kept = self.process(job);
-            self.commit();
+            let kept = self.process(job, &mut jobs);
+            if commit || kept.is_some() {
+                // Batches before this one come first, if the commit finds that they cannot be delivered.
+                self.commit();
+            }
             if let Some(kept) = kept {
                 return self.keep(kept, jobs);
             }
-            // The commit may have found that it cannot be delivered.
-            if let Some(stuck) = self.stuck.partitions.get_mut(&partition) {
-                stuck.append(&mut jobs);
+            if let Some(kept) = self.kept.get_mut(&partition) {
+                kept.jobs.append(&mut jobs);
             }
         }
     }
 
-    /// Drops the halted batches of a partition: its next owner handles them, or they are consumed again.
-    fn drop_halted(&mut self, partition: &TopicPartition) {
-        if let Some(jobs) = self.halted.remove(partition) {
-            self.end_halt(&jobs);
+    /// Drops the kept batches of a partition: its next owner handles them, or they are consumed again.
+    fn drop_kept(&mut self, partition: &TopicPartition) {
+        if let Some(kept) = self.kept.remove(partition) {
+            end_halt(&self.metrics, &kept.jobs);
         }
     }
 
-    fn end_halt(&self, jobs: &VecDeque<BatchJob>) {
-        let by = jobs.front().and_then(|job| job.in_flight.end_halt());
-        if let Some(by) = by
-            && by.halted().all().is_empty()
-        {
-            self.metrics.handler(by.name()).set_state("running");
-        }
-    }
-
-    /// Takes a batch through the chain, unless it has passed it, and has its effects happen. Returns the batch if a handler
-    /// halted its partition, or if it cannot be delivered.
-    fn process(&mut self, mut job: BatchJob) -> Option<KeptBatch> {
+    /// Takes a batch through the chain, unless it has passed it, and has its effects happen. Returns the batch if it cannot go
+    /// on now. What was split off of it is put in front of `behind`.
+    fn process(&mut self, mut job: BatchJob, behind: &mut VecDeque<BatchJob>) -> Option<KeptBatch> {
         let began = Instant::now();
         if !job.is_handled {
-            match self.run_chain(&mut job) {
+            match self.run_chain(&mut job, began) {
                 Ok(()) => job.is_handled = true,
-                Err(Undone::ShuttingDown) => {
-                    self.stopped = true;
-                    return None;
+                Err(Undone::GivenUp) => return None,
+                Err(Undone::Parked(time)) => {
+                    let until = KeptUntil::Time(time);
+                    return Some(KeptBatch { until, job });
                 }
                 Err(Undone::Halted { by, reason }) => {
+                    job.progress = None;
                     job.in_flight.halt(&by, reason);
-                    return Some(KeptBatch::Halted(job));
+                    let until = KeptUntil::ChainChanges;
+                    return Some(KeptBatch { until, job });
                 }
+            }
+            let progress = job.progress.take();
+            if let Some(at) = job.effects.cut {
+                let piece = progress.map_or(usize::MAX, |progress| progress.next_piece);
+                behind.push_front(job.split_off(at, piece));
             }
         }
         if job.replayed {
@@ -264,7 +303,7 @@ impl Worker {
                         self.show_and_locate(&mut job);
                         self.done(&job);
                     }
-                    Ok(false) => return Some(KeptBatch::Stuck(job)),
+                    Ok(false) => return Some(stuck(job)),
                     Err(ShuttingDown) => self.stopped = true,
                 }
             }
@@ -282,20 +321,24 @@ impl Worker {
         None
     }
 
-    fn run_chain(&mut self, job: &mut BatchJob) -> Result<(), Undone> {
-        job.effects = Effects::of_unreadable(&job.unreadable);
-        if let (Some(reason), Some(&offset)) = (&job.lost, job.unreadable.offsets.first()) {
-            job.effects.dead.push((offset, reason.clone()));
-        }
-        let mut batch = Arc::clone(&job.batch);
-        for step in self.chain.steps()? {
-            if batch.is_empty() {
-                break;
+    fn run_chain(&mut self, job: &mut BatchJob, began: Instant) -> Result<(), Undone> {
+        let version = self.chain.begin()?;
+        let first = job.first_offset();
+        let progress = match &mut job.progress {
+            Some(progress) if progress.version == version => progress,
+            progress => {
+                job.effects = Effects::of_unreadable(&job.unreadable);
+                if let (Some(reason), Some(&offset)) = (&job.lost, job.unreadable.offsets.first()) {
+                    job.effects.dead.push((offset, reason.clone()));
+                }
+                let batch = Arc::clone(&job.batch);
+                progress.insert(ChainProgress::new(version, batch, first, job.piece))
             }
-            batch = step.pass(batch, &mut job.effects)?;
-        }
+        };
+        let turn = Turn::new(began, &job.in_flight);
+        self.chain.run(progress, &mut job.effects, &turn)?;
         if self.deliverer.output.is_some() {
-            job.effects.left = Some(batch);
+            job.effects.left = Some(Arc::clone(&progress.batch));
         }
         Ok(())
     }
@@ -328,7 +371,7 @@ impl Worker {
                     self.done(job);
                 }
                 for job in stuck {
-                    self.keep(KeptBatch::Stuck(job), VecDeque::new());
+                    self.keep(self::stuck(job), VecDeque::new());
                 }
             }
             Err(ShuttingDown) => self.stopped = true,
@@ -345,6 +388,22 @@ impl Worker {
             reached(Failpoint::OffsetStored);
         }
         job.in_flight.set_done(job.next);
+    }
+}
+
+/// Keeps a batch that waits for a topic.
+fn stuck(job: BatchJob) -> KeptBatch {
+    let until = KeptUntil::Time(Instant::now() + STUCK_RETRY);
+    KeptBatch { until, job }
+}
+
+/// Ends the halt of a partition with these batches, if a handler halted it.
+fn end_halt(metrics: &Metrics, jobs: &VecDeque<BatchJob>) {
+    let by = jobs.front().and_then(|job| job.in_flight.end_halt());
+    if let Some(by) = by
+        && by.halted().all().is_empty()
+    {
+        metrics.handler(by.name()).set_state("running");
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytesize::ByteSize;
@@ -41,6 +42,8 @@ pub struct Handler {
 /// What happens to the records that a handler fails on.
 #[derive(Clone, Copy, Debug)]
 pub struct FailurePolicy {
+    /// See [`Settings::timeout`].
+    pub timeout: Duration,
     /// See [`Settings::on_error`].
     pub on_error: OnError,
     /// See [`Settings::retries`].
@@ -192,6 +195,7 @@ impl Handler {
             name: name.to_owned(),
             digest,
             failure_policy: FailurePolicy {
+                timeout: settings.timeout.unsigned_abs(),
                 on_error: settings.on_error,
                 retries: settings.retries,
                 max_failures: NonZeroU32::new(settings.max_failures),

@@ -256,6 +256,11 @@ impl InFlight {
         self.assignment.generation
     }
 
+    /// Counts one more batch of the same assignment, made of records of this one.
+    pub(super) fn another(&self) -> Self {
+        self.assignment.begin().0
+    }
+
     /// Returns whether work on the batch may begin: the partition is not being given up.
     pub(super) fn may_begin(&self) -> bool {
         self.assignment.progress.lock().phase == AssignmentPhase::Active

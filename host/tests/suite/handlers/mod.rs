@@ -1,5 +1,6 @@
 //! What handlers can do, and what happens when they misbehave. The handler `probe` does with each Evento what its `tipo` says.
 
+mod budget;
 mod caching;
 mod chain;
 mod crooked;
@@ -9,6 +10,7 @@ mod failures;
 mod languages;
 mod limits;
 mod messaging;
+mod retrying;
 mod sandbox;
 mod seeing;
 mod skipping;

@@ -15,7 +15,7 @@ use std::{
 use eventos::{
     kafka::{self, Cluster, ProducedTopics, Producer, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
-    plugin::{self, Cache, Engine, Registry},
+    plugin::{self, Cache, Engine, HandlerSource, Registry},
     store::{self, Store},
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
@@ -67,11 +67,9 @@ pub(crate) fn measure() {
     let (mut running, registry) = Running::start(&servers, plugins, cache);
     let never = CancellationToken::new();
     let put = |version: Vec<u8>| {
-        drop(
-            registry
-                .put("bench", &version, &never)
-                .expect("the version loads"),
-        )
+        let (bytes, signature) = (version.into(), None);
+        let put = registry.put("bench", HandlerSource { bytes, signature }, &never);
+        drop(put.expect("the version loads"));
     };
     // Compiles both versions that are known later, and runs everything once before anything counts.
     for number in [1, 0] {

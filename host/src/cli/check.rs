@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, ConfigReport, Problem},
-    plugin::{self, Cache, Engine, Handler, HandlerFile},
+    plugin::{self, Admission, Cache, Engine, Handler, HandlerFile, HandlerSource, LoadFault},
     telemetry::in_one_line,
     telemetry::metrics::Metrics,
 };
@@ -63,6 +63,11 @@ struct HandlerFinding {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    /// The key in `handlers.keys` that has signed the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<String>,
+    /// The topics that the handler may emit to.
+    produce: Vec<String>,
 }
 
 impl Check {
@@ -137,16 +142,26 @@ impl Findings {
     fn load(&mut self, engine: &Engine, file: HandlerFile, config: &Config) {
         let own = config.handler.get(&file.name).cloned().unwrap_or_default();
         let metrics = Metrics::new().handler(&file.name);
-        let loaded = Handler::load(engine, &file, &config.handlers.defaults, &own, metrics);
-        if let Err(error) = &loaded {
+        let load = || {
+            let source = HandlerSource::read(&file.path)?;
+            let signer = Admission::new(&config.handlers).check(&source, &own)?;
+            let settings = (&config.handlers.defaults, &own);
+            let handler = Handler::load_bytes(engine, &file, &source.bytes, settings, metrics);
+            Ok((handler.map_err(|error| error.reason)?, signer))
+        };
+        let loaded: Result<_, LoadFault> = load();
+        if let Err(fault) = &loaded {
             let place = file.path.display().to_string();
-            self.problem(&place, &format!("handler.{}", file.name), &error.reason);
+            self.problem(&place, &format!("handler.{}", file.name), fault);
         }
+        let signer = loaded.as_ref().ok().and_then(|(_, signer)| *signer);
         self.handlers.push(HandlerFinding {
             name: file.name,
             path: file.path,
             ok: loaded.is_ok(),
-            digest: loaded.ok().map(|handler| handler.digest().to_owned()),
+            digest: loaded.ok().map(|(handler, _)| handler.digest().to_owned()),
+            signer: signer.map(|key| key.to_string()),
+            produce: own.produce,
         });
     }
 
@@ -162,12 +177,19 @@ impl Findings {
             return writeln!(out);
         }
         for handler in self.handlers.iter().filter(|handler| handler.ok) {
-            writeln!(
+            write!(
                 out,
                 "{}: handler {} is ok",
                 handler.path.display(),
                 handler.name
             )?;
+            if !handler.produce.is_empty() {
+                write!(out, "; it may emit to {}", handler.produce.join(", "))?;
+            }
+            match &handler.signer {
+                Some(signer) => writeln!(out, "; signed by {signer}")?,
+                None => writeln!(out)?,
+            }
         }
         for warning in &self.warnings {
             eprintln!("warning: {warning}");

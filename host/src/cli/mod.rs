@@ -9,8 +9,10 @@ mod new;
 mod replay;
 mod report;
 mod serve;
+mod sign;
 mod signal;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,8 @@ enum Command {
     Test(test::Test),
     DeadLetters(Box<dead_letters::DeadLetters>),
     Replay(replay::Replay),
+    Sign(sign::Sign),
+    Verify(verify::Verify),
 }
 
 const EXAMPLES: &str = "\
@@ -65,6 +69,8 @@ impl Cli {
             Command::Test(test) => test.run(),
             Command::DeadLetters(letters) => letters.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Sign(sign) => sign.run(),
+            Command::Verify(verify) => verify.run(),
         }
     }
 }

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +19,10 @@ use super::{
     limits::MemoryBudget,
     origin::refuse_other_sites,
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
+    query::Query,
 };
 use crate::{
-    plugin::{ChangeError, HandlerStatus, MAX_FILE, PutReport, Registry},
+    plugin::{ChangeError, HandlerSource, HandlerStatus, MAX_FILE, PutReport, Registry},
     telemetry::in_one_line,
 };
 
@@ -44,6 +46,9 @@ struct Handlers {
     changing: Arc<Mutex<()>>,
     uploads: MemoryBudget,
 }
+
+/// The header with the signature of a handler that is uploaded, in Base64.
+const SIGNATURE: &str = "x-eventos-signature";
 
 pub(super) fn routes(registry: Registry) -> Router {
     let handlers = Handlers {
@@ -72,18 +77,39 @@ async fn one(
     Ok(Json(status).into_response())
 }
 
+/// The query of `PUT /handlers/{name}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutQuery {
+    /// Whether to change nothing, and to answer with what the handler would be.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// Installs the file in the body. It is compiled and started before it replaces the current version.
 async fn put(
     State(handlers): State<Handlers>,
     Path(name): Path<String>,
+    Query(PutQuery { dry_run }): Query<PutQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let signature = request.headers().get(SIGNATURE);
+    let signature = signature.map(|value| value.as_bytes().into());
     let mut memory = handlers.uploads.share();
     let has_room = |length| memory.grow_to(length);
     let body = body::read(request.into_body(), MAX_HANDLER, UPLOAD_TIMEOUT, has_room).await?;
+    let bytes = body.into();
+    let source = HandlerSource { bytes, signature };
+    if dry_run {
+        let tried = handlers.change(&handlers.uploading, move |registry, _| {
+            let _memory = memory;
+            registry.try_put(&name, source)
+        });
+        return Ok(Json(tried.await?).into_response());
+    }
     let put = handlers.change(&handlers.uploading, move |registry, cancelled| {
         let _memory = memory;
-        registry.put(&name, &body, cancelled)
+        registry.put(&name, source, cancelled)
     });
     let PutReport { name, is_new } = put.await?;
     let status = match is_new {

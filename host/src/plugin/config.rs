@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::PublicKey;
+
 /// The location of the handlers, and the settings of every handler that does not override them in its own table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,6 +18,10 @@ pub struct Config {
     pub cache: PathBuf,
     /// Maximum size of that folder; the least recently used files are removed first.
     pub cache_max_bytes: ByteSize,
+    /// Whether a handler runs only if one of [`keys`](Self::keys) has signed its file.
+    pub require_signature: bool,
+    /// Ed25519 public keys that sign handlers, as [`PublicKey::parse`] reads them.
+    pub keys: Vec<String>,
     /// Settings of every handler.
     pub defaults: Settings,
 }
@@ -84,6 +90,8 @@ pub struct HandlerConfig {
     pub config: BTreeMap<String, serde_json::Value>,
     /// Topics that the handler may emit to.
     pub produce: Vec<String>,
+    /// SHA-256 of the only file that may run as this handler, in hexadecimal.
+    pub sha256: Option<String>,
 }
 
 /// The smallest and the largest permitted size, and the text that says so.
@@ -120,6 +128,20 @@ impl Config {
             problems.push(("dir".to_owned(), "expected a path".to_owned()));
         }
         problems.extend(size("cache_max_bytes", Some(self.cache_max_bytes), &CACHE));
+        for (i, _) in self
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| PublicKey::parse(key).is_none())
+        {
+            let expected =
+                "expected an Ed25519 public key: its 32 bytes in Base64, or in PEM format";
+            problems.push((format!("keys[{i}]"), expected.to_owned()));
+        }
+        if self.require_signature && self.keys.is_empty() {
+            let expected = "expected the key of at least one signer, because of require_signature";
+            problems.push(("keys".to_owned(), expected.to_owned()));
+        }
         problems
     }
 }
@@ -135,7 +157,21 @@ impl HandlerConfig {
             size("output", self.output, &OUTPUT),
             size("stack", self.stack, &STACK),
         ];
-        sizes.into_iter().flatten().chain(timeout).collect()
+        let is_digest =
+            |text: &&String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let sha256 = self.sha256.as_ref().filter(|text| !is_digest(text));
+        let sha256 = sha256.map(|_| {
+            (
+                "sha256".to_owned(),
+                "expected 64 hexadecimal digits".to_owned(),
+            )
+        });
+        sizes
+            .into_iter()
+            .flatten()
+            .chain(timeout)
+            .chain(sha256)
+            .collect()
     }
 }
 
@@ -151,6 +187,8 @@ impl Default for Config {
             dir: PathBuf::from("plugins"),
             cache: PathBuf::from("data/handlers"),
             cache_max_bytes: ByteSize::gib(1),
+            require_signature: false,
+            keys: Vec::new(),
             defaults: Settings::default(),
         }
     }

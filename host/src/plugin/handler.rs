@@ -1,14 +1,7 @@
 //! A handler: its file, compiled and linked once, from which instances are created.
 
 use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::File,
-    io::{self, Read as _},
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    collections::BTreeMap, fmt, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration,
 };
 
 use bytesize::ByteSize;
@@ -18,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, HaltedPartitions, HandlerConfig, HandlerFile, Instance, MAX_FILE, OnError, Settings,
-    host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
+    Engine, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance, MAX_FILE,
+    OnError, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -78,6 +71,27 @@ pub enum LoadFault {
     /// The file has more bytes than [`MAX_FILE`].
     #[error("the file is larger than {MAX_FILE} bytes, the maximum for a handler")]
     FileSize,
+    /// The settings of the handler name another file.
+    #[error(
+        "its SHA-256 is {found}, but the handler's setting sha256 is {expected}; correct one of them"
+    )]
+    Pin {
+        /// SHA-256 of the file.
+        found: String,
+        /// The setting.
+        expected: String,
+    },
+    /// The signature is missing, but one is required.
+    #[error(
+        "it is not signed, but handlers.require_signature is set; `eventos sign` makes the signature NAME.wasm.sig, which \
+         belongs beside the file"
+    )]
+    Unsigned,
+    /// No trusted key has made the signature, or it is of another file.
+    #[error(
+        "its signature is not one that a key in handlers.keys has made for this file; sign it again"
+    )]
+    Untrusted,
     /// The file contains more than the engine is given to compile.
     #[error("it is too large to compile: it has {found} {what}; the maximum is {most}")]
     TooLarge {
@@ -139,7 +153,7 @@ pub enum LoadFault {
 }
 
 impl Handler {
-    /// Reads a handler's file, and [loads](Handler::load_bytes) it.
+    /// Reads a handler's file, and [loads](Handler::load_bytes) it. It need not be [admitted](super::Admission).
     ///
     /// # Errors
     /// Returns [`LoadError`] with the file and its fault.
@@ -150,11 +164,11 @@ impl Handler {
         config: &HandlerConfig,
         metrics: HandlerMetrics,
     ) -> Result<Self, LoadError> {
-        let bytes = read(&file.path).map_err(|reason| LoadError {
+        let source = HandlerSource::read(&file.path).map_err(|reason| LoadError {
             path: file.path.clone(),
             reason,
         })?;
-        Self::load_bytes(engine, file, &bytes, (defaults, config), metrics)
+        Self::load_bytes(engine, file, &source.bytes, (defaults, config), metrics)
     }
 
     /// Compiles and links a handler whose file has these bytes, and starts one instance to verify that it starts.
@@ -263,22 +277,6 @@ impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, digest) = (&self.name, &self.digest);
         write!(f, "Handler({name}, {digest})")
-    }
-}
-
-/// Reads the file of a handler.
-///
-/// # Errors
-/// Returns [`LoadFault`] if the file cannot be read or is too large.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadFault> {
-    let mut bytes = Vec::new();
-    // Its size may change while it is read, and some files have none.
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MAX_FILE {
-        true => Err(LoadFault::FileSize),
-        false => Ok(bytes),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The contract with handlers is the WIT package in `wit/`. [`Handler::load`] turns a file into a handler,
 //! [`Instance::call`] passes it a batch, and [`Registry`] watches the drop-in folder and publishes the [`Chain`].
 
+mod admission;
 mod bindings;
 mod cache;
 mod complexity;
@@ -18,12 +19,14 @@ mod instance;
 mod log_meter;
 mod messaging;
 mod registry;
+mod signature;
 mod timer;
 mod user_key;
 mod wasi;
 mod world;
 mod wrap;
 
+pub use admission::{Admission, FileIdentity, HandlerSource, signature_path};
 pub use cache::Cache;
 pub use complexity::MAX_FILE;
 pub use config::{Config, HandlerConfig, OnError, Settings};
@@ -35,3 +38,4 @@ pub use instance::Instance;
 pub use registry::{
     Chain, ChainReceiver, ChangeError, HandlerState, HandlerStatus, OpenError, PutReport, Registry,
 };
+pub use signature::{PublicKey, Signature, SigningKey, SigningKeyError};

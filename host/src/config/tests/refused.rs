@@ -73,7 +73,7 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
         ),
         (
             "handler.a.xyz = 1",
-            "handler.a.xyz; [handler.a] has config, log_lines, max_failures, memory, on_error, output, produce, retries, stack, timeout",
+            "handler.a.xyz; [handler.a] has config, log_lines, max_failures, memory, on_error, output, produce, retries, sha256, stack, timeout",
         ),
     ] {
         assert_eq!(bad(text, &[]), [format!("file:1: unknown key {why}")]);

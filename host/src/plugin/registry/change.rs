@@ -7,15 +7,17 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Registry,
-    slot::{HandlerSlot, Version},
+    slot::{HandlerSlot, HandlerStatus, RefusedFile, Version},
 };
 use crate::{
-    plugin::{HandlerFile, LoadError, LoadFault, discover, handler, is_file_name},
+    plugin::{
+        FileIdentity, HandlerFile, HandlerSource, LoadError, LoadFault, discover, is_file_name,
+        signature_path,
+    },
     telemetry::in_one_line,
 };
 
@@ -95,32 +97,23 @@ impl Registry {
     /// Compiles a file of the folder, unless it runs already or was refused. Returns `None` for a file that was removed
     /// after the folder was listed.
     fn prepare(&self, file: HandlerFile) -> Option<PreparedFile> {
-        let bytes = match handler::read(&file.path) {
+        let source = match HandlerSource::read(&file.path) {
             Err(LoadFault::Read(_)) => return None,
             read => read,
         };
-        let digest = bytes.as_deref().map(digest_of).unwrap_or_default();
-        if let Some(slot) = self.slots().get(&file.name)
-            && slot.is_settled(&digest)
-        {
-            let loaded = None;
-            return Some(PreparedFile {
-                file,
-                digest,
-                loaded,
-            });
-        }
-        let path = file.path.clone();
-        let bytes = bytes.map_err(|reason| LoadError { path, reason });
-        let loaded = bytes.and_then(|bytes| {
-            let handler = self.load(&file, &bytes)?;
-            let bytes = bytes.into();
-            Ok(Version { handler, bytes })
+        let identity = source.as_ref().ok().map(HandlerSource::identity);
+        let slot_is_settled = self
+            .slots()
+            .get(&file.name)
+            .is_some_and(|slot| slot.is_settled(identity.as_ref()));
+        let loaded = (!slot_is_settled).then(|| {
+            let path = file.path.clone();
+            let source = source.map_err(|reason| LoadError { path, reason })?;
+            self.load(&file, source)
         });
-        let loaded = Some(loaded);
         Some(PreparedFile {
             file,
-            digest,
+            identity,
             loaded,
         })
     }
@@ -129,11 +122,11 @@ impl Registry {
     fn apply(&self, prepared: PreparedFile) {
         let PreparedFile {
             file,
-            digest,
+            identity,
             loaded,
         } = prepared;
-        let now = handler::read(&file.path);
-        if now.as_deref().map(digest_of).unwrap_or_default() != digest {
+        let now = HandlerSource::read(&file.path).ok();
+        if now.as_ref().map(HandlerSource::identity) != identity {
             return;
         }
         let mut slots = self.slots();
@@ -142,7 +135,7 @@ impl Registry {
             (None, Some(slot)) => {
                 // A renamed file may have another position in the chain.
                 slot.path = file.path;
-                if slot.runs(&digest) {
+                if identity.is_some_and(|identity| slot.runs(&identity.digest)) {
                     slot.refused = None;
                 }
             }
@@ -150,7 +143,7 @@ impl Registry {
             (None, None) => {}
             (Some(Ok(version)), Some(slot)) => {
                 slot.path = file.path;
-                if !slot.runs(&digest) {
+                if !slot.runs(version.handler.digest()) {
                     slot.install(version);
                 }
             }
@@ -164,13 +157,14 @@ impl Registry {
                     why,
                     "cannot load the handler; the version before it keeps running"
                 );
+                let refused = RefusedFile { identity, why };
                 match slot {
                     Some(slot) => {
                         slot.path = file.path;
-                        slot.refused = Some((digest, why));
+                        slot.refused = Some(refused);
                     }
                     None => {
-                        let slot = HandlerSlot::refused(file.path, digest, why);
+                        let slot = HandlerSlot::refused(file.path, refused);
                         slots.insert(file.name, slot);
                     }
                 }
@@ -193,30 +187,25 @@ impl Registry {
     pub fn put(
         &self,
         name: &str,
-        bytes: &[u8],
+        source: HandlerSource,
         cancelled: &CancellationToken,
     ) -> Result<PutReport, ChangeError> {
-        if !is_file_name(name) {
-            return Err(ChangeError::Name(name.to_owned()));
-        }
-        let wanted = HandlerFile::at(&self.0.config.dir.join(format!("{name}.wasm")));
-        let handler = self.load(&wanted, bytes)?;
+        let wanted = self.file(name)?;
+        let version = self.load(&wanted, source)?;
         let _changing = self.begin_change();
         let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
         let path = existing.unwrap_or(wanted.path);
         if cancelled.is_cancelled() {
             return Err(ChangeError::Cancelled);
         }
-        self.write(&path, bytes)?;
+        self.write(&path, &version.source)?;
         let mut slots = self.slots();
         let put = PutReport {
             is_new: !slots.contains_key(&wanted.name),
             name: wanted.name.clone(),
         };
-        let is_running = |slot: &&mut HandlerSlot| slot.runs(handler.digest());
+        let is_running = |slot: &&mut HandlerSlot| slot.runs(version.handler.digest());
         if slots.get_mut(&wanted.name).filter(is_running).is_none() {
-            let bytes = bytes.into();
-            let version = Version { handler, bytes };
             match slots.get_mut(&wanted.name) {
                 Some(slot) => slot.install(version),
                 None => {
@@ -229,9 +218,41 @@ impl Registry {
         Ok(put)
     }
 
-    /// Replaces a file of the drop-in folder as a whole. The caller holds the lock of changes.
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ChangeError> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    /// Compiles and starts a handler as [`put`](Self::put) does, without any change.
+    ///
+    /// # Errors
+    /// Returns an error if the bytes are not a handler that may run here.
+    pub fn try_put(&self, name: &str, source: HandlerSource) -> Result<HandlerStatus, ChangeError> {
+        let wanted = self.file(name)?;
+        let settings = self.settings(&wanted.name);
+        let version = self.load(&wanted, source)?;
+        let counts = self.0.metrics.handler(&wanted.name).counts();
+        Ok(HandlerSlot::new(wanted.path, version).status(&wanted.name, &settings, counts))
+    }
+
+    /// Returns the file of the drop-in folder with this name.
+    fn file(&self, name: &str) -> Result<HandlerFile, ChangeError> {
+        if !is_file_name(name) {
+            return Err(ChangeError::Name(name.to_owned()));
+        }
+        let path = self.0.config.dir.join(format!("{name}.wasm"));
+        Ok(HandlerFile::at(&path))
+    }
+
+    /// Replaces a handler in the drop-in folder, and its signature. The caller holds the lock of changes.
+    fn write(&self, path: &Path, source: &HandlerSource) -> Result<(), ChangeError> {
+        let signature = signature_path(path);
+        // The signature comes first: a handler without it would be refused.
+        match &source.signature {
+            Some(bytes) => self.write_file(&signature, bytes)?,
+            None => remove_if_there(&signature)?,
+        }
+        self.write_file(path, &source.bytes)
+    }
+
+    /// Replaces a file as a whole.
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), ChangeError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A hidden file is not taken for a handler.
         let hidden = path.with_file_name(format!(".{name}.new"));
         let written = fs::write(&hidden, bytes).and_then(|()| fs::rename(&hidden, path));
@@ -255,6 +276,7 @@ impl Registry {
             source,
         };
         fs::remove_file(&path).map_err(write)?;
+        remove_if_there(&signature_path(&path))?;
         self.forget(name);
         self.publish();
         Ok(())
@@ -300,7 +322,7 @@ impl Registry {
             let none = || ChangeError::NoPrevious(name.to_owned());
             Ok((slot.path.clone(), previous.ok_or_else(none)?))
         })?;
-        self.write(&path, &version.bytes)?;
+        self.write(&path, &version.source)?;
         self.with_slot(name, |slot| {
             slot.install(version);
             Ok(())
@@ -323,12 +345,18 @@ impl Registry {
 /// A file of the drop-in folder, compiled while no change was held up.
 struct PreparedFile {
     file: HandlerFile,
-    /// Digest of its bytes; empty if it is too large to be read.
-    digest: String,
+    /// `None` if it is too large to be read.
+    identity: Option<FileIdentity>,
     /// `None` if this file runs already or was refused before.
     loaded: Option<Result<Version, LoadError>>,
 }
 
-fn digest_of(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+fn remove_if_there(path: &Path) -> Result<(), ChangeError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            let path = path.to_owned();
+            Err(ChangeError::Write { path, source })
+        }
+        _ => Ok(()),
+    }
 }

@@ -27,7 +27,8 @@ pub use self::{
     slot::{HandlerState, HandlerStatus},
 };
 use super::{
-    Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, LoadError, discover, handler,
+    Admission, Config, Engine, FolderError, Handler, HandlerConfig, HandlerFile, HandlerSource,
+    LoadError, discover,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -51,6 +52,7 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
+    admission: Admission,
     config: Config,
     own: BTreeMap<String, HandlerConfig>,
     metrics: Metrics,
@@ -101,6 +103,7 @@ impl Registry {
         let files = discover(&config.dir)?;
         let registry = Self(Arc::new(Inner {
             engine,
+            admission: Admission::new(&config),
             config,
             own,
             metrics,
@@ -111,13 +114,12 @@ impl Registry {
             chain: published::Sender::default(),
         }));
         for file in files {
-            let bytes = handler::read(&file.path).map_err(|reason| LoadError {
+            let source = HandlerSource::read(&file.path).map_err(|reason| LoadError {
                 path: file.path.clone(),
                 reason,
             })?;
-            let handler = registry.load(&file, &bytes)?;
-            let bytes = bytes.into();
-            let slot = HandlerSlot::new(file.path.clone(), Version { handler, bytes });
+            let version = registry.load(&file, source)?;
+            let slot = HandlerSlot::new(file.path, version);
             registry.slots().insert(file.name, slot);
         }
         registry.publish();
@@ -137,19 +139,29 @@ impl Registry {
         let mut listed: Vec<_> = slots.iter().collect();
         listed.sort_by_key(|(_, slot)| slot.path.clone());
         let status = |(name, slot): (&String, &HandlerSlot)| {
-            slot.status(name, self.0.metrics.handler(name).counts())
+            let counts = self.0.metrics.handler(name).counts();
+            slot.status(name, &self.settings(name), counts)
         };
         listed.into_iter().map(status).collect()
     }
 
-    /// Compiles and starts a handler, which takes as long as it takes; only one compiles at a time.
-    fn load(&self, file: &HandlerFile, bytes: &[u8]) -> Result<Arc<Handler>, LoadError> {
+    /// Returns the table `[handler.NAME]`.
+    fn settings(&self, name: &str) -> HandlerConfig {
+        self.0.own.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Compiles and starts a handler if its file is admitted, which takes as long as it takes; only one compiles at a time.
+    fn load(&self, file: &HandlerFile, source: HandlerSource) -> Result<Version, LoadError> {
+        let own = self.settings(&file.name);
+        let signer = self.0.admission.check(&source, &own);
+        let signer = signer.map_err(|reason| LoadError {
+            path: file.path.clone(),
+            reason,
+        })?;
         let _compiling = self.0.compiling.lock();
-        let own = self.0.own.get(&file.name).cloned().unwrap_or_default();
         let metrics = self.0.metrics.handler(&file.name);
-        let defaults = &self.0.config.defaults;
-        let settings = (defaults, &own);
-        let handler = Handler::load_bytes(&self.0.engine, file, bytes, settings, metrics)?;
+        let settings = (&self.0.config.defaults, &own);
+        let handler = Handler::load_bytes(&self.0.engine, file, &source.bytes, settings, metrics)?;
         // One per worker, so that no batch waits for an instance to start.
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let prepared = handler.prepare(workers);
@@ -158,8 +170,13 @@ impl Registry {
             reason,
         })?;
         let (name, digest) = (handler.name(), handler.digest());
-        tracing::info!(handler = name, digest, "handler loaded");
-        Ok(Arc::new(handler))
+        let signer = signer.as_ref();
+        tracing::info!(handler = name, digest, signer = signer.map(tracing::field::display), produce = ?own.produce, "handler loaded");
+        Ok(Version {
+            handler: Arc::new(handler),
+            signer: signer.copied(),
+            source,
+        })
     }
 
     /// Publishes the chain of the handlers that run now, if it differs from the last one.

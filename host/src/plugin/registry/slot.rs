@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{plugin::Handler, telemetry::metrics::HandlerCounts};
+use crate::{
+    plugin::{FileIdentity, Handler, HandlerConfig, HandlerSource, PublicKey},
+    telemetry::metrics::HandlerCounts,
+};
 
-/// A handler and the bytes of its file.
+/// A handler and its file.
 #[derive(Clone)]
 pub(super) struct Version {
     pub handler: Arc<Handler>,
-    pub bytes: Arc<[u8]>,
+    pub source: HandlerSource,
+    /// The trusted key that has signed the file.
+    pub signer: Option<PublicKey>,
 }
 
 pub(super) struct HandlerSlot {
@@ -21,9 +26,16 @@ pub(super) struct HandlerSlot {
     pub current: Option<Version>,
     /// The version that ran before, if there was one since the daemon started.
     pub previous: Option<Version>,
-    /// Digest of the file that lies in the folder but could not be loaded, and the reason.
-    pub refused: Option<(String, String)>,
+    /// The file that lies in the folder but could not be loaded, and the reason.
+    pub refused: Option<RefusedFile>,
     pub paused: bool,
+}
+
+/// A file that could not be loaded.
+pub(super) struct RefusedFile {
+    /// `None` if it could not be read.
+    pub identity: Option<FileIdentity>,
+    pub why: String,
 }
 
 /// The state of a handler.
@@ -53,6 +65,10 @@ pub struct HandlerStatus {
     pub digest: Option<String>,
     /// Digest of the version that a rollback would restore.
     pub previous: Option<String>,
+    /// The key in `handlers.keys` that has signed the running version.
+    pub signer: Option<String>,
+    /// The topics that the handler may emit to.
+    pub produce: Vec<String>,
     /// The reason why the file in the folder could not be loaded.
     pub error: Option<String>,
     /// The partitions that the handler has halted, with the reasons.
@@ -86,12 +102,12 @@ impl HandlerSlot {
         }
     }
 
-    pub(super) fn refused(path: PathBuf, digest: String, why: String) -> Self {
+    pub(super) fn refused(path: PathBuf, refused: RefusedFile) -> Self {
         Self {
             path,
             current: None,
             previous: None,
-            refused: Some((digest, why)),
+            refused: Some(refused),
             paused: false,
         }
     }
@@ -106,10 +122,11 @@ impl HandlerSlot {
             .is_some_and(|running| running.digest() == digest)
     }
 
-    /// Returns whether a file with this digest runs already, or was refused before.
-    pub(super) fn is_settled(&self, digest: &str) -> bool {
-        let is_refused = |(refused, _): &(String, String)| refused == digest;
-        self.runs(digest) || self.refused.as_ref().is_some_and(is_refused)
+    /// Returns whether a file runs already, or was refused before with the same signature.
+    pub(super) fn is_settled(&self, identity: Option<&FileIdentity>) -> bool {
+        let is_refused = |refused: &RefusedFile| refused.identity.as_ref() == identity;
+        let runs = identity.is_some_and(|identity| self.runs(&identity.digest));
+        runs || self.refused.as_ref().is_some_and(is_refused)
     }
 
     /// Makes `version` the running one.
@@ -129,7 +146,12 @@ impl HandlerSlot {
         }
     }
 
-    pub(super) fn status(&self, name: &str, counts: HandlerCounts) -> HandlerStatus {
+    pub(super) fn status(
+        &self,
+        name: &str,
+        settings: &HandlerConfig,
+        counts: HandlerCounts,
+    ) -> HandlerStatus {
         let digest = |version: &Version| version.handler.digest().to_owned();
         let stops = |version: &Version| {
             let stops = version.handler.halted().all().into_iter();
@@ -142,7 +164,12 @@ impl HandlerSlot {
             state: self.state(),
             digest: self.current.as_ref().map(digest),
             previous: self.previous.as_ref().map(digest),
-            error: self.refused.as_ref().map(|(_, why)| why.clone()),
+            signer: self
+                .current
+                .as_ref()
+                .and_then(|version| Some(version.signer?.to_string())),
+            produce: settings.produce.clone(),
+            error: self.refused.as_ref().map(|refused| refused.why.clone()),
             stopped: self.current.as_ref().map(stops).unwrap_or_default(),
             counts,
         }

@@ -45,8 +45,7 @@ fn what_is_right_is_ok() {
     let report = json(&shell.run(&["check", "--json"]));
     let digest = &report["handlers"][0]["digest"];
     assert_eq!(digest.as_str().map(str::len), Some(64));
-    let store =
-        json!({"name": "store", "path": "plugins/10-store.wasm", "ok": true, "digest": digest});
+    let store = json!({"name": "store", "path": "plugins/10-store.wasm", "ok": true, "digest": digest, "produce": []});
     assert_eq!(
         report,
         json!({"ok": true, "problems": [], "warnings": [], "handlers": [store]})

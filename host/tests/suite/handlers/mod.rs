@@ -13,6 +13,7 @@ mod messaging;
 mod retrying;
 mod sandbox;
 mod seeing;
+mod signing;
 mod skipping;
 mod start;
 mod stopping;

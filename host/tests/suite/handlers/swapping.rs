@@ -11,7 +11,7 @@ use super::{TIMESTAMP, evento};
 use crate::EVENTOS;
 
 /// Returns the component `probe` with another digit in the text that it marks Eventos with.
-fn probe(version: u8) -> Vec<u8> {
+pub(super) fn probe(version: u8) -> Vec<u8> {
     const MARK: &[u8] = b"probe-version-";
     let mut bytes = fs::read(handler("probe")).expect("a component that was built");
     let places: Vec<_> = bytes

@@ -74,10 +74,12 @@ impl Variables {
     /// Returns what a variable's text may mean where a string is not accepted, in reverse order of preference.
     pub(super) fn readings(&self) -> BTreeMap<Key, Vec<Value>> {
         let readings = |(key, variable): (&Key, &Variable)| {
-            // They are popped from the end.
-            let mut readings = vec![list(&variable.text)];
-            readings.extend(scalar(&variable.text));
-            (key.clone(), readings)
+            let scalar = scalar(&variable.text);
+            let items = scalar.as_ref().and_then(Value::as_array);
+            let has_tables = items.is_some_and(|items| items.iter().any(Value::is_object));
+            // They are popped from the end. Tables are never meant as texts.
+            let texts = (!has_tables).then(|| list(&variable.text));
+            (key.clone(), texts.into_iter().chain(scalar).collect())
         };
         self.0.iter().map(readings).collect()
     }
@@ -150,7 +152,7 @@ fn spelling(name: &str, table: &serde_json::Map<String, Value>) -> Option<String
     same().or_else(alike).cloned()
 }
 
-/// Parses a number, boolean or list in TOML's notation.
+/// Parses a number, boolean, list or inline table in TOML's notation.
 fn scalar(text: &str) -> Option<Value> {
     fn json(value: &toml_edit::Value) -> Option<Value> {
         use toml_edit::Value as Toml;
@@ -160,7 +162,11 @@ fn scalar(text: &str) -> Option<Value> {
             Toml::Float(number) => Some((*number.value()).into()),
             Toml::Boolean(truth) => Some((*truth.value()).into()),
             Toml::Array(list) => list.iter().map(json).collect(),
-            Toml::Datetime(_) | Toml::InlineTable(_) => None,
+            Toml::InlineTable(table) => {
+                let member = |(name, value)| Some((String::from(name), json(value)?));
+                table.iter().map(member).collect()
+            }
+            Toml::Datetime(_) => None,
         }
     }
     json(&text.trim().parse().ok()?)

@@ -72,7 +72,14 @@ fn position(table: &dyn TableLike, path: &[Segment]) -> Option<usize> {
     let (key, item) = table.get_key_value(name)?;
     match (rest, item.as_table_like()) {
         ([], _) => key.span().or_else(|| start(item)).map(|span| span.start),
-        ([Segment::Index(index)], None) => item.get(*index).and_then(start).map(|span| span.start),
+        ([Segment::Index(index), rest @ ..], None) => {
+            let element = item.get(*index)?;
+            match (rest, element.as_table_like()) {
+                ([], _) => start(element).map(|span| span.start),
+                (_, Some(table)) => position(table, rest),
+                (_, None) => None,
+            }
+        }
         (_, Some(table)) => position(table, rest),
         (_, None) => None,
     }

@@ -18,12 +18,20 @@ pub(super) enum Segment {
 }
 
 impl Key {
-    /// Parses a key as modules name it, for example `properties."group.id"` or `produce`.
+    /// Parses a key as modules name it, for example `properties."group.id"`, `produce` or `auth.keys[0].hash`.
     pub(super) fn parse(key: &str) -> Self {
-        match toml_edit::Key::parse(key) {
-            Ok(names) => names.iter().map(toml_edit::Key::get).collect(),
-            Err(_) => Self::from_iter([key]),
+        if let Ok(names) = toml_edit::Key::parse(key) {
+            return names.iter().map(toml_edit::Key::get).collect();
         }
+        let element = key.split_once('[').and_then(|(list, rest)| {
+            let (index, rest) = rest.split_once(']')?;
+            let element = Self::parse(list).index(index.parse().ok()?);
+            match rest.strip_prefix('.') {
+                Some(rest) => Some(element.join(&Self::parse(rest))),
+                None => rest.is_empty().then_some(element),
+            }
+        });
+        element.unwrap_or_else(|| Self::from_iter([key]))
     }
 
     /// Returns `self` followed by `rest`.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use http_body_util::{BodyDataStream, BodyExt as _, Full, Limited};
 pub(crate) use hyper::{HeaderMap, StatusCode, Uri, header};
-use hyper::{Method, Request, Response, body::Incoming, http::request};
+use hyper::{Method, Request, Response, body::Incoming, header::HeaderValue, http::request};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -54,16 +54,21 @@ impl HttpClient {
         Self(builder.build(connector))
     }
 
-    /// Sends a GET and waits for the head of the response.
+    /// Sends a GET, with a header `Authorization` if that is given, and waits for the head of the response.
     ///
     /// # Errors
     /// If the server cannot be reached or does not respond.
-    pub(crate) async fn get(&self, uri: Uri) -> Result<HttpResponse, HttpClientError> {
-        self.send(Request::builder().uri(uri), Bytes::new()).await
+    pub(crate) async fn get(
+        &self,
+        uri: Uri,
+        authorization: Option<&str>,
+    ) -> Result<HttpResponse, HttpClientError> {
+        let request = authorize(Request::builder().uri(uri), authorization);
+        self.send(request, Bytes::new()).await
     }
 
-    /// Sends a POST with an optional body, given as its media type and its bytes, and waits for the head of the
-    /// response.
+    /// Sends a POST with an optional body, given as its media type and its bytes, and a header `Authorization` if that is
+    /// given, and waits for the head of the response.
     ///
     /// # Errors
     /// If the server cannot be reached or does not respond.
@@ -71,8 +76,10 @@ impl HttpClient {
         &self,
         uri: Uri,
         body: Option<(&str, Bytes)>,
+        authorization: Option<&str>,
     ) -> Result<HttpResponse, HttpClientError> {
         let request = Request::builder().method(Method::POST).uri(uri);
+        let request = authorize(request, authorization);
         match body {
             Some((media_type, body)) => {
                 let request = request.header(header::CONTENT_TYPE, media_type);
@@ -98,6 +105,17 @@ impl HttpClient {
                 false => HttpClientError::Incomplete(cause),
             }
         })
+    }
+}
+
+/// Adds the header `Authorization`, which is not shown in debug output.
+fn authorize(request: request::Builder, authorization: Option<&str>) -> request::Builder {
+    match authorization.and_then(|text| HeaderValue::from_str(text).ok()) {
+        Some(mut value) => {
+            value.set_sensitive(true);
+            request.header(header::AUTHORIZATION, value)
+        }
+        None => request,
     }
 }
 

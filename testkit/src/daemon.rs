@@ -10,6 +10,7 @@ use std::{
 use reqwest::{
     Method,
     blocking::{Client, RequestBuilder},
+    header::HeaderMap,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -37,6 +38,8 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     /// Value of `handlers.cache`. All tests share one folder, except those that look into it.
     pub cache: PathBuf,
+    /// The key that this process sends to the daemon with every request.
+    pub key: Option<String>,
     /// A command that runs the daemon, if it is not started directly. The daemon's command line follows it.
     pub wrapper: Vec<String>,
     /// More configuration, in TOML.
@@ -77,6 +80,7 @@ impl Setup {
             broker_listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
             cache: target.expect("a target folder").join("tmp/handlers"),
+            key: None,
             wrapper: Vec::new(),
             config: config.to_owned(),
         }
@@ -172,7 +176,7 @@ impl Setup {
             log,
             http: String::new(),
             broker: self.servers.clone(),
-            client: Client::new(),
+            client: client(self.key.as_deref()),
         }
     }
 
@@ -264,7 +268,12 @@ impl Daemon {
 
     /// Sends a PUT request with a body and returns the answer, whatever its status.
     pub fn put(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
-        send(self.request(Method::PUT, path).body(body.into()))
+        let request = self.request(Method::PUT, path);
+        send(
+            request
+                .header("content-type", "application/wasm")
+                .body(body.into()),
+        )
     }
 
     /// Sends one Evento to `/send`, which must answer 200, and returns the parsed body.
@@ -399,6 +408,17 @@ impl Daemon {
 
     /// Kills the daemon with SIGKILL.
     pub fn kill(self) {}
+}
+
+/// Returns an HTTP client that sends this key.
+fn client(key: Option<&str>) -> Client {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = key {
+        let value = format!("Bearer {key}").parse().expect("a header value");
+        headers.insert("authorization", value);
+    }
+    let client = Client::builder().default_headers(headers).build();
+    client.expect("an HTTP client")
 }
 
 fn send(request: RequestBuilder) -> Answer {

@@ -2,7 +2,7 @@
 
 mod service;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use eventos_broker::Broker;
@@ -97,7 +97,7 @@ impl App {
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
-        let (state, pipeline) = build(&self, &cluster, self.config.http.advertised(address))?;
+        let (state, pipeline) = build(&self, &cluster, address)?;
         let producer = state.producer.clone();
         let http_config = self.config.http.clone();
 
@@ -141,9 +141,10 @@ impl App {
 fn build(
     app: &App,
     cluster: &Cluster,
-    own_url: Option<PeerUrl>,
+    listening: SocketAddr,
 ) -> Result<(http::State, PipelineParts)> {
     let config = &app.config;
+    let own_url = config.http.advertised(listening);
     let readiness = Readiness::new(["broker", "group"]);
     if config.store.restore {
         readiness.set("restored", false);
@@ -167,7 +168,12 @@ fn build(
     let state = http::State {
         producer: producer.clone(),
         store: Store::new(&config.store),
-        peers: Peers::new(assignments, own_url.clone()),
+        peers: Peers::new(
+            &config.peers,
+            assignments,
+            own_url.clone(),
+            listening.port(),
+        ),
         metrics: app.metrics.clone(),
         readiness,
         refusals: Refusals::default(),

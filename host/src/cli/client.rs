@@ -8,7 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
 
-use crate::http_client::{HeaderMap, HttpClient, HttpClientError, HttpResponse, Uri, header};
+use crate::http_client::{
+    HeaderMap, HttpClient, HttpClientError, HttpResponse, StatusCode, Uri, header,
+};
 
 /// How long connecting may take. The response may take as long as the daemon works on it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,13 +25,30 @@ pub(super) struct Server {
     /// URL of the daemon
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     url: Uri,
+    /// Key of the daemon, if it needs one
+    // A key may begin with a hyphen.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "EVENTOS_KEY",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_parser = Key::parse
+    )]
+    key: Option<Key>,
 }
+
+/// A key, which is not shown in debug output.
+#[derive(Clone)]
+struct Key(String);
 
 /// Sends requests to a daemon.
 pub(super) struct Client {
     runtime: Runtime,
     http: HttpClient,
     url: Uri,
+    /// The header `Authorization`.
+    authorization: Option<String>,
 }
 
 /// A successful JSON response.
@@ -54,6 +73,21 @@ fn url(text: &str) -> Result<Uri, String> {
     url.ok_or_else(|| "expected a URL such as http://HOST:PORT".to_owned())
 }
 
+impl Key {
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let why = || "expected the first line that `eventos keys new` printed".to_owned();
+        is_key.then(|| Self(text.to_owned())).ok_or_else(why)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
 impl Server {
     /// Returns a client for the daemon. It does not connect yet.
     ///
@@ -65,6 +99,7 @@ impl Server {
             runtime: runtime.context("cannot start the HTTP client")?,
             http: HttpClient::new(CONNECT_TIMEOUT),
             url: self.url.clone(),
+            authorization: self.key.as_ref().map(|Key(key)| format!("Bearer {key}")),
         })
     }
 }
@@ -73,13 +108,17 @@ impl Client {
     /// Sends a GET; the response has to be JSON.
     pub(super) fn get(&self, path: &str, query: &Query) -> anyhow::Result<Answer> {
         let uri = self.uri(path, query)?;
-        self.read(async { self.http.get(uri).await })
+        self.read(async { self.http.get(uri, self.authorization.as_deref()).await })
     }
 
     /// Sends a POST without a body, and parses the response as JSON.
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str, query: &Query) -> anyhow::Result<T> {
         let uri = self.uri(path, query)?;
-        let answer = self.read(async { self.http.post(uri, None).await })?;
+        let answer = self.read(async {
+            self.http
+                .post(uri, None, self.authorization.as_deref())
+                .await
+        })?;
         serde_json::from_str(&answer.text).with_context(|| self.unexpected_response())
     }
 
@@ -110,6 +149,7 @@ impl Client {
     ) -> anyhow::Result<Answer> {
         let response = self.runtime.block_on(response);
         let response = response.map_err(|error| self.unanswered(error))?;
+        let response_status = response.status();
         let headers = response.headers().clone();
         let body = self.runtime.block_on(response.read(MAX_RESPONSE_BYTES));
         let body = body.map_err(|error| self.unanswered(error))?;
@@ -122,6 +162,10 @@ impl Client {
             let problem =
                 serde_json::from_str(&text).with_context(|| self.unexpected_response())?;
             let Problem { title, detail } = problem;
+            if response_status == StatusCode::UNAUTHORIZED {
+                let what = "the daemon needs a key; give it with --key or in EVENTOS_KEY";
+                return Err(anyhow!(detail).context(what));
+            }
             return Err(
                 anyhow!("{detail}").context(format!("the daemon refused the request: {title}"))
             );
@@ -152,6 +196,7 @@ mod tests {
     fn a_query_is_encoded_and_a_path_before_ours_stays() {
         let server = Server {
             url: url("http://host:1/behind/").expect("a URL"),
+            key: None,
         };
         let client = server.client().expect("a client");
         let query = vec![

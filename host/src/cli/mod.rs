@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod dead_letters;
+mod keys;
 mod new;
 mod replay;
 mod report;
@@ -38,6 +39,7 @@ enum Command {
     Replay(replay::Replay),
     Sign(sign::Sign),
     Verify(verify::Verify),
+    Keys(keys::Keys),
 }
 
 const EXAMPLES: &str = "\
@@ -51,6 +53,7 @@ Examples:
                                          run a handler on sample Eventos, without a broker
   eventos dead-letters list              show the records that failed, and why
   eventos replay --from earliest         process everything again
+  eventos keys new --scopes read         make a key for the HTTP API
 
 Settings are read from environment variables (EVENTOS__TABLE__KEY), then from --config FILE or config/eventos.toml.
 Otherwise the defaults apply. Run `eventos COMMAND --help` for the options of a command.";
@@ -71,6 +74,7 @@ impl Cli {
             Command::Replay(replay) => replay.run(),
             Command::Sign(sign) => sign.run(),
             Command::Verify(verify) => verify.run(),
+            Command::Keys(keys) => keys.run(),
         }
     }
 }

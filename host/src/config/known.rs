@@ -8,6 +8,7 @@ use super::{
     Config,
     key::{Key, Segment},
 };
+use crate::http::KeyConfig;
 
 /// Placeholder for the name of a handler.
 const NAME: &str = "NAME";
@@ -17,18 +18,25 @@ const NAME: &str = "NAME";
 pub(super) struct Known {
     tables: Vec<Key>,
     values: Vec<Key>,
+    /// The keys of tables in lists, without indices.
+    elements: Vec<Key>,
 }
 
 impl Default for Known {
     fn default() -> Self {
         let handler = BTreeMap::from([(NAME.to_owned(), Default::default())]);
-        let every = Config {
+        let mut every = Config {
             handler,
             ..Config::default()
         };
+        every.http.auth.keys = vec![KeyConfig {
+            rate: Some(1),
+            ..KeyConfig::default()
+        }];
         let mut known = Self {
             tables: Vec::new(),
             values: Vec::new(),
+            elements: Vec::new(),
         };
         // Only a map without string keys could not be represented as a value, and there is none.
         let tree = serde_json::to_value(every).unwrap_or_default();
@@ -40,6 +48,10 @@ impl Default for Known {
 impl Known {
     fn add(&mut self, at: &Key, value: &Value) {
         let Some(table) = value.as_object() else {
+            let element = value.get(0).and_then(Value::as_object);
+            let names = element.into_iter().flat_map(|element| element.keys());
+            let members = names.map(|name| at.join(&Key::from_iter([name.as_str()])));
+            self.elements.extend(members);
             return self.values.push(at.clone());
         };
         self.tables.push(at.clone());
@@ -63,13 +75,19 @@ impl Known {
             return true;
         }
         let pattern = pattern(key);
-        self.tables.contains(&pattern) || self.values.contains(&pattern)
+        [&self.tables, &self.values, &self.elements]
+            .iter()
+            .any(|keys| keys.contains(&pattern))
     }
 
     /// Returns a suggestion for a key that does not exist: the most similar key, or the most similar table for a
     /// table; if nothing is similar, the keys of its table.
     pub(super) fn instead(&self, key: &Key, is_table: bool) -> String {
-        let candidates = if is_table { &self.tables } else { &self.values };
+        let candidates = match key.0.iter().any(|at| matches!(at, Segment::Index(_))) {
+            true => return self.siblings(key),
+            false if is_table => &self.tables,
+            false => &self.values,
+        };
         // `handlers.store` as a table is meant to be `handler.store`; a value there does not name a handler.
         let names = key.names();
         let handler = names.get(1).filter(|_| is_table || names.len() > 2);
@@ -90,6 +108,7 @@ impl Known {
     fn siblings(&self, key: &Key) -> String {
         let table = key.parent().unwrap_or_default();
         let all = self.tables.iter().chain(&self.values);
+        let all = all.chain(&self.elements);
         let same = |known: &&Key| match known.parent() {
             Some(parent) => pattern(&parent) == pattern(&table),
             None => false,

@@ -87,7 +87,12 @@ impl Sources {
     pub(super) fn invalid(&self, key: &Key, why: &str) -> Problem {
         let secret = matches!(
             key.names()[..],
-            ["kafka", "properties", ..] | ["handler", _, "config", ..]
+            ["kafka", "properties", ..]
+                | ["handler", _, "config", ..]
+                // A wrong hash may be the key itself.
+                | ["http", "auth", ..]
+                | ["peers"]
+                | ["peers", "secret", ..]
         );
         let value = key
             .get(&self.tree)

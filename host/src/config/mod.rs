@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{http, kafka, pipeline, plugin, store, telemetry};
+use crate::{http, kafka, peers, pipeline, plugin, store, telemetry};
 use file::File;
 
 pub use problem::{Problem, Problems};
@@ -55,6 +55,8 @@ pub struct Config {
     pub store: store::Config,
     /// Address and limits of the HTTP server.
     pub http: http::Config,
+    /// How the instances of the group trust one another.
+    pub peers: peers::Config,
     /// Logging.
     pub telemetry: telemetry::Config,
 }
@@ -110,10 +112,11 @@ impl Config {
         let config = sources.read(&mut problems);
         for (key, why) in rules::broken(&config, &sources) {
             // If a value could not be read, that was reported already, and `config` has its default.
-            if !problems
-                .iter()
-                .any(|problem| problem.key == key.to_string())
-            {
+            let is_reported = problems.iter().any(|problem| {
+                let rest = problem.key.strip_prefix(&key.to_string());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            });
+            if !is_reported {
                 problems.push(sources.invalid(&key, &why));
             }
         }

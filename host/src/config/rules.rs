@@ -14,6 +14,7 @@ pub(super) fn broken(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
         ("delivery", config.delivery.problems()),
         ("store", config.store.problems()),
         ("http", config.http.problems()),
+        ("peers", config.peers.problems()),
         ("telemetry", config.telemetry.problems()),
     ];
     for (table, problems) in tables {

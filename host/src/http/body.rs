@@ -24,13 +24,20 @@ const MAX_DISCARDED: usize = 16 * MAX_EVENTO;
 /// How long the body of one Evento may take.
 const EVENTO_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Accepts a body of one of these media types, parameters aside. Without a header it is taken for the first.
+/// The largest body of a request of another instance, in bytes: offsets of fifty thousand partitions.
+const MAX_COMMAND: usize = 2 << 20;
+
+/// Accepts a body of one of these media types, parameters aside.
 ///
 /// # Errors
-/// If the header `Content-Type` names another.
+/// If the header `Content-Type` is missing or names another.
 pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
     let Some(given) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
+        let detail = format!(
+            "this endpoint expects the header Content-Type: {}",
+            types[0]
+        );
+        return Err(Problem::new(MEDIA_TYPE, detail));
     };
     let given = String::from_utf8_lossy(given.as_bytes());
     let essence = given.split(';').next().unwrap_or_default().trim();
@@ -50,6 +57,14 @@ pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem>
 /// If the body is larger than [`MAX_EVENTO`], breaks off or takes too long.
 pub(super) async fn read_evento(body: Body) -> Result<Vec<u8>, Problem> {
     read(body, MAX_EVENTO, EVENTO_TIMEOUT, |_| true).await
+}
+
+/// Reads the whole body of a request of another instance.
+///
+/// # Errors
+/// If the body is larger than 2 MiB, breaks off or takes too long.
+pub(super) async fn read_command(body: Body) -> Result<Vec<u8>, Problem> {
+    read(body, MAX_COMMAND, EVENTO_TIMEOUT, |_| true).await
 }
 
 /// Reads a whole body of at most `limit` bytes, within `time`. `has_room` says whether there is memory for this many

@@ -1,10 +1,12 @@
 //! The settings of the HTTP server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::http::{Uri, uri::Authority};
 use serde::{Deserialize, Serialize};
 
-use crate::peers::PeerUrl;
+use super::auth::AuthConfig;
+use crate::peers::{PeerUrl, is_loopback};
 
 /// The `[http]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -14,8 +16,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The URL at which other instances reach this one. Empty stands for `http://` and the address in `listen`.
     pub advertise: String,
+    /// The host names under which the daemon is reached, besides those of loopback, of `listen` and of `advertise`.
+    pub hosts: Vec<String>,
     /// How many connections may be open at the same time.
     pub max_connections: u32,
+    /// The keys that requests need.
+    pub auth: AuthConfig,
 }
 
 impl Config {
@@ -32,7 +38,35 @@ impl Config {
         if self.max_connections == 0 {
             problem("max_connections", "expected a number from 1".to_owned());
         }
+        for (i, host) in self.hosts.iter().enumerate() {
+            if !is_host(host) {
+                let why =
+                    "expected a host name such as eventos.example.org, without scheme and port";
+                problem(&format!("hosts[{i}]"), why.to_owned());
+            }
+        }
+        if let Some(key) = self.open_address() {
+            let why = "everyone who can reach this address could do everything: make a key with `eventos keys new` and add it \
+                       to [http.auth], or use a loopback address such as 127.0.0.1";
+            problem(key, why.to_owned());
+        }
+        let auth = self.auth.problems().into_iter();
+        problems.extend(auth.map(|(key, why)| (format!("auth.{key}"), why)));
         problems
+    }
+
+    /// Returns the key of an address that other machines can reach although no key is needed.
+    fn open_address(&self) -> Option<&'static str> {
+        if !self.auth.keys.is_empty() {
+            return None;
+        }
+        let advertised = self.advertise.parse::<Uri>().ok();
+        let advertised = advertised.and_then(|url| Some(url.host()?.to_owned()));
+        match advertised {
+            _ if !self.listen.ip().to_canonical().is_loopback() => Some("listen"),
+            Some(host) if !is_loopback(&host) => Some("advertise"),
+            _ => None,
+        }
     }
 
     /// Returns the URL at which other instances reach this one. If `advertise` is not set, it is derived from the
@@ -44,12 +78,20 @@ impl Config {
     }
 }
 
+/// Returns whether a text is the name or the address of a host, and nothing else.
+fn is_host(text: &str) -> bool {
+    let is_name = |authority: Authority| authority.host() == text && !text.contains('*');
+    text.parse::<IpAddr>().is_ok() || text.parse().is_ok_and(is_name)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             advertise: String::new(),
+            hosts: Vec::new(),
             max_connections: 1024,
+            auth: AuthConfig::default(),
         }
     }
 }

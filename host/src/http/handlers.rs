@@ -6,7 +6,6 @@ use axum::{
     Json, Router,
     extract::{Path, Request, State},
     http::StatusCode,
-    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     body,
     limits::MemoryBudget,
-    origin::refuse_other_sites,
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
     query::Query,
 };
@@ -61,7 +59,6 @@ pub(super) fn routes(registry: Registry) -> Router {
         .route("/handlers", get(list))
         .route("/handlers/{name}", get(one).put(put).delete(remove))
         .route("/handlers/{name}/{action}", post(act))
-        .layer(from_fn(refuse_other_sites))
         .with_state(handlers)
 }
 
@@ -93,6 +90,10 @@ async fn put(
     Query(PutQuery { dry_run }): Query<PutQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
+    body::accept(
+        request.headers(),
+        &["application/wasm", "application/octet-stream"],
+    )?;
     let signature = request.headers().get(SIGNATURE);
     let signature = signature.map(|value| value.as_bytes().into());
     let mut memory = handlers.uploads.share();

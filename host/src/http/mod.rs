@@ -14,6 +14,7 @@
 //! | `GET /dead-letters` | dead letters as a JSON array; `handler`, `class`, `topic`, `partition`, `from_offset`, `to_offset`, `since`, `until`, `id`, `limit`, `after`, or `positions` |
 //! | `POST /dead-letters/redrive` | sends the records of dead letters through the chain again; the same parameters or `all=true`, and `dry_run=true`; one result per letter |
 //! | `POST /replay` | rewinds the group: `from=earliest`, an offset or a time (RFC 3339); `partition`, `dry_run=true`; one result per partition |
+//! | `GET /peers/proof` | for other instances only: 204, with a proof that this is an instance of the group |
 //! | `POST /peers/replay` | for other instances only: rewinds the partitions in the body, as far as this instance owns them |
 //! | `GET /partitions` | the partitions that are assigned to this instance, as a JSON array: phase, paused, halted, restoring, generation, batches in flight, position, committed offset, lag |
 //! | `GET /healthz` | 200 while the process is alive |
@@ -63,20 +64,24 @@
 //! Failures are reported as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and `detail`; an
 //! invalid Evento also has `errors`, each with a JSON pointer (RFC 6901). Unknown query parameters are refused.
 
+mod auth;
 mod batch;
 mod body;
 mod config;
 mod connections;
 mod dead_letters;
+mod discard;
 mod exchange;
 mod handlers;
 mod health;
+mod hosts;
 mod limits;
 mod messages;
 mod origin;
 mod outbox;
 mod partitions;
 mod problem;
+mod proof;
 mod query;
 mod replay;
 mod send;
@@ -86,24 +91,32 @@ mod tests;
 
 use axum::{
     Router,
-    http::{Method, Uri},
-    middleware::from_fn,
+    http::{Method, StatusCode, Uri},
+    middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
 use tokio::net::TcpListener;
 
-pub use self::config::Config;
+pub use self::{
+    auth::{AuthConfig, KeyConfig, Scope, hash_key},
+    config::Config,
+};
 use self::{
+    auth::{Keys, require_key},
+    discard::discard_refused_bodies,
+    hosts::{AllowedHosts, refuse_other_hosts},
     limits::{MemoryBudget, refuse_long_uris},
     messages::PAGES_MIB,
+    origin::refuse_other_sites,
     outbox::Outbox,
     problem::{METHOD, NOT_FOUND, Problem},
+    proof::{PeerAccess, require_proof},
     server::Limits,
 };
 use crate::{
     dead_letters::DeadLetters,
     kafka::{ProducedTopics, Producer, Refusals},
-    peers::Peers,
+    peers::{PROOF_PATH, Peers},
     plugin::Registry,
     replay::Replayer,
     store::Store,
@@ -177,10 +190,19 @@ pub async fn serve(
         topics,
         pages: MemoryBudget::of_mib(PAGES_MIB),
     };
+    let keys = Keys::new(&config.auth);
+    let hosts = AllowedHosts::new(config, listener.local_addr().ok());
+    let access = PeerAccess::new(views.peers.proofs(), keys.clone());
     let administration = handlers::routes(handlers)
         .merge(dead_letters::routes(dead_letters))
         .merge(replay::routes(replayer, views.peers.clone()));
-    let router = router(outbox, views, administration);
+    // The last layer sees a request first.
+    let router = router(outbox, views, administration)
+        .layer(from_fn_with_state(access, require_proof))
+        .layer(from_fn_with_state(keys, require_key))
+        .layer(from_fn(refuse_other_sites))
+        .layer(from_fn_with_state(hosts, refuse_other_hosts))
+        .layer(from_fn(discard_refused_bodies));
     let limits = Limits::new(usize::try_from(config.max_connections).unwrap_or(usize::MAX));
     server::serve(listener, router, limits, shutdown).await;
 }
@@ -194,6 +216,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::newest))
         .route("/peers/messages", get(messages::rows))
+        .route(PROOF_PATH, get(|| async { StatusCode::NO_CONTENT }))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

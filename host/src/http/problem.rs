@@ -46,6 +46,11 @@ kinds! {
     REFUSED: BAD_GATEWAY, "broker-refused", "Refused by the broker";
     INVALID_HANDLER: UNPROCESSABLE_ENTITY, "invalid-handler", "Invalid handler";
     OTHER_SITE: FORBIDDEN, "other-site", "Request from another site";
+    HOST: BAD_REQUEST, "invalid-host", "Invalid host";
+    MISDIRECTED: MISDIRECTED_REQUEST, "other-host", "Request for another host";
+    UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "Key missing or unknown";
+    FORBIDDEN: FORBIDDEN, "forbidden", "Not permitted by the key";
+    RATE_LIMITED: TOO_MANY_REQUESTS, "rate-limited", "Too many requests with this key";
     CONFLICT: CONFLICT, "conflict", "Conflict";
     STORAGE: INTERNAL_SERVER_ERROR, "storage", "Cannot write the file";
     BUSY: SERVICE_UNAVAILABLE, "busy", "Busy";

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connections::{Activity, Connection, Connections},
     exchange::{Held, RequestBody, ResponseBody},
+    hosts::LocalAddress,
 };
 
 /// The largest head of a request, in bytes, and how much of a response waits for a client that does not read. A URI of
@@ -152,9 +153,14 @@ async fn serve_connection(accepted: Accepted, shared: Shared) {
         stop,
     } = shared;
     let activity = connection.activity();
+    let local = stream.local_addr().ok();
+    let local = local.map(|address| LocalAddress(address.ip()));
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let request = begin(request, activity, limits);
+        let mut request = begin(request, activity, limits);
+        if let Some(local) = local {
+            request.extensions_mut().insert(local);
+        }
         let response = router.call(request);
         let activity = Arc::clone(activity);
         async move { response.await.map(|response| end(response, activity)) }

@@ -7,13 +7,14 @@ use futures_util::Stream;
 use tokio::time::timeout;
 
 use super::{
-    PeerUrl,
+    PROOF_PATH, PeerError, PeerUrl, Proofs,
+    request_proof::RequestProof,
     row::{self, MEDIA_TYPE, PeerRow},
 };
 use crate::{
     event::Partitions,
     http_client::{
-        HeaderMap, HttpClient, HttpClientError, HttpResponse, StatusCode,
+        HeaderMap, HttpClient, HttpResponse, StatusCode, Uri,
         header::{CONTENT_TYPE, HeaderName},
     },
     store::Cursor,
@@ -33,27 +34,6 @@ pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// The header with the cursor at which the rows of a response start.
 pub const START: HeaderName = HeaderName::from_static("x-start-cursor");
-
-/// Why the response of a peer, or the rest of it, is missing. The text follows the URL of the peer, and is shown to
-/// clients.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The peer took longer than this.
-    #[error("did not respond within {0:?}")]
-    Timeout(Duration),
-    /// No connection to the peer could be made, so it has not received the request.
-    #[error("cannot be reached: {0}")]
-    Unreachable(String),
-    /// The request has too many parameters, so it was not sent.
-    #[error("cannot be asked: the query is too long")]
-    TooLong,
-    /// The connection was lost after the request was sent.
-    #[error("closed the connection: {0}")]
-    Interrupted(String),
-    /// The response is not that of an instance of this version.
-    #[error("sent an unexpected response; it may run another version or another program: {0}")]
-    Unexpected(String),
-}
 
 /// Rows as they arrive.
 pub type RowStream = Pin<Box<dyn Stream<Item = io::Result<PeerRow>> + Send>>;
@@ -84,11 +64,48 @@ pub struct PeerCommand {
 
 /// The client for requests to peers. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client(HttpClient);
+pub(super) struct Client {
+    http: HttpClient,
+    proofs: Option<Proofs>,
+}
 
 impl Client {
-    pub(super) fn new() -> Self {
-        Self(HttpClient::new(TIMEOUT))
+    pub(super) fn new(proofs: Option<Proofs>) -> Self {
+        Self {
+            http: HttpClient::new(TIMEOUT),
+            proofs,
+        }
+    }
+
+    /// Checks that an instance of the group is at a URL, by a request that asks for nothing else.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub(super) async fn prove(&self, url: &PeerUrl) -> Result<(), PeerError> {
+        let uri = url.at(PROOF_PATH).ok_or(PeerError::TooLong)?;
+        let without_secret = || Proofs::new("");
+        let proofs = self.proofs.clone().unwrap_or_else(without_secret);
+        let proof = RequestProof::issue(&proofs, "GET", &uri, &[])?;
+        let response = self
+            .http
+            .get(uri, RequestProof::header(Some(&proof)))
+            .await?;
+        proof.check(&response)?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            status => Err(PeerError::status(status)),
+        }
+    }
+
+    /// Returns what proves a request, if there is a secret.
+    fn proof(
+        &self,
+        method: &str,
+        uri: &Uri,
+        body: &[u8],
+    ) -> Result<Option<RequestProof<'_>>, PeerError> {
+        let issue = |proofs| RequestProof::issue(proofs, method, uri, body);
+        self.proofs.as_ref().map(issue).transpose()
     }
 
     /// Requests rows from `/peers/messages`; see [`crate::http`].
@@ -99,9 +116,12 @@ impl Client {
     ) -> Result<PeerRows, PeerError> {
         let uri = url.at(&format!("/peers/messages?{query}"));
         let uri = uri.ok_or(PeerError::TooLong)?;
-        let response = timeout(TIMEOUT, self.0.get(uri)).await;
-        let response = response.map_err(|_| PeerError::Timeout(TIMEOUT))??;
-        check(&response, MEDIA_TYPE)?;
+        let proof = self.proof("GET", &uri, &[])?;
+        let response = self
+            .http
+            .get(uri, RequestProof::header(proof.as_ref()))
+            .await?;
+        check(&response, proof.as_ref(), MEDIA_TYPE)?;
         let headers = response.headers();
         Ok(PeerRows {
             covered: parsed(headers, &COVERED)?,
@@ -118,10 +138,12 @@ impl Client {
         command: PeerCommand,
     ) -> Result<Bytes, PeerError> {
         let uri = url.at(command.path).ok_or(PeerError::TooLong)?;
+        let proof = self.proof("POST", &uri, &command.body)?;
         let exchange = async {
             let body = (command.media_type, command.body);
-            let response = self.0.post(uri, Some(body)).await?;
-            check(&response, command.media_type)?;
+            let header = RequestProof::header(proof.as_ref());
+            let response = self.http.post(uri, Some(body), header).await?;
+            check(&response, proof.as_ref(), command.media_type)?;
             Ok(response.read(MAX_RESPONSE).await?)
         };
         let response = timeout(command.timeout, exchange).await;
@@ -129,20 +151,20 @@ impl Client {
     }
 }
 
-impl From<HttpClientError> for PeerError {
-    fn from(error: HttpClientError) -> Self {
-        match error {
-            HttpClientError::Connect(cause) => Self::Unreachable(cause),
-            HttpClientError::Incomplete(cause) => Self::Interrupted(cause),
-        }
+/// Checks that the response is that of an instance, that the request succeeded, and that the body has this media type.
+fn check(
+    response: &HttpResponse,
+    proof: Option<&RequestProof<'_>>,
+    media_type: &str,
+) -> Result<(), PeerError> {
+    if let Some(proof) = proof {
+        proof.check(response)?;
     }
-}
-
-/// Checks that the request succeeded and the response has this media type.
-fn check(response: &HttpResponse, media_type: &str) -> Result<(), PeerError> {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        return Err(PeerError::Unauthorized);
+    }
     if response.status() != StatusCode::OK {
-        let status = format!("status {}", response.status());
-        return Err(PeerError::Unexpected(status));
+        return Err(PeerError::status(response.status()));
     }
     if header(response.headers(), &CONTENT_TYPE)? != media_type {
         return Err(PeerError::Unexpected("wrong content-type".to_owned()));
@@ -194,7 +216,7 @@ mod tests {
             let _ = connection.write_all(answer.as_bytes()).await;
             String::from_utf8(request).expect("UTF-8")
         };
-        let (result, request) = tokio::join!(ask(Client::new(), url), serve);
+        let (result, request) = tokio::join!(ask(Client::new(None), url), serve);
         (request, result)
     }
 
@@ -336,10 +358,10 @@ mod tests {
             body: Bytes::new(),
             timeout: Duration::from_millis(20),
         };
-        let silent = Client::new().send_command(&url, command).await;
+        let silent = Client::new(None).send_command(&url, command).await;
         assert!(matches!(silent, Err(PeerError::Timeout(_))), "{silent:?}");
         drop(listener);
-        let gone = tell(Client::new(), url).await;
+        let gone = tell(Client::new(None), url).await;
         assert!(matches!(gone, Err(PeerError::Unreachable(_))), "{gone:?}");
     }
 }

@@ -6,7 +6,7 @@ use crate::http_client::Uri;
 
 /// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the
 /// group, which any program in the group may choose, so it must not be able to name more than a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerUrl(Uri);
 
 /// The text is not the URL of an instance.
@@ -22,6 +22,17 @@ impl PeerUrl {
     pub fn of(address: SocketAddr) -> Option<Self> {
         let concrete = !address.ip().is_unspecified();
         concrete.then(|| format!("http://{address}").parse().ok())?
+    }
+
+    /// Returns the host, with the brackets of an IPv6 address.
+    pub(super) fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    /// Returns the port, 80 unless the URL has another.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(80)
     }
 
     /// Returns the URL of a percent-encoded path and query on this instance, or `None` if it is too long: URLs have at

@@ -92,7 +92,7 @@ fn variables_take_the_type_that_is_asked_for() {
             ("EVENTOS__STORE__MAX_EVENTS", "2_000"),
             ("EVENTOS__STORE__MAX_BYTES", "1048576"),
             ("EVENTOS__HANDLERS__DEFAULTS__MEMORY", "2MiB"),
-            ("eventos__http__listen", "0.0.0.0:80"),
+            ("eventos__http__listen", "127.0.0.2:80"),
             ("EVENTOS__HANDLER__ROUTE__RETRIES", "0"),
             ("EVENTOS__HANDLER__ROUTE__PRODUCE", "a, b"),
             ("EVENTOS__HANDLER__COPY__PRODUCE", "['42']"),

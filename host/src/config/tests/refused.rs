@@ -69,7 +69,7 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
         ),
         (
             "zzz = 1",
-            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, output, store, telemetry",
+            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, output, peers, store, telemetry",
         ),
         (
             "handler.a.xyz = 1",
@@ -192,6 +192,20 @@ const BAD_VALUES: &[(&str, &str)] = &[
         "http.listen = '127.0.0.1:9092'",
         "another address than embedded.listen",
     ),
+    ("http.advertise = 'http://10.0.0.7:80'", "eventos keys new"),
+    ("http.listen = '[::]:80'", "eventos keys new"),
+    ("http.hosts = ['']", "a host name"),
+    ("http.hosts = ['*.example']", "a host name"),
+    ("http.hosts = ['a.example:80']", "a host name"),
+    ("http.hosts = ['http://a.example']", "a host name"),
+    ("http.hosts = ['user@a.example']", "a host name"),
+    ("http.hosts = 'a.example'", "a list such as"),
+    ("peers.secret = 'short'", "at least 32 bytes"),
+    ("peers.allow = ['eventos-1']", "host:port"),
+    ("peers.allow = ['http://eventos-1:80']", "host:port"),
+    ("peers.allow = [':80']", "host:port"),
+    ("peers.allow = ['*:*']", "host:port"),
+    ("peers.allow = ['a:65536']", "host:port"),
     ("telemetry.log = 'infoo'", "not a log level"),
     ("telemetry.log = 'a=b=c'", "expected a filter"),
 ];
@@ -213,6 +227,15 @@ fn a_secret_is_not_repeated() {
         "kafka.properties.'sasl.password' = ['hunter2']",
         "kafka.properties.'sasl.pasword' = 'hunter2'",
         "kafka.properties.'group.id' = 'hunter2'",
+        "peers.secret = 'hunter2'",
+        "peers.secret = ['hunter2']",
+        "peers = 'hunter2'",
+        "http.auth = 'hunter2'",
+        "http.auth.keys = 'hunter2'",
+        "http.auth.keys = ['hunter2']",
+        "http.auth.keys = [{ hash = 'hunter2', scopes = ['read'] }]",
+        "http.auth.keys = [{ hash = ['hunter2'], scopes = ['read'] }]",
+        "http.auth.keys = [{ key = 'hunter2', scopes = ['read'] }]",
     ] {
         assert!(
             !format!("{:?}", bad(text, &[])).contains("hunter2"),
@@ -245,6 +268,35 @@ fn a_login_with_kerberos_needs_a_build_that_has_it() {
         "kafka.properties = { 'security.protocol' = 'SASL_SSL', 'sasl.mechanism' = 'SCRAM-SHA-512' }",
         &[],
     );
+}
+
+#[test]
+fn a_daemon_that_others_can_reach_needs_keys() {
+    let hash = "5".repeat(64);
+    let keys = format!("[{{ hash = \"{hash}\", scopes = [\"read\"] }}]");
+    let listen = ("EVENTOS__HTTP__LISTEN", "0.0.0.0:80");
+    assert!(bad("", &[listen])[0].contains("eventos keys new"));
+    let config = good("", &[listen, ("EVENTOS__HTTP__AUTH__KEYS", &keys)]);
+    assert_eq!(config.http.auth.keys[0].hash, hash);
+    for (keys, why) in [
+        (
+            "[{ hash = \"5\", scopes = [\"read\"] }]",
+            "64 hexadecimal digits",
+        ),
+        (&*keys.replace("\"read\"", ""), "at least one of"),
+        (&*keys.replace("read", "write"), "read"),
+    ] {
+        let found = bad("", &[("EVENTOS__HTTP__AUTH__KEYS", keys)]);
+        assert!(found[0].contains(why), "{found:?}");
+    }
+    let found = bad("[[http.auth.keys]]\nscopes = ['read']\nhash = '5'", &[]);
+    let place = "file:3: http.auth.keys[0].hash: ";
+    assert!(found[0].starts_with(place), "{found:?}");
+    let misspelled = "[[http.auth.keys]]\nscopes = ['read']\nhsah = '5'";
+    let has =
+        "unknown key http.auth.keys[0].hsah; [http.auth.keys[0]] has hash, name, rate, scopes";
+    let found = bad(misspelled, &[]);
+    assert!(found.iter().any(|one| one.contains(has)), "{found:?}");
 }
 
 #[test]
@@ -303,7 +355,10 @@ fn a_file_that_is_named_must_be_readable() {
 
 #[test]
 fn what_others_cannot_ask_is_not_advertised() {
-    let good = good("http.advertise = 'http://10.0.0.7:8080'", &[]);
+    let hash = "5".repeat(64);
+    let keys = format!("[[http.auth.keys]]\nhash = '{hash}'\nscopes = ['read']");
+    let text = format!("http.advertise = 'http://10.0.0.7:8080'\n{keys}");
+    let good = good(&text, &[]);
     let listening = "0.0.0.0:80".parse().expect("an address");
     let url = good.http.advertised(listening).expect("it is set");
     assert_eq!(url.to_string(), "http://10.0.0.7:8080");

@@ -243,7 +243,8 @@ async fn it_answers_while_it_reads() {
     let mut connection = TcpStream::connect(server.address)
         .await
         .expect("it listens");
-    let head = "POST /send/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /send/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                transfer-encoding: chunked\r\n\r\n";
     connection
         .write_all(head.as_bytes())
         .await
@@ -284,7 +285,7 @@ async fn who_goes_away_stops_it() {
     let mut connection = TcpStream::connect(server.address)
         .await
         .expect("it listens");
-    let request = "POST /send/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n{\"id\":1,\"tipo\":\"t\"}\n";
+    let request = "POST /send/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n{\"id\":1,\"tipo\":\"t\"}\n";
     connection
         .write_all(request.as_bytes())
         .await

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -14,7 +14,6 @@ use axum::{
 use self::selection::{Purpose, SelectionQuery};
 use super::{
     limits::{ConcurrencyLimit, limit_concurrency},
-    origin::refuse_other_sites,
     problem::Problem,
     query::{Query, next_page_link},
 };
@@ -32,7 +31,6 @@ pub(super) fn routes(dead_letters: DeadLetters) -> Router {
             ConcurrencyLimit::new(CONCURRENT),
             limit_concurrency,
         ))
-        .layer(from_fn(refuse_other_sites))
         .with_state(dead_letters)
 }
 

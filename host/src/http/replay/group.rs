@@ -107,9 +107,11 @@ fn checked_reports(
 fn failed(url: &PeerUrl, error: &PeerError) -> RewindOutcome {
     let why = printable(&format!("{url} owns it and {error}"));
     match error {
-        PeerError::Unreachable(_) => RewindOutcome::elsewhere(why),
-        PeerError::Unexpected(_) | PeerError::TooLong => RewindOutcome::failed(why),
-        PeerError::Timeout(_) | PeerError::Interrupted(_) => {
+        PeerError::Unreachable(_) | PeerError::NotAllowed => RewindOutcome::elsewhere(why),
+        PeerError::Unexpected(_) | PeerError::Unauthorized | PeerError::TooLong => {
+            RewindOutcome::failed(why)
+        }
+        PeerError::Timeout(_) | PeerError::Interrupted(_) | PeerError::Unproven => {
             RewindOutcome::failed(format!("{why}; it may have been rewound nevertheless"))
         }
     }

@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::StatusCode,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -15,7 +15,6 @@ use serde::Deserialize;
 
 use super::{
     limits::{ConcurrencyLimit, limit_concurrency},
-    origin::refuse_other_sites,
     problem::{NOT_FOUND, NOT_READY, Problem},
     query::{Query, from_text, invalid, partition, switch},
 };
@@ -40,7 +39,6 @@ pub(super) fn routes(replayer: Replayer, peers: Peers) -> Router {
     Router::new()
         .route("/replay", post(replay).layer(concurrency))
         .route("/peers/replay", post(peer::replay))
-        .layer(from_fn(refuse_other_sites))
         .with_state(Group { replayer, peers })
 }
 

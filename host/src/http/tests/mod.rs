@@ -18,6 +18,7 @@ use super::{outbox::test_sink::Delivery, *};
 use crate::{
     event::{Batch, Offset, Partition, Timestamp, TopicPartition},
     kafka::{Delivered, ProduceError},
+    peers::Config as PeersConfig,
     store,
 };
 
@@ -49,7 +50,12 @@ impl Server {
         let readiness = Readiness::new(["handlers", "group"]);
         let views = Views {
             store: store.clone(),
-            peers: Peers::new(tokio::sync::watch::channel(Arc::default()).1, None),
+            peers: Peers::new(
+                &PeersConfig::default(),
+                tokio::sync::watch::channel(Arc::default()).1,
+                None,
+                0,
+            ),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             refusals: Refusals::default(),
@@ -222,7 +228,7 @@ async fn what_cannot_be_sent_is_a_problem() {
         .body(valid)
         .send()
         .await;
-    assert_eq!(untyped.expect("it answers").status(), 200);
+    problem(untyped.expect("it answers"), 415).await;
 }
 
 #[tokio::test]
@@ -392,7 +398,12 @@ async fn it_stops_when_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let views = Views {
         store: Store::new(&store::Config::default()),
-        peers: Peers::new(tokio::sync::watch::channel(Arc::default()).1, None),
+        peers: Peers::new(
+            &PeersConfig::default(),
+            tokio::sync::watch::channel(Arc::default()).1,
+            None,
+            0,
+        ),
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
         refusals: Refusals::default(),

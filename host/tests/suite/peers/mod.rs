@@ -2,8 +2,11 @@
 //! cover.
 
 mod alone;
+pub(crate) mod lies;
 mod pages;
 mod partial;
+pub(crate) mod proofs;
+mod secret;
 mod strangers;
 mod whole;
 
@@ -40,7 +43,15 @@ impl Group {
     }
 
     fn with_one(broker: Broker, more: &str) -> Self {
+        Self::with_one_and(broker, more, &[])
+    }
+
+    /// Starts one daemon with these environment variables.
+    fn with_one_and(broker: Broker, more: &str, environment: &[(&str, &str)]) -> Self {
         let mut setup = Setup::new(EVENTOS, broker, &["store"], more);
+        for (name, value) in environment {
+            setup.set_env(name, value);
+        }
         setup.set_env("EVENTOS__EMBEDDED__PARTITIONS", &PARTITIONS.to_string());
         if broker == Broker::Kafka {
             create_topic(&setup.servers, &setup.topic(), PARTITIONS);

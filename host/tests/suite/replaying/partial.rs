@@ -155,9 +155,10 @@ fn in_a_group_of_kip_848_each_rewinds_its_own_part_and_says_so() {
 /// A member of a version without `/peers/replay` responds with 404.
 #[test]
 fn a_member_of_another_version_is_named() {
-    let group = Group::filled(Broker::Embedded, 1, &[], 40);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound");
+    let address = listener.local_addr().expect("bound").to_string();
+    let allowed = [("EVENTOS__PEERS__ALLOW", address.as_str())];
+    let group = Group::filled(Broker::Embedded, 1, &allowed, 40);
     let url = format!("http://{address}");
     let reason = format!(
         "{url} owns it and sent an unexpected response; it may run another version or another program: status 404 Not Found"

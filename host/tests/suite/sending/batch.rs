@@ -227,7 +227,7 @@ fn write_then_read(daemon: &Daemon, body: &str) -> String {
         .set_write_timeout(Some(DEADLINE))
         .expect("a socket option");
     let head = format!(
-        "POST /send/batch HTTP/1.0\r\nContent-Type: {NDJSON}\r\nContent-Length: {}\r\n\r\n",
+        "POST /send/batch HTTP/1.0\r\nHost: {address}\r\nContent-Type: {NDJSON}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     socket

@@ -1,6 +1,6 @@
 //! `POST /send`.
 
-use eventos_testkit::{ReceivedRecord, read_topic};
+use eventos_testkit::{Answer, ReceivedRecord, read_topic};
 use serde_json::json;
 
 use super::start;
@@ -224,5 +224,7 @@ fn other_media_types_parameters_and_methods_are_refused() {
         );
     }
     let untyped = daemon.client().post(daemon.url("/send")).body(evento);
-    assert_eq!(untyped.send().expect("answered").status(), 200);
+    let answer = Answer::from(untyped.send().expect("answered"));
+    let detail = answer.problem(415, "media-type");
+    assert!(detail.contains("Content-Type"), "{detail}");
 }

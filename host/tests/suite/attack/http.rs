@@ -139,7 +139,8 @@ pub(super) const ATTACKS: &[NamedAttack] = &[
 
 fn with_headers(target: &Target, headers: &str) -> Outcome {
     let host = target.http_address();
-    let request = format!("POST /send HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
+    let json = "Content-Type: application/json";
+    let request = format!("POST /send HTTP/1.1\r\nHost: {host}\r\n{json}\r\n{headers}\r\n");
     refused_or_closed(&target.send_raw(request.as_bytes()))
 }
 

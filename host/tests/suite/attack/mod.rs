@@ -3,6 +3,7 @@
 //!
 //! An attack that belongs to a promise of the daemon has a test of its own besides. Here they meet the same daemon.
 
+mod access;
 mod broker;
 mod http;
 mod modules;
@@ -30,6 +31,7 @@ type NamedAttack = (&'static str, fn(&Target) -> Outcome);
 struct Target {
     setup: Setup,
     daemon: Daemon,
+    guarded: access::Guarded,
 }
 
 /// How long the daemon may take to answer an honest request after an attack.
@@ -50,7 +52,12 @@ impl Target {
                       [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n";
         let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], config);
         let daemon = setup.start();
-        Self { setup, daemon }
+        let guarded = access::Guarded::start();
+        Self {
+            setup,
+            daemon,
+            guarded,
+        }
     }
 
     fn http_address(&self) -> String {
@@ -132,6 +139,7 @@ fn refused_or_closed(answer: &str) -> Outcome {
 fn attacks() -> Vec<NamedAttack> {
     let lists = [
         http::ATTACKS,
+        access::ATTACKS,
         broker::ATTACKS,
         records::ATTACKS,
         modules::ATTACKS,

@@ -1,14 +1,23 @@
-//! `eventos keys`: keys for the HTTP API.
+//! `eventos keys`: keys for the HTTP API, and keys that sign handlers.
 
-use std::process::ExitCode;
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::http::{Scope, hash_key};
+use crate::{
+    http::{Scope, hash_key},
+    plugin::SigningKey,
+};
 
-/// Make keys for the HTTP API
+/// Make keys for the HTTP API, and keys that sign handlers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Keys {
@@ -36,6 +45,9 @@ struct New {
     /// How many requests the key permits in a second
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// Make an Ed25519 key that signs handlers instead, in this new file, and print its public key
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scopes", "name", "rate"])]
+    signing: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,15 +63,20 @@ enum ScopeName {
 const EXAMPLES: &str = "\
 Examples:
   eventos keys new --scopes read,send --name dashboard
-  eventos keys new --scopes admin";
+  eventos keys new --scopes admin
+  eventos keys new --signing signing.pem
+                                         make a key for eventos sign, and print what goes into handlers.keys";
 
 impl Keys {
     /// Makes a key and prints it.
     ///
     /// # Errors
-    /// If the system has no random numbers.
+    /// If the system has no random numbers, or the file of a key that signs cannot be made.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Command::New(new) = self.command;
+        if let Some(path) = &new.signing {
+            return make_signing_key(path);
+        }
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).context("the system has no random numbers")?;
         let key = BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -69,6 +86,19 @@ impl Keys {
         );
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Makes a key that signs handlers, in a file that only its owner can read.
+fn make_signing_key(path: &Path) -> anyhow::Result<ExitCode> {
+    let (key, pem) = SigningKey::generate().context("the system has no random numbers")?;
+    let mut options = OpenOptions::new();
+    // A key that signed something before is never overwritten.
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(pem.as_bytes()))
+        .with_context(|| format!("cannot make the file {}", path.display()))?;
+    println!("{}", key.public_key());
+    eprintln!("This is the public key, for handlers.keys.");
+    Ok(ExitCode::SUCCESS)
 }
 
 impl New {

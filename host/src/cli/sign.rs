@@ -25,7 +25,7 @@ pub(super) struct Sign {
 const EXAMPLES: &str = "\
 Examples:
   eventos sign --key signing.pem alerts.wasm
-                                         where openssl genpkey -algorithm ed25519 -out signing.pem made the key
+                                         where eventos keys new --signing signing.pem made the key
   eventos verify --key PUBLIC_KEY alerts.wasm";
 
 impl Sign {

@@ -1,6 +1,6 @@
 //! Handlers that run only if they are the file that the configuration names, or if a trusted key has signed them.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use eventos_testkit::{Answer, Broker, Daemon, Setup, eventually, handler};
 use reqwest::Method;
@@ -214,6 +214,24 @@ fn a_pin_admits_one_file() {
         .problem(422, "invalid-handler");
     assert_eq!(fixture.status("probe")["digest"], digest);
     assert_eq!(fs::read(&file).expect("there"), pinned);
+}
+
+#[test]
+fn a_new_key_is_kept_from_others_and_signs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [pem, file] = ["key.pem", "store.wasm"].map(|name| dir.path().join(name));
+    fs::copy(handler("store"), &file).expect("copied");
+    let [pem_path, path] = [&pem, &file].map(|path| path.to_str().expect("UTF-8"));
+    let make = || eventos(&["keys", "new", "--signing", pem_path]);
+    let (success, printed) = make();
+    assert!(success, "{printed}");
+    let mode = fs::metadata(&pem).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let public = printed.lines().next().expect("a key");
+    assert!(eventos(&["sign", "--key", pem_path, path]).0);
+    let (success, printed) = eventos(&["verify", "--key", public, path]);
+    assert!(success, "{printed}");
+    assert!(!make().0, "a second key would overwrite the first");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -16,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Answer, Broker, DEADLINE, ReceivedRecord, eventually, handler,
+    Answer, Broker, DEADLINE, Issued, ReceivedRecord, blocking_client, eventually, handler,
     program::{OutputReader, send_signal},
     read_topic, wait_until_committed,
 };
@@ -40,6 +41,10 @@ pub struct Setup {
     pub cache: PathBuf,
     /// The key that this process sends to the daemon with every request.
     pub key: Option<String>,
+    /// The authorities that this process trusts if the daemon serves with TLS, in PEM.
+    pub ca: Option<String>,
+    /// The certificate that this process shows to the daemon if it asks for one.
+    pub client_certificate: Option<Issued>,
     /// A command that runs the daemon, if it is not started directly. The daemon's command line follows it.
     pub wrapper: Vec<String>,
     /// More configuration, in TOML.
@@ -81,6 +86,8 @@ impl Setup {
             environment: Vec::new(),
             cache: target.expect("a target folder").join("tmp/handlers"),
             key: None,
+            ca: None,
+            client_certificate: None,
             wrapper: Vec::new(),
             config: config.to_owned(),
         }
@@ -106,6 +113,37 @@ impl Setup {
     /// Sets an environment variable of the daemon.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Makes the daemon serve with TLS, with a certificate that `ca` has issued.
+    pub fn use_certificate(&mut self, issued: &Issued, ca: &str) {
+        self.write_certificate(issued);
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| self.path(name));
+        self.add_config(&format!(
+            "\n[http.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"
+        ));
+        self.ca = Some(ca.to_owned());
+    }
+
+    /// Replaces the files of [`Setup::use_certificate`].
+    pub fn write_certificate(&self, issued: &Issued) {
+        self.write("certificate.pem", &issued.certificate);
+        self.write("key.pem", &issued.key);
+    }
+
+    /// Writes a file into the folder, which only this user can read, and returns its path.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("the file is written");
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, private).expect("it is our file");
+        path
+    }
+
+    /// Returns the path of a file in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Writes the configuration file and returns its path.
@@ -176,7 +214,11 @@ impl Setup {
             log,
             http: String::new(),
             broker: self.servers.clone(),
-            client: client(self.key.as_deref()),
+            client: blocking_client(
+                self.key.as_deref(),
+                self.ca.as_deref(),
+                self.client_certificate.as_ref(),
+            ),
         }
     }
 
@@ -411,16 +453,6 @@ impl Daemon {
 }
 
 /// Returns an HTTP client that sends this key.
-fn client(key: Option<&str>) -> Client {
-    let mut headers = HeaderMap::new();
-    if let Some(key) = key {
-        let value = format!("Bearer {key}").parse().expect("a header value");
-        headers.insert("authorization", value);
-    }
-    let client = Client::builder().default_headers(headers).build();
-    client.expect("an HTTP client")
-}
-
 fn send(request: RequestBuilder) -> Answer {
     request.send().expect("the daemon answers").into()
 }

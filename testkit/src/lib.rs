@@ -7,6 +7,7 @@
 
 mod answer;
 mod background;
+mod certificates;
 mod daemon;
 mod faulty_disk;
 mod files;
@@ -23,6 +24,7 @@ mod wrong_clock;
 
 pub use answer::Answer;
 pub use background::{Background, StopFlag};
+pub use certificates::{Authority, Issued, async_client, blocking_client};
 pub use daemon::{Daemon, Setup};
 pub use faulty_disk::{DiskFault, FaultyDisk};
 pub use files::{handler, provided, root, sismos};

@@ -73,7 +73,7 @@ impl Server {
             address,
             store,
             readiness,
-            client: Client::new(),
+            client: eventos_testkit::async_client(),
         }
     }
 

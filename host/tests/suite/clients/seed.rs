@@ -1,7 +1,8 @@
 //! The two programs of the prototype. The daemon replaces them, and also has to work together with them.
 
 use eventos_testkit::{
-    Broker, Daemon, Program, Setup, describe_group, eventually, python, wait_until_committed,
+    Broker, Daemon, Program, Setup, blocking_client, describe_group, eventually, python,
+    wait_until_committed,
 };
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ impl Prototype {
         let mut run = python("seed/run.py");
         let program = Program::start(run.args([name, daemon.broker(), group, "0"]), "");
         let http = program.wait_for_word_after("Uvicorn running on ");
-        let client = reqwest::blocking::Client::new();
+        let client = blocking_client(None, None, None);
         Self {
             program,
             http,

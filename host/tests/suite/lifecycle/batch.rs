@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use eventos_testkit::{DEADLINE, Daemon, read_topic};
+use eventos_testkit::{DEADLINE, Daemon, async_client, read_topic};
 use futures_util::stream;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub(super) fn send_batch(
     let body = stream::iter(chunks.map(Ok::<_, Infallible>));
     let url = daemon.url("/send/batch");
     let exchange = async {
-        let request = reqwest::Client::new()
+        let request = async_client()
             .post(url)
             .header("content-type", "application/x-ndjson")
             .body(reqwest::Body::wrap_stream(body));

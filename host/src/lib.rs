@@ -31,3 +31,4 @@ pub mod plugin;
 pub mod replay;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType, date_time_ymd,
 };
+use reqwest::header::HeaderMap;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,

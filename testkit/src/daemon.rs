@@ -11,7 +11,6 @@ use std::{
 use reqwest::{
     Method,
     blocking::{Client, RequestBuilder},
-    header::HeaderMap,
 };
 use serde_json::Value;
 use tempfile::TempDir;

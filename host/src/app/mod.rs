@@ -24,6 +24,7 @@ use crate::{
     replay::{Replayer, RewindCommands},
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
+    tls::Certificates,
 };
 
 /// How long each part but the pipeline may take to stop: requests, acknowledgements, the built-in broker.
@@ -37,6 +38,7 @@ pub struct App {
     config: Config,
     handlers: Registry,
     metrics: Metrics,
+    certificates: Certificates,
     http: TcpListener,
     broker: Option<Broker>,
 }
@@ -65,6 +67,8 @@ impl App {
     /// # Errors
     /// What failed, and what to do about it.
     pub async fn bind(config: Config) -> Result<Self> {
+        let certificates = Certificates::load(&config.http.tls)?;
+        certificates.log();
         let metrics = Metrics::new();
         let engine = Engine::new(Cache::from_config(&config.handlers))?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
@@ -81,6 +85,7 @@ impl App {
             config,
             handlers,
             metrics,
+            certificates,
             http,
             broker,
         })
@@ -97,6 +102,7 @@ impl App {
             None => self.config.kafka.bootstrap_servers.clone(),
         };
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
+        let scheme = self.config.http.tls.scheme();
         let (state, pipeline) = build(&self, &cluster, address)?;
         let producer = state.producer.clone();
         let http_config = self.config.http.clone();
@@ -111,7 +117,7 @@ impl App {
         let mut watch = Service::start("the watch on the drop-in folder", |stop| {
             watch_handlers(self.handlers, stop)
         });
-        tracing::info!("listening on http://{address}");
+        tracing::info!("listening on {scheme}://{address}");
 
         let ended = tokio::select! {
             () = shutdown => Ok(()),
@@ -158,11 +164,7 @@ fn build(
         }
         connected.set("broker", up);
     })?;
-    if own_url.is_none() {
-        tracing::info!(
-            "http.advertise is not set: other instances of the group cannot ask this one"
-        );
-    }
+    report_unreachable(own_url.as_ref(), &app.certificates);
     let (assigned, assignments) = watch::channel(Arc::default());
     let (replayer, rewinds) = Replayer::new(cluster.clone());
     let state = http::State {
@@ -173,6 +175,7 @@ fn build(
             assignments,
             own_url.clone(),
             listening.port(),
+            app.certificates.clone(),
         ),
         metrics: app.metrics.clone(),
         readiness,
@@ -185,6 +188,7 @@ fn build(
             producer.clone(),
         ),
         replayer,
+        certificates: app.certificates.clone(),
     };
     let parts = PipelineParts {
         config: config.clone(),
@@ -203,6 +207,21 @@ fn build(
         rewinds,
     };
     Ok((state, parts))
+}
+
+/// Logs why other instances cannot ask this one, if they cannot.
+fn report_unreachable(own_url: Option<&PeerUrl>, certificates: &Certificates) {
+    match own_url {
+        None => tracing::info!(
+            "http.advertise is not set: other instances of the group cannot ask this one"
+        ),
+        Some(url) if !certificates.are_valid_for(url.host()) => tracing::warn!(
+            %url,
+            "the certificate in http.tls.certificate is not for this host, so clients and other instances refuse it there; \
+             issue one for the host, or set http.advertise"
+        ),
+        Some(_) => {}
+    }
 }
 
 /// Watches the drop-in folder. If that is impossible, the daemon goes on without.

@@ -127,6 +127,9 @@ impl Findings {
             let message = format!("[handler.{name}]: {dir} has no handler of that name");
             findings.warnings.push(places.on_handler(name, message));
         }
+        for (key, why) in config.http.tls.warnings() {
+            findings.warnings.push(places.on_tls(&key, why));
+        }
         match Engine::new(Cache::existing(&config.handlers)) {
             Ok(engine) => {
                 for file in if named.is_empty() { dropped_in } else { named } {

@@ -1,6 +1,9 @@
 //! The client of the commands that talk to a running daemon.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -8,8 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
 
-use crate::http_client::{
-    HeaderMap, HttpClient, HttpClientError, HttpResponse, StatusCode, Uri, header,
+use crate::{
+    http_client::{HeaderMap, HttpClient, HttpClientError, HttpResponse, StatusCode, Uri, header},
+    tls::{Certificates, TlsFailureKind},
 };
 
 /// How long connecting may take. The response may take as long as the daemon works on it.
@@ -19,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// JSON.
 const MAX_RESPONSE_BYTES: usize = 256 << 20;
 
-/// The option that selects the daemon.
+/// The options that select the daemon, and say which certificates to use with `https`.
 #[derive(Debug, Args)]
 pub(super) struct Server {
     /// URL of the daemon
@@ -36,6 +40,12 @@ pub(super) struct Server {
         value_parser = Key::parse
     )]
     key: Option<Key>,
+    /// PEM file with the authorities to trust for an https URL, or the certificate itself [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "EVENTOS_CA")]
+    ca: Option<PathBuf>,
+    /// PEM file with a certificate and its key, for a daemon that asks clients for one
+    #[arg(long, value_name = "FILE", env = "EVENTOS_CERT")]
+    cert: Option<PathBuf>,
 }
 
 /// A key, which is not shown in debug output.
@@ -69,8 +79,9 @@ struct Problem {
 
 fn url(text: &str) -> Result<Uri, String> {
     let url = text.parse::<Uri>().ok();
-    let url = url.filter(|url| url.scheme_str() == Some("http") && url.query().is_none());
-    url.ok_or_else(|| "expected a URL such as http://HOST:PORT".to_owned())
+    let is_http = |url: &Uri| matches!(url.scheme_str(), Some("http" | "https"));
+    let url = url.filter(|url| is_http(url) && url.query().is_none());
+    url.ok_or_else(|| "expected a URL such as http://HOST:PORT or https://HOST:PORT".to_owned())
 }
 
 impl Key {
@@ -92,12 +103,19 @@ impl Server {
     /// Returns a client for the daemon. It does not connect yet.
     ///
     /// # Errors
-    /// If its runtime cannot be started.
+    /// If its runtime cannot be started, or a certificate cannot be read.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let (ca, cert) = match self.url.scheme_str() {
+            Some("https") => (self.ca.as_deref(), self.cert.as_deref()),
+            _ => (None, None),
+        };
+        // An empty variable is as good as none.
+        let is_set = |path: &&Path| !path.as_os_str().is_empty();
+        let certificates = Certificates::of_client(ca.filter(is_set), cert.filter(is_set))?;
         Ok(Client {
             runtime: runtime.context("cannot start the HTTP client")?,
-            http: HttpClient::new(CONNECT_TIMEOUT),
+            http: HttpClient::new(CONNECT_TIMEOUT, certificates),
             url: self.url.clone(),
             authorization: self.key.as_ref().map(|Key(key)| format!("Bearer {key}")),
         })
@@ -183,6 +201,27 @@ impl Client {
                 "cannot reach a daemon at {url}; start one with `eventos serve`, or give the URL of another with --url"
             ),
             HttpClientError::Incomplete(_) => format!("the daemon at {url} did not respond"),
+            HttpClientError::Tls(failure) => match failure.kind {
+                TlsFailureKind::Untrusted => format!(
+                    "the certificate of the daemon at {url} is not trusted; pass --ca FILE with the certificate of the authority \
+                     that issued it"
+                ),
+                TlsFailureKind::OtherName => format!(
+                    "the certificate of the daemon at {url} is not for this host; use a name that it is for with --url"
+                ),
+                TlsFailureKind::Expired => format!(
+                    "the certificate of the daemon at {url} is not valid now; replace it, or correct the clock"
+                ),
+                TlsFailureKind::ClientRefused => format!(
+                    "the daemon at {url} wants a certificate of this client; pass --cert FILE with one that it accepts, and its key"
+                ),
+                TlsFailureKind::NoTls => {
+                    format!("the server at {url} does not speak TLS; use an http URL with --url")
+                }
+                TlsFailureKind::Other => {
+                    format!("cannot establish a TLS connection with the daemon at {url}")
+                }
+            },
         };
         anyhow::Error::new(error).context(what)
     }
@@ -197,6 +236,8 @@ mod tests {
         let server = Server {
             url: url("http://host:1/behind/").expect("a URL"),
             key: None,
+            ca: None,
+            cert: None,
         };
         let client = server.client().expect("a client");
         let query = vec![
@@ -207,14 +248,7 @@ mod tests {
             client.uri("/replay", &query).expect("a URL"),
             "http://host:1/behind/replay?since=2026%2D01%2D31T12%3A00%3A00%2B01%3A00&all=true"
         );
-        for other in [
-            "host:1",
-            "https://host",
-            "ftp://host",
-            "http://",
-            "http://host/?x=1",
-            "",
-        ] {
+        for other in ["host:1", "ftp://host", "http://", "http://host/?x=1", ""] {
             assert!(url(other).is_err(), "{other}");
         }
     }

@@ -137,6 +137,13 @@ impl KeyPlaces {
         let key = key::Key::from_iter(["handler", name]);
         self.0.at(&key, message)
     }
+
+    /// Returns a remark about a key in the table `[http.tls]`.
+    #[must_use]
+    pub fn on_tls(&self, name: &str, message: String) -> Problem {
+        let key = key::Key::from_iter(["http", "tls", name]);
+        self.0.at(&key, message)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use axum::http::{Uri, uri::Authority};
 use serde::{Deserialize, Serialize};
 
 use super::auth::AuthConfig;
-use crate::peers::{PeerUrl, is_loopback};
+use crate::{
+    peers::{PeerUrl, is_loopback},
+    tls,
+};
 
 /// The `[http]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -14,7 +17,8 @@ use crate::peers::{PeerUrl, is_loopback};
 pub struct Config {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// The URL at which other instances reach this one. Empty stands for `http://` and the address in `listen`.
+    /// The URL at which other instances reach this one. Empty stands for `http://`, or `https://` with TLS, and
+    /// the address in `listen`.
     pub advertise: String,
     /// The host names under which the daemon is reached, besides those of loopback, of `listen` and of `advertise`.
     pub hosts: Vec<String>,
@@ -22,6 +26,8 @@ pub struct Config {
     pub max_connections: u32,
     /// The keys that requests need.
     pub auth: AuthConfig,
+    /// Certificates, for HTTPS.
+    pub tls: tls::Config,
 }
 
 impl Config {
@@ -30,10 +36,13 @@ impl Config {
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         let mut problem = |key: &str, why: String| problems.push((key.to_owned(), why));
-        if let Err(error) = self.advertise.parse::<PeerUrl>()
-            && !self.advertise.is_empty()
-        {
-            problem("advertise", error.to_string());
+        match self.advertise.parse::<PeerUrl>() {
+            Err(error) if !self.advertise.is_empty() => problem("advertise", error.to_string()),
+            Ok(url) if self.tls.is_enabled() && !url.is_https() => {
+                let why = "expected an https URL, because http.tls.certificate is set";
+                problem("advertise", why.to_owned());
+            }
+            _ => {}
         }
         if self.max_connections == 0 {
             problem("max_connections", "expected a number from 1".to_owned());
@@ -52,6 +61,8 @@ impl Config {
         }
         let auth = self.auth.problems().into_iter();
         problems.extend(auth.map(|(key, why)| (format!("auth.{key}"), why)));
+        let tls = self.tls.problems().into_iter();
+        problems.extend(tls.map(|(key, why)| (format!("tls.{key}"), why)));
         problems
     }
 
@@ -74,7 +85,7 @@ impl Config {
     #[must_use]
     pub fn advertised(&self, listening: SocketAddr) -> Option<PeerUrl> {
         let set = self.advertise.parse().ok();
-        set.or_else(|| PeerUrl::of(listening))
+        set.or_else(|| PeerUrl::of(self.tls.scheme(), listening))
     }
 }
 
@@ -92,6 +103,7 @@ impl Default for Config {
             hosts: Vec::new(),
             max_connections: 1024,
             auth: AuthConfig::default(),
+            tls: tls::Config::default(),
         }
     }
 }

@@ -73,6 +73,7 @@ mod dead_letters;
 mod discard;
 mod exchange;
 mod handlers;
+mod handshake;
 mod health;
 mod hosts;
 mod limits;
@@ -121,6 +122,7 @@ use crate::{
     replay::Replayer,
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
+    tls::Certificates,
 };
 
 /// The parts of the daemon that the endpoints use.
@@ -146,6 +148,8 @@ pub struct State {
     pub dead_letters: DeadLetters,
     /// For `/replay`.
     pub replayer: Replayer,
+    /// To serve with TLS.
+    pub certificates: Certificates,
 }
 
 /// The state of the read-only endpoints.
@@ -179,6 +183,7 @@ pub async fn serve(
         handlers,
         dead_letters,
         replayer,
+        certificates,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone(), refusals.clone());
     let views = Views {
@@ -204,7 +209,11 @@ pub async fn serve(
         .layer(from_fn_with_state(hosts, refuse_other_hosts))
         .layer(from_fn(discard_refused_bodies));
     let limits = Limits::new(usize::try_from(config.max_connections).unwrap_or(usize::MAX));
-    server::serve(listener, router, limits, shutdown).await;
+    let serving = server::serve(listener, router, limits, certificates.clone(), shutdown);
+    tokio::select! {
+        () = serving => {}
+        never = certificates.watch() => match never {},
+    }
 }
 
 fn router(outbox: Outbox, views: Views, administration: Router) -> Router {

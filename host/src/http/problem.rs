@@ -34,6 +34,7 @@ macro_rules! kinds {
 kinds! {
     MALFORMED_JSON: BAD_REQUEST, "malformed-json", "Malformed JSON";
     INVALID_EVENTO: UNPROCESSABLE_ENTITY, "invalid-evento", "Invalid Evento";
+    HTTPS_REQUIRED: BAD_REQUEST, "https-required", "HTTPS required";
     INVALID_QUERY: BAD_REQUEST, "invalid-query", "Invalid query";
     UNREADABLE_BODY: BAD_REQUEST, "unreadable-body", "Unreadable body";
     BODY_TIMEOUT: REQUEST_TIMEOUT, "body-timeout", "Body incomplete";

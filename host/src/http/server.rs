@@ -17,14 +17,15 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     connections::{Activity, Connection, Connections},
     exchange::{Held, RequestBody, ResponseBody},
+    handshake::Handshakes,
     hosts::LocalAddress,
 };
+use crate::tls::Certificates;
 
 /// The largest head of a request, in bytes, and how much of a response waits for a client that does not read. A URI of
 /// 65,534 bytes, the longest that hyper reads, and 30 kB of headers fit into it.
@@ -41,7 +42,7 @@ const LAST_FLUSH: Duration = Duration::from_secs(1);
 pub(super) struct Limits {
     /// How many connections may be open.
     pub(super) connections: usize,
-    /// How long the head of a request may take, counted from the response before it.
+    /// How long the head of a request may take, counted from the response before it. Also how long the TLS handshake may take.
     pub(super) head: Duration,
     /// How long the next part of a body may take.
     pub(super) body: Duration,
@@ -66,6 +67,7 @@ impl Limits {
 struct Shared {
     router: Router,
     limits: Limits,
+    handshakes: Handshakes,
     stop: CancellationToken,
 }
 
@@ -75,12 +77,14 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    certificates: Certificates,
     shutdown: impl Future<Output = ()>,
 ) {
     let connections = Connections::new(limits.connections);
     let shared = Shared {
         router,
         limits,
+        handshakes: Handshakes::new(certificates),
         stop: CancellationToken::new(),
     };
     // Dropping it aborts the tasks.
@@ -150,6 +154,7 @@ async fn serve_connection(accepted: Accepted, shared: Shared) {
     let Shared {
         router,
         limits,
+        handshakes,
         stop,
     } = shared;
     let activity = connection.activity();
@@ -165,13 +170,19 @@ async fn serve_connection(accepted: Accepted, shared: Shared) {
         let activity = Arc::clone(activity);
         async move { response.await.map(|response| end(response, activity)) }
     });
-    let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(limits.response));
+    let opened = tokio::select! {
+        opened = handshakes.open(stream, client, limits.head, limits.response) => opened,
+        () = activity.evicted() => return,
+        () = stop.cancelled() => return,
+    };
+    let Some(stream) = opened else {
+        return;
+    };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

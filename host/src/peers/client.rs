@@ -18,6 +18,7 @@ use crate::{
         header::{CONTENT_TYPE, HeaderName},
     },
     store::Cursor,
+    tls::Certificates,
 };
 
 /// How long a peer may take to start its rows, and between two of them.
@@ -70,9 +71,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(proofs: Option<Proofs>) -> Self {
+    pub(super) fn new(proofs: Option<Proofs>, certificates: Certificates) -> Self {
         Self {
-            http: HttpClient::new(TIMEOUT),
+            http: HttpClient::new(TIMEOUT, certificates),
             proofs,
         }
     }
@@ -190,7 +191,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::http_client::MAX_HEAD_BYTES;
+    use crate::{http_client::MAX_HEAD_BYTES, tls::Config};
+
+    fn client() -> Client {
+        let certificates = Certificates::load(&Config::default());
+        Client::new(None, certificates.expect("no files"))
+    }
 
     /// Serves one request with this response. Returns the request, and what the client made of the response.
     async fn met<T>(
@@ -199,7 +205,7 @@ mod tests {
     ) -> (String, Result<T, PeerError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let url = PeerUrl::of(address).expect("it is concrete");
+        let url = PeerUrl::of("http", address).expect("it is concrete");
         let serve = async {
             let (mut connection, _) = listener.accept().await.expect("a connection");
             let (mut request, mut byte) = (Vec::new(), [0]);
@@ -216,7 +222,7 @@ mod tests {
             let _ = connection.write_all(answer.as_bytes()).await;
             String::from_utf8(request).expect("UTF-8")
         };
-        let (result, request) = tokio::join!(ask(Client::new(None), url), serve);
+        let (result, request) = tokio::join!(ask(client(), url), serve);
         (request, result)
     }
 
@@ -351,17 +357,18 @@ mod tests {
     #[tokio::test]
     async fn nothing_came_to_one_that_is_not_there_and_one_that_is_silent_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = PeerUrl::of(listener.local_addr().expect("it is bound")).expect("concrete");
+        let url =
+            PeerUrl::of("http", listener.local_addr().expect("it is bound")).expect("concrete");
         let command = PeerCommand {
             path: "/peers/replay",
             media_type: JSON,
             body: Bytes::new(),
             timeout: Duration::from_millis(20),
         };
-        let silent = Client::new(None).send_command(&url, command).await;
+        let silent = client().send_command(&url, command).await;
         assert!(matches!(silent, Err(PeerError::Timeout(_))), "{silent:?}");
         drop(listener);
-        let gone = tell(Client::new(None), url).await;
+        let gone = tell(client(), url).await;
         assert!(matches!(gone, Err(PeerError::Unreachable(_))), "{gone:?}");
     }
 }

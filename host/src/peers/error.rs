@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::http_client::{HttpClientError, StatusCode};
+use crate::{
+    http_client::{HttpClientError, StatusCode},
+    tls::{TlsFailure, TlsFailureKind},
+};
 
 /// Why the response of a peer, or the rest of it, is missing. The text follows the URL of the peer, and is shown to
 /// clients.
@@ -60,7 +63,25 @@ impl From<HttpClientError> for PeerError {
     fn from(error: HttpClientError) -> Self {
         match error {
             HttpClientError::Connect(cause) => Self::Unreachable(cause),
+            HttpClientError::Tls(failure) => Self::Unreachable(explain(&failure)),
             HttpClientError::Incomplete(cause) => Self::Interrupted(cause),
         }
     }
+}
+
+/// Returns the text of a failure, and what to do about it.
+fn explain(failure: &TlsFailure) -> String {
+    let hint = match failure.kind {
+        TlsFailureKind::Untrusted => {
+            "set http.tls.peer_ca to the authority that issued its certificate"
+        }
+        TlsFailureKind::OtherName => "its certificate has to name the host of its http.advertise",
+        TlsFailureKind::Expired => "replace its certificate",
+        TlsFailureKind::ClientRefused => {
+            "it needs a certificate from its http.tls.client_ca: set http.tls.certificate to one for servers and clients"
+        }
+        TlsFailureKind::NoTls => "it does not speak TLS at this port",
+        TlsFailureKind::Other => return failure.to_string(),
+    };
+    format!("{failure}; {hint}")
 }

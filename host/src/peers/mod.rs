@@ -32,7 +32,7 @@ pub use self::{
     trust::PROOF_PATH,
     url::{InvalidPeerUrl, PeerUrl},
 };
-use crate::{event::AssignedPartitions, kafka::GroupClient};
+use crate::{event::AssignedPartitions, kafka::GroupClient, tls::Certificates};
 
 /// The partitions that are assigned to this instance, as they are now.
 pub type AssignedWatch = watch::Receiver<Arc<AssignedPartitions>>;
@@ -49,13 +49,15 @@ pub struct Peers {
 
 impl Peers {
     /// Returns the peers of an instance that owns what is `assigned`, and that others reach at `own_url` if that is
-    /// set, else at `own_port` of a host that it does not know.
+    /// set, else at `own_port` of a host that it does not know. Instances that serve with TLS are asked with these
+    /// certificates.
     #[must_use]
     pub fn new(
         config: &Config,
         assigned: AssignedWatch,
         own_url: Option<PeerUrl>,
         own_port: u16,
+        certificates: Certificates,
     ) -> Self {
         let proofs = (!config.secret.is_empty()).then(|| Proofs::new(&config.secret));
         let own_port = own_url.as_ref().map_or(own_port, PeerUrl::port);
@@ -63,7 +65,7 @@ impl Peers {
             trust: Trust::new(config, own_port),
             directory: Directory::new(assigned.clone(), own_url),
             assigned,
-            client: Client::new(proofs.clone()),
+            client: Client::new(proofs.clone(), certificates),
             proofs,
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use crate::http_client::Uri;
 
-/// The base URL of an instance: `http://host:port`, without user, path or query. It is taken from the client ids of the
+/// The base URL of an instance: `http://host:port` or `https://host:port`, without user, path or query. It is taken from the client ids of the
 /// group, which any program in the group may choose, so it must not be able to name more than a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerUrl(Uri);
@@ -17,29 +17,42 @@ pub struct PeerUrl(Uri);
 pub struct InvalidPeerUrl;
 
 impl PeerUrl {
-    /// Returns the URL of a listener, or `None` if it listens on all addresses, of which others can use none.
+    /// Returns the URL of a listener, with the scheme `http` or `https`, or `None` if it listens on all addresses, of which
+    /// others can use none.
     #[must_use]
-    pub fn of(address: SocketAddr) -> Option<Self> {
+    pub fn of(scheme: &str, address: SocketAddr) -> Option<Self> {
         let concrete = !address.ip().is_unspecified();
-        concrete.then(|| format!("http://{address}").parse().ok())?
+        concrete.then(|| format!("{scheme}://{address}").parse().ok())?
+    }
+
+    /// Whether it is an `https` URL.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme() == "https"
     }
 
     /// Returns the host, with the brackets of an IPv6 address.
-    pub(super) fn host(&self) -> &str {
+    #[must_use]
+    pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default()
     }
 
-    /// Returns the port, 80 unless the URL has another.
+    fn scheme(&self) -> &str {
+        self.0.scheme_str().unwrap_or_default()
+    }
+
+    /// Returns the port; unless the URL has one, it is 80, or 443 for `https`.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(80)
+        let default = if self.is_https() { 443 } else { 80 };
+        self.0.port_u16().unwrap_or(default)
     }
 
     /// Returns the URL of a percent-encoded path and query on this instance, or `None` if it is too long: URLs have at
     /// most 65,534 bytes.
     pub(super) fn at(&self, path_and_query: &str) -> Option<Uri> {
         let parts = Uri::builder()
-            .scheme("http")
+            .scheme(self.scheme())
             .authority(self.0.authority().map_or("", |it| it.as_str()));
         parts.path_and_query(path_and_query).build().ok()
     }
@@ -53,7 +66,7 @@ impl FromStr for PeerUrl {
         let authority = uri.authority().ok_or(InvalidPeerUrl)?;
         let host = authority.host();
         let with_port = authority.port_u16().map(|port| format!("{host}:{port}"));
-        let plain = uri.scheme_str() == Some("http")
+        let plain = matches!(uri.scheme_str(), Some("http" | "https"))
             && !host.is_empty()
             && authority.as_str() == with_port.as_deref().unwrap_or(host)
             && uri.path() == "/"
@@ -84,6 +97,7 @@ mod tests {
             ),
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://host", "http://host"),
+            ("https://host:8443/", "https://host:8443"),
         ] {
             let url: PeerUrl = text.parse().expect(text);
             assert_eq!(url.to_string(), shown);
@@ -104,7 +118,8 @@ mod tests {
             "rdkafka",
             "127.0.0.1:8080",
             "/messages",
-            "https://host:8080",
+            "https://user@host:8080",
+            "https://host:8080/path",
             "file:///etc/passwd",
             "http://user:secret@host:8080",
             "http://host:8080/path",
@@ -120,11 +135,14 @@ mod tests {
 
     #[test]
     fn a_listener_on_every_address_has_none() {
-        let of = |address: &str| PeerUrl::of(address.parse().expect(address));
+        let of = |address: &str| PeerUrl::of("http", address.parse().expect(address));
         assert_eq!(of("0.0.0.0:8080"), None);
         assert_eq!(of("[::]:8080"), None);
         let url = of("10.0.0.7:8080").expect("it is concrete");
         assert_eq!(url.to_string(), "http://10.0.0.7:8080");
+        let with_tls = PeerUrl::of("https", "10.0.0.7:8080".parse().expect("an address"));
+        let with_tls = with_tls.expect("it is concrete").to_string();
+        assert_eq!(with_tls, "https://10.0.0.7:8080");
         assert_eq!(
             of("[fe80::1]:80").expect("too").to_string(),
             "http://[fe80::1]:80"

@@ -365,7 +365,8 @@ fn what_others_cannot_ask_is_not_advertised() {
     assert_eq!(Config::default().http.advertised(listening), None);
     for url in [
         "10.0.0.7:8080",
-        "https://host:1",
+        "https://u:p@host:1",
+        "ftp://host:1",
         "http://u:p@host:1",
         "http://host:1/path",
     ] {

@@ -55,6 +55,7 @@ impl Server {
                 tokio::sync::watch::channel(Arc::default()).1,
                 None,
                 0,
+                certificates(),
             ),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
@@ -67,6 +68,7 @@ impl Server {
             listener,
             router,
             limits,
+            certificates(),
             std::future::pending(),
         ));
         Self {
@@ -128,6 +130,11 @@ pub(super) fn acknowledging() -> impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Sen
         let (partition, offset) = (Partition(0), Offset(next.fetch_add(1, SeqCst)));
         Ok(std::future::ready(Ok(Delivered { partition, offset })).boxed())
     }
+}
+
+/// Returns the certificates of a daemon without TLS.
+fn certificates() -> Certificates {
+    Certificates::load(&crate::tls::Config::default()).expect("no files")
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -403,6 +410,7 @@ async fn it_stops_when_told() {
             tokio::sync::watch::channel(Arc::default()).1,
             None,
             0,
+            certificates(),
         ),
         metrics: Metrics::new(),
         readiness: Readiness::new([]),
@@ -415,6 +423,7 @@ async fn it_stops_when_told() {
         listener,
         router(outbox, views, Router::new()),
         Limits::new(1),
+        certificates(),
         std::future::ready(()),
     )
     .await;

@@ -3,6 +3,7 @@
 mod browsers;
 mod keys;
 mod limits;
+mod tls;
 
 use std::{
     io::{Read as _, Write as _},

@@ -2,6 +2,7 @@
 //! cover.
 
 mod alone;
+mod encrypted;
 pub(crate) mod lies;
 mod pages;
 mod partial;

@@ -74,7 +74,8 @@ fn letters_are_listed_and_redriven_from_the_command_line(broker: Broker) {
 fn without_a_daemon_the_error_says_what_to_do() {
     for (url, code, says) in [
         ("http://127.0.0.1:1", 1, "start one with `eventos serve`"),
-        ("https://127.0.0.1:1", 2, "such as http://HOST:PORT"),
+        ("https://127.0.0.1:1", 1, "start one with `eventos serve`"),
+        ("ftp://127.0.0.1:1", 2, "such as http://HOST:PORT"),
         ("nonsense", 2, "such as http://HOST:PORT"),
     ] {
         let (exit_code, out, err) = run_dead_letters(url, &["list"]);

@@ -1,5 +1,5 @@
-//! Checks of the documentation: links and anchors in `*.md` resolve, the pages that sources refer to exist, the
-//! overview pages stay short, and the copy of the contract in the Rust SDK equals the contract.
+//! Checks of the documentation: links and anchors in `*.md` resolve, the pages that sources refer to and the tests that the
+//! threat model names exist, the overview pages stay short, and the copy of the contract in the Rust SDK equals the contract.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -173,6 +173,38 @@ fn pages_that_sources_name_exist() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// Each line of the threat model names the tests that show it, by their paths in the suite.
+#[test]
+fn tests_that_the_threat_model_names_exist() {
+    let suite = root().join("host/tests/suite");
+    let page = read(&root().join("docs/security.md"));
+    let named: BTreeSet<_> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|span| span.contains("::"))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|name| {
+            let (module, test) = name.rsplit_once("::").expect("a path");
+            let module = suite.join(module.replace("::", "/"));
+            let sources = [module.with_extension("rs"), module.join("mod.rs")];
+            let has_test = |source: &PathBuf| {
+                let text = fs::read_to_string(source).unwrap_or_default();
+                text.contains(&format!("\nfn {test}()"))
+            };
+            let is_module = suite
+                .join(name.replace("::", "/"))
+                .with_extension("rs")
+                .exists();
+            !is_module && !sources.iter().any(has_test)
+        })
+        .collect();
+    assert!(missing.is_empty(), "docs/security.md names {missing:?}");
 }
 
 #[test]

@@ -105,15 +105,11 @@ fn syntax(name: &str, text: &str, error: &toml_edit::TomlError) -> Problem {
     let line = line(text, position);
     let before = text.get(..position).unwrap_or_default();
     let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
-    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    // The line itself is not shown, since there may be a secret in it.
     let what = error.message().trim().replace('\n', ", ");
-    let margin = " ".repeat(column - 1);
+    let place = format!("{name}:{line}:{column}");
     Problem {
         line,
-        ..Problem::new(
-            format!("{name}:{line}:{column}"),
-            "",
-            format!("invalid TOML: {what}\n    {shown}\n    {margin}^"),
-        )
+        ..Problem::new(place, "", format!("invalid TOML: {what}"))
     }
 }

@@ -3,6 +3,7 @@
 mod browsers;
 mod keys;
 mod limits;
+mod secrets;
 mod tls;
 
 use std::{

@@ -18,6 +18,7 @@
 //! `cargo doc --workspace --no-deps --open` builds these pages together with those of the SDK and the built-in broker.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;

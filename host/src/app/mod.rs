@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::service::Service;
 use crate::{
+    audit::AuditLog,
     config::Config,
     dead_letters::DeadLetters,
     event::AssignedPartitions,
@@ -103,7 +104,8 @@ impl App {
         };
         let cluster = Cluster::new(self.config.kafka.clone(), &servers);
         let scheme = self.config.http.tls.scheme();
-        let (state, pipeline) = build(&self, &cluster, address)?;
+        let (audit, audit_writer) = AuditLog::new(&cluster);
+        let (state, pipeline) = build(&self, &cluster, address, audit)?;
         let producer = state.producer.clone();
         let http_config = self.config.http.clone();
 
@@ -111,6 +113,10 @@ impl App {
             Service::start("the built-in broker", |stop| run_broker(self.broker, stop));
         let mut http = Service::start("the HTTP server", |stop| async move {
             http::serve(self.http, &http_config, state, stop.cancelled_owned()).await;
+            Ok(())
+        });
+        let audit = Service::start("the audit trail", |stop| async move {
+            audit_writer.run(stop).await;
             Ok(())
         });
         let mut pipeline = Service::start("the pipeline", |stop| run_pipeline(pipeline, stop));
@@ -132,6 +138,7 @@ impl App {
         watch.finish(GRACE).await;
         pipeline.finish(DRAIN).await;
         http.finish(GRACE).await;
+        audit.finish(GRACE).await;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(GRACE));
         // The threads for blocking calls may all be busy.
         match timeout(2 * GRACE, flushed).await {
@@ -148,6 +155,7 @@ fn build(
     app: &App,
     cluster: &Cluster,
     listening: SocketAddr,
+    audit: AuditLog,
 ) -> Result<(http::State, PipelineParts)> {
     let config = &app.config;
     let own_url = config.http.advertised(listening);
@@ -189,6 +197,7 @@ fn build(
         ),
         replayer,
         certificates: app.certificates.clone(),
+        audit,
     };
     let parts = PipelineParts {
         config: config.clone(),

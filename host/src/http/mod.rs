@@ -64,6 +64,7 @@
 //! Failures are reported as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and `detail`; an
 //! invalid Evento also has `errors`, each with a JSON pointer (RFC 6901). Unknown query parameters are refused.
 
+mod audit;
 mod auth;
 mod batch;
 mod body;
@@ -98,11 +99,8 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-pub use self::{
-    auth::{AuthConfig, KeyConfig, Scope, hash_key},
-    config::Config,
-};
 use self::{
+    audit::record_administration,
     auth::{Keys, require_key},
     discard::discard_refused_bodies,
     hosts::{AllowedHosts, refuse_other_hosts},
@@ -114,7 +112,12 @@ use self::{
     proof::{PeerAccess, require_proof},
     server::Limits,
 };
+pub use self::{
+    auth::{AuthConfig, KeyConfig, Scope, hash_key},
+    config::Config,
+};
 use crate::{
+    audit::AuditLog,
     dead_letters::DeadLetters,
     kafka::{ProducedTopics, Producer, Refusals},
     peers::{PROOF_PATH, Peers},
@@ -150,6 +153,8 @@ pub struct State {
     pub replayer: Replayer,
     /// To serve with TLS.
     pub certificates: Certificates,
+    /// Records requests that change something.
+    pub audit: AuditLog,
 }
 
 /// The state of the read-only endpoints.
@@ -184,6 +189,7 @@ pub async fn serve(
         dead_letters,
         replayer,
         certificates,
+        audit,
     } = state;
     let outbox = Outbox::new(producer, metrics.clone(), refusals.clone());
     let views = Views {
@@ -203,6 +209,7 @@ pub async fn serve(
         .merge(replay::routes(replayer, views.peers.clone()));
     // The last layer sees a request first.
     let router = router(outbox, views, administration)
+        .layer(from_fn_with_state(audit, record_administration))
         .layer(from_fn_with_state(access, require_proof))
         .layer(from_fn_with_state(keys, require_key))
         .layer(from_fn(refuse_other_sites))

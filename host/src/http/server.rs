@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    audit::ClientAddress,
     connections::{Activity, Connection, Connections},
     exchange::{Held, RequestBody, ResponseBody},
     handshake::Handshakes,
@@ -166,6 +167,7 @@ async fn serve_connection(accepted: Accepted, shared: Shared) {
         if let Some(local) = local {
             request.extensions_mut().insert(local);
         }
+        request.extensions_mut().insert(ClientAddress(client));
         let response = router.call(request);
         let activity = Arc::clone(activity);
         async move { response.await.map(|response| end(response, activity)) }

@@ -21,6 +21,7 @@ mod rebalance;
 mod responses;
 mod topic_limits;
 mod topic_watch;
+mod topic_writer;
 mod transaction;
 
 pub use admin::{ensure_topics, wait_for_broker};
@@ -39,6 +40,7 @@ pub use producer::{Delivered, Delivery, OrderedProducer, ProduceFailure, Produce
 pub use reader::Reader;
 pub use rebalance::{PartitionProgress, Revocation};
 pub use topic_limits::TopicLimits;
+pub use topic_writer::TopicWriter;
 pub use transaction::{
     GroupMetadata, KeepWaiting, TransactionError, TransactionOffsets, TransactionalProducer,
 };

@@ -25,7 +25,7 @@ pub(super) struct Keys {
 }
 
 struct Key {
-    name: String,
+    name: Arc<str>,
     hash: [u8; 32],
     scopes: Vec<Scope>,
     rate: Option<RateLimit>,
@@ -36,7 +36,7 @@ impl Keys {
     pub(super) fn new(config: &AuthConfig) -> Self {
         let keys = config.keys.iter().filter_map(|key| {
             Some(Key {
-                name: key.name.clone(),
+                name: key.name.as_str().into(),
                 hash: config::parse_hash(&key.hash)?,
                 scopes: key.scopes.clone(),
                 rate: key.rate.map(RateLimit::new),
@@ -56,13 +56,8 @@ impl Keys {
     /// Returns the scope that a request needs, or `None` if it needs no key.
     fn needed_scope(&self, method: &Method, path: &str) -> Option<Scope> {
         match path {
-            "/" | "/docs" | "/healthz" | "/readyz" => None,
             "/metrics" if self.open_metrics => None,
-            "/send" | "/send/batch" => Some(Scope::Send),
-            // Other instances prove themselves in another way.
-            _ if path.starts_with("/peers/") => None,
-            _ if method.is_safe() => Some(Scope::Read),
-            _ => Some(Scope::Admin),
+            _ => needed_scope(method, path),
         }
     }
 
@@ -106,10 +101,31 @@ impl Keys {
     }
 }
 
+/// The name of the key that a request came with.
+#[derive(Clone, Debug)]
+pub(super) struct KeyName(pub(super) Arc<str>);
+
+/// Returns whether a request changes something other than by sending Eventos.
+pub(super) fn is_administration(method: &Method, path: &str) -> bool {
+    needed_scope(method, path) == Some(Scope::Admin)
+}
+
+/// Returns the scope that a request needs, or `None` if it needs no key.
+fn needed_scope(method: &Method, path: &str) -> Option<Scope> {
+    match path {
+        "/" | "/docs" | "/healthz" | "/readyz" => None,
+        "/send" | "/send/batch" => Some(Scope::Send),
+        // Other instances prove themselves in another way.
+        _ if path.starts_with("/peers/") => None,
+        _ if method.is_safe() => Some(Scope::Read),
+        _ => Some(Scope::Admin),
+    }
+}
+
 /// Refuses requests without the key that they need.
 pub(super) async fn require_key(
     State(keys): State<Keys>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let needed = keys.needed_scope(request.method(), request.uri().path());
@@ -118,10 +134,8 @@ pub(super) async fn require_key(
     };
     match keys.check(scope, &request) {
         Ok(key) => {
-            if scope == Scope::Admin {
-                let (method, path) = (request.method(), request.uri().path());
-                tracing::info!(%method, path, key = key.name, "an administrator sent a request");
-            }
+            let name = KeyName(Arc::clone(&key.name));
+            request.extensions_mut().insert(name);
             next.run(request).await
         }
         Err(problem) => {

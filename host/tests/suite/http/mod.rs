@@ -1,5 +1,6 @@
 //! Clients of the HTTP server that mean harm, or do not finish what they begin.
 
+mod audit;
 mod browsers;
 mod keys;
 mod limits;

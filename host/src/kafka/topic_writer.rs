@@ -1,0 +1,66 @@
+//! Produces a record now and then to a topic of its own, which is created when the first record needs it.
+
+use std::time::Duration;
+
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use super::{Cluster, Error, admin::TopicAdmin, client::Logged, producer::DEFAULTS};
+
+/// How long one record may wait for room in the producer's queue. It is the only one there.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes records one at a time, each acknowledged by all replicas. The client is made for the first of them.
+pub struct TopicWriter {
+    cluster: Cluster,
+    topic: String,
+    producer: Option<FutureProducer<Logged>>,
+}
+
+impl TopicWriter {
+    /// Returns a writer for this topic. It does not connect yet.
+    #[must_use]
+    pub fn new(cluster: &Cluster, topic: String) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            topic,
+            producer: None,
+        }
+    }
+
+    /// Returns the name of the topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Produces a record, and waits until the broker has acknowledged it. Records with the same key keep their order.
+    ///
+    /// # Errors
+    /// [`Error`] if the topic cannot be created, or the record is not acknowledged.
+    pub async fn append(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.connect().await?,
+        };
+        let record = FutureRecord::to(&self.topic).key(key).payload(value);
+        let sent = producer.send(record, QUEUE_TIMEOUT).await;
+        sent.map_err(|(source, _)| Error::Request {
+            what: "produce a record",
+            source,
+        })?;
+        // After a failure, the next record checks the topic again.
+        self.producer = Some(producer);
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<FutureProducer<Logged>, Error> {
+        let admin = TopicAdmin::new(&self.cluster)?;
+        if admin.partitions(&self.topic).await?.is_none() {
+            admin.create(&self.topic).await?;
+        }
+        let properties = self.cluster.properties(DEFAULTS);
+        properties
+            .create_with_context(Logged)
+            .map_err(Error::Properties)
+    }
+}

@@ -10,7 +10,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{Config, permissions::Permission};
+use super::{Config, native::keep_tls_until_exit, permissions::Permission};
 
 /// Failures of requests to the broker, except for producing a record.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +144,7 @@ impl Cluster {
 
     /// Returns the properties of a client. Those in `[kafka.properties]` override `defaults`.
     pub(super) fn properties(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+        keep_tls_until_exit();
         let mut properties = ClientConfig::new();
         properties
             .set("bootstrap.servers", &*self.servers)

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::native::keep_tls_until_exit;
+
 /// The `[kafka]` table: the topic of Eventos, and how to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -157,6 +159,7 @@ fn reserved(property: &str) -> Option<&'static str> {
 /// Returns why librdkafka rejects a property. Its message quotes the value of a number or an enumeration, never a
 /// password.
 fn rejected(name: &str, value: &str) -> Option<String> {
+    keep_tls_until_exit();
     let mut client = rdkafka::ClientConfig::new();
     match client.set(name, value).create_native_config() {
         Ok(_) => None,

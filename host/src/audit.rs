@@ -7,7 +7,10 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +23,9 @@ const QUEUE: usize = 1_000;
 
 /// The pause before an entry that was not acknowledged is produced again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// The connection to the broker is closed after this long without an entry, since changes are rare.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Interval at which a continuing failure is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -94,7 +100,20 @@ impl AuditLog {
 impl AuditWriter {
     /// Produces entries until `stop` is cancelled, and then, once each, those that still wait.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(Some(entry)) = stop.run_until_cancelled(self.entries.recv()).await {
+        loop {
+            let patience = match self.writer.is_open() {
+                true => IDLE,
+                false => Duration::MAX,
+            };
+            let next = timeout(patience, self.entries.recv());
+            let entry = match stop.run_until_cancelled(next).await {
+                Some(Ok(Some(entry))) => entry,
+                Some(Err(_)) => {
+                    self.writer.close().await;
+                    continue;
+                }
+                Some(Ok(None)) | None => break,
+            };
             let retried = stop.run_until_cancelled(self.retry(&entry)).await;
             if retried.is_none() {
                 self.write(&entry).await;

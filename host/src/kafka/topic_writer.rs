@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::{Cluster, Error, admin::TopicAdmin, client::Logged, producer::DEFAULTS};
+use super::{Cluster, Error, admin::TopicAdmin, blocking, client::Logged, producer::DEFAULTS};
 
 /// How long one record may wait for room in the producer's queue. It is the only one there.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,11 +53,29 @@ impl TopicWriter {
         Ok(())
     }
 
+    /// Returns whether there is a client, with its threads and connections.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.producer.is_some()
+    }
+
+    /// Closes the client until the next record.
+    pub async fn close(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            blocking(move || drop(producer)).await;
+        }
+    }
+
     async fn connect(&self) -> Result<FutureProducer<Logged>, Error> {
         let admin = TopicAdmin::new(&self.cluster)?;
-        if admin.partitions(&self.topic).await?.is_none() {
-            admin.create(&self.topic).await?;
-        }
+        let is_there = match admin.partitions(&self.topic).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => admin.create(&self.topic).await,
+            Err(error) => Err(error),
+        };
+        // Closing a client waits for its threads.
+        blocking(move || drop(admin)).await;
+        is_there?;
         let properties = self.cluster.properties(DEFAULTS);
         properties
             .create_with_context(Logged)

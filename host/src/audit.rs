@@ -114,9 +114,12 @@ impl AuditWriter {
                 }
                 Some(Ok(None)) | None => break,
             };
-            let retried = stop.run_until_cancelled(self.retry(&entry)).await;
-            if retried.is_none() {
-                self.write(&entry).await;
+            // A record that is on its way is waited for, or it would be there twice.
+            while !self.write(&entry).await {
+                let pause = stop.run_until_cancelled(sleep(RETRY_PAUSE));
+                if pause.await.is_none() {
+                    break;
+                }
             }
         }
         self.entries.close();
@@ -124,12 +127,6 @@ impl AuditWriter {
             if !self.write(&entry).await {
                 return;
             }
-        }
-    }
-
-    async fn retry(&mut self, entry: &AuditEntry) {
-        while !self.write(entry).await {
-            sleep(RETRY_PAUSE).await;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, thread, time::Instant};
 
 use super::{
-    chain::ChainStep,
+    chain_step::ChainStep,
     effects::{Effects, Emitted},
     observer::{Attempt, Observer},
     passage::{ChainProgress, Turn},

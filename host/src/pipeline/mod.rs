@@ -38,6 +38,7 @@ mod assignment;
 mod batch;
 mod breaker;
 mod chain;
+mod chain_step;
 mod config;
 mod delivery;
 mod delivery_queue;

@@ -19,13 +19,14 @@ mod preload;
 mod program;
 pub mod raw;
 mod received;
+mod setup;
 pub mod wait;
 mod wrong_clock;
 
 pub use answer::Answer;
 pub use background::{Background, StopFlag};
 pub use certificates::{Authority, Issued, async_client, blocking_client};
-pub use daemon::{Daemon, Setup};
+pub use daemon::Daemon;
 pub use faulty_disk::{DiskFault, FaultyDisk};
 pub use files::{handler, provided, root, sismos};
 pub use kafka::{
@@ -38,5 +39,6 @@ pub use kafka_node::KafkaNode;
 pub use ports::free_port;
 pub use program::{Program, json_lines, python, run_subcommand};
 pub use received::{ReceivedRecord, header_list, headers};
+pub use setup::Setup;
 pub use wait::{DEADLINE, eventually, eventually_every};
 pub use wrong_clock::WrongClock;

@@ -43,6 +43,23 @@ fn in_the_middle(tipo: &str) -> [String; 3] {
     ]
 }
 
+/// Prepares a daemon with the handlers `probe` and `store`, and these settings of `probe`.
+fn probe_setup(probe: &str) -> Setup {
+    let toml = format!("[handler.probe]\n{probe}\n");
+    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml)
+}
+
+/// Produces Eventos to a partition.
+fn send_to(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {
+    let topic = setup.topic();
+    let records = eventos.iter().map(|evento| {
+        BaseRecord::<[u8], [u8]>::to(&topic)
+            .partition(partition)
+            .payload(evento.as_bytes())
+    });
+    produce(daemon.broker(), records.collect::<Vec<_>>());
+}
+
 /// A daemon that has handled all records that were produced to it.
 struct Fixture {
     setup: Setup,

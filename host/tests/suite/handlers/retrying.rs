@@ -3,41 +3,25 @@
 
 use std::time::Instant;
 
-use eventos_testkit::{Broker, Daemon, Setup, eventually, produce};
-use rdkafka::producer::BaseRecord;
+use eventos_testkit::{Broker, Setup, eventually};
 
-use super::{Fixture, evento};
+use super::{Fixture, evento, probe_setup, send_to};
 use crate::EVENTOS;
-
-fn send(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {
-    let topic = setup.topic();
-    let records = eventos.iter().map(|evento| {
-        BaseRecord::<[u8], [u8]>::to(&topic)
-            .partition(partition)
-            .payload(evento.as_bytes())
-    });
-    produce(daemon.broker(), records.collect::<Vec<_>>());
-}
-
-fn setup(probe: &str) -> Setup {
-    let toml = format!("[handler.probe]\n{probe}\n");
-    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml)
-}
 
 #[test]
 fn a_partition_full_of_retries_holds_up_no_other_and_is_done_in_seconds() {
-    let setup = setup("");
+    let setup = probe_setup("");
     let daemon = setup.start();
     let mut eventos = vec![evento("again", "retry"); 500];
     eventos.push(evento("last", "good"));
-    send(&setup, &daemon, 0, &eventos);
+    send_to(&setup, &daemon, 0, &eventos);
     eventually("the first retries", || {
         let line = r#"eventos_handler_events_total{handler="probe",outcome="retry"}"#;
         daemon.metric(line).filter(|count| *count > 0.0)
     });
     let began = Instant::now();
     for partition in 1..4 {
-        send(&setup, &daemon, partition, &[evento(partition, "good")]);
+        send_to(&setup, &daemon, partition, &[evento(partition, "good")]);
     }
     daemon.wait_for_messages(3);
     // One after the other, the pauses of 500 records would take six minutes.
@@ -65,10 +49,10 @@ fn records_that_are_retried_keep_their_place() {
 
 #[test]
 fn a_rebalance_does_not_wait_for_retries() {
-    let setup = setup("retries = 1000");
+    let setup = probe_setup("retries = 1000");
     let daemon = setup.start();
     for partition in 0..4 {
-        send(&setup, &daemon, partition, &[evento("again", "retry")]);
+        send_to(&setup, &daemon, partition, &[evento("again", "retry")]);
     }
     eventually("some retries", || {
         let line = r#"eventos_handler_events_total{handler="probe",outcome="retry"}"#;
@@ -99,12 +83,12 @@ fn a_rebalance_does_not_wait_for_retries() {
 
 #[test]
 fn a_handler_that_never_returns_halts_its_partition_within_a_minute() {
-    let setup = setup("");
+    let setup = probe_setup("");
     let daemon = setup.start();
     let began = Instant::now();
-    send(&setup, &daemon, 0, &vec![evento("loop", "spin"); 200]);
+    send_to(&setup, &daemon, 0, &vec![evento("loop", "spin"); 200]);
     for partition in 1..4 {
-        send(&setup, &daemon, partition, &[evento(partition, "good")]);
+        send_to(&setup, &daemon, partition, &[evento(partition, "good")]);
     }
     daemon.wait_for_messages(3);
     let why = eventually("the partition to be halted", || {

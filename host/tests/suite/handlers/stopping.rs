@@ -3,27 +3,10 @@
 
 use std::fs;
 
-use eventos_testkit::{Broker, Daemon, Setup, eventually, handler, produce};
-use rdkafka::producer::BaseRecord;
+use eventos_testkit::{Daemon, eventually, handler};
 use serde_json::Value;
 
-use super::evento;
-use crate::EVENTOS;
-
-fn setup(probe: &str) -> Setup {
-    let toml = format!("[handler.probe]\n{probe}\n");
-    Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml)
-}
-
-fn send(setup: &Setup, daemon: &Daemon, partition: i32, eventos: &[String]) {
-    let topic = setup.topic();
-    let records = eventos.iter().map(|evento| {
-        BaseRecord::<[u8], [u8]>::to(&topic)
-            .partition(partition)
-            .payload(evento.as_bytes())
-    });
-    produce(daemon.broker(), records.collect::<Vec<_>>());
-}
+use super::{evento, probe_setup, send_to};
 
 /// Waits until the handler `probe` is in this state. Returns the answer of `GET /handlers/probe`.
 fn wait_for_state(daemon: &Daemon, state: &str) -> Value {
@@ -51,14 +34,14 @@ fn resume(daemon: &Daemon) {
 
 #[test]
 fn with_stop_a_failure_stops_its_partition_and_no_other() {
-    let setup = setup("on_error = \"stop\"");
+    let setup = probe_setup("on_error = \"stop\"");
     let daemon = setup.start();
     let before = [
         evento("a", "good"),
         evento("b", "panic"),
         evento("c", "good"),
     ];
-    send(&setup, &daemon, 0, &before);
+    send_to(&setup, &daemon, 0, &before);
     let status = wait_for_state(&daemon, "stopped");
     let why = status["stopped"]["0"].as_str().expect("a reason");
     assert!(why.contains("at offset 1: "), "{why}");
@@ -74,14 +57,14 @@ fn with_stop_a_failure_stops_its_partition_and_no_other() {
 
     // There are fewer workers than partitions, so one of these is on the same worker.
     for partition in 1..4 {
-        send(&setup, &daemon, partition, &[evento(partition, "good")]);
+        send_to(&setup, &daemon, partition, &[evento(partition, "good")]);
     }
     assert_eq!(ids(&daemon, 3), ["1", "2", "3"]);
     // These are far more records than fit before the partition is paused.
     let many: Vec<_> = (0..10_000)
         .map(|i| evento(format!("later-{i}"), "good"))
         .collect();
-    send(&setup, &daemon, 0, &many);
+    send_to(&setup, &daemon, 0, &many);
 
     // The same handler fails again, so the partition is halted again.
     resume(&daemon);
@@ -100,18 +83,18 @@ fn with_stop_a_failure_stops_its_partition_and_no_other() {
 
 #[test]
 fn more_failures_in_a_row_than_are_set_stop_the_partition() {
-    let setup = setup("max_failures = 5");
+    let setup = probe_setup("max_failures = 5");
     let daemon = setup.start();
     // Five failures, and then a rejection, which does not count as a failure and resets the count.
     let mut eventos = vec![evento("f", "panic"); 5];
     eventos.push(evento("r", "reject"));
     eventos.extend(vec![evento("f", "replace-junk"); 5]);
     eventos.push(evento("good", "good"));
-    send(&setup, &daemon, 0, &eventos);
+    send_to(&setup, &daemon, 0, &eventos);
     assert_eq!(ids(&daemon, 1), ["good"]);
     assert_eq!(setup.read_dead_letters(&daemon).len(), 11);
 
-    send(&setup, &daemon, 0, &vec![evento("f", "abort"); 6]);
+    send_to(&setup, &daemon, 0, &vec![evento("f", "abort"); 6]);
     let status = wait_for_state(&daemon, "stopped");
     let why = status["stopped"]["0"].as_str().expect("a reason");
     assert!(
@@ -124,13 +107,13 @@ fn more_failures_in_a_row_than_are_set_stop_the_partition() {
 
 #[test]
 fn a_resumed_partition_begins_to_count_anew() {
-    let setup = setup("max_failures = 1");
+    let setup = probe_setup("max_failures = 1");
     let daemon = setup.start();
-    send(&setup, &daemon, 0, &[evento("f", "panic")]);
+    send_to(&setup, &daemon, 0, &[evento("f", "panic")]);
     eventually("one dead letter", || {
         (setup.read_dead_letters(&daemon).len() == 1).then_some(())
     });
-    send(&setup, &daemon, 0, &[evento("f", "panic")]);
+    send_to(&setup, &daemon, 0, &[evento("f", "panic")]);
     wait_for_state(&daemon, "stopped");
     resume(&daemon);
     wait_for_state(&daemon, "running");
@@ -141,9 +124,9 @@ fn a_resumed_partition_begins_to_count_anew() {
 
 #[test]
 fn a_stopped_partition_holds_up_no_shutdown_and_is_there_after_a_restart() {
-    let setup = setup("on_error = \"stop\"");
+    let setup = probe_setup("on_error = \"stop\"");
     let daemon = setup.start();
-    send(
+    send_to(
         &setup,
         &daemon,
         0,

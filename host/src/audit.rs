@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Interval at which a continuing failure is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A change that somebody requested. It is one JSON object in the topic.
+/// A change that a client requested. It is one JSON object in the topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
     /// When the request arrived (RFC 3339).

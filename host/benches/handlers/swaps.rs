@@ -67,8 +67,7 @@ pub(crate) fn measure() {
     let (mut running, registry) = Running::start(&servers, plugins, cache);
     let never = CancellationToken::new();
     let put = |version: Vec<u8>| {
-        let (bytes, signature) = (version.into(), None);
-        let put = registry.put("bench", HandlerSource { bytes, signature }, &never);
+        let put = registry.put("bench", HandlerSource::new(version, None), &never);
         drop(put.expect("the version loads"));
     };
     // Compiles both versions that are known later, and runs everything once before anything counts.

@@ -149,7 +149,7 @@ impl Findings {
             let source = HandlerSource::read(&file.path)?;
             let signer = Admission::new(&config.handlers).check(&source, &own)?;
             let settings = (&config.handlers.defaults, &own);
-            let handler = Handler::load_bytes(engine, &file, &source.bytes, settings, metrics);
+            let handler = Handler::load_source(engine, &file, &source, settings, metrics);
             Ok((handler.map_err(|error| error.reason)?, signer))
         };
         let loaded: Result<_, LoadFault> = load();

@@ -40,7 +40,7 @@ impl Sign {
             let source = HandlerSource::read(path)
                 .with_context(|| format!("cannot sign {}", path.display()))?;
             let signature = signature_path(path);
-            fs::write(&signature, format!("{}\n", key.sign(&source.bytes)))
+            fs::write(&signature, format!("{}\n", key.sign(source.bytes())))
                 .with_context(|| format!("cannot write {}", signature.display()))?;
             println!("{}: signed", path.display());
         }

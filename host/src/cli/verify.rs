@@ -67,7 +67,7 @@ impl Verify {
                         println!("{name}: signed by {key}");
                         continue;
                     }
-                    None if source.signature.is_some() => {
+                    None if source.signature().is_some() => {
                         eprintln!(
                             "{name}: the signature is not one that a trusted key has made for this file"
                         );

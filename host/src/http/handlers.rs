@@ -95,22 +95,22 @@ async fn put(
         &["application/wasm", "application/octet-stream"],
     )?;
     let signature = request.headers().get(SIGNATURE);
-    let signature = signature.map(|value| value.as_bytes().into());
+    let signature = signature.map(|value| value.as_bytes().to_vec());
     let mut memory = handlers.uploads.share();
     let has_room = |length| memory.grow_to(length);
     let body = body::read(request.into_body(), MAX_HANDLER, UPLOAD_TIMEOUT, has_room).await?;
-    let bytes = body.into();
-    let source = HandlerSource { bytes, signature };
+    // Its digest takes a while, so that is not computed on a thread of the runtime.
+    let source = move || HandlerSource::new(body, signature);
     if dry_run {
         let tried = handlers.change(&handlers.uploading, move |registry, _| {
             let _memory = memory;
-            registry.try_put(&name, source)
+            registry.try_put(&name, source())
         });
         return Ok(Json(tried.await?).into_response());
     }
     let put = handlers.change(&handlers.uploading, move |registry, cancelled| {
         let _memory = memory;
-        registry.put(&name, source, cancelled)
+        registry.put(&name, source(), cancelled)
     });
     let PutReport { name, is_new } = put.await?;
     let status = match is_new {

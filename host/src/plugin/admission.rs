@@ -21,10 +21,8 @@ const MAX_SIGNATURE: u64 = 1 << 10;
 /// The file of a handler, and the signature beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerSource {
-    /// The bytes of the file.
-    pub bytes: Arc<[u8]>,
-    /// The contents of `NAME.wasm.sig`, if there is one.
-    pub signature: Option<Arc<[u8]>>,
+    bytes: Arc<[u8]>,
+    identity: FileIdentity,
 }
 
 /// What distinguishes the file of a handler from others: another signature may make it one that is admitted.
@@ -44,6 +42,17 @@ pub struct Admission {
 }
 
 impl HandlerSource {
+    /// Returns the source of a file with these bytes, and with these contents of the signature beside it, if there is one.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>, signature: Option<Vec<u8>>) -> Self {
+        let digest = format!("{:x}", Sha256::digest(&bytes));
+        let signature = signature.map(Into::into);
+        Self {
+            bytes: bytes.into(),
+            identity: FileIdentity { digest, signature },
+        }
+    }
+
     /// Reads the file at `path`, and the signature beside it.
     ///
     /// # Errors
@@ -54,27 +63,35 @@ impl HandlerSource {
             return Err(LoadFault::FileSize);
         }
         let signature = match read_up_to(&signature_path(path), MAX_SIGNATURE) {
-            Ok(signature) => Some(signature.into()),
+            Ok(signature) => Some(signature),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        let bytes = bytes.into();
-        Ok(Self { bytes, signature })
+        Ok(Self::new(bytes, signature))
+    }
+
+    /// Returns the bytes of the file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the contents of `NAME.wasm.sig`, if there is one.
+    #[must_use]
+    pub fn signature(&self) -> Option<&[u8]> {
+        self.identity.signature.as_deref()
     }
 
     /// Returns the SHA-256 of the file, in hexadecimal.
     #[must_use]
-    pub fn digest(&self) -> String {
-        format!("{:x}", Sha256::digest(&self.bytes))
+    pub fn digest(&self) -> &str {
+        &self.identity.digest
     }
 
     /// Returns what distinguishes the file from others.
     #[must_use]
-    pub fn identity(&self) -> FileIdentity {
-        FileIdentity {
-            digest: self.digest(),
-            signature: self.signature.clone(),
-        }
+    pub fn identity(&self) -> &FileIdentity {
+        &self.identity
     }
 }
 
@@ -102,14 +119,14 @@ impl Admission {
     ) -> Result<Option<PublicKey>, LoadFault> {
         if let Some(expected) = &settings.sha256 {
             let found = source.digest();
-            if !expected.eq_ignore_ascii_case(&found) {
-                let expected = expected.clone();
+            if !expected.eq_ignore_ascii_case(found) {
+                let (found, expected) = (found.to_owned(), expected.clone());
                 return Err(LoadFault::Pin { found, expected });
             }
         }
         let signer = self.signer(source);
         if self.is_signature_required && signer.is_none() {
-            return Err(match source.signature {
+            return Err(match source.signature() {
                 None => LoadFault::Unsigned,
                 Some(_) => LoadFault::Untrusted,
             });
@@ -126,9 +143,9 @@ impl Admission {
     /// Returns the trusted key with which a file was signed.
     #[must_use]
     pub fn signer(&self, source: &HandlerSource) -> Option<PublicKey> {
-        let signature = Signature::parse(source.signature.as_deref()?)?;
+        let signature = Signature::parse(source.signature()?)?;
         let mut keys = self.keys.iter().copied();
-        keys.find(|key| key.verify(&source.bytes, &signature))
+        keys.find(|key| key.verify(source.bytes(), &signature))
     }
 }
 
@@ -164,10 +181,7 @@ mod tests {
     }
 
     fn source(signature: Option<&[u8]>) -> HandlerSource {
-        HandlerSource {
-            bytes: b"code".as_slice().into(),
-            signature: signature.map(Into::into),
-        }
+        HandlerSource::new(b"code".to_vec(), signature.map(<[u8]>::to_vec))
     }
 
     #[test]
@@ -195,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_pin_names_one_file() {
-        let digest = source(None).digest();
+        let digest = source(None).digest().to_owned();
         let pinned = |sha256: &str| HandlerConfig {
             sha256: Some(sha256.to_owned()),
             ..HandlerConfig::default()

@@ -7,7 +7,6 @@ use std::{
 use bytesize::ByteSize;
 use parking_lot::Mutex;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
@@ -153,7 +152,7 @@ pub enum LoadFault {
 }
 
 impl Handler {
-    /// Reads a handler's file, and [loads](Handler::load_bytes) it. It need not be [admitted](super::Admission).
+    /// Reads a handler's file, and [loads](Handler::load_source) it. It need not be [admitted](super::Admission).
     ///
     /// # Errors
     /// Returns [`LoadError`] with the file and its fault.
@@ -168,24 +167,24 @@ impl Handler {
             path: file.path.clone(),
             reason,
         })?;
-        Self::load_bytes(engine, file, &source.bytes, (defaults, config), metrics)
+        Self::load_source(engine, file, &source, (defaults, config), metrics)
     }
 
-    /// Compiles and links a handler whose file has these bytes, and starts one instance to verify that it starts.
+    /// Compiles and links a handler whose file was read, and starts one instance to verify that it starts.
     ///
     /// # Errors
     /// Returns [`LoadError`] with the file and its fault.
-    pub fn load_bytes(
+    pub fn load_source(
         engine: &Engine,
         file: &HandlerFile,
-        bytes: &[u8],
+        source: &HandlerSource,
         (defaults, config): (&Settings, &HandlerConfig),
         metrics: HandlerMetrics,
     ) -> Result<Self, LoadError> {
         let settings = config.settings(defaults);
         let load = || {
-            let digest = format!("{:x}", Sha256::digest(bytes));
-            let pre = link(engine, &settings, bytes, &digest)?;
+            let digest = source.digest().to_owned();
+            let pre = link(engine, &settings, source.bytes(), &digest)?;
             let limits = Arc::new(limits(&file.name, &settings, config, metrics));
             let handler = Self::of(&file.name, digest, &settings, Code::Component(pre, limits));
             handler.prepare(1)?;

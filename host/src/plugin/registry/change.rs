@@ -101,7 +101,7 @@ impl Registry {
             Err(LoadFault::Read(_)) => return None,
             read => read,
         };
-        let identity = source.as_ref().ok().map(HandlerSource::identity);
+        let identity = source.as_ref().ok().map(|source| source.identity().clone());
         let slot_is_settled = self
             .slots()
             .get(&file.name)
@@ -126,7 +126,7 @@ impl Registry {
             loaded,
         } = prepared;
         let now = HandlerSource::read(&file.path).ok();
-        if now.as_ref().map(HandlerSource::identity) != identity {
+        if now.as_ref().map(HandlerSource::identity) != identity.as_ref() {
             return;
         }
         let mut slots = self.slots();
@@ -243,11 +243,11 @@ impl Registry {
     fn write(&self, path: &Path, source: &HandlerSource) -> Result<(), ChangeError> {
         let signature = signature_path(path);
         // The signature comes first: a handler without it would be refused.
-        match &source.signature {
+        match source.signature() {
             Some(bytes) => self.write_file(&signature, bytes)?,
             None => remove_if_there(&signature)?,
         }
-        self.write_file(path, &source.bytes)
+        self.write_file(path, source.bytes())
     }
 
     /// Replaces a file as a whole.

@@ -161,7 +161,7 @@ impl Registry {
         let _compiling = self.0.compiling.lock();
         let metrics = self.0.metrics.handler(&file.name);
         let settings = (&self.0.config.defaults, &own);
-        let handler = Handler::load_bytes(&self.0.engine, file, &source.bytes, settings, metrics)?;
+        let handler = Handler::load_source(&self.0.engine, file, &source, settings, metrics)?;
         // One per worker, so that no batch waits for an instance to start.
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let prepared = handler.prepare(workers);

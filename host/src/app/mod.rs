@@ -173,6 +173,7 @@ fn build(
         connected.set("broker", up);
     })?;
     report_unreachable(own_url.as_ref(), &app.certificates);
+    report_clear_text(&config.http, listening);
     let (assigned, assignments) = watch::channel(Arc::default());
     let (replayer, rewinds) = Replayer::new(cluster.clone());
     let state = http::State {
@@ -230,6 +231,17 @@ fn report_unreachable(own_url: Option<&PeerUrl>, certificates: &Certificates) {
              issue one for the host, or set http.advertise"
         ),
         Some(_) => {}
+    }
+}
+
+/// Warns if keys pass the network in clear text. They are needed on any other address than loopback.
+fn report_clear_text(config: &http::Config, listening: SocketAddr) {
+    let is_local = listening.ip().to_canonical().is_loopback();
+    if !is_local && !config.tls.is_enabled() {
+        tracing::warn!(
+            "clients send their keys and Eventos to {listening} without encryption: set http.tls.certificate and \
+             http.tls.key, or listen on 127.0.0.1 behind a proxy that serves HTTPS"
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod broker;
+mod encrypted;
 mod http;
 mod modules;
 mod records;
@@ -32,6 +33,7 @@ struct Target {
     setup: Setup,
     daemon: Daemon,
     guarded: access::Guarded,
+    encrypted: encrypted::Encrypted,
 }
 
 /// How long the daemon may take to answer an honest request after an attack.
@@ -52,11 +54,11 @@ impl Target {
                       [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n";
         let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], config);
         let daemon = setup.start();
-        let guarded = access::Guarded::start();
         Self {
             setup,
             daemon,
-            guarded,
+            guarded: access::Guarded::start(),
+            encrypted: encrypted::Encrypted::start(),
         }
     }
 
@@ -140,6 +142,7 @@ fn attacks() -> Vec<NamedAttack> {
     let lists = [
         http::ATTACKS,
         access::ATTACKS,
+        encrypted::ATTACKS,
         broker::ATTACKS,
         records::ATTACKS,
         modules::ATTACKS,

@@ -188,6 +188,20 @@ fn off_loopback_it_does_not_start_without_a_key() {
 }
 
 #[test]
+fn off_loopback_without_tls_it_warns_of_clear_text() {
+    let key = NewKey::with(&["--scopes", "read"]);
+    for (listen, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], &key.table);
+        setup.key = Some(key.key.clone());
+        setup.set_env("EVENTOS__HTTP__LISTEN", listen);
+        let daemon = setup.start();
+        daemon.signal("TERM");
+        let (_, log) = daemon.wait_for_exit();
+        assert_eq!(log.contains("without encryption"), warns, "{log}");
+    }
+}
+
+#[test]
 fn commands_take_the_key_from_an_option_or_the_environment() {
     let key = NewKey::with(&["--scopes", "admin,read"]);
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], &key.table);

@@ -15,6 +15,7 @@ use super::{
         types::{self, RecordsResult},
     },
     complexity,
+    error_output::{self, ErrorOutput},
     log_meter::{self, CallLog, LogMeter},
     messaging::GuestResources,
     timer::Timer,
@@ -72,8 +73,8 @@ struct Call {
     refused_output: Option<usize>,
     logged: CallLog,
     last_error: Option<String>,
-    /// The last line on stderr: a runtime without the SDK reports there why it aborts.
-    last_on_stderr: Option<String>,
+    /// A runtime without the SDK reports here why it aborts.
+    error_output: ErrorOutput,
 }
 
 /// The effects of a call that has not returned yet.
@@ -137,16 +138,35 @@ impl Host {
         self.call.refused_output
     }
 
-    /// Returns the last line that the guest logged as an error during this call, or else its last line on stderr.
+    /// Returns the last line that the guest logged as an error during this call, or else the last one on stderr that says
+    /// what failed.
     pub(super) fn last_error(&self) -> Option<&str> {
-        let (logged, written) = (&self.call.last_error, &self.call.last_on_stderr);
-        logged.as_deref().or(written.as_deref())
+        let logged = self.call.last_error.as_deref();
+        logged.or(self.call.error_output.failure())
     }
 
     /// Logs each complete line that the guest wrote to stdout or stderr.
     pub(super) fn print(&mut self, is_stderr: bool, bytes: &[u8]) {
+        let lines = self.stdio.take(is_stderr, bytes);
+        self.print_lines(is_stderr, lines);
+    }
+
+    /// Logs what the guest wrote without ending the line, because the instance ends.
+    pub(super) fn print_rest(&mut self) {
+        for is_stderr in [false, true] {
+            self.print(is_stderr, b"\n");
+        }
+    }
+
+    fn print_lines(&mut self, is_stderr: bool, lines: Vec<String>) {
         let partition = self.call.batch.as_deref().map(|batch| batch.partition().0);
-        for message in self.stdio.take(is_stderr, bytes) {
+        for message in lines {
+            if is_stderr {
+                self.call.error_output.add(&message);
+                if error_output::is_hint(&message) {
+                    continue;
+                }
+            }
             let handler = self.limits.handler.as_str();
             if is_stderr {
                 if tracing::enabled!(target: "eventos::handler", tracing::Level::WARN)
@@ -157,7 +177,6 @@ impl Host {
                 {
                     tracing::warn!(target: "eventos::handler", handler, partition, "{message}");
                 }
-                self.call.last_on_stderr = Some(message);
             } else if tracing::enabled!(target: "eventos::handler", tracing::Level::INFO)
                 && self
                     .limits

@@ -45,6 +45,7 @@ impl Instance {
             Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
             Ok(Err(refusal)) => Err(LoadFault::Init(refusal)),
             Err(error) => {
+                store.data_mut().print_rest();
                 store.data().report_left_out(true);
                 Err(LoadFault::Start(failure::of_call(&error, store.data())))
             }
@@ -85,6 +86,9 @@ impl Component {
         let ticks = host.timer().ticks();
         self.store.set_epoch_deadline(ticks);
         let answer = self.exports.handle(&mut self.store, batch);
+        if answer.is_err() {
+            self.store.data_mut().print_rest();
+        }
         self.store.data().report_left_out(false);
         self.count();
         let outcomes = answer.map_err(|error| failure::of_call(&error, self.store.data()))?;

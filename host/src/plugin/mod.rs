@@ -10,6 +10,7 @@ mod cache;
 mod complexity;
 mod config;
 mod engine;
+mod error_output;
 mod failure;
 mod folder;
 mod halted_partitions;

@@ -31,10 +31,11 @@ pub fn init(init: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     // In a native build the test that runs the handler reports the panic.
     if cfg!(target_family = "wasm") {
         std::panic::set_hook(Box::new(|panic| {
-            // The standard library prints the location on its own line. Logs and dead letters are read line by
-            // line, so the two lines become one.
-            let text = panic.to_string().replacen('\n', " ", 1);
-            log::write(Level::Error, &text);
+            // The standard library prints the location on its own line, and the text may have several. Logs and dead
+            // letters are read line by line, so they become one.
+            let text = panic.to_string();
+            let lines: Vec<_> = text.lines().map(str::trim).collect();
+            log::write(Level::Error, &lines.join(" "));
         }));
     }
     init()

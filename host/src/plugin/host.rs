@@ -18,6 +18,7 @@ use super::{
     error_output::{self, ErrorOutput},
     log_meter::{self, CallLog, LogMeter},
     messaging::GuestResources,
+    random::RandomStream,
     timer::Timer,
     wasi::Stdio,
 };
@@ -57,8 +58,9 @@ pub(super) struct Host {
     stdio: Stdio,
     /// Resources that a guest of `wasi:messaging` holds.
     pub(super) held: GuestResources,
-    /// Index of the record that such a guest is handling.
-    pub(super) in_hand: usize,
+    /// Index of the record that such a guest is handling; otherwise 0.
+    in_hand: usize,
+    random: RandomStream,
     call: Call,
 }
 
@@ -93,6 +95,7 @@ impl Host {
             stdio: Stdio::default(),
             held: GuestResources::default(),
             in_hand: 0,
+            random: RandomStream::default(),
             call: Call::default(),
         }
     }
@@ -112,10 +115,32 @@ impl Host {
     /// Discards the state of the previous call, and starts the timer of this one.
     pub(super) fn begin(&mut self, batch: &Arc<Batch>) {
         self.timer = Timer::new(self.limits.timeout);
+        self.take_in_hand(0);
         self.call = Call {
             batch: Some(Arc::clone(batch)),
             ..Call::default()
         };
+    }
+
+    /// Notes that the guest handles this record of the batch from now on.
+    pub(super) fn take_in_hand(&mut self, index: usize) {
+        self.in_hand = index;
+        self.random = RandomStream::default();
+    }
+
+    /// Returns the index of the record that the guest handles, if it gets them one by one; otherwise 0.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand
+    }
+
+    /// Fills `bytes` with random numbers.
+    pub(super) fn fill_random(&mut self, bytes: &mut [u8]) -> Result<()> {
+        let record = self
+            .call
+            .batch
+            .as_deref()
+            .map(|batch| (batch, self.in_hand));
+        self.random.fill(bytes, &self.limits.handler, record)
     }
 
     /// Takes the effects of the call that has just returned.
@@ -322,9 +347,16 @@ impl emit::Host for Host {
     }
 }
 
+/// The key under which a handler gets its own name, unless its settings have it.
+const NAME_KEY: &str = "eventos.handler";
+
 impl config::Host for Host {
     fn get(&mut self, key: String) -> Result<Option<String>> {
-        Ok(self.limits.config.get(&key).cloned())
+        let Limits {
+            config, handler, ..
+        } = &*self.limits;
+        let name = (key == NAME_KEY).then_some(handler);
+        Ok(config.get(&key).or(name).cloned())
     }
 
     fn all(&mut self) -> Result<Vec<(String, String)>> {

@@ -19,6 +19,7 @@ mod host;
 mod instance;
 mod log_meter;
 mod messaging;
+mod random;
 mod registry;
 mod signature;
 mod timer;

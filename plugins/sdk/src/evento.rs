@@ -8,6 +8,7 @@ use crate::{
     Pointer, Record,
     bindings::{Batch, eventos::handler::types::Records},
     columns::{flag, start_of, text},
+    seed,
 };
 
 /// An Evento and the Kafka record that carries it, or a tombstone: a record whose value is null.
@@ -116,7 +117,28 @@ impl<'a> Evento<'a> {
     /// Evento has nothing there. Each call scans the JSON of the Evento.
     #[must_use]
     pub fn at(&self, pointer: &Pointer) -> Option<&'a str> {
-        pointer.find(self.text()?)
+        pointer.get(self.text()?)
+    }
+
+    /// Returns the JSON of the Evento with the value at `pointer` replaced with `json`, or added, and all other bytes as
+    /// they are: see [`Pointer::set`].
+    ///
+    /// ```
+    /// use eventos_sdk::{Evento, Outcome, Pointer};
+    ///
+    /// fn review(evento: &Evento, status: &Pointer) -> Outcome {
+    ///     match evento.set_at(status, r#""reviewed""#) {
+    ///         Ok(value) => Outcome::replace([evento.to_record().value(value)]),
+    ///         Err(error) => Outcome::reject(error),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the error of [`Pointer::set`], or one for a tombstone.
+    pub fn set_at(&self, pointer: &Pointer, json: &str) -> Result<String, String> {
+        let text = self.text().ok_or("a tombstone has no JSON")?;
+        pointer.set(text, json)
     }
 
     /// Returns whether the value is null, which means that whatever the key names was deleted.
@@ -169,6 +191,28 @@ impl<'a> Evento<'a> {
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.batch.offsets[self.index]
+    }
+
+    /// Returns a number to seed a random number generator with. It follows from topic, partition and offset and from the
+    /// name of the handler: it differs from record to record and from handler to handler, and a replay gives the same
+    /// again. Whoever knows the record can compute it.
+    ///
+    /// ```
+    /// use eventos_sdk::{Evento, Outcome};
+    ///
+    /// /// Passes one Evento in ten.
+    /// fn sample(evento: &Evento) -> Outcome {
+    ///     if evento.seed() % 10 == 0 { Outcome::Pass } else { Outcome::Drop }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        let offset = self.offset();
+        // Replacements that an earlier handler made share an offset.
+        let sharing = self.batch.offsets[..self.index].iter().rev();
+        let sharing = sharing.take_while(|&&before| before == offset).count();
+        let numbers = [i64::from(self.partition()), offset, sharing as i64];
+        seed::of(self.topic(), numbers)
     }
 
     /// Returns an owned copy of key, value, headers and timestamp, to modify and then emit or use as a replacement.

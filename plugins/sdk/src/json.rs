@@ -1,4 +1,4 @@
-//! JSON pointers: finding one value in the JSON of an Evento without parsing the rest into values.
+//! JSON pointers: reading and setting one value in the JSON of an Evento without parsing the rest into values.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -59,12 +59,76 @@ impl<'de> Deserialize<'de> for Pointer {
 }
 
 impl Pointer {
-    /// Returns the text of the value at this place of a document, byte for byte.
-    pub(crate) fn find<'a>(&self, document: &'a str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .try_fold(document, |json, name| child(json, name))
+    /// Returns the text of the value at this place of a JSON document, byte for byte. Returns `None` if there is none.
+    #[must_use]
+    pub fn get<'a>(&self, document: &'a str) -> Option<&'a str> {
+        find(document, &self.0)
     }
+
+    /// Returns the document with the value at this place replaced with `json`, and all other bytes as they are. A member
+    /// that an object lacks is added at its end, and so is the element of an array after its last one, whose index may be
+    /// `-`.
+    ///
+    /// ```
+    /// use eventos_sdk::Pointer;
+    ///
+    /// let document = r#"{"id": 1, "mag": 1.10, "depth": 1e400}"#;
+    /// let mag: Pointer = "/mag".parse()?;
+    /// assert_eq!(mag.set(document, "5.0")?, r#"{"id": 1, "mag": 5.0, "depth": 1e400}"#);
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns a text that says why: `json` is not JSON, or the object or array to add to does not exist.
+    pub fn set(&self, document: &str, json: &str) -> Result<String, String> {
+        serde_json::from_str::<&RawValue>(json)
+            .map_err(|error| format!("{json:?} is not JSON: {error}"))?;
+        let Some((name, parents)) = self.0.split_last() else {
+            return Ok(json.to_owned());
+        };
+        if let Some(old) = find(document, &self.0) {
+            let start = start_of(old, document);
+            return Ok([&document[..start], json, &document[start + old.len()..]].concat());
+        }
+        let parent = find(document, parents)
+            .ok_or_else(|| format!("there is nothing at {:?}", Self(parents.to_vec()).text()))?;
+        let parent = parent.trim();
+        let added = added(parent, name, json)
+            .ok_or_else(|| format!("nothing can be added at {:?}", self.text()))?;
+        // Before the closing brace or bracket, and the space in front of it.
+        let inner = parent[..parent.len() - 1].trim_end();
+        let at = start_of(parent, document) + inner.len();
+        Ok([&document[..at], &added, &document[at..]].concat())
+    }
+
+    fn text(&self) -> String {
+        let escape = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        self.0.iter().map(escape).collect()
+    }
+}
+
+fn find<'a>(document: &'a str, names: &[String]) -> Option<&'a str> {
+    names
+        .iter()
+        .try_fold(document, |json, name| child(json, name))
+}
+
+/// Returns the index in `document` at which `part`, a slice of it, begins.
+fn start_of(part: &str, document: &str) -> usize {
+    part.as_ptr() as usize - document.as_ptr() as usize
+}
+
+/// Returns what has to be added at the end of an object or array, so that it has `json` as this member or element. Returns
+/// `None` if that is not possible.
+fn added(parent: &str, name: &str, json: &str) -> Option<String> {
+    let is_empty = parent[1..parent.len() - 1].trim().is_empty();
+    let comma = if is_empty { "" } else { "," };
+    if parent.starts_with('{') {
+        let name = serde_json::to_string(name).ok()?;
+        return Some(format!("{comma}{name}:{json}"));
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(parent).ok()?;
+    (name == "-" || index(name) == Some(elements.len())).then(|| format!("{comma}{json}"))
 }
 
 /// Returns the member of an object (the last one if the name repeats) or the element of an array.
@@ -124,10 +188,59 @@ mod tests {
     use super::*;
 
     fn at<'a>(document: &'a str, pointer: &str) -> Option<&'a str> {
+        pointer.parse::<Pointer>().expect("a pointer").get(document)
+    }
+
+    fn set(document: &str, pointer: &str, json: &str) -> Result<String, String> {
         pointer
             .parse::<Pointer>()
             .expect("a pointer")
-            .find(document)
+            .set(document, json)
+    }
+
+    /// The tests of the other SDKs have the same table: what is set, and what becomes of which part of the document.
+    #[test]
+    fn what_is_set_leaves_the_rest_byte_for_byte() {
+        let document =
+            r#" {"a": {"b" : [1.10, {"c":1e400}]}, "":7,"x/y":"\u00e1" , "k":1, "k" : 2 } "#;
+        for (pointer, json, old, new) in [
+            ("/a/b/1/c", "-0", "1e400", "-0"),
+            ("/a/b/0", "[ ]", "1.10", "[ ]"),
+            ("/a", "null", r#"{"b" : [1.10, {"c":1e400}]}"#, "null"),
+            ("/", "8", "7", "8"),
+            ("/x~1y", "1", r#""\u00e1""#, "1"),
+            ("/k", "3", "2", "3"),
+            ("/ñ\"", "1e999", " } ", r#","ñ\"":1e999 } "#),
+            ("/a/b/-", "2", "]", ",2]"),
+            ("/a/b/2", "2", "]", ",2]"),
+        ] {
+            let (before, after) = document.rsplit_once(old).expect("a part");
+            let expected = [before, new, after].concat();
+            assert_eq!(set(document, pointer, json), Ok(expected), "{pointer}");
+        }
+        assert_eq!(set("1", "", "true").as_deref(), Ok("true"));
+        assert_eq!(set("{ }", "/a", "1").as_deref(), Ok(r#"{"a":1 }"#));
+        assert_eq!(
+            set(r#"{"a":[ ]}"#, "/a/0", "1").as_deref(),
+            Ok(r#"{"a":[1 ]}"#)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_an_error() {
+        let document = r#"{"a":[1],"b":"text"}"#;
+        for (pointer, json, error) in [
+            ("/c/d", "1", r#"there is nothing at "/c""#),
+            ("/a/2", "1", r#"nothing can be added at "/a/2""#),
+            ("/a/01", "1", r#"nothing can be added at "/a/01""#),
+            ("/b/x~0", "1", r#"nothing can be added at "/b/x~0""#),
+            ("/a", "NaN", r#""NaN" is not JSON: "#),
+            ("/a", "1,2", r#""1,2" is not JSON: "#),
+            ("/a", "", r#""" is not JSON: "#),
+        ] {
+            let refused = set(document, pointer, json).expect_err("refused");
+            assert!(refused.starts_with(error), "{pointer}: {refused}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod json;
 pub mod log;
 mod outcome;
 mod record;
+mod seed;
 mod settings;
 pub mod store;
 #[cfg(not(target_family = "wasm"))]

@@ -98,7 +98,7 @@ fn verdict(error: Error) -> (Outcome, String) {
 
 impl Host {
     fn receive(&mut self, i: usize, message: Message) -> Result<Resource<Message>> {
-        self.in_hand = i;
+        self.take_in_hand(i);
         self.hold(|held| held.push_message(message))
     }
 
@@ -108,8 +108,8 @@ impl Host {
         }
         let batch = self.batch()?;
         // A message has no key. The key of its source record keeps related records in one partition.
-        let records = message.into_records(batch.record(self.in_hand).key);
-        let source = u32::try_from(self.in_hand)?;
+        let records = message.into_records(batch.record(self.in_hand()).key);
+        let source = u32::try_from(self.in_hand())?;
         self.emit(Emission {
             topic,
             sources: vec![source],

@@ -7,7 +7,7 @@ use std::{
 };
 
 use wasmtime::{
-    Result, bail,
+    Result, StoreContextMut, bail,
     component::{ComponentType, LinkerInstance, Lower, Resource},
     ensure,
 };
@@ -20,6 +20,9 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Maximum number of random bytes that one call returns.
 const RANDOM_BYTES: u64 = 1 << 20;
+
+/// The state of the guest that calls.
+type Guest<'s> = StoreContextMut<'s, Host>;
 
 /// `record datetime` of wasi:clocks/wall-clock.
 #[derive(ComponentType, Lower)]
@@ -68,16 +71,19 @@ pub(super) fn define(
             Ok((u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX),))
         }),
         ("clocks/monotonic-clock", "resolution") => to.func_wrap(name, |_, (): ()| Ok((1_u64,))),
-        ("random/random", "get-random-u64") | ("random/insecure", "get-insecure-random-u64") => {
-            to.func_wrap(name, |_, (): ()| Ok((random()?,)))
-        }
+        ("random/random", "get-random-u64") | ("random/insecure", "get-insecure-random-u64") => to
+            .func_wrap(name, |mut host: Guest<'_>, (): ()| {
+                Ok((random(&mut host)?,))
+            }),
         ("random/random", "get-random-bytes")
-        | ("random/insecure", "get-insecure-random-bytes") => {
-            to.func_wrap(name, |_, (len,): (u64,)| Ok((random_bytes(len)?,)))
-        }
-        ("random/insecure-seed", "insecure-seed" | "get-insecure-seed") => {
-            to.func_wrap(name, |_, (): ()| Ok(((random()?, random()?),)))
-        }
+        | ("random/insecure", "get-insecure-random-bytes") => to
+            .func_wrap(name, |mut host: Guest<'_>, (len,): (u64,)| {
+                Ok((random_bytes(&mut host, len)?,))
+            }),
+        ("random/insecure-seed", "insecure-seed" | "get-insecure-seed") => to
+            .func_wrap(name, |mut host: Guest<'_>, (): ()| {
+                Ok(((random(&mut host)?, random(&mut host)?),))
+            }),
         _ => return Ok(false),
     }?;
     Ok(true)
@@ -94,17 +100,18 @@ fn wall_clock() -> Datetime {
     }
 }
 
-fn random() -> Result<u64> {
-    getrandom::u64().map_err(|error| wasmtime::format_err!("cannot get a random number: {error}"))
+fn random(host: &mut Guest<'_>) -> Result<u64> {
+    let mut bytes = [0; 8];
+    host.data_mut().fill_random(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
-fn random_bytes(len: u64) -> Result<Vec<u8>> {
+fn random_bytes(host: &mut Guest<'_>, len: u64) -> Result<Vec<u8>> {
     ensure!(
         len <= RANDOM_BYTES,
         "cannot return {len} random bytes at once; the maximum is {RANDOM_BYTES}"
     );
     let mut bytes = vec![0; usize::try_from(len)?];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| wasmtime::format_err!("cannot get random bytes: {error}"))?;
+    host.data_mut().fill_random(&mut bytes)?;
     Ok(bytes)
 }

@@ -16,6 +16,20 @@ fn the_configuration_is_handed_over_strings_as_they_are_and_the_rest_as_json() {
 }
 
 #[test]
+fn a_handler_knows_its_name_unless_its_settings_say_otherwise() {
+    for (toml, name) in [
+        ("", "probe"),
+        (
+            "[handler.probe.config]\n\"eventos.handler\" = \"mine\"\n",
+            "mine",
+        ),
+    ] {
+        let letter = Fixture::new(toml, &in_the_middle("name")).dead_letter();
+        assert_eq!(letter.header("__connect.errors.exception.message"), name);
+    }
+}
+
+#[test]
 fn a_line_of_the_log_has_the_handler_the_partition_and_the_offset() {
     let toml = "[telemetry]\nlog = \"info,eventos::handler=trace\"\n";
     let fixture = Fixture::new(toml, &in_the_middle("log"));

@@ -247,17 +247,24 @@ impl ChainStep {
         self.give_up(&batch, range.start, reason, effects)
     }
 
+    /// Passes a batch to the handler. An instance that has handled batches before may have filled its memory with what they
+    /// left behind, of which these records are innocent: if it has no memory left, a new one gets the same batch.
     fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, FailedCall> {
         let began = Instant::now();
-        let called = self.take_instance().and_then(|mut instance| {
-            let answer = instance.call(batch)?;
-            Ok((instance, answer))
-        });
+        let is_used = self.instance.is_some();
+        let mut called = self.call_instance(batch);
+        if let Err(reason) = &called
+            && is_used
+            && reason.kind() == Some(FailureKind::Memory)
+        {
+            let handler = self.handler.name();
+            tracing::debug!(handler, records = batch.len(), failure = %reason, "an instance was full; trying in a new one");
+            called = self.call_instance(batch);
+        }
         let took = began.elapsed();
         self.metrics.called(took);
         match called {
-            Ok((instance, answer)) => {
-                self.instance = Some(instance);
+            Ok(answer) => {
                 self.count(&answer.outcomes);
                 Ok(answer)
             }
@@ -271,15 +278,21 @@ impl ChainStep {
         }
     }
 
-    /// Takes this worker's instance; only a call that succeeds puts it back.
-    fn take_instance(&mut self) -> Result<Instance, Box<DeadLetterReason>> {
-        if let Some(instance) = self.instance.take() {
-            return Ok(instance);
-        }
-        self.handler.instance().map_err(|fault| match fault {
-            LoadFault::Start(failure) => failure,
-            other => Box::new(DeadLetterReason::new(FailureKind::Trap, other.to_string())),
-        })
+    /// Calls this worker's instance, or a new one if it has none. Only a call that succeeds keeps the instance.
+    fn call_instance(
+        &mut self,
+        batch: &Arc<Batch>,
+    ) -> Result<HandlerOutput, Box<DeadLetterReason>> {
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.handler.instance().map_err(|fault| match fault {
+                LoadFault::Start(failure) => failure,
+                other => Box::new(DeadLetterReason::new(FailureKind::Trap, other.to_string())),
+            })?,
+        };
+        let answer = instance.call(batch)?;
+        self.instance = Some(instance);
+        Ok(answer)
     }
 
     fn count(&self, outcomes: &Outcomes) {

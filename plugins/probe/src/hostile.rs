@@ -8,6 +8,7 @@ pub(crate) fn act(name: &str) {
         "panic" => panic!("asked to panic"),
         "spin" => spin(),
         "grow" => grow(),
+        "leak" => std::mem::forget(black_box(vec![1_u8; 1 << 20])),
         "recurse" => recurse(u64::MAX),
         "recurse-1000" => recurse(1_000),
         "recurse-lean" => {

@@ -35,6 +35,10 @@ const FUZZ_SECONDS: u32 = 300;
 
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
+    run_with(filter, args, &[])
+}
+
+fn run_with(filter: Option<&str>, args: &[String], variables: &[(&str, &str)]) -> Result<()> {
     let of_sdks = sdks::run_those(filter)?;
     if let Some(filter) = filter.filter(|filter| sdks::are_all_of(filter)) {
         if of_sdks == 0 {
@@ -73,7 +77,8 @@ pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
         .env("EVENTOS_TEST_KAFKA_ENCRYPTED", &logins.encrypted)
         .env("EVENTOS_TEST_KAFKA_AUTHORITY", &logins.authority)
         .env("EVENTOS_TEST_KAFKA_JARS", &jars)
-        .env("EVENTOS_TEST_PYTHON", python);
+        .env("EVENTOS_TEST_PYTHON", python)
+        .envs(variables.iter().copied());
     if env::var_os("RUST_TEST_THREADS").is_none() {
         tests.env("RUST_TEST_THREADS", threads().to_string());
     }
@@ -89,10 +94,13 @@ fn threads() -> usize {
     1 + thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// The number of Eventos that each language handles in [`run_all`] to show that its memory stays flat.
+const FLAT_EVENTS: (&str, &str) = ("EVENTOS_TEST_FLAT_EVENTS", "1000000");
+
 /// Runs everything there is, in this order: the checks, all tests, chaos on each broker, and the fuzz targets.
 pub(crate) fn run_all(args: &[String]) -> Result<()> {
     checks::run(None, None)?;
-    run(None, args)?;
+    run_with(None, args, &[FLAT_EVENTS])?;
     for broker in ["embedded", "kafka", "kafka-cluster"] {
         step(format_args!(
             "running {CHAOS_MINUTES} minutes of chaos on the broker `{broker}`"

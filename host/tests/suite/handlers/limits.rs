@@ -28,6 +28,28 @@ fn memory_that_is_enough_and_memory_that_is_not() {
 }
 
 #[test]
+fn an_instance_that_has_filled_its_memory_costs_no_evento() {
+    let toml = "[handler.probe]\nmemory = \"8MiB\"\n";
+    let setup = super::probe_setup("memory = \"8MiB\"");
+    let daemon = setup.start();
+    // One by one, so that the call that reaches the limit has a single Evento.
+    for i in 0..30 {
+        super::send_to(&setup, &daemon, 0, &[evento(i, "leak")]);
+        daemon.wait_for_consumed(i + 1);
+    }
+    let fixture = Fixture { setup, daemon };
+    assert_eq!(fixture.stored().len(), 30);
+    assert!(fixture.dead_letters().is_empty());
+    assert_eq!(fixture.errors("memory"), 0.0);
+
+    // Together they need more than a new instance has, too: they are handled in parts.
+    let eventos: Vec<_> = (0..30).map(|i| evento(i, "leak")).collect();
+    let fixture = Fixture::new(toml, &eventos);
+    assert_eq!(fixture.stored().len(), 30);
+    assert!(fixture.dead_letters().is_empty());
+}
+
+#[test]
 fn a_handlers_own_limit_wins_over_the_default() {
     let broken = "[handlers.defaults]\nmemory = \"3MiB\"\n";
     let fixture = Fixture::new(broken, &[large()]);

@@ -22,6 +22,7 @@ __attribute__((export_name("init"))) void *ev_export_init(void) {
 }
 
 static void push(ev_outcome outcome) {
+    if (outcome.kind > REJECT) ev_panic("handle returned an outcome of the unknown kind %d", outcome.kind);
     EV_PUSH(outcomes.kinds, outcome.kind);
     if (outcome.kind == RETRY || outcome.kind == REJECT) ev_push_text(&outcomes.reasons, outcome.reason);
     if (outcome.kind != REPLACE) return;
@@ -62,7 +63,10 @@ static void *copy(const void *from, size_t size) {
     return to;
 }
 
+ev_record ev_record_of(ev_bytes value) { return (ev_record){.value = value, .timestamp = EV_NO_TIMESTAMP}; }
+
 ev_outcome ev_replace(const ev_record *records, size_t count) {
+    if (records == NULL && count > 0) ev_panic("ev_replace got %zu records, but their list is NULL", count);
     ev_record *own = copy(records, count * sizeof *records);
     for (size_t i = 0; i < count; i++)
         own[i].headers = copy(own[i].headers, own[i].header_count * sizeof *own[i].headers);

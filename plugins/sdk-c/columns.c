@@ -8,12 +8,17 @@ static ev_bytes piece(const char *bytes, uint32_t from, uint32_t to, bool null) 
     return (ev_bytes){bytes + from, to - from};
 }
 
+static const ev_evento *first; /* of the current batch */
+
+const ev_evento *ev_first(void) { return first; }
+
 /* Reads the records of a batch into an array of structs and returns their number. All headers are in one array, as in
  * the columns. */
 size_t ev_read_all(const ev_batch *batch, ev_evento *eventos) {
     const ev_records *in = &batch->records;
     ev_header *headers = ev_alloc(in->header_name_ends.len * sizeof *headers);
     uint32_t at = 0, id = 0, tipo = 0, header = 0;
+    first = eventos;
     for (uint32_t i = 0; i < batch->offsets.len; i++) {
         uint8_t flags = in->flags.at[i];
         ev_evento *out = &eventos[i];
@@ -62,7 +67,25 @@ void ev_push_text(ev_texts *to, ev_bytes text) {
     EV_PUSH(to->ends, to->bytes.len);
 }
 
+static void check_bytes(ev_bytes bytes, const char *what) {
+    if (bytes.data == NULL && bytes.len > 0) ev_panic("the %s of a record has a length but no bytes", what);
+}
+
+/* A record that was not filled in completely would become something else than what its author meant. */
+static void check(const ev_record *record) {
+    check_bytes(record->key, "key");
+    check_bytes(record->value, "value");
+    if (record->timestamp < EV_NO_TIMESTAMP) ev_panic("the timestamp of a record is %lld", (long long)record->timestamp);
+    if (record->headers == NULL && record->header_count > 0)
+        ev_panic("a record has %zu headers, but its list is NULL", record->header_count);
+    for (size_t i = 0; i < record->header_count; i++) {
+        if (record->headers[i].name.data == NULL) ev_panic("the name of header %zu of a record is null", i);
+        check_bytes(record->headers[i].value, "header");
+    }
+}
+
 void ev_push_record(ev_records *to, const ev_record *record) {
+    check(record);
     push_bytes(&to->bytes.at, &to->bytes.len, record->key);
     EV_PUSH(to->key_ends, to->bytes.len);
     push_bytes(&to->bytes.at, &to->bytes.len, record->value);

@@ -32,6 +32,7 @@ static ev_emission *emission_to(ev_bytes topic) {
 }
 
 void ev_emit(ev_bytes topic, const ev_evento *cause, const ev_record *record) {
+    if (topic.data == NULL) ev_panic("the topic to emit to is null");
     ev_emission *to = emission_to(topic);
     EV_PUSH(to->sources, cause->index);
     ev_push_record(&to->records, record);

@@ -38,7 +38,8 @@ typedef struct {
 #define EV_NO_TIMESTAMP (-1)
 
 /* A Kafka record, to replace an Evento with or to emit. With EV_NO_TIMESTAMP it gets the time at
- * which it is produced or, as a replacement, the timestamp of the Evento that it replaces. */
+ * which it is produced or, as a replacement, the timestamp of the Evento that it replaces. Begin with
+ * ev_record_of or a copy of the record of an Evento: a timestamp that is left out is 0, which is 1970. */
 typedef struct {
     ev_bytes key;
     ev_bytes value; /* an Evento as JSON; null makes a tombstone */
@@ -80,6 +81,8 @@ ev_bytes init(void);
 
 /* ---- Outcomes -------------------------------------------------------------------------------- */
 
+/* Returns a record with this value, and without key, headers and timestamp. */
+ev_record ev_record_of(ev_bytes value);
 /* Passes the Evento on to the next handler unchanged. */
 ev_outcome ev_pass(void);
 /* Ends the processing of the Evento. */
@@ -111,6 +114,11 @@ typedef struct {
 /* Returns a setting of the table [handler.NAME.config]: a string as it is, any other value as JSON
  * text, null if the key is not set. */
 ev_bytes ev_config(ev_bytes key);
+/* Return a setting as a type, or `otherwise` if the key is not set. A setting of another type ends the call with a
+ * trap; call them in `init`, so that the daemon does not load the handler and reports what is wrong. */
+bool ev_config_bool(const char *key, bool otherwise);
+int64_t ev_config_int(const char *key, int64_t otherwise);
+double ev_config_double(const char *key, double otherwise);
 /* Returns all settings, in ascending order of their keys. */
 const ev_setting *ev_config_all(size_t *count);
 
@@ -125,6 +133,27 @@ void ev_log(enum ev_level level, const char *format, ...) EV_PRINTF(2);
  * invalid Evento return ev_reject. */
 #define ev_panic(...) ev_panic_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void ev_panic_at(const char *file, int line, const char *format, ...) EV_PRINTF(3);
+
+/* ---- JSON -------------------------------------------------------------------------------------- */
+
+/* Returns the JSON text of the value at a JSON pointer (RFC 6901) such as "/geometry/coordinates/2", with every
+ * digit; null if there is none or `json` is null: ev_at(evento->record.value, "/mag"). */
+ev_bytes ev_at(ev_bytes json, const char *pointer);
+/* Returns `json` with the value at the pointer replaced with `value`, and all other bytes as they are. A member that an
+ * object lacks is added at its end, and so is the element of an array after its last one, whose index may be "-".
+ * Returns null if the object or array to add to does not exist, or `value` is not JSON. */
+ev_bytes ev_set_at(ev_bytes json, const char *pointer, ev_bytes value);
+/* Returns whether a text is one JSON value. */
+bool ev_is_json(ev_bytes text);
+/* Convert the JSON text of a value. They return whether it is of this type, and leave *to unchanged if not. A double may
+ * differ from the nearest one in its last digits if the number has more than 15 digits. */
+bool ev_json_to_bool(ev_bytes json, bool *to);
+bool ev_json_to_int(ev_bytes json, int64_t *to);
+bool ev_json_to_double(ev_bytes json, double *to);
+/* Returns the text of a JSON string, without quotes and with escapes resolved; null if it is no string. */
+ev_bytes ev_json_to_text(ev_bytes json);
+/* Returns a text as a JSON string, with quotes. */
+ev_bytes ev_text_to_json(ev_bytes text);
 
 /* ---- Bytes ------------------------------------------------------------------------------------ */
 
@@ -142,6 +171,10 @@ ev_bytes ev_format(const char *format, ...) EV_PRINTF(1);
 bool ev_is(ev_bytes bytes, const char *text);
 /* Returns whether the bytes are equal. Null equals nothing, not even null. */
 bool ev_equal(ev_bytes left, ev_bytes right);
+/* Returns a number to seed a random number generator with. It follows from topic, partition and offset
+ * and from the name of the handler: it differs from record to record and from handler to handler, and a
+ * replay gives the same again. Whoever knows the record can compute it. */
+uint64_t ev_seed(const ev_evento *evento);
 /* Returns the last header with this name, or NULL if there is none. */
 const ev_header *ev_header_named(const ev_evento *evento, const char *name);
 /* Allocates memory that lives as long as the memory from the SDK. It is aligned for any type and not

@@ -84,6 +84,7 @@ ev_bytes ev_vformat(const char *format, va_list args);
 
 /* columns.c */
 size_t ev_read_all(const ev_batch *batch, ev_evento *eventos);
+const ev_evento *ev_first(void);
 void ev_push_record(ev_records *to, const ev_record *record);
 void ev_push_text(ev_texts *to, ev_bytes text);
 

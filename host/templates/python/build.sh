@@ -1,6 +1,8 @@
 # Uses componentize-py, which includes CPython: from the cache of `cargo xtask` of eventos, or from PyPI in .venv.
-version=$(sed 's/.*==//' sdk/toolchain.txt)
-is_right() { [ "$("$1" --version 2>/dev/null)" = "componentize-py $version" ]; }
+version=$(sed -n 's/^componentize-py==//p' sdk/toolchain.txt)
+is_right() {
+    [ "$("$1" --version 2>/dev/null)" = "componentize-py $version" ] && "$(dirname "$1")/python" -c 'import tzdata' 2>/dev/null
+}
 
 compiler=$cache/componentize-py/bin/componentize-py
 if ! is_right "$compiler"; then
@@ -12,5 +14,4 @@ if ! is_right "$compiler"; then
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r sdk/toolchain.txt
     fi
 fi
-# The module of the SDK has the exports. It imports the handler from this folder.
-"$compiler" -d wit -w handler componentize -p sdk -p . eventos.component -o "$wasm"
+"$(dirname "$compiler")/python" sdk/build.py . wit "$wasm"

@@ -117,6 +117,11 @@ ev_outcome handle(const ev_evento *evento) {
     }
     if (ev_is(tipo, "drop")) return ev_drop();
     if (ev_is(tipo, "replace")) return replaced(evento);
+    if (ev_is(tipo, "random")) {
+        const char *format = "{\"id\":\"%.*s\",\"tipo\":\"random\",\"numbers\":[\"%llu\"]}";
+        ev_record record = ev_record_of(ev_format(format, EV_ARG(id), (unsigned long long)ev_seed(evento)));
+        return ev_replace(&record, 1);
+    }
     if (ev_is(tipo, "replace-none")) return ev_replace(NULL, 0);
     if (ev_is(tipo, "replace-tombstone"))
         return ev_replace(&(ev_record){.key = id, .timestamp = EV_NO_TIMESTAMP}, 1);

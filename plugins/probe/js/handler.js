@@ -2,6 +2,7 @@
 // host/tests/suite/handlers/languages.rs runs it with the same expectations as the others.
 
 import { config, drop, emit, handler, log, pass, reject, replace, retry, store } from "./eventos.js";
+import { makeMistake } from "./mistakes.js";
 
 export const { init, handle } = handler(handleEvento, start);
 
@@ -64,10 +65,14 @@ function handleEvento(evento) {
     case "js-print":
       console.log("out of JavaScript");
       return reject("printed");
+    case "random": {
+      const numbers = [Math.random(), crypto.getRandomValues(new Uint32Array(2)).join("-"), crypto.randomUUID()];
+      return replace([{ value: JSON.stringify({ id: evento.id, tipo: "random", numbers }) }]);
+    }
     case "js-clock":
       return reject(`wall ${Date.now()}`);
     default:
-      return pass();
+      return tipo?.startsWith("mistake-") ? makeMistake(tipo, evento) : pass();
   }
 }
 

@@ -1,6 +1,7 @@
 """The probe in ../src, written in Python: the `tipo` of each Evento says what to do with it. The suite
 host/tests/suite/handlers/languages.rs runs it with the same expectations as the others."""
 
+import mistakes
 import stdlib
 from eventos import Drop, Header, Pass, Record, Reject, Replace, Retry, config, emit, log, store
 
@@ -18,6 +19,8 @@ def handle(evento):
             return Drop()
         case "replace":
             return Replace([part(evento, 1), part(evento, 2).with_header("part", "2")])
+        case "random":
+            return Replace([Record.of_json({"id": evento.id, "tipo": "random", "numbers": stdlib.numbers()})])
         case "replace-none":
             return Replace([])
         case "replace-tombstone":
@@ -56,6 +59,8 @@ def handle(evento):
             for level in (log.trace, log.debug, log.info, log.warn, log.error):
                 level(f"{evento.id} at {level.__name__}")
             return outcome_after_effect(tipo)
+    if tipo.startswith("mistake-"):
+        return mistakes.make(tipo, evento)
     result = stdlib.act(tipo)
     return Pass() if result is None else Reject(result)
 

@@ -32,6 +32,15 @@ fn version(evento: &Evento) -> Record {
     ))
 }
 
+/// Returns an Evento with a random number.
+fn random(evento: &Evento) -> Record {
+    Record::new(format!(
+        r#"{{"id":"{}","tipo":"random","numbers":["{}"]}}"#,
+        evento.id(),
+        evento.seed()
+    ))
+}
+
 fn handle(evento: &Evento) -> Outcome {
     let tombstone_tipo = evento
         .is_tombstone()
@@ -47,11 +56,13 @@ fn handle(evento: &Evento) -> Outcome {
         "replace-junk" => Outcome::replace([Record::new("junk")]),
         "replace-tombstone" => Outcome::replace([Record::tombstone(evento.id())]),
         "version" => Outcome::replace([version(evento)]),
+        "random" => Outcome::replace([random(evento)]),
         "echo" => Outcome::replace([evento.to_record()]),
         "retry" => Outcome::retry(format!("{} is asked to be retried", evento.id())),
         "reject" => Outcome::reject(format!("{} is asked to be rejected", evento.id())),
         "headers" => Outcome::reject(description::describe(evento)),
         "config" => Outcome::reject(format!("{:?}", config::all())),
+        "name" => Outcome::reject(config::get("eventos.handler").unwrap_or_default()),
         "store" | "store-reject" | "store-retry" | "store-panic" => {
             store::append(evento);
             outcome_after_effect(tipo)

@@ -154,7 +154,108 @@ static void reads_settings(void) {
     CHECK(ev_is(ev_config(ev_text("none")), ""));
     size_t count;
     const ev_setting *all = ev_config_all(&count);
-    CHECK(count == 2 && ev_is(all[0].key, "alert"));
+    CHECK(count == 5 && ev_is(all[0].key, "alert"));
+}
+
+static void seeds_follow_from_the_record(void) {
+    ev_evento e[4];
+    CHECK(ev_read_all(&docs_example, e) == 2);
+    /* The number that the SDK for Rust gives, too. */
+    CHECK(ev_seed(&e[0]) == 0x7e00bef78929719bu && ev_seed(&e[1]) != ev_seed(&e[0]));
+    CHECK(ev_read_all(&whole, e) == 4);
+    /* These two share an offset. */
+    CHECK(e[0].offset == e[1].offset && ev_seed(&e[0]) != ev_seed(&e[1]));
+}
+
+/* Returns the output of a process that does this, which has to end with a trap. */
+static const char *panic_of(void (*act)(void)) {
+    static char output[256];
+    fflush(stdout);
+    int ends[2], status;
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], 1);
+        close(2);
+        act();
+        _exit(0);
+    }
+    close(ends[1]);
+    memset(output, 0, sizeof output);
+    CHECK(read(ends[0], output, sizeof output - 1) > 0);
+    close(ends[0]);
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) + WEXITSTATUS(status) > 0);
+    return output;
+}
+
+static bool at(const char *json, const char *pointer, const char *expected) {
+    ev_bytes found = ev_at(ev_text(json), pointer);
+    return expected == NULL ? found.data == NULL : ev_is(found, expected);
+}
+
+static void a_pointer_finds_the_text_of_a_value(void) {
+    const char *json = "{\"a\": {\"b\" : [1.10, -0, {\"c\":1e400}]}, \"\":7, \"x/y\":\"\\u00e1\", \"m~n\":null, \"k\":1, \"k\" : 2}";
+    CHECK(at(json, "", json) && at(json, "/a/b", "[1.10, -0, {\"c\":1e400}]") && at(json, "/a/b/0", "1.10"));
+    CHECK(at(json, "/a/b/1", "-0") && at(json, "/a/b/2/c", "1e400") && at(json, "/", "7"));
+    CHECK(at(json, "/x~1y", "\"\\u00e1\"") && at(json, "/m~0n", "null") && at(json, "/k", "2"));
+    CHECK(at("{\"\\u0061\\\"\":1}", "/a\"", "1") && at(" [ ] ", "/0", NULL) && at("{}", "/", NULL));
+    const char *missing[] = {"/d", "/a/2", "/a/b/01", "/a/b/+1", "/a/b/-", "/a/b/x", "/k/0", "/a/b/9", "/a/b/0/0"};
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) CHECK(at(json, missing[i], NULL));
+    const char *broken[] = {"", "{", "{\"a\"", "{\"a\":1,}", "[1,]", "01", "1.", "1e", "\"\\x\"", "\"\n\"", "nul", "[1 2]", "{1:2}", "tru", "\"\\u12\""};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) CHECK(!ev_is_json(ev_text(broken[i])));
+    static char deep[2000];
+    memset(deep, '[', sizeof deep - 1);
+    CHECK(!ev_is_json(ev_text(deep)) && ev_at(EV_NULL, "/a").data == NULL);
+}
+
+static bool set(const char *json, const char *pointer, const char *value, const char *expected) {
+    ev_bytes made = ev_set_at(ev_text(json), pointer, ev_text(value));
+    return expected == NULL ? made.data == NULL : ev_is(made, expected);
+}
+
+static void what_is_set_leaves_the_rest_byte_for_byte(void) {
+    const char *json = " {\"a\": {\"b\" : [1.10, {\"c\":1e400}]},\"k\":1, \"k\" : 2 } ";
+    CHECK(set(json, "/a/b/1/c", "-0", " {\"a\": {\"b\" : [1.10, {\"c\":-0}]},\"k\":1, \"k\" : 2 } "));
+    CHECK(set(json, "/a", "null", " {\"a\": null,\"k\":1, \"k\" : 2 } "));
+    CHECK(set(json, "/k", "3", " {\"a\": {\"b\" : [1.10, {\"c\":1e400}]},\"k\":1, \"k\" : 3 } "));
+    CHECK(set(json, "/\xc3\xb1\"", "1e999", " {\"a\": {\"b\" : [1.10, {\"c\":1e400}]},\"k\":1, \"k\" : 2,\"\xc3\xb1\\\"\":1e999 } "));
+    CHECK(set(json, "/a/b/-", "2", " {\"a\": {\"b\" : [1.10, {\"c\":1e400},2]},\"k\":1, \"k\" : 2 } "));
+    CHECK(set(json, "/a/b/2", "2", " {\"a\": {\"b\" : [1.10, {\"c\":1e400},2]},\"k\":1, \"k\" : 2 } "));
+    CHECK(set(json, "", "true", "true") && set("{ }", "/a", "1", "{\"a\":1 }") && set("{\"a\":[ ]}", "/a/0", "1", "{\"a\":[1 ]}"));
+    CHECK(set(json, "/c/d", "1", NULL) && set(json, "/a/b/3", "1", NULL) && set(json, "/k/x", "1", NULL));
+    CHECK(set(json, "/a", "NaN", NULL) && set(json, "/a", "1,2", NULL) && set(json, "/a", "", NULL));
+}
+
+static void converts_values(void) {
+    int64_t number = 5;
+    CHECK(ev_json_to_int(ev_text("-9223372036854775808"), &number) && number == INT64_MIN);
+    CHECK(ev_json_to_int(ev_text("9223372036854775807"), &number) && number == INT64_MAX);
+    CHECK(!ev_json_to_int(ev_text("9223372036854775808"), &number) && !ev_json_to_int(ev_text("1.0"), &number));
+    CHECK(!ev_json_to_int(ev_text("\"1\""), &number) && !ev_json_to_int(EV_NULL, &number) && number == INT64_MAX);
+    double real = 0;
+    CHECK(ev_json_to_double(ev_text("5.25"), &real) && real == 5.25 && ev_json_to_double(ev_text("-1e22"), &real) && real == -1e22);
+    CHECK(ev_json_to_double(ev_text("1.5e-5"), &real) && real == 1.5e-5 && ev_json_to_double(ev_text("1e-320"), &real) && real > 0);
+    CHECK(ev_json_to_double(ev_text("0.1"), &real) && real == 0.1 && ev_json_to_double(ev_text("1e-999"), &real) && real == 0);
+    CHECK(ev_json_to_double(ev_text("123456789012345678901234567890"), &real) && real > 1.234567e29 && real < 1.234568e29);
+    CHECK(ev_json_to_double(ev_text("0e99999999999"), &real) && real == 0 && !ev_json_to_double(ev_text("1e400"), &real) && real == 0);
+    bool truth = true;
+    CHECK(ev_json_to_bool(ev_text("false"), &truth) && !truth && !ev_json_to_bool(ev_text("0"), &truth) && !truth);
+    CHECK(ev_is(ev_json_to_text(ev_text("\"a\\\"\\n\\u00f1\\ud83d\\ude00\\ud800\"")), "a\"\n\xc3\xb1\xf0\x9f\x98\x80\xef\xbf\xbd"));
+    CHECK(ev_json_to_text(ev_text("1")).data == NULL && ev_is(ev_json_to_text(ev_text("\"\"")), ""));
+    CHECK(ev_is(ev_text_to_json(ev_text("a\"\\\n\xc3\xb1")), "\"a\\\"\\\\\\u000a\xc3\xb1\""));
+}
+
+static void read_bool(void) { ev_config_bool("alert", true); }
+static void read_int(void) { ev_config_int("least", 0); }
+static void read_double(void) { ev_config_double("none", 0); }
+
+static void settings_have_types(void) {
+    CHECK(ev_config_double("least", 0) == 4.5 && !ev_config_bool("strict", true) && ev_config_int("count", 0) == 7);
+    CHECK(ev_config_bool("other", true) && ev_config_int("other", -1) == -1 && ev_config_double("other", 0.5) == 0.5);
+    CHECK(strstr(panic_of(read_bool), "the setting `alert` is red; it must be true or false"));
+    CHECK(strstr(panic_of(read_int), "the setting `least` is 4.5; it must be an integer"));
+    CHECK(strstr(panic_of(read_double), "the setting `none` is ; it must be a number"));
 }
 
 static void formats_as_printf_does(void) {
@@ -166,22 +267,33 @@ static void formats_as_printf_does(void) {
     CHECK(!ev_equal(EV_NULL, EV_NULL) && !ev_is(EV_NULL, ""));
 }
 
+static void panic(void) { ev_panic("no %s", "luck"); }
+
 static void a_panic_says_where_and_ends_the_call(void) {
-    fflush(stdout);
-    int ends[2], status;
-    CHECK(pipe(ends) == 0);
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], 1);
-        close(2);
-        ev_panic("no %s", "luck");
-    }
-    close(ends[1]);
-    char output[256] = "";
-    CHECK(read(ends[0], output, sizeof output - 1) > 0);
-    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) + WEXITSTATUS(status) > 0);
+    const char *output = panic_of(panic);
     CHECK(strstr(output, "4 - panicked at ") == output && strstr(output, "test.c:") && strstr(output, ": no luck\n"));
+}
+
+static ev_record crooked;
+static void emit_crooked(void) { ev_emit(ev_text("t"), &(ev_evento){0}, &crooked); }
+static void emit_nowhere(void) { ev_emit(EV_NULL, &(ev_evento){0}, &crooked); }
+static void replace_nothing(void) { ev_replace(NULL, 2); }
+
+static void a_mistake_is_refused_and_named(void) {
+    crooked = ev_record_of(ev_text("{}"));
+    CHECK(crooked.timestamp == EV_NO_TIMESTAMP && crooked.key.data == NULL && crooked.header_count == 0);
+    CHECK(strstr(panic_of(emit_nowhere), "the topic to emit to is null"));
+    CHECK(strstr(panic_of(replace_nothing), "ev_replace got 2 records, but their list is NULL"));
+    crooked.value = (ev_bytes){NULL, 3};
+    CHECK(strstr(panic_of(emit_crooked), "the value of a record has a length but no bytes"));
+    crooked = ev_record_of(EV_NULL);
+    crooked.header_count = 1;
+    CHECK(strstr(panic_of(emit_crooked), "a record has 1 headers, but its list is NULL"));
+    crooked.headers = &(ev_header){EV_NULL, EV_NULL};
+    CHECK(strstr(panic_of(emit_crooked), "the name of header 0 of a record is null"));
+    crooked = ev_record_of(EV_NULL);
+    crooked.timestamp = -2;
+    CHECK(strstr(panic_of(emit_crooked), "the timestamp of a record is -2"));
 }
 
 int main(void) {
@@ -193,7 +305,13 @@ int main(void) {
     RUN(answers_in_columns);
     RUN(starts_or_refuses);
     RUN(reads_settings);
+    RUN(seeds_follow_from_the_record);
+    RUN(a_pointer_finds_the_text_of_a_value);
+    RUN(what_is_set_leaves_the_rest_byte_for_byte);
+    RUN(converts_values);
+    RUN(settings_have_types);
     RUN(formats_as_printf_does);
     RUN(a_panic_says_where_and_ends_the_call);
+    RUN(a_mistake_is_refused_and_named);
     ev_memory_forget();
 }

@@ -69,8 +69,12 @@ void host_send(const ev_emission *emission) {
     add(world.emitted, sizeof world.emitted, line);
 }
 
-/* The settings of the handler: "alert", and "none", which is empty. */
-static ev_setting settings[] = {{{"alert", 5}, {"red", 3}}, {{"none", 4}, {NULL, 0}}};
+/* The settings of the handler. "none" is empty. */
+static ev_setting settings[] = {
+    {{"alert", 5}, {"red", 3}}, {{"count", 5}, {"7", 1}},      {{"least", 5}, {"4.5", 3}},
+    {{"none", 4}, {NULL, 0}},   {{"strict", 6}, {"false", 5}},
+};
+static const size_t setting_count = sizeof settings / sizeof *settings;
 
 void host_get(const char *key, size_t len, void *answer) {
     struct {
@@ -78,7 +82,8 @@ void host_get(const char *key, size_t len, void *answer) {
         ev_bytes value;
     } *to = answer;
     to->is_set = 0;
-    for (size_t i = 0; i < 2; i++)
+    if (ev_is((ev_bytes){key, len}, "eventos.handler")) to->is_set = 1, to->value = ev_text("probe");
+    for (size_t i = 0; i < setting_count; i++)
         if (ev_equal(settings[i].key, (ev_bytes){key, len})) to->is_set = 1, to->value = settings[i].value;
 }
 
@@ -87,7 +92,7 @@ void host_all(void *answer) {
         const ev_setting *at;
         size_t len;
     } *to = answer;
-    to->at = settings, to->len = 2;
+    to->at = settings, to->len = setting_count;
 }
 
 void host_write(int32_t level, int32_t has_index, uint32_t index, const char *message, size_t len) {

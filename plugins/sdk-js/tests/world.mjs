@@ -2,7 +2,7 @@
 
 import { register } from "node:module";
 
-// The names of the daemon's interfaces are not files, and the SDK is an ES module although no package.json says so.
+// The names of the daemon's interfaces are not files, and the SDK consists of ES modules although no package.json says so.
 const hooks = `
   export async function resolve(name, context, next) {
     const [, of] = /^eventos:handler\\/(\\w+)@1\\.0\\.0$/.exec(name) ?? [];
@@ -11,7 +11,7 @@ const hooks = `
       return { url: "data:text/javascript," + encodeURIComponent(source), shortCircuit: true };
     }
     const found = await next(name, context);
-    return found.url.endsWith("/eventos.js") ? { ...found, format: "module" } : found;
+    return /\\/eventos(\\.js|\\/\\w+\\.js)$/.test(found.url) ? { ...found, format: "module" } : found;
   }`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 

@@ -14,7 +14,7 @@ with a trap, and its text goes to the dead letter: exceptions are for bugs. For 
 return ``Reject``.
 """
 
-from . import config, emit, log, store
+from . import config, emit, log, pointer, store
 from .evento import Evento
 from .outcome import Drop, Outcome, Pass, Reject, Replace, Retry
 from .record import Header, Record
@@ -32,5 +32,6 @@ __all__ = [
     "config",
     "emit",
     "log",
+    "pointer",
     "store",
 ]

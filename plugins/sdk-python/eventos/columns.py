@@ -10,10 +10,10 @@ _NULL_KEY, _NULL_VALUE, _NO_TIMESTAMP = 1, 2, -1
 
 
 def of_texts(texts: Iterable[str]) -> Texts:
-    """Returns the columns of texts, with one entry per text."""
+    """Returns the columns of texts, with one entry per text. A lone surrogate is written as its escape."""
     buffer, ends = bytearray(), []
     for text in texts:
-        buffer += text.encode()
+        buffer += text.encode(errors="backslashreplace")
         ends.append(len(buffer))
     return Texts(bytes(buffer), ends)
 

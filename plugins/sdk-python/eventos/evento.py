@@ -3,7 +3,8 @@
 import json
 from typing import Any, Optional
 
-from .record import Header, Record
+from . import current, pointer
+from .record import Header, Record, brief
 
 _NULL_KEY, _NULL_VALUE, _LOG_APPEND_TIME, _INTEGER_ID = 1, 2, 4, 8
 
@@ -55,9 +56,26 @@ class Evento:
         return records.bytes[records.key_ends[self.index] : records.value_ends[self.index]]
 
     def json(self) -> Any:
-        """Returns the parsed Evento, or None for a tombstone. Floats can lose digits that `value` has."""
+        """Returns the parsed Evento, or None for a tombstone. Floats can lose digits, and 1e400 is inf: `at` and `set_at`
+        keep them."""
         value = self.value
         return None if value is None else json.loads(value)
+
+    def at(self, path: str) -> Optional[str]:
+        """Returns the JSON text of the value at a JSON pointer such as ``/geometry/coordinates/2``, with every digit. None
+        for a tombstone, or if there is nothing."""
+        value = self.value
+        return None if value is None else pointer.get(value.decode(), path)
+
+    def set_at(self, path: str, text: str) -> str:
+        """Returns the JSON of the Evento with the value at a JSON pointer replaced with `text`, which is JSON, or added, and
+        all other bytes as they are: ``evento.to_record().with_value(evento.set_at("/mag", "5.0"))``.
+
+        Raises a ValueError if the object or array to add to does not exist, and for a tombstone."""
+        value = self.value
+        if value is None:
+            raise ValueError("a tombstone has no JSON")
+        return pointer.set(value.decode(), path, text)
 
     @property
     def headers(self) -> list[Header]:
@@ -104,7 +122,7 @@ class Evento:
 
     def to_record(self) -> Record:
         """Returns a record with key, value, headers and timestamp, to derive others from."""
-        return Record(self.value, self.key, tuple(self.headers), self.timestamp)
+        return Record._of(self.value, self.key, tuple(self.headers), self.timestamp)
 
     def _has(self, flag: int) -> bool:
         return self._batch.records.flags[self.index] & flag != 0
@@ -118,6 +136,15 @@ class Evento:
         if headers > _start_of(records.header_ends, before):
             return records.header_value_ends[headers - 1]
         return records.value_ends[before]
+
+
+def index_of(evento: Any, what: str) -> int:
+    """Returns the index of an Evento of the current batch. Raises an error for anything else."""
+    if not isinstance(evento, Evento):
+        raise TypeError(f"{what} must be the Evento, not {brief(evento)}")
+    if evento._batch is not current.batch:
+        raise ValueError(f"{what} is an Evento of an earlier batch")
+    return evento.index
 
 
 def _start_of(ends: list[int], i: int) -> int:

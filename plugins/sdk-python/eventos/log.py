@@ -1,29 +1,36 @@
-"""Logging to the daemon's log, with the handler's name, the partition and the offset."""
+"""Logging to the daemon's log, with the handler's name, the partition and the offset.
 
-from typing import Optional
+A message that is not a string is written as ``str`` shows it."""
+
+from typing import Any
 
 from wit_world.imports import log as _host
 from wit_world.imports.log import Level
 
-# The index of the record that the handler is processing; None during init.
-_current: Optional[int] = None
+from . import current
 
 
-def trace(message: str) -> None:
-    _host.write(Level.TRACE, _current, message)
+def trace(message: Any) -> None:
+    _write(Level.TRACE, message)
 
 
-def debug(message: str) -> None:
-    _host.write(Level.DEBUG, _current, message)
+def debug(message: Any) -> None:
+    _write(Level.DEBUG, message)
 
 
-def info(message: str) -> None:
-    _host.write(Level.INFO, _current, message)
+def info(message: Any) -> None:
+    _write(Level.INFO, message)
 
 
-def warn(message: str) -> None:
-    _host.write(Level.WARN, _current, message)
+def warn(message: Any) -> None:
+    _write(Level.WARN, message)
 
 
-def error(message: str) -> None:
-    _host.write(Level.ERROR, _current, message)
+def error(message: Any) -> None:
+    _write(Level.ERROR, message)
+
+
+def _write(level: Level, message: Any) -> None:
+    # UTF-8 has no lone surrogates, so they are written as escapes.
+    text = str(message).encode(errors="backslashreplace").decode()
+    _host.write(level, current.index, text)

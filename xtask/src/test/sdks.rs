@@ -57,6 +57,9 @@ fn c() -> Result<()> {
         "columns.c",
         "effects.c",
         "format.c",
+        "pointer.c",
+        "seed.c",
+        "values.c",
         "tests/test.c",
         "tests/world.c",
     ] {

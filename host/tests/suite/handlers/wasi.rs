@@ -65,6 +65,7 @@ fn python_has_clocks_random_numbers_and_print_and_nothing_else() {
         "py-write",
         "py-sockets",
         "py-sleep",
+        "py-library",
     ];
     let (fixture, results, time) = results("probe-python", &tipos);
     assert_eq!(results[0], "printed");
@@ -88,6 +89,10 @@ fn python_has_clocks_random_numbers_and_print_and_nothing_else() {
         "{}",
         results[8]
     );
+
+    let library =
+        "2026-11-30T00:00:00-05:00 2026-11-30T00:00:00+01:00 e980 e900 xn--9ca late and later";
+    assert_eq!(results[9], library);
 
     assert_printed(&fixture, "INFO", "out of");
     assert_printed(&fixture, "INFO", "Python");

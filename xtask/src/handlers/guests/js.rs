@@ -18,26 +18,35 @@ use crate::{
 
 const PACKAGE: &str = include_str!("../../../../plugins/sdk-js/toolchain.txt").trim_ascii();
 
+/// The SDK is a file with this name, and a folder with the files that belong to it.
+const SDK: &str = "eventos";
+
 pub(super) fn build(folder: &Path) -> Result<Vec<u8>> {
     let modules = provide()?;
     let root = workspace::root();
     let sdk = root.join("plugins/sdk-js");
     // A handler and the SDK lie side by side, like on an author's machine.
     let temp = tempfile::tempdir().context("cannot make a folder")?;
-    for file in super::entries(folder)?
-        .into_iter()
-        .chain([sdk.join("eventos.js")])
-    {
-        if let Some(name) = file.file_name().filter(|_| file.is_file()) {
-            fs::copy(&file, temp.path().join(name))
-                .with_context(|| format!("cannot copy {}", file.display()))?;
-        }
-    }
+    copy_files(super::entries(folder)?, temp.path())?;
+    copy_files([sdk.join(SDK).with_extension("js")], temp.path())?;
+    copy_files(super::entries(&sdk.join(SDK))?, &temp.path().join(SDK))?;
     let component = temp.path().join("handler.wasm");
     let mut node = Command::new("node");
     node.env("NODE_PATH", modules).arg(sdk.join("build.cjs"));
     run(node.arg(temp.path()).arg(root.join("wit")).arg(&component))?;
     fs::read(&component).with_context(|| format!("cannot read {}", component.display()))
+}
+
+/// Copies those of the paths that are files into a folder.
+fn copy_files(paths: impl IntoIterator<Item = PathBuf>, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for path in paths {
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            fs::copy(&path, to.join(name))
+                .with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Node runs JavaScript here; npm brings it along.

@@ -1,0 +1,3 @@
+"""A module that only a function of another one imports."""
+
+LATER = "later"

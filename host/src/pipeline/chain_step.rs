@@ -271,7 +271,10 @@ impl ChainStep {
             Err(reason) => {
                 let kind = reason.kind().map_or("unknown", FailureKind::label);
                 let handler = self.handler.name();
-                self.metrics.failed(kind);
+                // A call with several records is repeated in parts, until the failing record is alone and counted once.
+                if batch.len() == 1 {
+                    self.metrics.failed(kind);
+                }
                 tracing::debug!(handler, kind, records = batch.len(), failure = %reason, "a call of the handler failed");
                 Err(FailedCall { reason, took })
             }

@@ -1,5 +1,5 @@
-//! The imports of a handler's world. Effects are staged during a call and count only when it returns; log lines are
-//! written at once.
+//! The imports of a handler's world. Effects and log lines are staged during a call. Effects count only when it returns;
+//! lines are written also if it fails, unless its records are handled again.
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +16,7 @@ use super::{
     },
     complexity,
     error_output::{self, ErrorOutput},
+    log_line::{self, LogLine},
     log_meter::{self, CallLog, LogMeter},
     messaging::GuestResources,
     random::RandomStream,
@@ -74,6 +75,7 @@ struct Call {
     refused_memory: Option<usize>,
     refused_output: Option<usize>,
     logged: CallLog,
+    lines: Vec<LogLine>,
     last_error: Option<String>,
     /// A runtime without the SDK reports here why it aborts.
     error_output: ErrorOutput,
@@ -145,7 +147,9 @@ impl Host {
 
     /// Takes the effects of the call that has just returned.
     pub(super) fn finish(&mut self) -> StagedEffects {
-        std::mem::take(&mut self.call).staged
+        let call = std::mem::take(&mut self.call);
+        self.call.lines = call.lines;
+        call.staged
     }
 
     /// Returns the number of bytes that this call has staged so far.
@@ -184,7 +188,6 @@ impl Host {
     }
 
     fn print_lines(&mut self, is_stderr: bool, lines: Vec<String>) {
-        let partition = self.call.batch.as_deref().map(|batch| batch.partition().0);
         for message in lines {
             if is_stderr {
                 self.call.error_output.add(&message);
@@ -192,25 +195,51 @@ impl Host {
                     continue;
                 }
             }
-            let handler = self.limits.handler.as_str();
-            if is_stderr {
-                if tracing::enabled!(target: "eventos::handler", tracing::Level::WARN)
-                    && self
-                        .limits
-                        .log
-                        .admits(&mut self.call.logged, message.len(), Instant::now())
-                {
-                    tracing::warn!(target: "eventos::handler", handler, partition, "{message}");
-                }
-            } else if tracing::enabled!(target: "eventos::handler", tracing::Level::INFO)
-                && self
-                    .limits
-                    .log
-                    .admits(&mut self.call.logged, message.len(), Instant::now())
-            {
-                tracing::info!(target: "eventos::handler", handler, partition, "{message}");
-            }
+            let level = match is_stderr {
+                true => log::Level::Warn,
+                false => log::Level::Info,
+            };
+            self.log(level, None, message);
         }
+    }
+
+    /// Adds a line to those of this call, which are written when it has returned. While `init` runs, lines are written at once.
+    fn log(&mut self, level: log::Level, offset: Option<i64>, message: String) {
+        let meter = &self.limits.log;
+        if !log_line::is_enabled(level)
+            || !meter.admits_in_call(&mut self.call.logged, message.len())
+        {
+            return;
+        }
+        let partition = self.call.batch.as_deref().map(|batch| batch.partition().0);
+        let line = LogLine {
+            level,
+            partition,
+            offset,
+            message,
+        };
+        match partition {
+            Some(_) => self.call.lines.push(line),
+            None => self.write(line),
+        }
+    }
+
+    fn write(&self, line: LogLine) {
+        if self.limits.log.admits(line.message.len(), Instant::now()) {
+            line.write(&self.limits.handler);
+        }
+    }
+
+    /// Writes the lines of the call that has just returned or failed.
+    pub(super) fn write_lines(&mut self) {
+        for line in std::mem::take(&mut self.call.lines) {
+            self.write(line);
+        }
+    }
+
+    /// Discards the lines of a call that failed, because its records are handled again.
+    pub(super) fn discard_lines(&mut self) {
+        self.call.lines.clear();
     }
 
     /// Logs how many lines were left out because the handler logs too much: at most once a second, unless the instance
@@ -367,33 +396,14 @@ impl config::Host for Host {
 impl log::Host for Host {
     fn write(&mut self, level: log::Level, record: Option<u32>, mut message: String) -> Result<()> {
         log_meter::cut(&mut message);
-        let call = &mut self.call;
-        let handler = self.limits.handler.as_str();
-        let batch = call.batch.as_deref();
-        let partition = batch.map(|batch| batch.partition().0);
+        let batch = self.call.batch.as_deref();
         let offset = batch
             .zip(record)
             .and_then(|(batch, record)| batch.offsets.get(record as usize).copied());
-        let log = &self.limits.log;
-        macro_rules! line {
-            ($macro:ident, $level:ident) => {
-                if tracing::enabled!(target: "eventos::handler", tracing::Level::$level)
-                    && log.admits(&mut call.logged, message.len(), Instant::now())
-                {
-                    tracing::$macro!(target: "eventos::handler", handler, partition, offset, "{message}");
-                }
-            };
+        if matches!(level, log::Level::Error) {
+            self.call.last_error = Some(message.clone());
         }
-        match level {
-            log::Level::Trace => line!(trace, TRACE),
-            log::Level::Debug => line!(debug, DEBUG),
-            log::Level::Info => line!(info, INFO),
-            log::Level::Warn => line!(warn, WARN),
-            log::Level::Error => {
-                line!(error, ERROR);
-                call.last_error = Some(message);
-            }
-        }
+        self.log(level, offset, message);
         Ok(())
     }
 }

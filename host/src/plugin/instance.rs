@@ -10,7 +10,7 @@ use super::{
     world::{Exports, Pre},
 };
 use crate::{
-    event::{Batch, DeadLetterReason, HandlerOutput},
+    event::{Batch, DeadLetterReason, FailureKind, HandlerOutput},
     telemetry::metrics::HandlerMetrics,
 };
 
@@ -31,6 +31,8 @@ struct Component {
     exports: Exports,
     /// Bytes of memory that the metrics currently count for this instance.
     counted: usize,
+    /// Whether it has handled a batch.
+    is_used: bool,
 }
 
 impl Instance {
@@ -74,6 +76,7 @@ impl Component {
             store,
             exports,
             counted: 0,
+            is_used: false,
         };
         component.metrics().instances_changed(1);
         component.count();
@@ -81,6 +84,23 @@ impl Component {
     }
 
     fn call(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
+        let called = self.handle(batch);
+        // The pipeline hands the records of such a call over again, and then the handler logs the same.
+        let is_repeated = |failure: &DeadLetterReason| {
+            batch.len() > 1 || self.is_used && failure.kind() == Some(FailureKind::Memory)
+        };
+        let is_repeated = called.as_ref().is_err_and(|failure| is_repeated(failure));
+        let host = self.store.data_mut();
+        match is_repeated {
+            true => host.discard_lines(),
+            false => host.write_lines(),
+        }
+        host.report_left_out(false);
+        self.is_used = true;
+        called
+    }
+
+    fn handle(&mut self, batch: &Arc<Batch>) -> Result<HandlerOutput, Box<DeadLetterReason>> {
         let host = self.store.data_mut();
         host.begin(batch);
         let ticks = host.timer().ticks();
@@ -89,7 +109,6 @@ impl Component {
         if answer.is_err() {
             self.store.data_mut().print_rest();
         }
-        self.store.data().report_left_out(false);
         self.count();
         let outcomes = answer.map_err(|error| failure::of_call(&error, self.store.data()))?;
         outcomes

@@ -65,21 +65,30 @@ impl LogMeter {
         self.max_lines
     }
 
-    /// Returns whether a call that has logged `call` may log a line of this many bytes. If not, the line is counted as
-    /// left out.
-    pub(super) fn admits(&self, call: &mut CallLog, bytes: usize, now: Instant) -> bool {
+    /// Returns whether a call that has logged `call` may log a line of this many bytes as well. If not, the line is counted
+    /// as left out.
+    pub(super) fn admits_in_call(&self, call: &mut CallLog, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let fits = call.lines < CALL_LINES && call.bytes + bytes <= CALL_BYTES;
-        if fits && self.admits_in_second(bytes, now) {
+        if fits {
             call.lines += 1;
             call.bytes += bytes;
-            return true;
+        } else {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
         }
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-        false
+        fits
     }
 
-    fn admits_in_second(&self, bytes: u64, now: Instant) -> bool {
+    /// Returns whether a line of this many bytes may be written in this second. If not, the line is counted as left out.
+    pub(super) fn admits(&self, bytes: usize, now: Instant) -> bool {
+        let fits = self.fits_in_second(bytes as u64, now);
+        if !fits {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn fits_in_second(&self, bytes: u64, now: Instant) -> bool {
         if self.max_lines == 0 {
             return true;
         }
@@ -135,9 +144,8 @@ mod tests {
         bytes: usize,
         now: Instant,
     ) -> usize {
-        (0..lines)
-            .filter(|_| meter.admits(call, bytes, now))
-            .count()
+        let admits = |_: &usize| meter.admits_in_call(call, bytes) && meter.admits(bytes, now);
+        (0..lines).filter(admits).count()
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod halted_partitions;
 mod handler;
 mod host;
 mod instance;
+mod log_line;
 mod log_meter;
 mod messaging;
 mod random;

@@ -198,7 +198,7 @@ mod tests {
             .set(document, json)
     }
 
-    /// The tests of the other SDKs have the same table: what is set, and what becomes of which part of the document.
+    /// The tests of the other SDKs have the same table: what is set where, and which part of the document is replaced with what.
     #[test]
     fn what_is_set_leaves_the_rest_byte_for_byte() {
         let document =

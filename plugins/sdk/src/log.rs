@@ -1,8 +1,8 @@
 //! Logging to the daemon's log. Each line carries the handler's name and the partition and offset of the current
 //! Evento.
 //!
-//! The macros take the same arguments as [`format!`]. Lines are written at once and kept even if the handler panics
-//! later in the batch.
+//! The macros take the same arguments as [`format!`]. Lines are written when the call has returned or failed. If it failed with
+//! several Eventos, which are handled again, they are left out.
 //!
 //! ```
 //! use eventos_sdk::{Evento, Outcome, log};

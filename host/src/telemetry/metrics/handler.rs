@@ -58,7 +58,7 @@ impl HandlerMetrics {
         self.instances.inc_by(by);
     }
 
-    /// Counts a failed call (`trap`, `timeout`, `memory`, `stack`, `output`, `invalid`), a rejected record
+    /// Counts a call that failed with a single record (`trap`, `timeout`, `memory`, `stack`, `output`, `invalid`), a rejected record
     /// (`reject`), or a record whose retries were used up (`retry`).
     pub fn failed(&self, kind: &'static str) {
         let handler = self.handler.clone();

@@ -35,10 +35,16 @@ fn check(file: &str, mistakes: &[(&str, &str)], author: &str) -> Fixture {
         assert_eq!(class, "eventos.Trap", "{message}");
         assert!(message.contains(author), "{tipo}: {message}");
         let offset = format!("offset={offset}");
-        let says = |line: &str| line.contains(text) && line.contains(&offset);
-        assert!(log.lines().any(says), "{tipo}: {log}");
+        let says = |line: &&str| line.contains(text) && line.contains(&offset);
+        assert_eq!(log.lines().filter(says).count(), 1, "{tipo}: {log}");
     }
     assert!(!log.contains("RUST_BACKTRACE"), "{log}");
+    // One line says what is wrong, and two are from the runtime.
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("handler=\"probe\""));
+    assert!(lines.count() <= 3 * mistakes.len() + 10, "{log}");
+    assert_eq!(fixture.errors("trap"), (mistakes.len() - 1) as f64);
     fixture
 }
 

@@ -6,7 +6,7 @@
 
 #include "eventos.h"
 
-#ifndef EVENTOS_NATIVE_TEST
+#if !defined(EVENTOS_NATIVE_TEST) && !defined(EVENTOS_UNIT_TEST)
 _Static_assert(sizeof(void *) == 4, "a handler is 32-bit WebAssembly: build with --target=wasm32");
 #endif
 

@@ -1,18 +1,28 @@
-"""{{name}}: drops weak earthquakes, and passes strong ones and all other Eventos.
+"""{{name}}: drops weak earthquakes, marks strong ones and emits them to a topic, and passes all other Eventos.
 
-The setting `least` is the least magnitude of a strong earthquake, 5.0 by default.
 `sdk/eventos/__init__.py` documents what else a handler can do.
 """
 
-from eventos import Drop, Pass, Reject, config, log
+from dataclasses import dataclass
 
-least = 5.0
+from eventos import Drop, Header, Pass, Record, Reject, Replace, config, emit, log
+
+
+@dataclass
+class Settings:
+    #: The least magnitude of a strong earthquake.
+    least: float = 5.0
+    #: The topic to emit strong earthquakes to, if any.
+    alerts: str = ""
+
+
+settings = Settings()
 
 
 def init():
     """Runs once in each new instance. If it raises, the handler does not start."""
-    global least
-    least = float(config.get("least") or least)
+    global settings
+    settings = config.typed(Settings)
 
 
 def handle(evento):
@@ -21,7 +31,12 @@ def handle(evento):
     mag = evento.json().get("mag")
     if mag is None:
         return Reject("the earthquake has no magnitude")
-    if mag < least:
+    if mag < settings.least:
         return Drop()
-    log.info(f"magnitude {mag}")
-    return Pass()
+    log.info(f"strong earthquake {evento.id} of magnitude {mag}")
+    if settings.alerts:
+        # The topic has to be in the handler's setting `produce` as well.
+        emit.send(settings.alerts, evento, Record(evento.value, key=evento.id, headers=(Header("mag", str(mag)),)))
+    # Sets one member, and leaves all others as they are, byte for byte.
+    value = evento.set_at("/level", '"strong"')
+    return Replace([evento.to_record().with_value(value).with_header("marked-by", "{{handler}}")])

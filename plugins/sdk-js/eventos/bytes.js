@@ -19,28 +19,29 @@ export function decode(bytes) {
   let chars = "";
   // Decode in pieces, because each byte is an argument of the call.
   for (let at = 0; at < bytes.length; at += 4096) {
-    chars += String.fromCharCode(...bytes.subarray(at, at + 4096));
+    // `apply` takes half of the time that a spread takes in QuickJS.
+    chars += String.fromCharCode.apply(null, bytes.length <= 4096 ? bytes : bytes.subarray(at, at + 4096));
   }
   return /^[\0-\x7f]*$/.test(chars) ? chars : decodeURIComponent(escape(chars));
 }
 
 /** Bytes that are collected in pieces. */
 export class Buffer {
-  #pieces = [];
-  #length = 0;
+  pieces = [];
+  length = 0;
 
-  /** Appends a `Uint8Array`, or nothing for null, and returns the index after it. */
+  /** Appends a `Uint8Array`, a string as UTF-8, or nothing for null, and returns the index after it. */
   push(piece) {
-    const bytes = piece ?? NOTHING;
-    this.#pieces.push(bytes);
-    this.#length += bytes.length;
-    return this.#length;
+    const bytes = typeof piece === "string" ? encode(piece) : (piece ?? NOTHING);
+    this.pieces.push(bytes);
+    this.length += bytes.length;
+    return this.length;
   }
 
   bytes() {
-    const whole = new Uint8Array(this.#length);
+    const whole = new Uint8Array(this.length);
     let at = 0;
-    for (const piece of this.#pieces) {
+    for (const piece of this.pieces) {
       whole.set(piece, at);
       at += piece.length;
     }

@@ -12,7 +12,17 @@ Besides returning an outcome, a handler can call ``store.append``, ``emit.send``
 ``log.info``. It has no files, no network and no environment. An exception in ``handle`` ends the call
 with a trap, and its text goes to the dead letter: exceptions are for bugs. For an invalid Evento
 return ``Reject``.
+
+``eventos.testing`` runs a handler in an ordinary unit test.
 """
+
+try:
+    import wit_world  # noqa: F401
+except ModuleNotFoundError:
+    # Outside of a component: in a unit test of the author.
+    from .testing import install_bindings
+
+    install_bindings()
 
 from . import config, emit, log, pointer, store
 from .evento import Evento

@@ -16,14 +16,11 @@ from componentize_py_types import Err
 from wit_world.imports import types
 
 from . import current, emit, log, store
-from .columns import of_records, of_texts
+from .answer import OutcomeColumns
 from .evento import Evento
-from .outcome import Drop, Pass, Reject, Replace, Retry
 
 preload.usual()
 preload.imports_of(handler)
-
-_PASS, _DROP, _REPLACE, _RETRY, _REJECT = range(5)
 
 
 class WitWorld(wit_world.WitWorld):
@@ -43,7 +40,7 @@ class WitWorld(wit_world.WitWorld):
         current.batch = batch
         current.call += 1
         try:
-            outcomes = _OutcomeColumns()
+            outcomes = OutcomeColumns()
             for index in range(len(batch.offsets)):
                 current.index = index
                 outcomes.push(handler.handle(Evento(batch, index)))
@@ -57,41 +54,6 @@ class WitWorld(wit_world.WitWorld):
                 raise
             # The runtime would end the program on SystemExit, without a text.
             raise RuntimeError(repr(error)) from error
-
-
-class _OutcomeColumns:
-    """Collects one outcome per record, as columns."""
-
-    def __init__(self) -> None:
-        self.kinds = bytearray()
-        self.reasons: list[str] = []
-        self.ends: list[int] = []
-        self.replacements: list[Any] = []
-
-    def push(self, outcome: Any) -> None:
-        match outcome:
-            case Pass():
-                self.kinds.append(_PASS)
-            case Drop():
-                self.kinds.append(_DROP)
-            case Replace(records):
-                self.kinds.append(_REPLACE)
-                self.replacements.extend(records)
-                self.ends.append(len(self.replacements))
-            case Retry(reason):
-                self.kinds.append(_RETRY)
-                self.reasons.append(reason)
-            case Reject(reason):
-                self.kinds.append(_REJECT)
-                self.reasons.append(reason)
-            case other:
-                hint = "; a handler must not be async" if hasattr(other, "__await__") else ""
-                raise TypeError(f"handle returned {other!r}, which is not an outcome{hint}; return Pass(), Drop(), …")
-
-    def build(self) -> types.Outcomes:
-        return types.Outcomes(
-            bytes(self.kinds), of_texts(self.reasons), self.ends, of_records(self.replacements)
-        )
 
 
 # The runtime prints the exception with this function before it traps. `_report` has written it to the log, in one line.

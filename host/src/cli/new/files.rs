@@ -16,25 +16,27 @@ macro_rules! files {
 pub(super) const WIT: &[File] = files!("../../../../wit": "host.wit", "types.wit", "world.wit");
 
 const RUST: &[File] = files!("../../../../plugins/sdk":
-    "Cargo.toml", "LICENSE", "README.md", "src/call.rs", "src/columns.rs", "src/config.rs", "src/emit.rs", "src/evento.rs", "src/json.rs",
-    "src/lib.rs", "src/log.rs", "src/outcome.rs", "src/record.rs", "src/seed.rs", "src/settings.rs", "src/store.rs", "src/testing.rs",
-    "src/tests.rs",
+    "Cargo.toml", "LICENSE", "README.md", "src/call.rs", "src/columns.rs", "src/config.rs", "src/emit.rs", "src/evento.rs",
+    "src/json.rs", "src/lib.rs", "src/log.rs", "src/outcome.rs", "src/record.rs", "src/seed.rs", "src/settings.rs",
+    "src/store.rs", "src/testing.rs", "src/tests.rs",
 );
 
-const JS: &[File] = files!("../../../../plugins/sdk-js": "build.cjs", "eventos.js", "eventos/bytes.js", "eventos/current.js",
-    "eventos/evento.js", "eventos/format.js", "eventos/outcome.js", "eventos/pointer.js",
-    "eventos/random.js", "eventos/record.js", "eventos/settings.js", "toolchain.txt");
+const JS: &[File] = files!("../../../../plugins/sdk-js":
+    "build.cjs", "eventos.js", "eventos/bytes.js", "eventos/current.js", "eventos/evento.js", "eventos/format.js",
+    "eventos/outcome.js", "eventos/pointer.js", "eventos/random.js", "eventos/record.js", "eventos/settings.js",
+    "testing.mjs", "toolchain.txt",
+);
 
 const PYTHON: &[File] = files!("../../../../plugins/sdk-python":
-    "build.py", "eventos/__init__.py", "eventos/columns.py", "eventos/component.py", "eventos/config.py", "eventos/current.py", "eventos/emit.py",
-    "eventos/evento.py", "eventos/log.py", "eventos/outcome.py", "eventos/pointer.py", "eventos/randomness.py", "eventos/record.py",
-    "eventos/settings.py", "eventos/store.py",
-    "release.py", "toolchain.txt",
+    "build.py", "eventos/__init__.py", "eventos/answer.py", "eventos/columns.py", "eventos/component.py",
+    "eventos/config.py", "eventos/current.py", "eventos/emit.py", "eventos/evento.py", "eventos/log.py",
+    "eventos/outcome.py", "eventos/pointer.py", "eventos/preload.py", "eventos/randomness.py", "eventos/record.py",
+    "eventos/settings.py", "eventos/store.py", "eventos/testing.py", "release.py", "toolchain.txt",
 );
 
 const C: &[File] = files!("../../../../plugins/sdk-c":
     "call.c", "columns.c", "effects.c", "eventos.h", "flags.txt", "format.c", "internal.h", "memory.c", "pointer.c",
-    "seed.c", "values.c",
+    "seed.c", "testing.c", "testing.h", "values.c",
 );
 
 /// The manifest whose settings the Rust SDK inherits.
@@ -63,9 +65,11 @@ impl Language {
     pub(super) fn template(self) -> &'static [File] {
         match self {
             Self::Rust => files!("../../../templates/rust": "src/lib.rs", "Cargo.toml"),
-            Self::Js => files!("../../../templates/js": "handler.js", "package.json"),
-            Self::Python => files!("../../../templates/python": "handler.py"),
-            Self::C => files!("../../../templates/c": "handler.c"),
+            Self::Js => {
+                files!("../../../templates/js": "handler.js", "handler.test.mjs", "package.json")
+            }
+            Self::Python => files!("../../../templates/python": "handler.py", "test_handler.py"),
+            Self::C => files!("../../../templates/c": "handler.c", "tests/test.c"),
         }
     }
 

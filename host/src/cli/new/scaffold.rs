@@ -14,6 +14,10 @@ use crate::plugin::HandlerFile;
 /// The script that builds the handler and runs it on the samples.
 const BUILD: &str = "build.sh";
 
+/// A setting of the handler, for `--set` and in TOML.
+const SET: &str = "least=6";
+const EXAMPLE: &str = "least = 6, alerts = \"alerts\"";
+
 /// Files by their paths within the folder.
 pub(super) struct Scaffold(BTreeMap<String, String>);
 
@@ -22,9 +26,8 @@ struct Words {
     language: &'static str,
     /// The lines of `.gitignore` for build products other than the component.
     ignored: &'static str,
-    /// A setting of the handler, for `--set` and in TOML.
-    set: &'static str,
-    example: &'static str,
+    /// The command that runs the unit tests.
+    test: &'static str,
 }
 
 impl Scaffold {
@@ -52,8 +55,9 @@ impl Scaffold {
                 ("package", &package),
                 ("main", main),
                 ("language", words.language),
-                ("set", words.set),
-                ("example", words.example),
+                ("test", words.test),
+                ("set", SET),
+                ("example", EXAMPLE),
                 ("version", env!("CARGO_PKG_VERSION")),
                 (
                     "componentize-qjs",
@@ -106,21 +110,27 @@ impl Scaffold {
 
 impl Language {
     fn words(self) -> Words {
-        let (set, example) = match self {
-            Self::C => ("tipo=explosion", "tipo = \"explosion\""),
-            _ => ("least=6", "least = 6"),
-        };
-        let (language, ignored) = match self {
-            Self::Rust => ("Rust", "/target\n"),
-            Self::Js => ("JavaScript", "/node_modules\n"),
-            Self::Python => ("Python", "/.venv\n__pycache__\n"),
-            Self::C => ("C", ""),
-        };
-        Words {
-            language,
-            ignored,
-            set,
-            example,
+        match self {
+            Self::Rust => Words {
+                language: "Rust",
+                ignored: "/target\n",
+                test: "cargo test",
+            },
+            Self::Js => Words {
+                language: "JavaScript",
+                ignored: "/node_modules\n",
+                test: "node --test",
+            },
+            Self::Python => Words {
+                language: "Python",
+                ignored: "/.venv\n__pycache__\n",
+                test: "PYTHONPATH=sdk python3 -m unittest",
+            },
+            Self::C => Words {
+                language: "C",
+                ignored: "/tests/test\n",
+                test: "cc -DEVENTOS_UNIT_TEST -Wno-attributes -I sdk sdk/*.c *.c tests/test.c -o tests/test && tests/test",
+            },
         }
     }
 }

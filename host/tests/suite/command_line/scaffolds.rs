@@ -73,7 +73,19 @@ fn outcomes(output: &Finished) -> Vec<String> {
 }
 
 /// Expected outcomes of the samples: a weak earthquake, two strong ones, an explosion, a quarry blast and a strong one.
-const STRONG: [&str; 6] = ["drop", "pass", "pass", "pass", "pass", "pass"];
+const STRONG: [&str; 6] = ["drop", "replace", "replace", "pass", "pass", "replace"];
+
+/// Runs the unit tests with the command that the README gives.
+fn run_unit_tests(scaffold: &Scaffold) {
+    let readme = fs::read_to_string(scaffold.folder().join("README.md")).expect("the README");
+    let mut lines = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("./build.sh --set"));
+    let mut command = Command::new("sh");
+    command.args(["-c", lines.nth(1).expect("a command")]);
+    let output = run(command.current_dir(scaffold.folder()));
+    assert_eq!(output.code, Some(0), "{}\n{}", output.out, output.err);
+}
 
 /// Runs the build script with an empty cache, so that it downloads everything.
 fn build_without_cache(scaffold: &Scaffold) -> Finished {
@@ -97,8 +109,14 @@ fn javascript_builds_and_passes() {
     let output = run(scaffold.script().args(["--set", "least=6"]));
     assert_eq!(
         outcomes(&output),
-        ["drop", "drop", "pass", "pass", "pass", "drop"]
+        ["drop", "drop", "replace", "pass", "pass", "drop"]
     );
+    let arguments = ["--set", "alerts=a", "--produce", "a"];
+    let output = run(scaffold.script().args(arguments));
+    assert_eq!(outcomes(&output), STRONG);
+    let emitted = output.out.matches(r#""emitted":[{"topic":"a""#).count();
+    assert_eq!(emitted, 3, "{}", output.out);
+    run_unit_tests(&scaffold);
 }
 
 #[test]
@@ -106,30 +124,20 @@ fn python_builds_and_passes() {
     let scaffold = Scaffold::new("python");
     assert_eq!(outcomes(&build_without_cache(&scaffold)), STRONG);
     scaffold.check();
+    run_unit_tests(&scaffold);
 }
 
 #[test]
 fn c_builds_and_passes() {
     let scaffold = Scaffold::new("c");
-    let output = run(&mut scaffold.script());
-    assert_eq!(
-        outcomes(&output),
-        ["pass", "pass", "pass", "drop", "drop", "pass"]
-    );
+    assert_eq!(outcomes(&run(&mut scaffold.script())), STRONG);
     scaffold.check();
-    let output = run(scaffold.script().args(["--set", "tipo=explosion"]));
-    assert_eq!(
-        outcomes(&output),
-        ["drop", "drop", "drop", "pass", "drop", "drop"]
-    );
+    run_unit_tests(&scaffold);
     // If the test fails, so does the script.
-    let output = run(scaffold.script().args(["--set", "tipo="]));
+    let output = run(scaffold.script().args(["--set", "least=much"]));
     assert_eq!(output.code, Some(1));
-    assert!(
-        output.err.contains("the setting tipo is empty"),
-        "{}",
-        output.err
-    );
+    let error = "the setting `least` is much; it must be a number";
+    assert!(output.err.contains(error), "{}", output.err);
     let output = run(scaffold.script().env("EVENTOS", "/nowhere/eventos"));
     assert_eq!(
         (output.code, output.err.as_str()),

@@ -152,6 +152,7 @@ pub(crate) async fn open(config: &Config) -> Result<(TcpListener, Arc<Shared>), 
     let topics = Topics::open(folder.path(), config.partitions, folder.trust())?;
     folder.mark_running()?;
     let offsets = CommittedOffsets::open(folder.path())?;
+    offsets.remove_missing_topics(|topic| topics.get(topic).is_some())?;
     let groups = GroupCoordinator::open(folder.path())?;
     let producer_ids = ProducerIdManager::open(folder.path())?;
     let stores = TransactionStores {

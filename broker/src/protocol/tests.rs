@@ -48,7 +48,7 @@ fn fill(shared: &Shared) {
         time: 0,
     };
     let commits = vec![(("ab".to_owned(), PartitionId(0)), committed)];
-    shared.offsets.commit("ab", commits).unwrap();
+    shared.offsets.commit("ab", commits, |_| true).unwrap();
 }
 
 fn assert_is_response(response: &[u8], what: &str) {

@@ -73,7 +73,9 @@ pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCom
                 .with_name(topic.name.clone())
         })
         .collect();
-    if let Err(error) = shared.offsets.commit(&request.group_id, commits) {
+    let exists =
+        |(topic, partition): &TopicPartition| shared.topics.partition(topic, *partition).is_some();
+    if let Err(error) = shared.offsets.commit(&request.group_id, commits, exists) {
         let code = ResponseError::from(&error).code();
         let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
         for partition in partitions.filter(|partition| partition.error_code == 0) {

@@ -63,7 +63,9 @@ mod tests {
     fn offsets_outlive_their_group_by_seven_days_over_restarts() {
         let dir = tempfile::tempdir().unwrap();
         let open = || CommittedOffsets::open(dir.path()).unwrap();
-        open().commit("g", vec![(key("t", 0), at(1))]).unwrap();
+        open()
+            .commit("g", vec![(key("t", 0), at(1))], |_| true)
+            .unwrap();
         let expire = |day, members| open().expire(day * DAY, |_| members).unwrap();
         // Nothing expires while the group has members, however old the commit is.
         assert_eq!([expire(1, true), expire(30, true)], [0, 0]);
@@ -83,7 +85,7 @@ mod tests {
             ..at(2)
         };
         let commits = vec![(key("t", 0), at(1)), (key("t", 1), fresh)];
-        offsets.commit("g", commits).unwrap();
+        offsets.commit("g", commits, |_| true).unwrap();
         assert_eq!(offsets.expire(0, |_| false).unwrap(), 0);
         assert_eq!(offsets.expire(8 * DAY, |_| false).unwrap(), 1);
         assert_eq!(offsets.get("g", &key("t", 0)), None);

@@ -13,7 +13,10 @@
 mod entry;
 mod expiry;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use parking_lot::Mutex;
 
@@ -77,18 +80,21 @@ impl CommittedOffsets {
         Ok(CommittedOffsets { state })
     }
 
-    /// Stores offsets of a group; after an error, none of them is stored.
+    /// Stores offsets of a group for those partitions that exist; after an error, none of them is stored. A topic that is
+    /// deleted at the same time leaves none: it ceases to exist first, and then [`remove_topic`](Self::remove_topic) is
+    /// called.
     pub(crate) fn commit(
         &self,
         group: &str,
         commits: Vec<(TopicPartition, CommittedOffset)>,
+        exists: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), Error> {
         let commit =
             |(partition, committed)| OffsetsEntry::Commit(group.to_owned(), partition, committed);
-        self.write(
-            &mut self.state.lock(),
-            commits.into_iter().map(commit).collect(),
-        )
+        let mut state = self.state.lock();
+        let commits = commits.into_iter();
+        let commits = commits.filter(|(partition, _)| exists(partition));
+        self.write(&mut state, commits.map(commit).collect())
     }
 
     /// Returns the committed offset of a group for a partition.
@@ -131,6 +137,18 @@ impl CommittedOffsets {
     pub(crate) fn remove_topic(&self, topic: &str) -> Result<(), Error> {
         let entry = OffsetsEntry::TopicDeleted(topic.to_owned());
         self.write(&mut self.state.lock(), vec![entry])
+    }
+
+    /// Deletes the committed offsets for topics that do not exist: the broker was killed after it had deleted the topic, or
+    /// could not write here. A topic that is created again would begin where the former one ended.
+    pub(crate) fn remove_missing_topics(&self, exists: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        let groups = state.groups.values();
+        let partitions = groups.flat_map(|group| group.commits.keys());
+        let topics: BTreeSet<_> = partitions.map(|(topic, _)| topic).collect();
+        let missing = topics.into_iter().filter(|topic| !exists(topic));
+        let entries = missing.cloned().map(OffsetsEntry::TopicDeleted).collect();
+        self.write(&mut state, entries)
     }
 
     /// Deletes the committed offsets of a group for some partitions.
@@ -206,15 +224,21 @@ pub(crate) mod tests {
         let offsets = CommittedOffsets::open(dir.path()).unwrap();
         for i in 0..10 {
             offsets
-                .commit("g", vec![(key("t", 0), at(i)), (key("gone", 0), at(i))])
+                .commit(
+                    "g",
+                    vec![(key("t", 0), at(i)), (key("gone", 0), at(i))],
+                    |_| true,
+                )
                 .unwrap();
-            offsets.commit("gone", vec![(key("t", 0), at(i))]).unwrap();
+            offsets
+                .commit("gone", vec![(key("t", 0), at(i))], |_| true)
+                .unwrap();
         }
         assert!(offsets.remove_group("gone").unwrap());
         assert!(!offsets.remove_group("never").unwrap());
         offsets.remove_topic("gone").unwrap();
         let commits = vec![(key("t", 1), at(1)), (key("t", 2), at(2))];
-        offsets.commit("g", commits).unwrap();
+        offsets.commit("g", commits, |_| true).unwrap();
         offsets.remove("g", vec![key("t", 1)]).unwrap();
         for _ in 0..2 {
             let offsets = CommittedOffsets::open(dir.path()).unwrap();
@@ -226,6 +250,28 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn a_topic_that_does_not_exist_has_no_offsets() {
+        let dir = tempfile::tempdir().unwrap();
+        let offsets = CommittedOffsets::open(dir.path()).unwrap();
+        let both = || vec![(key("t", 0), at(1)), (key("gone", 0), at(1))];
+        let exists = |(topic, _): &TopicPartition| topic != "gone";
+        offsets.commit("g", both(), exists).unwrap();
+        offsets.commit("other", both(), |_| true).unwrap();
+        let of_gone = |offsets: &CommittedOffsets| {
+            ["g", "other"].map(|group| offset_of(offsets, group, "gone"))
+        };
+        assert_eq!(of_gone(&offsets), [None, Some(1)]);
+        drop(offsets);
+        // The broker was killed between the deletion of the topic and that of its offsets.
+        let offsets = CommittedOffsets::open(dir.path()).unwrap();
+        offsets.remove_missing_topics(|topic| topic == "t").unwrap();
+        drop(offsets);
+        let offsets = CommittedOffsets::open(dir.path()).unwrap();
+        assert_eq!(of_gone(&offsets), [None, None]);
+        assert_eq!(offset_of(&offsets, "other", "t"), Some(1));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -234,7 +280,7 @@ pub(crate) mod tests {
             let dir = tempfile::tempdir().unwrap();
             let offsets = CommittedOffsets::open(dir.path()).unwrap();
             for i in 0..10 {
-                offsets.commit("g", vec![(key("t", 0), at(i))]).unwrap();
+                offsets.commit("g", vec![(key("t", 0), at(i))], |_| true).unwrap();
             }
             drop(offsets);
             let path = dir.path().join("offsets");
@@ -247,7 +293,7 @@ pub(crate) mod tests {
             let offsets = CommittedOffsets::open(dir.path()).unwrap();
             prop_assert_eq!(offset_of(&offsets, "g", "t"), (kept > 0).then_some(kept - 1));
             // The journal can be appended to again.
-            offsets.commit("g", vec![(key("t", 0), at(50))]).unwrap();
+            offsets.commit("g", vec![(key("t", 0), at(50))], |_| true).unwrap();
             drop(offsets);
             let offsets = CommittedOffsets::open(dir.path()).unwrap();
             prop_assert_eq!(offset_of(&offsets, "g", "t"), Some(50));

@@ -156,9 +156,8 @@ fn complete(state: &mut State, stores: TransactionStores<'_>, id: &str) -> Resul
             let exists = |(topic, partition): &TopicPartition| {
                 stores.topics.partition(topic, *partition).is_some()
             };
-            let commits = commits.iter().filter(|(partition, _)| exists(partition));
-            let commits = commits.map(|(p, c)| (p.clone(), c.clone())).collect();
-            stores.offsets.commit(group, commits)?;
+            let commits = commits.iter().map(|(p, c)| (p.clone(), c.clone()));
+            stores.offsets.commit(group, commits.collect(), exists)?;
         }
     }
     record(state, id, Some(TransactionChange::Completed))

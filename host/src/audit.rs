@@ -109,7 +109,7 @@ impl AuditWriter {
             let entry = match stop.run_until_cancelled(next).await {
                 Some(Ok(Some(entry))) => entry,
                 Some(Err(_)) => {
-                    self.writer.close().await;
+                    self.writer.close();
                     continue;
                 }
                 Some(Ok(None)) | None => break,

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::{
     Cluster, Config, Error, blocking,
     client::{Logged, Watched},
+    detached::Detached,
     permissions::{Permission, Refusals},
 };
 
@@ -170,10 +171,8 @@ async fn create(cluster: &Cluster, names: &[&str]) -> Result<(), Error> {
     if names.is_empty() {
         return Ok(());
     }
-    let admin: AdminClient<Logged> = cluster
-        .properties(&[])
-        .create_with_context(Logged)
-        .map_err(Error::Properties)?;
+    let admin = cluster.properties(&[]).create_with_context(Logged);
+    let admin: Detached<AdminClient<_>> = Detached::new(admin.map_err(Error::Properties)?);
     // -1 leaves the number to the broker (KIP-464).
     let new: Vec<_> = names
         .iter()
@@ -277,12 +276,12 @@ impl TopicAdmin {
 }
 
 /// A client that only requests metadata, and does not create the topics that it asks about.
-type Probe = Arc<BaseConsumer<Watched>>;
+type Probe = Arc<Detached<BaseConsumer<Watched>>>;
 
 fn probe(cluster: &Cluster) -> Result<Probe, Error> {
     cluster
         .properties(&[("allow.auto.create.topics", "false")])
         .create_with_context(Watched::default())
-        .map(Arc::new)
+        .map(|client| Arc::new(Detached::new(client)))
         .map_err(Error::Properties)
 }

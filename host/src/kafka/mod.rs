@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod consume_range;
 mod consumer;
+mod detached;
 mod group;
 mod native;
 mod permissions;

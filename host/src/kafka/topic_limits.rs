@@ -13,7 +13,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{Cluster, client::Logged};
+use super::{Cluster, client::Logged, detached::Detached};
 use crate::event::{RecordRef, Timestamp};
 
 /// How long the broker may take to describe topics. Producing does not depend on the answer.
@@ -124,7 +124,8 @@ impl TopicLimits {
 
     async fn describe(&self, topics: &[&str]) -> KafkaResult<Vec<(String, TopicLimit)>> {
         let properties = self.cluster.properties(&[]);
-        let admin: AdminClient<Logged> = properties.create_with_context(Logged)?;
+        let admin: AdminClient<_> = properties.create_with_context(Logged)?;
+        let admin = Detached::new(admin);
         let topics: Vec<_> = topics
             .iter()
             .map(|topic| ResourceSpecifier::Topic(topic))

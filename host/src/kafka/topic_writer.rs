@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::{Cluster, Error, admin::TopicAdmin, blocking, client::Logged, producer::DEFAULTS};
+use super::{
+    Cluster, Error, admin::TopicAdmin, client::Logged, detached::Detached, producer::DEFAULTS,
+};
 
 /// How long one record may wait for room in the producer's queue. It is the only one there.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,7 +15,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct TopicWriter {
     cluster: Cluster,
     topic: String,
-    producer: Option<FutureProducer<Logged>>,
+    producer: Option<Detached<FutureProducer<Logged>>>,
 }
 
 impl TopicWriter {
@@ -60,25 +62,20 @@ impl TopicWriter {
     }
 
     /// Closes the client until the next record.
-    pub async fn close(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            blocking(move || drop(producer)).await;
-        }
+    pub fn close(&mut self) {
+        self.producer = None;
     }
 
-    async fn connect(&self) -> Result<FutureProducer<Logged>, Error> {
+    async fn connect(&self) -> Result<Detached<FutureProducer<Logged>>, Error> {
         let admin = TopicAdmin::new(&self.cluster)?;
         let is_there = match admin.partitions(&self.topic).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => admin.create(&self.topic).await,
             Err(error) => Err(error),
         };
-        // Closing a client waits for its threads.
-        blocking(move || drop(admin)).await;
         is_there?;
         let properties = self.cluster.properties(DEFAULTS);
-        properties
-            .create_with_context(Logged)
-            .map_err(Error::Properties)
+        let producer = properties.create_with_context(Logged);
+        producer.map(Detached::new).map_err(Error::Properties)
     }
 }

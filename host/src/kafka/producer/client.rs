@@ -5,7 +5,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use rdkafka::{
     producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 
-use crate::kafka::{client::log, produce_error::ProduceError};
+use crate::kafka::{client::log, detached::Detached, produce_error::ProduceError};
 
 /// Largest size of the batches of a producer, in bytes: librdkafka's default.
 pub(super) const MAX_BATCH_SIZE: usize = 1_000_000;
@@ -28,8 +27,7 @@ const MIN_CLIENT_AGE: Duration = Duration::from_secs(5);
 
 /// A librdkafka client.
 pub(in crate::kafka) struct ProducerClient {
-    /// Taken only when this is dropped.
-    inner: Option<FutureProducer<ProducerContext>>,
+    inner: Detached<FutureProducer<ProducerContext>>,
     /// The `batch.size`. A record that is larger than this is sent in a batch of its own.
     pub(super) batch_size: usize,
 }
@@ -53,25 +51,14 @@ impl ProducerClient {
         let mut properties = properties.clone();
         properties.set("batch.size", batch_size.max(1).to_string());
         Ok(Self {
-            inner: Some(properties.create_with_context(context.clone())?),
+            inner: Detached::new(properties.create_with_context(context.clone())?),
             batch_size,
         })
     }
 
     /// Returns the client of rdkafka.
     pub(in crate::kafka) fn inner(&self) -> &FutureProducer<ProducerContext> {
-        self.inner
-            .as_ref()
-            .expect("it is taken only when this is dropped")
-    }
-}
-
-impl Drop for ProducerClient {
-    fn drop(&mut self) {
-        // Dropping a client waits for its thread, which must not delay the caller.
-        if let Some(inner) = self.inner.take() {
-            thread::spawn(move || drop(inner));
-        }
+        &self.inner
     }
 }
 

@@ -125,7 +125,10 @@ impl Intake<'_> {
         match event {
             ConsumerEvent::Record(record) => self.take(&record),
             ConsumerEvent::PartitionEnd(partition, offset) => self.reach_end(&partition, offset),
-            ConsumerEvent::Idle => self.hand_over_all(),
+            ConsumerEvent::Idle => {
+                self.hand_over_all();
+                self.assigned.note_idle();
+            }
             ConsumerEvent::Unreadable(partition, why) => self.note_unreadable(&partition, &why),
             ConsumerEvent::Assigned(assigned) => self.assign(&assigned),
             ConsumerEvent::Revoked(revocation) => self.revoke(revocation),

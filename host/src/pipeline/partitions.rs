@@ -17,7 +17,8 @@ use crate::{
 /// How long one poll waits if nothing else is to do. A signal to stop, and a panic of a worker, are noticed after it.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// How long one poll waits while a partition is paused, which may be over soon.
+/// How long one poll waits while a partition is paused, which may be over soon. As long as its worker finishes no batch, each
+/// poll waits twice as long as the one before, up to [`IDLE`]: a handler that is slow or paused takes no time of this thread.
 const PAUSED: Duration = Duration::from_millis(2);
 
 /// How old the published statuses may become while partitions are assigned.
@@ -37,6 +38,10 @@ pub(super) struct Assigned {
     pub(super) open: usize,
     /// The number of paused assignments.
     pub(super) paused: usize,
+    /// How long the next poll waits while there are paused assignments; at least [`PAUSED`].
+    paused_wait: Duration,
+    /// The number of batches of paused assignments in flight, as of the last poll that found nothing.
+    paused_in_flight: usize,
 }
 
 /// Publishes the statuses of the assigned partitions to the rest of the daemon.
@@ -79,9 +84,23 @@ impl Assigned {
     pub(super) fn patience(&self) -> Duration {
         match (self.open, self.paused) {
             (0, 0) => IDLE,
-            (0, _) => PAUSED,
+            (0, _) => self.paused_wait.max(PAUSED),
             _ => Duration::ZERO,
         }
+    }
+
+    /// Takes note that a poll has found nothing.
+    pub(super) fn note_idle(&mut self) {
+        if self.paused == 0 {
+            return;
+        }
+        let paused = self.list.iter().filter(|one| one.paused);
+        let in_flight = paused.map(|one| one.state().in_flight()).sum();
+        self.paused_wait = match in_flight == self.paused_in_flight {
+            true => (2 * self.paused_wait.max(PAUSED)).min(IDLE),
+            false => PAUSED,
+        };
+        self.paused_in_flight = in_flight;
     }
 
     /// The index of the assignment of a partition of the topic that is consumed.
@@ -136,7 +155,7 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::restore::ViewState;
+    use crate::{event::Offset, pipeline::restore::ViewState};
 
     struct Member {
         assignments: Assignments,
@@ -216,6 +235,29 @@ mod tests {
         assert_eq!(member.published().1, "2");
         member.revoke(2);
         assert_eq!(member.published(), ("0-1".to_owned(), "-".to_owned(), 4));
+    }
+
+    #[test]
+    fn polls_wait_longer_for_a_paused_partition_until_its_worker_finishes_something() {
+        let mut member = Member::new();
+        member.assign(&[0, 1], ViewState::default);
+        let assigned = &mut member.assigned;
+        let (_, in_flight) = assigned.list[0].begin_skip(Offset(1));
+        assigned.note_idle();
+        assert_eq!(assigned.patience(), IDLE);
+        assigned.list[0].paused = true;
+        assigned.recount();
+        let waits: Vec<_> = (0..8)
+            .map(|_| {
+                let wait = assigned.patience().as_millis();
+                assigned.note_idle();
+                wait
+            })
+            .collect();
+        assert_eq!(waits, [2, 2, 4, 8, 16, 32, 50, 50]);
+        drop(in_flight);
+        assigned.note_idle();
+        assert_eq!(assigned.patience(), PAUSED);
     }
 
     #[test]

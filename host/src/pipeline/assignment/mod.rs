@@ -217,7 +217,8 @@ impl AssignmentState {
         (in_flight, progress.in_flight)
     }
 
-    fn in_flight(&self) -> usize {
+    /// Returns the number of batches in flight.
+    pub(super) fn in_flight(&self) -> usize {
         self.progress.lock().in_flight
     }
 

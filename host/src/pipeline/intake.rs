@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Error,
-    assignment::{Assignment, Assignments},
+    assignment::{Assignment, Assignments, wait_until_idle},
     batch::BatchJob,
     partitions::{Assigned, DRAIN, Publisher},
     restore::{RestoreMonitor, ViewState},
@@ -268,13 +268,18 @@ impl Intake<'_> {
             restores.give_up(&partition, &mut assignment.view);
         }
         // The batches in flight are of a former assignment now, and do not commit their greater offsets.
+        let former = Arc::clone(assignment.state());
         assignment.rewind(self.assignments.assign(&partition), to);
+        self.workers.rewind(partition.clone(), to);
+        // A transaction that has its offsets already may still be committed, and this commit has to be the last one.
+        if !wait_until_idle(&[former], DRAIN) {
+            tracing::warn!(%partition, "batches from before are still in flight; they may be committed after the earlier offset");
+        }
         if let Err(error) = self.consumer.commit_reset(&partition, to) {
             let error = in_one_line(&error);
             tracing::error!(%partition, error, "cannot commit the earlier offset; after a crash, records may be skipped");
         }
         self.consumer.resume(&partition);
-        self.workers.rewind(partition, to);
         self.assigned.recount();
         self.set_restored_latch();
     }

@@ -4,6 +4,7 @@
 mod effects;
 mod fencing;
 mod points;
+mod truncated;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -29,7 +29,6 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["rustls"], &["http", "tls"]),
     (&["rustls_native_certs"], &["tls"]),
     (&["tokio_rustls"], &["http"]),
-    (&["notify"], &["plugin"]),
     (&["prometheus_client", "tracing_subscriber"], &["telemetry"]),
     (&["rdkafka", "rdkafka_sys"], &["kafka"]),
     (

@@ -130,13 +130,14 @@ impl Setup {
     /// Writes the configuration file and returns its path.
     pub fn write_config(&self) -> PathBuf {
         let path = self.dir.path().join("eventos.toml");
-        let [plugins, data] = ["plugins", "broker"].map(|name| self.dir.path().join(name));
+        let [plugins, data, versions] =
+            ["plugins", "broker", "versions"].map(|name| self.dir.path().join(name));
         let config = format!(
             "[kafka]\nbootstrap_servers = {:?}\ntopic = {:?}\ngroup_id = {:?}\n\
              [embedded]\nlisten = {:?}\ndir = {data:?}\n\
              [delivery]\ndead_letter_topic = {:?}\n\
              [http]\nlisten = \"127.0.0.1:0\"\n\
-             [handlers]\ndir = {plugins:?}\ncache = {:?}\n{}\n",
+             [handlers]\ndir = {plugins:?}\nversions = {versions:?}\ncache = {:?}\n{}\n",
             self.servers,
             self.topic(),
             self.name,

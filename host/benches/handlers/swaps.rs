@@ -149,12 +149,20 @@ impl Running {
         let (metrics, stop) = (Metrics::new(), CancellationToken::new());
         let handlers = plugin::Config {
             dir,
+            versions: cache.with_file_name("versions"),
             cache,
             ..plugin::Config::default()
         };
         let engine = Engine::new(Cache::from_config(&handlers)).expect("an engine");
-        let registry = Registry::open(engine, handlers, BTreeMap::new(), metrics.clone());
-        let registry = registry.expect("the handlers load");
+        let registry = Registry::open(engine, handlers, BTreeMap::new(), "bench", metrics.clone());
+        let registry = registry.expect("the folder is there");
+        let watched = registry.clone();
+        Handle::current().spawn(async move { watched.watch().await });
+        let began = Instant::now();
+        while let Some(why) = registry.hold().reason() {
+            assert!(began.elapsed() < DEADLINE, "{why}");
+            thread::sleep(Duration::from_millis(10));
+        }
         let limits = TopicLimits::new(&cluster);
         let producer = Producer::new(&cluster, &limits, |_| {}).expect("a producer");
         let topics = [cluster.config().topic.as_str()];

@@ -63,7 +63,7 @@ struct PipelineParts {
 }
 
 impl App {
-    /// Loads the handlers and binds the sockets. Whatever can fail at once does so here.
+    /// Finds the handlers, which are loaded later, and binds the sockets. Whatever can fail at once does so here.
     ///
     /// # Errors
     /// What failed, and what to do about it.
@@ -73,7 +73,8 @@ impl App {
         let metrics = Metrics::new();
         let engine = Engine::new(Cache::from_config(&config.handlers))?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
-        let handlers = Registry::open(engine, dir, own, metrics.clone())?;
+        let group = &config.kafka.group_id;
+        let handlers = Registry::open(engine, dir, own, group, metrics.clone())?;
         let address = config.http.listen;
         let http = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; set http.listen to another address")
@@ -245,12 +246,9 @@ fn report_clear_text(config: &http::Config, listening: SocketAddr) {
     }
 }
 
-/// Watches the drop-in folder. If that is impossible, the daemon goes on without.
+/// Loads the handlers and watches the drop-in folder.
 async fn watch_handlers(handlers: Registry, stop: CancellationToken) -> Result<()> {
-    if let Some(Err(error)) = stop.run_until_cancelled(handlers.watch()).await {
-        tracing::warn!(%error, "cannot watch the drop-in folder: restart the daemon to load a new file");
-        stop.cancelled().await;
-    }
+    stop.run_until_cancelled(handlers.watch()).await;
     Ok(())
 }
 

@@ -107,7 +107,16 @@ impl Findings {
         let named: Vec<_> = named.iter().map(|path| HandlerFile::at(path)).collect();
         // If handlers are named, a missing drop-in folder is not a problem.
         let dropped_in = match plugin::discover(&config.handlers.dir) {
-            Ok(files) => files,
+            Ok(files) => {
+                for same in plugin::same_names(&files)
+                    .iter()
+                    .filter(|_| named.is_empty())
+                {
+                    let dir = config.handlers.dir.display().to_string();
+                    findings.problem(&dir, "handlers.dir", same);
+                }
+                files
+            }
             Err(error) => {
                 if named.is_empty() {
                     let dir = config.handlers.dir.display().to_string();
@@ -132,8 +141,13 @@ impl Findings {
         }
         match Engine::new(Cache::existing(&config.handlers)) {
             Ok(engine) => {
-                for file in if named.is_empty() { dropped_in } else { named } {
-                    findings.load(&engine, file, &config);
+                for file in dropped_in.into_iter().filter(|_| named.is_empty()) {
+                    let source = HandlerSource::read_dropped_in(&file.path);
+                    findings.load(&engine, (file, source), &config);
+                }
+                for file in named {
+                    let source = HandlerSource::read(&file.path);
+                    findings.load(&engine, (file, source), &config);
                 }
             }
             Err(error) => findings.problem("this machine", "handlers", &error),
@@ -142,11 +156,16 @@ impl Findings {
         findings
     }
 
-    fn load(&mut self, engine: &Engine, file: HandlerFile, config: &Config) {
+    fn load(
+        &mut self,
+        engine: &Engine,
+        (file, source): (HandlerFile, Result<HandlerSource, LoadFault>),
+        config: &Config,
+    ) {
         let own = config.handler.get(&file.name).cloned().unwrap_or_default();
         let metrics = Metrics::new().handler(&file.name);
         let load = || {
-            let source = HandlerSource::read(&file.path)?;
+            let source = source?;
             let signer = Admission::new(&config.handlers).check(&source, &own)?;
             let settings = (&config.handlers.defaults, &own);
             let handler = Handler::load_source(engine, &file, &source, settings, metrics);

@@ -33,12 +33,12 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// Memory for uploads, in MiB. One that is half sent takes only what has arrived.
 const UPLOADS_MIB: usize = 256;
 
-/// The handlers, and changes of them: one upload and one other change at a time, also if its client has gone, so that
+/// The handlers, and changes of them: one upload or rollback and one other change at a time, also if its client has gone, so that
 /// changes take two blocking threads in all. An upload compiles, which the others do not wait for.
 #[derive(Clone)]
 struct Handlers {
     registry: Registry,
-    /// Held during an upload.
+    /// Held during an upload or a rollback.
     uploading: Arc<Mutex<()>>,
     /// Held during another change.
     changing: Arc<Mutex<()>>,
@@ -144,19 +144,20 @@ async fn act(
             return Err(Problem::new(NOT_FOUND, detail));
         }
     };
+    let turn = match action.as_str() {
+        // It may compile, as an upload does.
+        "rollback" => &handlers.uploading,
+        _ => &handlers.changing,
+    };
     let target = name.clone();
-    let changed = handlers.change(&handlers.changing, move |registry, _| {
-        change(registry, &target)
-    });
+    let changed = handlers.change(turn, move |registry, _| change(registry, &target));
     changed.await?;
     Ok(Json(handlers.find(&name)?).into_response())
 }
 
 impl Handlers {
     fn find(&self, name: &str) -> Result<HandlerStatus, Problem> {
-        let all = self.registry.list();
-        let found = all.into_iter().find(|status| status.name == name);
-        found.ok_or_else(|| {
+        self.registry.find(name).ok_or_else(|| {
             Problem::new(
                 NOT_FOUND,
                 format!("no handler is named {name:?}; GET /handlers lists them"),
@@ -191,8 +192,10 @@ impl From<ChangeError> for Problem {
         let kind = match &error {
             ChangeError::Unknown(_) => NOT_FOUND,
             ChangeError::Name(_) | ChangeError::Load(_) => INVALID_HANDLER,
-            ChangeError::NoPrevious(_) | ChangeError::Cancelled => CONFLICT,
-            ChangeError::Write { .. } => STORAGE,
+            ChangeError::NoPrevious(_) | ChangeError::Changed(_) | ChangeError::Cancelled => {
+                CONFLICT
+            }
+            ChangeError::Write { .. } | ChangeError::Kept(_) => STORAGE,
         };
         Self::new(kind, in_one_line(&error))
     }

@@ -17,8 +17,8 @@ pub(super) async fn healthz() -> Response {
     status("ok")
 }
 
-/// Handles `GET /readyz`: the daemon is ready if nothing is pending, the broker denies no permission, and no record waits
-/// for a topic.
+/// Handles `GET /readyz`: the daemon is ready if nothing is pending, the broker denies no permission, no record waits for a
+/// topic, and the chain lacks no handler.
 pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
     let mut pending = views.readiness.pending();
     let refused = views.refusals.now();
@@ -28,6 +28,10 @@ pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Probl
     let faults = views.topics.faults();
     if !faults.is_empty() && !pending.contains(&"topic") {
         pending.push("topic");
+    }
+    let hold = views.hold.reason();
+    if hold.is_some() {
+        pending.push("handlers");
     }
     if pending.is_empty() {
         return Ok(status("ready"));
@@ -39,6 +43,9 @@ pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Probl
     }
     for fault in faults {
         detail = format!("{detail}; {fault}");
+    }
+    if let Some(hold) = hold {
+        detail = format!("{detail}; {hold}");
     }
     Err(Problem::new(NOT_READY, detail).pending(pending))
 }

@@ -121,7 +121,7 @@ use crate::{
     dead_letters::DeadLetters,
     kafka::{ProducedTopics, Producer, Refusals},
     peers::{PROOF_PATH, Peers},
-    plugin::Registry,
+    plugin::{ChainHold, Registry},
     replay::Replayer,
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
@@ -145,7 +145,7 @@ pub struct State {
     pub refusals: Refusals,
     /// The topics that records wait for, for `/readyz`.
     pub topics: ProducedTopics,
-    /// The handler chain, for `/handlers`.
+    /// The handler chain, for `/handlers` and `/readyz`.
     pub handlers: Registry,
     /// For `/dead-letters`.
     pub dead_letters: DeadLetters,
@@ -166,6 +166,7 @@ struct Views {
     readiness: Readiness,
     refusals: Refusals,
     topics: ProducedTopics,
+    hold: ChainHold,
     pages: MemoryBudget,
 }
 
@@ -199,6 +200,7 @@ pub async fn serve(
         readiness,
         refusals,
         topics,
+        hold: handlers.hold(),
         pages: MemoryBudget::of_mib(PAGES_MIB),
     };
     let keys = Keys::new(&config.auth);

@@ -4,10 +4,12 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
 };
 
 /// The longest signature that is read, in bytes: one in Base64 with a line end takes 89.
-const MAX_SIGNATURE: u64 = 1 << 10;
+pub(super) const MAX_SIGNATURE: u64 = 1 << 10;
 
 /// The file of a handler, and the signature beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +60,34 @@ impl HandlerSource {
     /// # Errors
     /// Returns [`LoadFault`] if a file cannot be read, or that of the handler is too large.
     pub fn read(path: &Path) -> Result<Self, LoadFault> {
-        let bytes = read_up_to(path, MAX_FILE + 1)?;
+        Self::of(File::open(path)?, path)
+    }
+
+    /// Reads a file that [`discover`](super::discover) has found, and the signature beside it. Never waits, as opening a
+    /// pipe would.
+    ///
+    /// # Errors
+    /// Returns [`LoadFault`] if it is not a regular file, a file cannot be read, or that of the handler is too large.
+    pub fn read_dropped_in(path: &Path) -> Result<Self, LoadFault> {
+        let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let file = options
+            .read(true)
+            .custom_flags(without_waiting)
+            .open(path)?;
+        match file.metadata()?.is_file() {
+            true => Self::of(file, path),
+            false => Err(LoadFault::NoFile),
+        }
+    }
+
+    fn of(file: File, path: &Path) -> Result<Self, LoadFault> {
+        let bytes = read_up_to(file, MAX_FILE + 1)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(LoadFault::FileSize);
         }
-        let signature = match read_up_to(&signature_path(path), MAX_SIGNATURE) {
+        let signature = File::open(signature_path(path));
+        let signature = match signature.and_then(|file| read_up_to(file, MAX_SIGNATURE)) {
             Ok(signature) => Some(signature),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
@@ -157,10 +182,10 @@ pub fn signature_path(path: &Path) -> PathBuf {
     path.into()
 }
 
-fn read_up_to(path: &Path, length: u64) -> io::Result<Vec<u8>> {
+fn read_up_to(file: File, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // The size of a file may change while it is read, and some files have none.
-    File::open(path)?.take(length).read_to_end(&mut bytes)?;
+    file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

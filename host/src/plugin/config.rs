@@ -18,6 +18,9 @@ pub struct Config {
     pub cache: PathBuf,
     /// Maximum size of that folder; the least recently used files are removed first.
     pub cache_max_bytes: ByteSize,
+    /// The folder that keeps, for each drop-in folder and group, the versions that ran last, the one before each, and which
+    /// handlers are paused; empty keeps nothing.
+    pub versions: PathBuf,
     /// Whether a handler runs only if one of [`keys`](Self::keys) has signed its file.
     pub require_signature: bool,
     /// Ed25519 public keys that sign handlers, as [`PublicKey::parse`] reads them.
@@ -187,6 +190,7 @@ impl Default for Config {
             dir: PathBuf::from("plugins"),
             cache: PathBuf::from("data/handlers"),
             cache_max_bytes: ByteSize::gib(1),
+            versions: PathBuf::from("data/versions"),
             require_signature: false,
             keys: Vec::new(),
             defaults: Settings::default(),

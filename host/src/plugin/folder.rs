@@ -1,6 +1,8 @@
 //! The drop-in folder: which files in it are handlers, their names and their order.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -14,28 +16,27 @@ pub struct HandlerFile {
     pub name: String,
 }
 
-/// The reason why a folder does not yield a chain of handlers.
+/// The folder of the handlers cannot be listed.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// The folder cannot be listed.
-    #[error("cannot read the handlers' folder {}; create it, or set handlers.dir", dir.display())]
-    Read {
-        /// The folder.
-        dir: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-    /// Two files have the same handler name, and so would share one configuration.
-    #[error("{} and {} are both the handler {name}; rename one", first.display(), second.display())]
-    SameName {
-        /// The handler name.
-        name: String,
-        /// The first file.
-        first: PathBuf,
-        /// The second file.
-        second: PathBuf,
-    },
+#[error("cannot read the handlers' folder {}; create it, or set handlers.dir", dir.display())]
+pub struct FolderError {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The error of the operating system.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Two files have the same handler name, and so would share one configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} and {} are both the handler {name}; rename one", first.display(), second.display())]
+pub struct SameName {
+    /// The handler name.
+    pub name: String,
+    /// The first file.
+    pub first: PathBuf,
+    /// The second file.
+    pub second: PathBuf,
 }
 
 impl HandlerFile {
@@ -67,38 +68,52 @@ pub fn is_file_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.bytes().all(letter)
 }
 
-/// Returns every `*.wasm` directly inside `dir`, sorted by file name. Hidden files are ignored: editors and copying
-/// tools write those before they rename them.
+/// Returns everything called `*.wasm` directly inside `dir`, sorted by file name, whether or not it can be read. Hidden
+/// files are ignored: editors and copying tools write those before they rename them.
 ///
 /// # Errors
-/// Returns [`FolderError`] if the folder cannot be listed or two files have the same handler name.
+/// Returns [`FolderError`] if the folder cannot be listed.
 pub fn discover(dir: &Path) -> Result<Vec<HandlerFile>, FolderError> {
-    let read = |source| FolderError::Read {
+    let read = |source| FolderError {
         dir: dir.to_owned(),
         source,
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(read)? {
         let path = entry.map_err(read)?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_some_and(|end| end == "wasm") && path.is_file() {
+        if is_handler(&path) {
             paths.push(path);
         }
     }
     paths.sort();
-    let files: Vec<_> = paths.iter().map(|path| HandlerFile::at(path)).collect();
-    for (i, file) in files.iter().enumerate() {
-        if let Some(first) = files[..i].iter().find(|other| other.name == file.name) {
-            return Err(FolderError::SameName {
+    Ok(paths.iter().map(|path| HandlerFile::at(path)).collect())
+}
+
+/// Returns the pairs of files with the same handler name: each such file but the first of its name, with that first one.
+#[must_use]
+pub fn same_names(files: &[HandlerFile]) -> Vec<SameName> {
+    let mut first = BTreeMap::new();
+    let mut same = Vec::new();
+    for file in files {
+        match first.entry(&file.name) {
+            Entry::Vacant(entry) => {
+                entry.insert(&file.path);
+            }
+            Entry::Occupied(entry) => same.push(SameName {
                 name: file.name.clone(),
-                first: first.path.clone(),
+                first: (*entry.get()).clone(),
                 second: file.path.clone(),
-            });
+            }),
         }
     }
-    Ok(files)
+    same
+}
+
+/// Returns whether a file in the folder is called as handlers are.
+pub(super) fn is_handler(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::as_encoded_bytes);
+    let is_hidden = name.is_none_or(|name| name.starts_with(b"."));
+    !is_hidden && path.extension().is_some_and(|end| end == "wasm")
 }
 
 #[cfg(test)]
@@ -120,17 +135,25 @@ mod tests {
     }
 
     #[test]
-    fn only_wasm_files_count_and_names_are_unique() {
+    fn what_is_called_wasm_counts_and_pairs_of_one_name_are_found() {
         let dir = tempfile::tempdir().expect("a folder");
-        for name in ["20-b.wasm", "10-a.wasm", ".c.wasm", "notes.txt"] {
+        for name in ["20-b.wasm", "10-a.wasm", ".c.wasm", ".wasm", "notes.txt"] {
             fs::write(dir.path().join(name), "").expect("written");
         }
+        // They cannot be handlers, but they are called as handlers are.
         fs::create_dir(dir.path().join("d.wasm")).expect("made");
+        std::os::unix::fs::symlink("nowhere", dir.path().join("e.wasm")).expect("linked");
         let found = discover(dir.path()).expect("listed");
         let names: Vec<_> = found.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(names, ["a", "b", "d", "e"]);
+        assert_eq!(same_names(&found), []);
         fs::write(dir.path().join("a.wasm"), "").expect("written");
-        let error = discover(dir.path()).expect_err("two are called a");
-        assert!(error.to_string().contains("both the handler a"), "{error}");
+        fs::write(dir.path().join("11-a.wasm"), "").expect("written");
+        let same = same_names(&discover(dir.path()).expect("listed"));
+        let [one, other] = <[_; 2]>::try_from(same).expect("two pairs");
+        assert!(one.to_string().contains("both the handler a"), "{one}");
+        let seconds = [one, other].map(|pair| (pair.first.ends_with("10-a.wasm"), pair.second));
+        let [eleven, bare] = ["11-a.wasm", "a.wasm"].map(|name| (true, dir.path().join(name)));
+        assert_eq!(seconds, [eleven, bare]);
     }
 }

@@ -11,7 +11,7 @@ use wasmtime::component::Component;
 
 use super::{
     Engine, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance, MAX_FILE,
-    OnError, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
+    OnError, SameName, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -67,6 +67,15 @@ pub enum LoadFault {
     /// The file cannot be read.
     #[error("the file cannot be read")]
     Read(#[from] io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("it is not a regular file")]
+    NoFile,
+    /// The version that `handlers.versions` should have cannot be read there.
+    #[error("it is not in handlers.versions as it should be")]
+    Kept(#[source] io::Error),
+    /// Two files have the name of the handler, and none of them runs.
+    #[error(transparent)]
+    SameName(#[from] SameName),
     /// The file has more bytes than [`MAX_FILE`].
     #[error("the file is larger than {MAX_FILE} bytes, the maximum for a handler")]
     FileSize,

@@ -9,6 +9,7 @@ mod bindings;
 mod cache;
 mod complexity;
 mod config;
+mod durable;
 mod engine;
 mod error_output;
 mod failure;
@@ -34,11 +35,11 @@ pub use cache::Cache;
 pub use complexity::MAX_FILE;
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
-pub use folder::{FolderError, HandlerFile, discover, is_file_name};
+pub use folder::{FolderError, HandlerFile, SameName, discover, is_file_name, same_names};
 pub use halted_partitions::HaltedPartitions;
 pub use handler::{FailurePolicy, Handler, LoadError, LoadFault};
 pub use instance::Instance;
 pub use registry::{
-    Chain, ChainReceiver, ChangeError, HandlerState, HandlerStatus, OpenError, PutReport, Registry,
+    Chain, ChainHold, ChainReceiver, ChangeError, HandlerState, HandlerStatus, PutReport, Registry,
 };
 pub use signature::{PublicKey, Signature, SigningKey, SigningKeyError};

@@ -61,6 +61,7 @@ impl Server {
             readiness: readiness.clone(),
             refusals: Refusals::default(),
             topics: ProducedTopics::default(),
+            hold: ChainHold::default(),
             pages: MemoryBudget::of_mib(PAGES_MIB),
         };
         let router = router(Outbox::from_fn(enqueue, metrics), views, Router::new());
@@ -416,6 +417,7 @@ async fn it_stops_when_told() {
         readiness: Readiness::new([]),
         refusals: Refusals::default(),
         topics: ProducedTopics::default(),
+        hold: ChainHold::default(),
         pages: MemoryBudget::of_mib(PAGES_MIB),
     };
     let outbox = Outbox::from_fn(acknowledging(), views.metrics.clone());

@@ -2,7 +2,7 @@
 //! progress keeps the chain that it began with.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
@@ -11,15 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Registry,
-    slot::{HandlerSlot, HandlerStatus, RefusedFile, Version},
+    slot::{HandlerSlot, HandlerStatus, PreviousVersion},
 };
-use crate::{
-    plugin::{
-        FileIdentity, HandlerFile, HandlerSource, LoadError, LoadFault, discover, is_file_name,
-        signature_path,
-    },
-    telemetry::in_one_line,
-};
+use crate::plugin::{HandlerFile, HandlerSource, LoadError, durable, is_file_name, signature_path};
+
+/// Mode of a handler's file before the umask, as that of any file that a program creates.
+const FILE_MODE: u32 = 0o666;
 
 /// The reason why a change was refused. What ran before keeps running.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +27,15 @@ pub enum ChangeError {
     /// The name cannot be a file name.
     #[error("{0:?} is not a valid handler name: use letters, digits, '-' and '_'")]
     Name(String),
-    /// The handler has had no other version since the daemon started.
-    #[error("the handler {0:?} has had no other version since the daemon started")]
+    /// The handler has had no other version.
+    #[error("the handler {0:?} has had no other version")]
     NoPrevious(String),
+    /// The handler was changed while its previous version was loaded.
+    #[error("the handler {0:?} was changed meanwhile; look at it again")]
+    Changed(String),
+    /// The previous version is not in `handlers.versions` as it should be.
+    #[error("cannot read the version before it in handlers.versions")]
+    Kept(#[source] io::Error),
     /// The file is not a handler that runs here.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -60,124 +63,6 @@ pub struct PutReport {
 }
 
 impl Registry {
-    /// Makes the chain match the drop-in folder. Files that cannot be loaded are logged, and shown by
-    /// [`list`](Registry::list). Other changes need not wait while files compile.
-    pub fn reload(&self) {
-        let Some(files) = self.files() else { return };
-        let prepared = files.into_iter().filter_map(|file| self.prepare(file));
-        let prepared: Vec<_> = prepared.collect();
-        let _changing = self.begin_change();
-        // The folder may have changed in the meantime.
-        let Some(files) = self.files() else { return };
-        let gone: Vec<String> = {
-            let slots = self.slots();
-            let known = |name: &String| files.iter().any(|file| file.name == **name);
-            slots.keys().filter(|name| !known(name)).cloned().collect()
-        };
-        for name in gone {
-            self.forget(&name);
-        }
-        for prepared in prepared {
-            // If it is another file by now, the watcher has noticed that too, and this is called again.
-            if files.contains(&prepared.file) {
-                self.apply(prepared);
-            }
-        }
-        self.publish();
-    }
-
-    fn files(&self) -> Option<Vec<HandlerFile>> {
-        discover(&self.0.config.dir)
-            .inspect_err(|error| {
-                tracing::error!(%error, "cannot read the drop-in folder; the handlers stay as they are");
-            })
-            .ok()
-    }
-
-    /// Compiles a file of the folder, unless it runs already or was refused. Returns `None` for a file that was removed
-    /// after the folder was listed.
-    fn prepare(&self, file: HandlerFile) -> Option<PreparedFile> {
-        let source = match HandlerSource::read(&file.path) {
-            Err(LoadFault::Read(_)) => return None,
-            read => read,
-        };
-        let identity = source.as_ref().ok().map(|source| source.identity().clone());
-        let slot_is_settled = self
-            .slots()
-            .get(&file.name)
-            .is_some_and(|slot| slot.is_settled(identity.as_ref()));
-        let loaded = (!slot_is_settled).then(|| {
-            let path = file.path.clone();
-            let source = source.map_err(|reason| LoadError { path, reason })?;
-            self.load(&file, source)
-        });
-        Some(PreparedFile {
-            file,
-            identity,
-            loaded,
-        })
-    }
-
-    /// Puts a file into the chain that was compiled before, if it is still in the folder.
-    fn apply(&self, prepared: PreparedFile) {
-        let PreparedFile {
-            file,
-            identity,
-            loaded,
-        } = prepared;
-        let now = HandlerSource::read(&file.path).ok();
-        if now.as_ref().map(HandlerSource::identity) != identity.as_ref() {
-            return;
-        }
-        let mut slots = self.slots();
-        let slot = slots.get_mut(&file.name);
-        match (loaded, slot) {
-            (None, Some(slot)) => {
-                // A renamed file may have another position in the chain.
-                slot.path = file.path;
-                if identity.is_some_and(|identity| slot.runs(&identity.digest)) {
-                    slot.refused = None;
-                }
-            }
-            // It was removed while other files compiled.
-            (None, None) => {}
-            (Some(Ok(version)), Some(slot)) => {
-                slot.path = file.path;
-                if !slot.runs(version.handler.digest()) {
-                    slot.install(version);
-                }
-            }
-            (Some(Ok(version)), None) => {
-                slots.insert(file.name, HandlerSlot::new(file.path, version));
-            }
-            (Some(Err(error)), slot) => {
-                let why = in_one_line(&error);
-                tracing::error!(
-                    handler = file.name,
-                    why,
-                    "cannot load the handler; the version before it keeps running"
-                );
-                let refused = RefusedFile { identity, why };
-                match slot {
-                    Some(slot) => {
-                        slot.path = file.path;
-                        slot.refused = Some(refused);
-                    }
-                    None => {
-                        let slot = HandlerSlot::refused(file.path, refused);
-                        slots.insert(file.name, slot);
-                    }
-                }
-            }
-        }
-    }
-
-    fn forget(&self, name: &str) {
-        self.slots().remove(name);
-        self.0.metrics.handler(name).set_state("removed");
-        tracing::info!(handler = name, "handler removed");
-    }
-
     /// Writes a handler to the drop-in folder and puts it into the chain, in place of the one with the same name, if
     /// there is one. A leading "NN-", as in "10-filter", orders the files and does not belong to the handler's name.
     ///
@@ -191,27 +76,24 @@ impl Registry {
         cancelled: &CancellationToken,
     ) -> Result<PutReport, ChangeError> {
         let wanted = self.file(name)?;
-        let version = self.load(&wanted, source)?;
+        let version = self.load(&wanted, source.clone())?;
         let _changing = self.begin_change();
         let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
         let path = existing.unwrap_or(wanted.path);
         if cancelled.is_cancelled() {
             return Err(ChangeError::Cancelled);
         }
-        self.write(&path, &version.source)?;
+        Self::write(&path, &source)?;
         let mut slots = self.slots();
         let put = PutReport {
             is_new: !slots.contains_key(&wanted.name),
             name: wanted.name.clone(),
         };
-        let is_running = |slot: &&mut HandlerSlot| slot.runs(version.handler.digest());
-        if slots.get_mut(&wanted.name).filter(is_running).is_none() {
-            match slots.get_mut(&wanted.name) {
-                Some(slot) => slot.install(version),
-                None => {
-                    slots.insert(wanted.name, HandlerSlot::new(path, version));
-                }
-            }
+        let slot = slots.entry(wanted.name);
+        let slot = slot.or_insert_with(|| HandlerSlot::pending(path, false));
+        match slot.runs(&version.identity.digest) {
+            true => slot.note_good_file(),
+            false => slot.install(version),
         }
         drop(slots);
         self.publish();
@@ -227,7 +109,9 @@ impl Registry {
         let settings = self.settings(&wanted.name);
         let version = self.load(&wanted, source)?;
         let counts = self.0.metrics.handler(&wanted.name).counts();
-        Ok(HandlerSlot::new(wanted.path, version).status(&wanted.name, &settings, counts))
+        let mut slot = HandlerSlot::pending(wanted.path, false);
+        slot.install(version);
+        Ok(slot.status(&wanted.name, &settings, counts))
     }
 
     /// Returns the file of the drop-in folder with this name.
@@ -240,28 +124,14 @@ impl Registry {
     }
 
     /// Replaces a handler in the drop-in folder, and its signature. The caller holds the lock of changes.
-    fn write(&self, path: &Path, source: &HandlerSource) -> Result<(), ChangeError> {
+    fn write(path: &Path, source: &HandlerSource) -> Result<(), ChangeError> {
         let signature = signature_path(path);
         // The signature comes first: a handler without it would be refused.
         match source.signature() {
-            Some(bytes) => self.write_file(&signature, bytes)?,
-            None => remove_if_there(&signature)?,
+            Some(bytes) => write_file(&signature, bytes)?,
+            None => remove_file(&signature)?,
         }
-        self.write_file(path, source.bytes())
-    }
-
-    /// Replaces a file as a whole.
-    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), ChangeError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // A hidden file is not taken for a handler.
-        let hidden = path.with_file_name(format!(".{name}.new"));
-        let written = fs::write(&hidden, bytes).and_then(|()| fs::rename(&hidden, path));
-        written.map_err(|source| {
-            // It is hidden, so it does no harm if it stays.
-            let _ = fs::remove_file(&hidden);
-            let path = path.to_owned();
-            ChangeError::Write { path, source }
-        })
+        write_file(path, source.bytes())
     }
 
     /// Removes a handler from the chain, and its file from the folder.
@@ -271,12 +141,8 @@ impl Registry {
     pub fn remove(&self, name: &str) -> Result<(), ChangeError> {
         let _changing = self.begin_change();
         let path = self.with_slot(name, |slot| Ok(slot.path.clone()))?;
-        let write = |source| ChangeError::Write {
-            path: path.clone(),
-            source,
-        };
-        fs::remove_file(&path).map_err(write)?;
-        remove_if_there(&signature_path(&path))?;
+        remove_file(&path)?;
+        remove_file(&signature_path(&path))?;
         self.forget(name);
         self.publish();
         Ok(())
@@ -316,13 +182,33 @@ impl Registry {
     /// # Errors
     /// Returns an error if the handler does not exist, it has no previous version, or the folder cannot be written.
     pub fn rollback(&self, name: &str) -> Result<(), ChangeError> {
-        let _changing = self.begin_change();
-        let (path, version) = self.with_slot(name, |slot| {
+        let (path, previous) = self.with_slot(name, |slot| {
             let previous = slot.previous.clone();
             let none = || ChangeError::NoPrevious(name.to_owned());
             Ok((slot.path.clone(), previous.ok_or_else(none)?))
         })?;
-        self.write(&path, &version.source)?;
+        // Other changes need not wait while it compiles.
+        let version = match previous {
+            PreviousVersion::Loaded(version) => version,
+            PreviousVersion::Kept(identity) => {
+                self.load_kept(&HandlerFile::at(&path), &identity)?
+            }
+        };
+        let source = match (&version.source, &self.0.versions) {
+            (Some(source), _) => Ok(source.clone()),
+            (None, Some(versions)) => versions.read(&version.identity),
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
+        };
+        let source = source.map_err(ChangeError::Kept)?;
+        let _changing = self.begin_change();
+        let path = self.with_slot(name, |slot| {
+            let previous = slot.previous.as_ref().map(PreviousVersion::identity);
+            match previous == Some(&version.identity) {
+                true => Ok(slot.path.clone()),
+                false => Err(ChangeError::Changed(name.to_owned())),
+            }
+        })?;
+        Self::write(&path, &source)?;
         self.with_slot(name, |slot| {
             slot.install(version);
             Ok(())
@@ -342,21 +228,19 @@ impl Registry {
     }
 }
 
-/// A file of the drop-in folder, compiled while no change was held up.
-struct PreparedFile {
-    file: HandlerFile,
-    /// `None` if it is too large to be read.
-    identity: Option<FileIdentity>,
-    /// `None` if this file runs already or was refused before.
-    loaded: Option<Result<Version, LoadError>>,
+/// Replaces a file as a whole.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ChangeError> {
+    let written = durable::replace(path, bytes, FILE_MODE);
+    written.map_err(|source| ChangeError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
-fn remove_if_there(path: &Path) -> Result<(), ChangeError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            let path = path.to_owned();
-            Err(ChangeError::Write { path, source })
-        }
-        _ => Ok(()),
-    }
+/// Removes a file if it is there.
+fn remove_file(path: &Path) -> Result<(), ChangeError> {
+    durable::remove(path).map_err(|source| ChangeError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

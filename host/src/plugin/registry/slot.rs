@@ -1,34 +1,58 @@
-//! The slot of one handler in the chain: the running version, the previous version, and a file that could not be
-//! loaded.
+//! The slot of one handler in the chain: the running version, the previous version, and the trouble with its file.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use serde::Serialize;
 
+use super::record::{HandlerRecord, VersionRecord};
 use crate::{
-    plugin::{FileIdentity, Handler, HandlerConfig, HandlerSource, PublicKey},
-    telemetry::metrics::HandlerCounts,
+    plugin::{FileIdentity, Handler, HandlerConfig, HandlerSource, LoadError, PublicKey, SameName},
+    telemetry::{in_one_line, metrics::HandlerCounts},
 };
 
-/// A handler and its file.
+/// A handler that was loaded, and its file.
 #[derive(Clone)]
 pub(super) struct Version {
     pub handler: Arc<Handler>,
-    pub source: HandlerSource,
+    pub identity: FileIdentity,
+    /// `None` once the file is kept on disk.
+    pub source: Option<HandlerSource>,
     /// The trusted key that has signed the file.
     pub signer: Option<PublicKey>,
+}
+
+/// The version before the running one.
+#[derive(Clone)]
+pub(super) enum PreviousVersion {
+    /// It ran since the daemon started.
+    Loaded(Version),
+    /// It ran before the daemon started, and is kept on disk.
+    Kept(FileIdentity),
 }
 
 pub(super) struct HandlerSlot {
     /// Path of the file in the drop-in folder.
     pub path: PathBuf,
-    /// `None` if no version of the file could be loaded.
+    /// `None` if no version has been loaded.
     pub current: Option<Version>,
-    /// The version that ran before, if there was one since the daemon started.
-    pub previous: Option<Version>,
+    /// The version that ran before the daemon started, until one is loaded.
+    pub kept: Option<FileIdentity>,
+    /// The version that ran before, if there was one.
+    pub previous: Option<PreviousVersion>,
     /// The file that lies in the folder but could not be loaded, and the reason.
     pub refused: Option<RefusedFile>,
+    /// Another file in the folder that has the name of this handler.
+    pub duplicate: Option<SameName>,
     pub paused: bool,
+    /// Whether records wait until a version is loaded: it was part of the chain, or it is not known whether it was.
+    pub is_required: bool,
+    /// Since when its file is not in the folder, although the handler was not deleted.
+    pub missing: Option<Instant>,
 }
 
 /// A file that could not be loaded.
@@ -42,6 +66,8 @@ pub(super) struct RefusedFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HandlerState {
+    /// The handler is compiled and started for the first time since the daemon started. Until then, it holds up every batch.
+    Loading,
     /// The handler gets every batch.
     Running,
     /// The handler is paused and holds up every batch.
@@ -50,6 +76,8 @@ pub enum HandlerState {
     Stopped,
     /// The file could not be loaded, and no earlier version runs.
     Refused,
+    /// The file is not in the folder any more, and the handler holds up every batch until it is clear that it was removed.
+    Missing,
 }
 
 /// A handler as `GET /handlers` shows it.
@@ -69,8 +97,10 @@ pub struct HandlerStatus {
     pub signer: Option<String>,
     /// The topics that the handler may emit to.
     pub produce: Vec<String>,
-    /// The reason why the file in the folder could not be loaded.
+    /// What is wrong with the file in the folder: it could not be loaded, it is missing, or another one has its name.
     pub error: Option<String>,
+    /// The reason why a restart would not find the chain as it is now: it could not be written to `handlers.versions`.
+    pub unsaved: Option<String>,
     /// The partitions that the handler has halted, with the reasons.
     pub stopped: BTreeMap<i32, String>,
     /// Counts over all versions since the daemon started.
@@ -83,33 +113,104 @@ impl HandlerState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Loading => "loading",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::Refused => "refused",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+impl PreviousVersion {
+    pub(super) fn identity(&self) -> &FileIdentity {
+        match self {
+            Self::Loaded(version) => &version.identity,
+            Self::Kept(identity) => identity,
         }
     }
 }
 
 impl HandlerSlot {
-    pub(super) fn new(path: PathBuf, version: Version) -> Self {
-        Self {
-            path,
-            current: Some(version),
-            previous: None,
-            refused: None,
-            paused: false,
-        }
-    }
-
-    pub(super) fn refused(path: PathBuf, refused: RefusedFile) -> Self {
+    /// Returns a slot of which no version is loaded yet.
+    pub(super) fn pending(path: PathBuf, is_required: bool) -> Self {
         Self {
             path,
             current: None,
+            kept: None,
             previous: None,
-            refused: Some(refused),
+            refused: None,
+            duplicate: None,
             paused: false,
+            is_required,
+            missing: None,
         }
+    }
+
+    /// Returns the slot of a handler that ran before the daemon started. The record was [checked](super::record).
+    pub(super) fn recorded(dir: &Path, record: &HandlerRecord) -> Self {
+        let identity = |version: &Option<VersionRecord>| version.as_ref()?.identity();
+        Self {
+            kept: identity(&record.current),
+            previous: identity(&record.previous).map(PreviousVersion::Kept),
+            paused: record.paused,
+            ..Self::pending(dir.join(&record.file), true)
+        }
+    }
+
+    /// Returns the slot of a file that has the name of another one.
+    pub(super) fn of_duplicate(same: &SameName) -> Self {
+        let mut slot = Self::pending(same.second.clone(), false);
+        let why = same.to_string();
+        let identity = None;
+        slot.refused = Some(RefusedFile { identity, why });
+        slot
+    }
+
+    /// Returns the files of its versions that are only in memory.
+    pub(super) fn sources(&self) -> impl Iterator<Item = HandlerSource> {
+        let previous = match &self.previous {
+            Some(PreviousVersion::Loaded(version)) => Some(version),
+            _ => None,
+        };
+        let versions = [self.current.as_ref(), previous].into_iter().flatten();
+        let sources: Vec<_> = versions.filter_map(|it| it.source.clone()).collect();
+        sources.into_iter()
+    }
+
+    /// Releases the file with this digest, which is kept on disk now.
+    pub(super) fn release(&mut self, digest: &str) {
+        let previous = match &mut self.previous {
+            Some(PreviousVersion::Loaded(version)) => Some(version),
+            _ => None,
+        };
+        let versions = [self.current.as_mut(), previous].into_iter().flatten();
+        for version in versions.filter(|version| version.identity.digest == digest) {
+            version.source = None;
+        }
+    }
+
+    /// Returns what the record of the chain says about the handler, or `None` if it is not part of the chain.
+    pub(super) fn to_record(&self, name: &str) -> Option<HandlerRecord> {
+        if self.last_version().is_none() && !self.is_required {
+            return None;
+        }
+        let file = self.path.file_name().unwrap_or_default();
+        let previous = self.previous.as_ref().map(PreviousVersion::identity);
+        Some(HandlerRecord {
+            name: name.to_owned(),
+            file: file.to_string_lossy().into_owned(),
+            current: self.last_version().map(VersionRecord::new),
+            previous: previous.map(VersionRecord::new),
+            paused: self.paused,
+        })
+    }
+
+    /// Returns the version that runs, or ran before the daemon started.
+    pub(super) fn last_version(&self) -> Option<&FileIdentity> {
+        let current = self.current.as_ref().map(|version| &version.identity);
+        current.or(self.kept.as_ref())
     }
 
     pub(super) fn running(&self) -> Option<&Arc<Handler>> {
@@ -123,27 +224,97 @@ impl HandlerSlot {
     }
 
     /// Returns whether a file runs already, or was refused before with the same signature.
-    pub(super) fn is_settled(&self, identity: Option<&FileIdentity>) -> bool {
-        let is_refused = |refused: &RefusedFile| refused.identity.as_ref() == identity;
-        let runs = identity.is_some_and(|identity| self.runs(&identity.digest));
-        runs || self.refused.as_ref().is_some_and(is_refused)
+    pub(super) fn is_settled(&self, identity: &FileIdentity) -> bool {
+        let is_refused = |refused: &RefusedFile| refused.identity.as_ref() == Some(identity);
+        self.runs(&identity.digest) || self.refused.as_ref().is_some_and(is_refused)
     }
 
-    /// Makes `version` the running one.
-    pub(super) fn install(&mut self, version: Version) {
+    /// Takes note that the file in the folder is the running version.
+    pub(super) fn note_good_file(&mut self) {
         self.refused = None;
-        self.previous = self.current.replace(version).or(self.previous.take());
+        self.missing = None;
+    }
+
+    /// Makes `version` the running one, and the last one the previous version.
+    pub(super) fn install(&mut self, version: Version) {
+        self.note_good_file();
+        let kept = self.kept.take();
+        let kept = kept.filter(|kept| kept.digest != version.identity.digest);
+        let last = self.current.replace(version).map(PreviousVersion::Loaded);
+        self.previous = last
+            .or(kept.map(PreviousVersion::Kept))
+            .or(self.previous.take());
+    }
+
+    /// Takes note of a file that could not be loaded. `fallback` is the version that ran before the daemon started, which
+    /// runs instead if it could be loaded.
+    pub(super) fn refuse(
+        &mut self,
+        name: &str,
+        identity: Option<FileIdentity>,
+        why: String,
+        fallback: Option<Result<Version, LoadError>>,
+    ) {
+        let mut why = why;
+        match fallback {
+            Some(Ok(version)) => {
+                self.kept = None;
+                self.current = Some(version);
+            }
+            Some(Err(error)) => {
+                let error = in_one_line(&error.reason);
+                why = format!("{why}; nor can its last good version: {error}");
+            }
+            None => {}
+        }
+        if self.refused.as_ref().is_none_or(|it| it.why != why) {
+            let message = match (&self.current, self.is_required) {
+                (Some(_), _) => "cannot load the handler; the version before it keeps running",
+                (None, true) => "cannot load the handler; nothing is handled without it",
+                (None, false) => {
+                    "cannot load the handler; it was never part of the chain, which goes on"
+                }
+            };
+            tracing::error!(handler = name, why, "{message}");
+        }
+        self.refused = Some(RefusedFile { identity, why });
+    }
+
+    /// Returns the reason why no batch may pass the chain because of this handler, if there is one.
+    pub(super) fn hold(&self, name: &str) -> Option<String> {
+        if self.missing.is_some() {
+            return Some(format!("the file of the handler {name} is gone"));
+        }
+        match (&self.current, &self.refused, self.is_required) {
+            (Some(_), _, _) | (None, _, false) => None,
+            (None, None, true) => Some(format!("the handler {name} is being loaded")),
+            (None, Some(refused), true) => {
+                let why = &refused.why;
+                Some(format!("the handler {name} is not loaded: {why}"))
+            }
+        }
     }
 
     pub(super) fn state(&self) -> HandlerState {
-        match (&self.current, self.paused) {
-            (None, _) => HandlerState::Refused,
-            (Some(_), true) => HandlerState::Paused,
-            (Some(version), false) if !version.handler.halted().all().is_empty() => {
-                HandlerState::Stopped
-            }
-            (Some(_), false) => HandlerState::Running,
+        match &self.current {
+            _ if self.missing.is_some() => HandlerState::Missing,
+            None if self.refused.is_some() => HandlerState::Refused,
+            None => HandlerState::Loading,
+            Some(_) if self.paused => HandlerState::Paused,
+            Some(version) if !version.handler.halted().all().is_empty() => HandlerState::Stopped,
+            Some(_) => HandlerState::Running,
         }
+    }
+
+    fn error(&self) -> Option<String> {
+        if self.missing.is_some() {
+            return Some(
+                "the file is not in the drop-in folder any more; put it back, or delete the handler"
+                    .to_owned(),
+            );
+        }
+        let refused = self.refused.as_ref().map(|refused| refused.why.clone());
+        refused.or_else(|| self.duplicate.as_ref().map(ToString::to_string))
     }
 
     pub(super) fn status(
@@ -152,25 +323,26 @@ impl HandlerSlot {
         settings: &HandlerConfig,
         counts: HandlerCounts,
     ) -> HandlerStatus {
-        let digest = |version: &Version| version.handler.digest().to_owned();
         let stops = |version: &Version| {
             let stops = version.handler.halted().all().into_iter();
             stops.map(|(partition, why)| (partition.0, why)).collect()
         };
         let file = self.path.file_name().unwrap_or_default();
+        let current = self.current.as_ref();
         HandlerStatus {
             name: name.to_owned(),
             file: file.to_string_lossy().into_owned(),
             state: self.state(),
-            digest: self.current.as_ref().map(digest),
-            previous: self.previous.as_ref().map(digest),
-            signer: self
-                .current
+            digest: current.map(|version| version.identity.digest.clone()),
+            previous: self
+                .previous
                 .as_ref()
-                .and_then(|version| Some(version.signer?.to_string())),
+                .map(|version| version.identity().digest.clone()),
+            signer: current.and_then(|version| Some(version.signer?.to_string())),
             produce: settings.produce.clone(),
-            error: self.refused.as_ref().map(|refused| refused.why.clone()),
-            stopped: self.current.as_ref().map(stops).unwrap_or_default(),
+            error: self.error(),
+            unsaved: None,
+            stopped: current.map(stops).unwrap_or_default(),
             counts,
         }
     }

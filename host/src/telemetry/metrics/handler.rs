@@ -76,7 +76,7 @@ impl HandlerMetrics {
         self.memory.inc_by(bytes);
     }
 
-    /// Sets its state (`running`, `paused`, `stopped`, `refused`, `removed`), and clears all others.
+    /// Sets its state (`loading`, `running`, `paused`, `stopped`, `refused`, `missing`, `removed`), and clears all others.
     pub fn set_state(&self, state: &'static str) {
         for known in STATES {
             let handler = self.handler.clone();
@@ -102,10 +102,12 @@ impl HandlerMetrics {
 }
 
 /// Every state that a handler may be in.
-const STATES: [&str; 5] = ["running", "paused", "stopped", "refused", "removed"];
+const STATES: [&str; 7] = [
+    "loading", "running", "paused", "stopped", "refused", "missing", "removed",
+];
 
 /// What a handler has done since the daemon started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HandlerCounts {
     /// Number of calls, including those for the halves of failed batches.
     pub calls: u64,

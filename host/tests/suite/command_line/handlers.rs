@@ -135,7 +135,7 @@ fn a_component_of_another_draft_of_messaging_is_told_so() {
 
 /// The check covers every file in the drop-in folder, and reports the good one as ok.
 #[test]
-fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_one() {
+fn every_file_of_the_folder_is_checked() {
     let shell = Shell::new();
     shell.write(
         "plugins/10-store.wasm",
@@ -161,21 +161,12 @@ fn every_file_of_the_folder_is_checked_and_the_daemon_does_not_start_on_a_bad_on
         output.err
     );
     assert!(
-        errors[1].starts_with("plugins/30-junk.wasm: "),
+        errors[0].contains("wasi:http/types@0.2.6"),
         "{}",
         output.err
     );
-
-    let output = shell.run(&["serve"]);
-    assert_eq!(output.code, Some(1));
-    let error = output
-        .err
-        .lines()
-        .find(|line| line.starts_with("error: "))
-        .expect("an error");
-    assert!(error.contains("plugins/20-files.wasm"), "{}", output.err);
     assert!(
-        output.err.contains("wasi:http/types@0.2.6"),
+        errors[1].starts_with("plugins/30-junk.wasm: "),
         "{}",
         output.err
     );

@@ -2,7 +2,7 @@
 
 use eventos_testkit::{Broker, ReceivedRecord, Setup, read_topic, root, sismos};
 
-use super::{Fixture, TIMESTAMP};
+use super::{Fixture, TIMESTAMP, refusal};
 use crate::EVENTOS;
 
 /// Has a daemon with one example before `store` handle all earthquakes.
@@ -114,7 +114,7 @@ fn route_needs_the_permission_to_produce() {
 }
 
 #[test]
-fn settings_that_do_not_fit_stop_the_start_and_say_what_to_do() {
+fn settings_that_do_not_fit_keep_a_handler_from_loading_and_say_what_to_do() {
     for (example, config, error) in [
         (
             "filter",
@@ -134,7 +134,8 @@ fn settings_that_do_not_fit_stop_the_start_and_say_what_to_do() {
         ("route", "topic = {}", "unknown field `topic`"),
     ] {
         let toml = format!("[handler.{example}]\nconfig = {{ {config} }}\n");
-        let log = Setup::new(EVENTOS, Broker::Embedded, &[example], &toml).expect_start_failure();
+        let setup = Setup::new(EVENTOS, Broker::Embedded, &[example], &toml);
+        let log = refusal(&setup);
         assert!(log.contains(error), "{log}");
         assert!(log.contains(&format!("00-{example}.wasm")), "{log}");
     }

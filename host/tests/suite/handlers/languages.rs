@@ -7,7 +7,7 @@ use eventos_testkit::{
 };
 use rdkafka::producer::BaseRecord;
 
-use super::{Fixture, TIMESTAMP, evento};
+use super::{Fixture, TIMESTAMP, evento, refusal};
 use crate::EVENTOS;
 
 macro_rules! in_each_language {
@@ -253,7 +253,7 @@ fn is_held_to_its_limits_and_hands_on_what_it_was_given(file: &str) {
 
 fn may_refuse_to_start(file: &str) {
     let toml = "[handler.probe]\ntimeout = \"10s\"\nconfig = { fail_init = \"not today\" }\n";
-    let log = setup(file, &[], toml).expect_start_failure();
+    let log = refusal(&setup(file, &[], toml));
     let reason = "init function failed: fail_init is set: not today";
     assert!(log.contains(reason), "{log}");
     assert!(log.contains("plugins/00-probe.wasm"), "{log}");

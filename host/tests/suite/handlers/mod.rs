@@ -8,11 +8,13 @@ mod effects;
 mod examples;
 mod failures;
 mod flat_memory;
+mod folder;
 mod languages;
 mod limits;
 mod messaging;
 mod mistakes;
 mod randomness;
+mod remembering;
 mod retrying;
 mod sandbox;
 mod seeing;
@@ -24,7 +26,7 @@ mod swapping;
 mod telling;
 mod wasi;
 
-use eventos_testkit::{Broker, Daemon, ReceivedRecord, Setup, produce};
+use eventos_testkit::{Broker, Daemon, ReceivedRecord, Setup, eventually, produce};
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
 
@@ -50,6 +52,23 @@ fn in_the_middle(tipo: &str) -> [String; 3] {
 fn probe_setup(probe: &str) -> Setup {
     let toml = format!("[handler.probe]\n{probe}\n");
     Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml)
+}
+
+/// Starts a daemon for the first time, of which one handler cannot be loaded, so that it is not ready. Returns the error of
+/// the handler.
+fn refusal(setup: &Setup) -> String {
+    let daemon = setup.start_listening();
+    let error = eventually("a handler to be refused", || {
+        let handlers = daemon.get("/handlers").json();
+        let handlers = handlers.as_array().expect("an array");
+        let refused = handlers.iter().find(|one| one["state"] == "refused")?;
+        refused["error"].as_str().map(str::to_owned)
+    });
+    eventually("the daemon to be unready for it", || {
+        let detail = daemon.get("/readyz").problem(503, "not-ready");
+        detail.contains(&error).then_some(())
+    });
+    error
 }
 
 /// Produces Eventos to a partition.

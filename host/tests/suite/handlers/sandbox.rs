@@ -4,7 +4,7 @@ use std::{fs, thread, time::Instant};
 
 use eventos_testkit::{Broker, Setup, eventually, handler};
 
-use super::{Fixture, evento};
+use super::{Fixture, evento, refusal};
 use crate::EVENTOS;
 
 /// Appends a number in LEB128.
@@ -87,7 +87,7 @@ fn memories_and_tables_share_one_limit() {
     // With two bytes of a pointer and its room to grow, 12 tables of a million entries take 183 MiB.
     let tables = with_tables(12, 1_000_000);
     let setup = setup_with(&tables, "");
-    let log = setup.expect_start_failure();
+    let log = refusal(&setup);
     assert!(
         log.contains("bytes of memory; its limit is 67108864"),
         "{log}"
@@ -106,7 +106,7 @@ fn memories_and_tables_share_one_limit() {
 #[test]
 fn a_handler_has_few_tables_and_functions_of_limited_number_and_size() {
     let setup = setup_with(&with_tables(100, 1), "");
-    let log = setup.expect_start_failure();
+    let log = refusal(&setup);
     assert!(log.contains("101 tables; the maximum is 32"), "{log}");
     let (code, said) = check(&setup, "plugins/50-probe.wasm");
     assert_eq!(code, Some(1));

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::swapping::probe;
+use super::{refusal, swapping::probe};
 use crate::EVENTOS;
 
 /// The private keys of tests 2 and 3 in RFC 8032, section 7.1, as `openssl genpkey -algorithm ed25519` writes keys.
@@ -61,7 +61,7 @@ impl Fixture {
     fn new() -> Self {
         let required = format!("require_signature = true\nkeys = [{PUBLIC:?}]\n");
         let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], &required);
-        let log = setup.expect_start_failure();
+        let log = refusal(&setup);
         assert!(log.contains("it is not signed"), "{log}");
         sign(TRUSTED, &setup.dir.path().join("plugins/00-store.wasm"));
         let daemon = setup.start();
@@ -197,7 +197,7 @@ fn a_pin_admits_one_file() {
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], &toml);
     let file = setup.dir.path().join("plugins/00-probe.wasm");
     fs::write(&file, &other).expect("written");
-    let log = setup.expect_start_failure();
+    let log = refusal(&setup);
     assert!(
         log.contains(&format!("the handler's setting sha256 is {digest}")),
         "{log}"

@@ -1,14 +1,13 @@
 //! Handlers that are added, replaced and removed while Eventos flow.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::mpsc, thread};
+use std::{collections::BTreeMap, fs, sync::mpsc, thread};
 
-use eventos_testkit::{Broker, Daemon, Setup, TestProducer, eventually, handler, produce};
+use eventos_testkit::{TestProducer, handler, produce};
 use rdkafka::producer::BaseRecord;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{TIMESTAMP, evento};
-use crate::EVENTOS;
+use super::{TIMESTAMP, evento, folder::Folder};
 
 /// Returns the component `probe` with another digit in the text that it marks Eventos with.
 pub(super) fn probe(version: u8) -> Vec<u8> {
@@ -23,56 +22,6 @@ pub(super) fn probe(version: u8) -> Vec<u8> {
     assert_eq!(places.len(), 1, "the mark is in the file once");
     bytes[places[0] + MARK.len()] = b'0' + version;
     bytes
-}
-
-/// A daemon whose drop-in folder changes.
-struct Folder {
-    setup: Setup,
-    daemon: Daemon,
-}
-
-impl Folder {
-    fn new(handlers: &[&str]) -> Self {
-        let setup = Setup::new(EVENTOS, Broker::Embedded, handlers, "");
-        let daemon = setup.start();
-        Self { setup, daemon }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.setup.dir.path().join("plugins").join(name)
-    }
-
-    /// Writes a file into the drop-in folder atomically.
-    fn drop_in(&self, name: &str, bytes: &[u8]) {
-        let hidden = self.file(".new");
-        fs::write(&hidden, bytes).expect("the file is written");
-        fs::rename(hidden, self.file(name)).expect("the file is renamed");
-    }
-
-    fn handlers(&self) -> Vec<Value> {
-        let handlers = self.daemon.get("/handlers").json();
-        handlers.as_array().expect("an array").clone()
-    }
-
-    fn handler(&self, name: &str) -> Option<Value> {
-        self.handlers()
-            .into_iter()
-            .find(|handler| handler["name"] == name)
-    }
-
-    fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        eventually(what, || holds(self).then_some(()));
-    }
-
-    /// Sends an Evento and waits until it is stored. Returns the mark of the probe that handled it, or "unmarked".
-    fn marked_by(&self, id: &str) -> String {
-        self.daemon.send(&evento(id, "version"));
-        let stored = eventually("the Evento to be stored", || {
-            let stored = self.daemon.get(&format!("/messages/{id}")).json();
-            (stored["id"] == id).then_some(stored)
-        });
-        stored["by"].as_str().unwrap_or("unmarked").to_owned()
-    }
 }
 
 #[test]

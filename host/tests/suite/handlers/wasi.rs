@@ -5,7 +5,7 @@ use std::{fs, ops::RangeInclusive};
 
 use eventos_testkit::{Broker, Setup, handler};
 
-use super::{Fixture, evento};
+use super::{Fixture, evento, refusal};
 use crate::EVENTOS;
 
 /// Has the probe of one language handle Eventos with these tipos, each of which it rejects with a result. Returns the results, in order,
@@ -112,7 +112,7 @@ fn imports_that_no_handler_has_are_each_named() {
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
     let file = setup.dir.path().join("plugins/50-greedy.wasm");
     fs::write(file, component.expect("a component")).expect("the file is written");
-    let log = setup.expect_start_failure();
+    let log = refusal(&setup);
     assert!(log.contains("plugins/50-greedy.wasm"), "{log}");
     let error = "it imports interfaces that handlers cannot use: wasi:http/outgoing-handler@0.2.0, wasi:cli/stdout@0.3.0, \
                  acme:secrets/vault, plain;";

@@ -11,7 +11,8 @@ use wasmtime::component::Component;
 
 use super::{
     Engine, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance, MAX_FILE,
-    OnError, SameName, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre, wrap,
+    OnError, SameName, Settings, compile, host::Limits, log_meter::LogMeter, wasi, world::Pre,
+    wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -299,7 +300,8 @@ fn link(
     let compile = || {
         tracing::debug!(digest, "compiling a handler");
         let component = wrap::component(bytes)?;
-        Component::from_binary(&runtime.engine, &component).map_err(LoadFault::Compile)
+        compile::one_at_a_time(|| Component::from_binary(&runtime.engine, &component))
+            .map_err(LoadFault::Compile)
     };
     let component = match engine.cache() {
         Some(cache) => cache.component(&runtime.engine, digest, compile)?,

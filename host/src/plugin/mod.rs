@@ -7,6 +7,7 @@
 mod admission;
 mod bindings;
 mod cache;
+mod compile;
 mod complexity;
 mod config;
 mod durable;

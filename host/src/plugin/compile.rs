@@ -1,14 +1,8 @@
-//! Compiling a large handler, such as one in Python, takes hundreds of MiB for some seconds. So one handler is compiled at a time, and what is
-//! free again goes back to the operating system.
+//! Compiling a large handler, such as one in Python, takes hundreds of MiB for some seconds. What is free again goes back to the operating
+//! system.
 
-use parking_lot::Mutex;
-
-/// Held while a handler is compiled, by any engine of this process.
-static TURN: Mutex<()> = Mutex::new(());
-
-/// Runs `compile` when no other handler is being compiled.
-pub(super) fn one_at_a_time<T>(compile: impl FnOnce() -> T) -> T {
-    let _turn = TURN.lock();
+/// Runs `compile`, and gives memory that is free then back to the operating system.
+pub(super) fn returning_memory<T>(compile: impl FnOnce() -> T) -> T {
     let compiled = compile();
     release_free_memory();
     compiled
@@ -24,34 +18,12 @@ fn release_free_memory() {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        thread,
-        time::Duration,
-    };
+    use std::thread;
 
     use super::*;
 
-    #[test]
-    fn one_compiles_at_a_time() {
-        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let compile = || {
-            let now = running.fetch_add(1, Ordering::SeqCst) + 1;
-            most.fetch_max(now, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(2));
-            running.fetch_sub(1, Ordering::SeqCst);
-        };
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| one_at_a_time(compile));
-            }
-        });
-        assert_eq!(most.into_inner(), 1);
-    }
-
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
     fn what_is_free_goes_back_to_the_operating_system() {
         let resident = || {
@@ -63,7 +35,7 @@ mod tests {
             pages.expect("a number") * 4096
         };
         let before = resident();
-        one_at_a_time(|| {
+        returning_memory(|| {
             // Pieces that are too small for a mapping of their own, allocated by a thread as the compiler does. The last one
             // keeps the top of its heap in use.
             let pieces = || (0..200_000).map(|_| vec![1_u8; 1_000]).collect::<Vec<_>>();

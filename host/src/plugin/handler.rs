@@ -300,7 +300,7 @@ fn link(
     let compile = || {
         tracing::debug!(digest, "compiling a handler");
         let component = wrap::component(bytes)?;
-        compile::one_at_a_time(|| Component::from_binary(&runtime.engine, &component))
+        compile::returning_memory(|| Component::from_binary(&runtime.engine, &component))
             .map_err(LoadFault::Compile)
     };
     let component = match engine.cache() {

@@ -93,7 +93,7 @@ async fn read_all(
     let mut chunks = body.into_data_stream();
     let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(unreadable)?;
+        let chunk = chunk.map_err(|error| unreadable(&error))?;
         length += chunk.len();
         if length > limit + MAX_DISCARDED {
             break;
@@ -115,8 +115,8 @@ async fn read_all(
 }
 
 /// Returns the problem of a body that broke off.
-pub(super) fn unreadable(error: axum::Error) -> Problem {
-    let causes = iter::successors(Some(&error as &dyn Error), |&error| error.source());
+pub(super) fn unreadable(error: &(dyn Error + 'static)) -> Problem {
+    let causes = iter::successors(Some(error), |&error| error.source());
     let kind = match causes.last().is_some_and(|cause| cause.is::<BodyTimeout>()) {
         true => BODY_TIMEOUT,
         false => UNREADABLE_BODY,

@@ -21,12 +21,14 @@
 //! | `GET /readyz` | 200 when the daemon is ready, else 503 with what is `pending`; `permission` stands for permissions that the broker denies, `topic` for topics that records wait for; `detail` lists both |
 //! | `GET /metrics` | `OpenMetrics` text |
 //!
-//! **`POST /send/batch`** responds with 200 as soon as the body begins. Each line has the `index` of its Evento,
-//! counted from 0 without blank lines: `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
+//! **`POST /send/batch`** responds with 200 as soon as the first Evento has a result. Each line has the `index` of its
+//! Evento, counted from 0 without blank lines: `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
 //! `{"status":"refused","index":1,"problem":{…}}`, after which the batch continues, or
 //! `{"status":"stopped","index":2,"problem":{…}}`, the last line for an array that is malformed: nothing from that
-//! element on was sent. At most 1,024 Eventos of a request wait for the broker at a time, and a full producer queue
-//! slows down the reading of the body. A response that is incomplete is cut off rather than ended. A client may send
+//! element on was sent. Only an Evento that is itself to blame is refused. If the broker fails, the response is its
+//! problem, 503 for example; once the response has begun, it is cut off rather than ended, as it is when the body breaks
+//! off, so that the client sends the batch again. At most 1,024 Eventos of a request wait for the broker at a time, and a
+//! full producer queue slows down the reading of the body. A client may send
 //! everything before it reads anything, as long as the unread lines fit into 32 MiB of memory here, where consecutive
 //! results are kept as one: that is millions of Eventos, or some 100,000 refusals that all differ. A client that stays
 //! blocked for a minute is disconnected.
@@ -85,6 +87,7 @@ mod partitions;
 mod problem;
 mod proof;
 mod query;
+mod refusal_log;
 mod replay;
 mod send;
 mod server;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{problem::Problem, refusal_log::RefusalLog};
 use crate::{
     kafka::{Delivered, Delivery, Permission, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
@@ -17,6 +18,7 @@ pub(super) struct Outbox {
     topic: Arc<str>,
     metrics: Metrics,
     refusals: Refusals,
+    log: Arc<RefusalLog>,
 }
 
 /// What an outbox hands Eventos to.
@@ -43,7 +45,16 @@ impl Outbox {
             sink: Sink::Producer(producer),
             metrics,
             refusals,
+            log: Arc::default(),
         }
+    }
+
+    /// Returns the problem of an Evento that is refused, after it was counted and, within limits, logged.
+    pub(super) fn refuse(&self, problem: impl Into<Problem>) -> Problem {
+        let mut problem = problem.into();
+        self.metrics.send_refused(problem.word());
+        self.log.note(&mut problem);
+        problem
     }
 
     /// Queues an Evento for the broker.
@@ -126,6 +137,7 @@ pub(super) mod test_sink {
                 topic: "eventos".into(),
                 metrics,
                 refusals: Refusals::default(),
+                log: Arc::default(),
             }
         }
     }

@@ -17,6 +17,9 @@ use crate::{
 pub(super) struct Kind {
     #[serde(rename = "type")]
     name: &'static str,
+    /// The last part of `name`.
+    #[serde(skip)]
+    word: &'static str,
     title: &'static str,
     status: u16,
 }
@@ -25,6 +28,7 @@ macro_rules! kinds {
     ($($kind:ident: $status:ident, $name:literal, $title:literal;)*) => {
         $(pub(super) const $kind: &Kind = &Kind {
             name: concat!("urn:eventos:problem:", $name),
+            word: $name,
             title: $title,
             status: StatusCode::$status.as_u16(),
         };)*
@@ -107,13 +111,23 @@ impl Problem {
         }
     }
 
-    /// Whether there is a cause to log.
-    pub(super) fn has_cause(&self) -> bool {
-        self.cause.is_some()
+    /// Returns the word for its type, such as `malformed-json`: one of a short list.
+    pub(super) fn word(&self) -> &'static str {
+        self.kind.word
+    }
+
+    /// Returns what the client gets to read.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Takes the cause, so that it is logged only once.
+    pub(super) fn take_cause(&mut self) -> Option<String> {
+        self.cause.take()
     }
 
     /// Logs the cause, which the client does not see.
-    pub(super) fn log(&self) {
+    fn log(&self) {
         if let Some(cause) = &self.cause {
             tracing::warn!(problem = self.kind.name, cause, "a request failed");
         }
@@ -144,6 +158,16 @@ impl From<ProduceError> for Problem {
                 (Self::new(SATURATED, detail).retry_after(1), None)
             }
             ProduceError::TooLarge => (Self::new(TOO_LARGE, error.to_string()), None),
+            ProduceError::Disconnected => {
+                let detail =
+                    "no broker is connected, so the Evento was not sent; send it again later";
+                (Self::new(UNAVAILABLE, detail).retry_after(5), None)
+            }
+            ProduceError::TopicMissing(cause) => {
+                let detail = "the topic of Eventos does not exist, so the Evento was not stored; send it again once the \
+                              topic was created";
+                (Self::new(TOPIC_MISSING, detail).retry_after(5), Some(cause))
+            }
             ProduceError::Unavailable(cause) => {
                 let detail = "the broker did not acknowledge the Evento; it may have been stored nevertheless";
                 (Self::new(UNAVAILABLE, detail).retry_after(5), Some(cause))

@@ -26,11 +26,16 @@ pub(super) async fn send(
     body::accept(request.headers(), &["application/json"])?;
     let body = body::read_evento(request.into_body()).await?;
     let value = body.trim_ascii();
-    EventoRef::parse(value)?;
-    let queued = outbox.enqueue(key.as_deref().map(str::as_bytes), value)?;
-    let delivered = outbox.acknowledged(queued).await?;
+    let delivered = deliver(&outbox, key.as_deref(), value).await;
+    let delivered = delivered.map_err(|problem| outbox.refuse(problem))?;
     let content_type = [(header::CONTENT_TYPE, "application/json")];
     Ok((content_type, sent(value, delivered)).into_response())
+}
+
+async fn deliver(outbox: &Outbox, key: Option<&str>, value: &[u8]) -> Result<Delivered, Problem> {
+    EventoRef::parse(value)?;
+    let queued = outbox.enqueue(key.map(str::as_bytes), value)?;
+    Ok(outbox.acknowledged(queued).await?)
 }
 
 /// Returns the response as JSON. The Evento is JSON already, and stays the text that was sent.

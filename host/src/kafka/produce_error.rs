@@ -17,7 +17,13 @@ pub enum ProduceError {
     /// the client.
     #[error("the record is larger than the broker accepts")]
     TooLarge,
-    /// The broker cannot be reached, or did not acknowledge the record in time.
+    /// No broker is connected, so the record was not enqueued.
+    #[error("no broker is connected")]
+    Disconnected,
+    /// The topic or the partition does not exist, so the record was not stored.
+    #[error("the broker does not have the topic or the partition: {0}")]
+    TopicMissing(String),
+    /// The broker cannot be reached any more, or did not acknowledge the record in time. It may have stored it.
     #[error("the broker did not acknowledge the record: {0}")]
     Unavailable(String),
     /// The user of this daemon may not write to the topic.
@@ -42,6 +48,12 @@ impl ProduceError {
         matches!(self, Self::TooLarge | Self::NotPermitted | Self::Refused(_))
     }
 
+    /// Returns whether the error is about this very record, so that another one may be accepted nevertheless.
+    #[must_use]
+    pub fn is_about_the_record(&self) -> bool {
+        matches!(self, Self::TooLarge | Self::Refused(_))
+    }
+
     /// Returns the permission to grant if a record for this topic failed for lack of it.
     #[must_use]
     pub fn permission(&self, topic: &str) -> Option<Permission> {
@@ -64,6 +76,13 @@ impl From<KafkaError> for ProduceError {
             ) => Self::TooLarge,
             Some(Code::TopicAuthorizationFailed) => Self::NotPermitted,
             Some(Code::InvalidDifferentRecord) => Self::OtherRecordRefused,
+            // It may be created again.
+            Some(
+                Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopicId,
+            ) => Self::TopicMissing(error.to_string()),
             Some(code) if is_transient(code) => Self::Unavailable(error.to_string()),
             // Without a code the record could not be handed to librdkafka, for example because of the name of its topic.
             _ => Self::Refused(error.to_string()),
@@ -71,8 +90,8 @@ impl From<KafkaError> for ProduceError {
     }
 }
 
-/// Returns whether an error is about the connection, the state of the cluster or of the producer, or the lack of a topic
-/// or a permission: a record that fails with it may succeed later.
+/// Returns whether an error is about the connection, the state of the cluster or of the producer, or the lack of a
+/// permission: a record that fails with it may succeed later.
 fn is_transient(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -127,11 +146,6 @@ fn is_transient(code: RDKafkaErrorCode) -> bool {
             | Code::CoordinatorLoadInProgress
             | Code::CoordinatorNotAvailable
             | Code::NotCoordinator
-            // A topic or partition that is missing may be created again.
-            | Code::UnknownTopic
-            | Code::UnknownPartition
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownTopicId
             // A permission that is missing may be granted. That for a single topic is an error of its own.
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed

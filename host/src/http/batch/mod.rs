@@ -61,12 +61,14 @@ pub(super) async fn send_batch(
     // Reading the body before the response begins sends "100 Continue", for which a client such as curl would
     // otherwise wait a second.
     let first = chunks.next().await.transpose();
-    let first = first.map_err(body::unreadable)?.map(Ok);
+    let first = first.map_err(|error| body::unreadable(&error))?.map(Ok);
     let chunks = stream::iter(first).chain(chunks.map_err(std::io::Error::other));
     let (writer, reader) = results::channel();
     // If the client disconnects, the response is dropped, and the task with it.
-    let task = tokio::spawn(sender::run(chunks.boxed(), outbox, writer));
-    let lines = reader.into_stream(AbortOnDropHandle::new(task));
+    let task = AbortOnDropHandle::new(tokio::spawn(sender::run(chunks.boxed(), outbox, writer)));
+    // A client that gets 200 believes that the lines tell it everything, and many read none of them.
+    reader.begin().await?;
+    let lines = reader.into_stream(task);
     let content_type = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((content_type, Body::from_stream(lines)).into_response())
 }

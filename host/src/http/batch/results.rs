@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::sender::SendResult;
+use super::{super::problem::Problem, sender::SendResult};
 use crate::kafka::Delivered;
 
 /// Memory for results that the client has not read, in bytes. When it is used up, reading of the body pauses.
@@ -24,7 +24,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// About how many bytes of lines are written at a time.
 const CHUNK_BYTES: usize = 32 << 10;
 
-/// Adds results. If it is dropped before [`ResultWriter::finish`], the response is cut off.
+/// Adds results. If it is dropped before [`ResultWriter::finish`], the response is cut off: the client sees that it does not
+/// have all of them, and sends the batch again.
 pub(super) struct ResultWriter {
     shared: Arc<Shared>,
 }
@@ -52,10 +53,10 @@ struct Queue {
     end: Option<End>,
 }
 
-#[derive(Clone, Copy)]
 enum End {
     Finished,
-    CutOff,
+    /// With the problem, if the client can still be told it.
+    CutOff(Option<Problem>),
 }
 
 /// Consecutive results that differ only in their index and offset.
@@ -102,6 +103,11 @@ impl ResultWriter {
         self.end(End::Finished);
     }
 
+    /// Cuts off the response. If it has not begun yet, the client gets the problem instead.
+    pub(super) fn cut_off(self, problem: Problem) {
+        self.end(End::CutOff(Some(problem)));
+    }
+
     fn end(&self, end: End) {
         self.shared.queue.lock().end.get_or_insert(end);
         self.shared.readable.notify_one();
@@ -110,11 +116,24 @@ impl ResultWriter {
 
 impl Drop for ResultWriter {
     fn drop(&mut self) {
-        self.end(End::CutOff);
+        self.end(End::CutOff(None));
     }
 }
 
 impl ResultReader {
+    /// Waits until the response can begin: there is a result, or the end of an empty batch.
+    ///
+    /// # Errors
+    /// The problem that ended the batch before its first result.
+    pub(super) async fn begin(&self) -> Result<(), Problem> {
+        loop {
+            if let Some(begun) = self.shared.queue.lock().begin() {
+                return begun;
+            }
+            self.shared.readable.notified().await;
+        }
+    }
+
     /// Returns the lines in chunks. Dropping the stream aborts the task that writes results.
     pub(super) fn into_stream<T: Send>(
         self,
@@ -131,12 +150,16 @@ impl ResultReader {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             let mut lines = Vec::new();
-            let end = self.shared.queue.lock().take(&mut lines, &mut self.index);
+            let end = {
+                let mut queue = self.shared.queue.lock();
+                queue.take(&mut lines, &mut self.index);
+                queue.is_finished()
+            };
             self.shared.writable.notify_one();
             match end {
                 _ if !lines.is_empty() => return Some(Ok(lines.into())),
-                Some(End::Finished) => return None,
-                Some(End::CutOff) => {
+                Some(true) => return None,
+                Some(false) => {
                     return Some(Err(io::Error::other("the batch was not finished")));
                 }
                 None => self.shared.readable.notified().await,
@@ -157,8 +180,25 @@ impl Queue {
         self.runs.push_back(Run { result, count: 1 });
     }
 
-    /// Appends a chunk of lines, and returns how the results end, if that is known.
-    fn take(&mut self, lines: &mut Vec<u8>, index: &mut u64) -> Option<End> {
+    /// Returns whether the response can begin, or what the client is told instead; `None` if that is not known yet.
+    fn begin(&mut self) -> Option<Result<(), Problem>> {
+        if !self.runs.is_empty() {
+            return Some(Ok(()));
+        }
+        match self.end.as_mut()? {
+            End::CutOff(problem) => Some(problem.take().map_or(Ok(()), Err)),
+            End::Finished => Some(Ok(())),
+        }
+    }
+
+    /// Returns whether the results are complete, once they end.
+    fn is_finished(&self) -> Option<bool> {
+        let end = self.end.as_ref()?;
+        Some(matches!(end, End::Finished))
+    }
+
+    /// Appends a chunk of lines.
+    fn take(&mut self, lines: &mut Vec<u8>, index: &mut u64) {
         while lines.len() < CHUNK_BYTES
             && let Some(run) = self.runs.front_mut()
         {
@@ -169,7 +209,6 @@ impl Queue {
                 self.runs.pop_front();
             }
         }
-        self.end
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         outbox::{Outbox, Queued},
         problem::Problem,
     },
-    kafka::Delivered,
+    kafka::{Delivered, ProduceError},
 };
 
 /// How many Eventos of one request may wait for the acknowledgement of the broker.
@@ -27,14 +27,17 @@ pub(super) const MAX_IN_FLIGHT: usize = 1024;
 pub(super) enum SendResult {
     /// The broker acknowledged the Evento.
     Sent(Delivered),
-    /// The item was not sent, or not acknowledged. The items after it are sent nevertheless.
+    /// The item itself is to blame. The items after it are sent nevertheless.
     Refused(Problem),
     /// The body is malformed: nothing from here on was sent.
     Stopped(Problem),
 }
 
+/// The broker failed, whatever the item.
+type BrokerFailure = Problem;
+
 /// Sends all Eventos of a body, and writes the results in the same order. It ends early, and cuts the response off, if
-/// the client disconnects or does not read.
+/// the broker fails, the body breaks off, or the client does not read.
 pub(super) async fn run(
     chunks: BoxStream<'static, io::Result<Bytes>>,
     outbox: Outbox,
@@ -52,7 +55,7 @@ async fn pump(
     outbox: Arc<Outbox>,
     mut writer: ResultWriter,
 ) {
-    // If the body breaks off, the client is gone: do not wait for the results that are still missing.
+    // If the body breaks off, do not wait for the results that are still missing.
     let (broke_off, mut gone) = oneshot::channel();
     let items = items.scan(Some(broke_off), |broke_off, item| {
         let report = |error| broke_off.take().map(|broke_off| broke_off.send(error));
@@ -62,57 +65,74 @@ async fn pump(
     // once, and yields their results in order too.
     let started = items.then(move |item| start(item, Arc::clone(&outbox)));
     let mut results = std::pin::pin!(started.buffered(MAX_IN_FLIGHT));
-    let mut log = Some(());
     loop {
         let result = tokio::select! {
             biased;
-            Ok(error) = &mut gone => return log_end(&error),
+            Ok(error) = &mut gone => return break_off(writer, &error),
             result = results.next() => result,
         };
-        let Some(result) = result else {
-            return writer.finish();
+        let result = match result {
+            Some(Ok(result)) => result,
+            Some(Err(failure)) => return writer.cut_off(failure),
+            // The body may have broken off while the last result was taken.
+            None => match gone.try_recv() {
+                Ok(error) => return break_off(writer, &error),
+                Err(_) => return writer.finish(),
+            },
         };
-        if let SendResult::Refused(problem) = &result
-            && problem.has_cause()
-            && log.take().is_some()
-        {
-            // Once per request: the causes of the others are most likely the same.
-            problem.log();
-        }
         if let Err(error) = writer.push(result).await {
-            return log_end(&error);
+            tracing::debug!(%error, "a batch ended early");
+            return;
         }
     }
 }
 
-fn log_end(error: &io::Error) {
-    tracing::debug!(%error, "a batch ended early");
+/// Ends a batch whose body broke off.
+fn break_off(writer: ResultWriter, error: &io::Error) {
+    tracing::debug!(%error, "the body of a batch broke off");
+    writer.cut_off(body::unreadable(error));
 }
 
 /// Queues an item, and returns a future of its result.
-async fn start(item: Item, outbox: Arc<Outbox>) -> impl Future<Output = SendResult> {
+async fn start(
+    item: Item,
+    outbox: Arc<Outbox>,
+) -> impl Future<Output = Result<SendResult, BrokerFailure>> {
     let queued = queue(item, &outbox).await;
     async move {
-        match queued {
-            Ok(queued) => match outbox.acknowledged(queued).await {
-                Ok(delivered) => SendResult::Sent(delivered),
-                Err(error) => SendResult::Refused(error.into()),
-            },
-            Err(result) => result,
-        }
+        let queued = match queued {
+            Ok(queued) => queued,
+            Err(result) => return result,
+        };
+        let delivered = outbox.acknowledged(queued).await;
+        delivered.map_or_else(
+            |error| not_produced(&outbox, error),
+            |at| Ok(SendResult::Sent(at)),
+        )
     }
 }
 
 /// Queues an item. The error is the result of one that cannot be queued.
-async fn queue(item: Item, outbox: &Outbox) -> Result<Queued, SendResult> {
+async fn queue(item: Item, outbox: &Outbox) -> Result<Queued, Result<SendResult, BrokerFailure>> {
+    let refused = |problem: Problem| Ok(SendResult::Refused(outbox.refuse(problem)));
     let text = match item {
         Item::Text(text) => text,
-        Item::TooLong => return Err(SendResult::Refused(body::too_large())),
-        Item::Broken(problem) => return Err(SendResult::Stopped(problem)),
+        Item::TooLong => return Err(refused(body::too_large())),
+        Item::Broken(problem) => return Err(Ok(SendResult::Stopped(outbox.refuse(problem)))),
     };
-    EventoRef::parse(&text).map_err(|reason| SendResult::Refused(reason.into()))?;
+    EventoRef::parse(&text).map_err(|reason| refused(reason.into()))?;
     let queued = outbox.enqueue_when_possible(&text).await;
-    queued.map_err(|error| SendResult::Refused(error.into()))
+    queued.map_err(|error| not_produced(outbox, error))
+}
+
+/// Returns the result of an Evento that was not produced.
+fn not_produced(outbox: &Outbox, error: ProduceError) -> Result<SendResult, BrokerFailure> {
+    let is_about_the_record = error.is_about_the_record();
+    let problem = outbox.refuse(error);
+    match is_about_the_record {
+        true => Ok(SendResult::Refused(problem)),
+        false => Err(problem),
+    }
 }
 
 /// Returns the first byte that is not white space, and the body from there on.

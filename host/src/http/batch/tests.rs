@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     super::body::MAX_EVENTO,
-    super::tests::{Server, acknowledging},
+    super::tests::{Enqueued, Server, acknowledging, problem},
     sender::MAX_IN_FLIGHT,
 };
 use crate::{
@@ -158,7 +158,7 @@ async fn no_more_than_a_bounded_number_waits_for_the_broker() {
         let counts = Arc::clone(&counts);
         let slow = tokio::time::sleep(Duration::from_millis(5)).map(move |()| {
             counts.fetch_sub(1, SeqCst);
-            Err(ProduceError::Unavailable("gone".into()))
+            Err(ProduceError::Refused("no key".into()))
         });
         Ok(slow.boxed())
     })
@@ -169,7 +169,7 @@ async fn no_more_than_a_bounded_number_waits_for_the_broker() {
     assert!(
         answers
             .iter()
-            .all(|answer| answer["problem"]["status"] == 503)
+            .all(|answer| answer["problem"]["status"] == 502)
     );
     assert!(most.load(SeqCst) <= MAX_IN_FLIGHT, "{most:?}");
 }
@@ -294,6 +294,120 @@ async fn who_goes_away_stops_it() {
     until(|| Arc::strong_count(&waiting) == 3).await;
     drop(connection);
     until(|| Arc::strong_count(&waiting) == 2).await;
+}
+
+/// Returns a sink that acknowledges this many Eventos, and then fails like this.
+fn failing_after(
+    count: usize,
+    error: ProduceError,
+) -> impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Send + Sync + 'static {
+    let (acknowledge, calls) = (acknowledging(), AtomicUsize::new(0));
+    move |key, value| match calls.fetch_add(1, SeqCst) {
+        call if call < count => acknowledge(key, value),
+        _ => Ok(std::future::ready(Err(error.clone())).boxed()),
+    }
+}
+
+const BROKER_FAILURES: [(ProduceError, u16); 4] = [
+    (ProduceError::Disconnected, 503),
+    (ProduceError::TopicMissing(String::new()), 503),
+    (ProduceError::Unavailable(String::new()), 503),
+    (ProduceError::NotPermitted, 502),
+];
+
+#[tokio::test]
+async fn a_broker_that_fails_at_once_is_a_problem_of_the_batch() {
+    for (error, status) in BROKER_FAILURES {
+        for enqueues in [true, false] {
+            let error = error.clone();
+            let server = Server::start(move |_, _| match enqueues {
+                true => Ok(std::future::ready(Err(error.clone())).boxed()),
+                false => Err(error.clone()),
+            })
+            .await;
+            let body = "{\"id\":1,\"tipo\":\"t\"}\n".repeat(5);
+            let request = server.client.post(server.url("/send/batch")).body(body);
+            let request = request.header("content-type", "application/x-ndjson");
+            let answer = request.send().await.expect("it answers");
+            assert_eq!(
+                answer.headers().contains_key("retry-after"),
+                status == 503,
+                "{answer:?}"
+            );
+            problem(answer, status).await;
+            let metrics = server.client.get(server.url("/metrics")).send().await;
+            let metrics = metrics.expect("it answers").text().await.expect("whole");
+            assert!(
+                metrics.contains("eventos_send_refused_total{"),
+                "{metrics}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_fails_later_breaks_off_the_answer() {
+    for (error, _) in BROKER_FAILURES {
+        let server = Server::start(failing_after(3, error)).await;
+        let body = "{\"id\":1,\"tipo\":\"t\"}\n".repeat(5);
+        let answer = exchange(&server, &request(&body, body.len()), false).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(!answer.ends_with(LAST_CHUNK), "{answer}");
+        assert!(!answer.contains("refused"), "{answer}");
+    }
+}
+
+/// The end of a chunked body that is whole.
+const LAST_CHUNK: &str = "0\r\n\r\n";
+
+/// Returns a request that promises a body of `length` bytes, and has this one.
+fn request(body: &str, length: usize) -> String {
+    format!(
+        "POST /send/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Sends this text, and then the end of all texts if it is the `last`. Returns everything that comes back.
+async fn exchange(server: &Server, text: &str, last: bool) -> String {
+    let connection = TcpStream::connect(server.address).await;
+    let mut connection = connection.expect("it listens");
+    let sent = connection.write_all(text.as_bytes()).await;
+    sent.expect("it reads");
+    if last {
+        connection.shutdown().await.expect("it is connected");
+    }
+    let mut answer = Vec::new();
+    // A reset is an end as well.
+    let read = connection.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .expect("the server closes the connection");
+    String::from_utf8(answer).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn an_answer_to_a_body_that_breaks_off_is_never_whole() {
+    let server = Server::start(acknowledging()).await;
+    let one = r#"{"id":1,"tipo":"t"}"#;
+    for body in [
+        "".to_owned(),
+        one[..9].to_owned(),
+        format!("{one}\n"),
+        format!("{one}\n{one}\n").repeat(50),
+        format!("{one}\n{one}"),
+        format!("[{one}"),
+        format!("[{one},"),
+    ] {
+        // The end arrives together with the last bytes, or long after them.
+        for _ in 0..20 {
+            let answer = exchange(&server, &request(&body, body.len() + 50), true).await;
+            assert!(!answer.ends_with(LAST_CHUNK), "{body:.50}: {answer}");
+            assert!(!answer.contains("stopped"), "{body:.50}: {answer}");
+        }
+        let whole = exchange(&server, &request(&body, body.len()), false).await;
+        assert!(whole.ends_with(LAST_CHUNK), "{body:.50}: {whole}");
+    }
 }
 
 async fn until(done: impl Fn() -> bool) {

@@ -77,6 +77,12 @@ async fn a_client_that_stops_sending_is_disconnected() {
         ),
         (
             format!("POST /send/batch HTTP/1.1\r\n{json}content-length: 9\r\n\r\n["),
+            "HTTP/1.1 408",
+        ),
+        (
+            format!(
+                "POST /send/batch HTTP/1.1\r\n{json}content-length: 99\r\n\r\n{{\"id\":1,\"tipo\":\"t\"}}\n"
+            ),
             "HTTP/1.1 200",
         ),
         (

@@ -144,7 +144,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 /// A problem's members, after those that each must have were checked.
-async fn problem(response: Response, status: u16) -> Value {
+pub(super) async fn problem(response: Response, status: u16) -> Value {
     assert_eq!(
         header(&response, "content-type"),
         "application/problem+json"

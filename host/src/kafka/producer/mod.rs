@@ -133,8 +133,7 @@ impl Producer {
     /// [`ProduceError`], if the record cannot be enqueued.
     pub fn enqueue(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Delivery, ProduceError> {
         if self.context.connection.is_down() {
-            let reason = "no broker is connected".to_owned();
-            return Err(ProduceError::Unavailable(reason));
+            return Err(ProduceError::Disconnected);
         }
         let timestamp = self.stamps.next(Timestamp::now()).0;
         let mut record = FutureRecord::to(self.topic());

@@ -29,6 +29,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     consumed: Family<PartitionLabel, Counter>,
     produced: Family<PartitionLabel, Counter>,
+    send_refused: Family<ReasonLabel, Counter>,
     lag: Family<PartitionLabel, Gauge>,
     calls: Family<HandlerLabel, Counter>,
     events: Family<OutcomeLabel, Counter>,
@@ -78,6 +79,11 @@ struct StateLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PermissionLabel {
     operation: &'static str,
     resource: &'static str,
@@ -95,6 +101,7 @@ impl Metrics {
             registry: Arc::default(),
             consumed: Family::default(),
             produced: Family::default(),
+            send_refused: Family::default(),
             lag: Family::default(),
             calls: Family::default(),
             events: Family::default(),
@@ -132,6 +139,8 @@ impl Metrics {
         to.register("fetch_stalls", help, self.stalls.clone());
         let help = "Eventos sent over HTTP and acknowledged by the broker";
         to.register("produced", help, self.produced.clone());
+        let help = "Eventos sent over HTTP and refused, by the type of the problem";
+        to.register("send_refused", help, self.send_refused.clone());
         let help = "Records from the last one that was handled to the end of the partition";
         to.register("consumer_lag", help, self.lag.clone());
         let help = "Records produced to the dead-letter topic";
@@ -179,6 +188,13 @@ impl Metrics {
     /// Counts Eventos that were sent to a partition and acknowledged.
     pub fn produced(&self, partition: Partition, records: u64) {
         self.produced.get_or_create(&of(partition)).inc_by(records);
+    }
+
+    /// Counts an Evento that was sent over HTTP and refused, with the last word of the type of its problem.
+    pub fn send_refused(&self, reason: &'static str) {
+        self.send_refused
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
     }
 
     /// Sets how many records of a partition remain to be read.
@@ -284,6 +300,7 @@ mod tests {
         let partition = Partition(3);
         metrics.consumed(partition, 2);
         metrics.produced(partition, 1);
+        metrics.send_refused("malformed-json");
         metrics.lag(partition, 7);
         metrics.restoring(partition, 9);
         metrics.rebalanced();
@@ -304,6 +321,7 @@ mod tests {
         for line in [
             r#"eventos_consumed_total{partition="3"} 2"#,
             r#"eventos_produced_total{partition="3"} 1"#,
+            r#"eventos_send_refused_total{reason="malformed-json"} 1"#,
             r#"eventos_consumer_lag{partition="3"} 7"#,
             r#"eventos_restore_records{partition="3"} 9"#,
             r#"eventos_handler_calls_total{handler="store"} 1"#,

@@ -62,6 +62,15 @@ fn while_the_broker_is_gone_sending_is_refused_and_it_goes_on_when_the_broker_is
         began.elapsed()
     );
     daemon.wait_for_messages(1);
+    // A batch is refused as a whole, so that nobody takes its Eventos for sent.
+    let batch = "{\"id\":\"in-batch\",\"tipo\":\"t\"}\n".repeat(10);
+    let answer = daemon.post_body("/send/batch", "application/x-ndjson", batch);
+    let detail = answer.problem(503, "broker-unavailable");
+    assert!(detail.contains("was not sent"), "{detail}");
+    assert!(answer.header("retry-after").is_some());
+    let refused = r#"eventos_send_refused_total{reason="broker-unavailable"}"#;
+    assert!(daemon.metric(refused) >= Some(3.0));
+    daemon.wait_for_log("refused an Evento that was sent over HTTP");
 
     let _host = broker.start();
     daemon.wait_until_ready();

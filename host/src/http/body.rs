@@ -27,11 +27,11 @@ const EVENTO_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest body of a request of another instance, in bytes: offsets of fifty thousand partitions.
 const MAX_COMMAND: usize = 2 << 20;
 
-/// Accepts a body of one of these media types, parameters aside.
+/// Accepts a body of one of these media types, parameters aside, and returns which one it is.
 ///
 /// # Errors
 /// If the header `Content-Type` is missing or names another.
-pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
+pub(super) fn accept<'t>(headers: &HeaderMap, types: &[&'t str]) -> Result<&'t str, Problem> {
     let Some(given) = headers.get(header::CONTENT_TYPE) else {
         let detail = format!(
             "this endpoint expects the header Content-Type: {}",
@@ -41,8 +41,9 @@ pub(super) fn accept(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem>
     };
     let given = String::from_utf8_lossy(given.as_bytes());
     let essence = given.split(';').next().unwrap_or_default().trim();
-    if types.iter().any(|of| of.eq_ignore_ascii_case(essence)) {
-        return Ok(());
+    let accepted = types.iter().find(|of| of.eq_ignore_ascii_case(essence));
+    if let Some(accepted) = accepted {
+        return Ok(accepted);
     }
     let detail = format!(
         "the Content-Type is {essence:?}; this endpoint expects Content-Type: {}",

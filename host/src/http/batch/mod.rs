@@ -29,10 +29,13 @@ use super::{
     query::{NoParameters, Query},
 };
 
-/// The media types of the two formats. The first byte of the body decides which one it is.
+/// The media type of a JSON array, with which many clients send NDJSON too: the first byte of the body decides.
+const JSON: &str = "application/json";
+
+/// The media types of the two formats. All but [`JSON`] are those of NDJSON, whatever the body begins with.
 const TYPES: [&str; 6] = [
     "application/x-ndjson",
-    "application/json",
+    JSON,
     "application/ndjson",
     "application/jsonlines",
     "application/jsonl",
@@ -56,7 +59,7 @@ pub(super) async fn send_batch(
     Query(NoParameters {}): Query<NoParameters>,
     request: Request,
 ) -> Result<Response, Problem> {
-    body::accept(request.headers(), &TYPES)?;
+    let may_be_array = body::accept(request.headers(), &TYPES)? == JSON;
     let mut chunks = request.into_body().into_data_stream();
     // Reading the body before the response begins sends "100 Continue", for which a client such as curl would
     // otherwise wait a second.
@@ -65,7 +68,8 @@ pub(super) async fn send_batch(
     let chunks = stream::iter(first).chain(chunks.map_err(std::io::Error::other));
     let (writer, reader) = results::channel();
     // If the client disconnects, the response is dropped, and the task with it.
-    let task = AbortOnDropHandle::new(tokio::spawn(sender::run(chunks.boxed(), outbox, writer)));
+    let sending = sender::run(chunks.boxed(), may_be_array, outbox, writer);
+    let task = AbortOnDropHandle::new(tokio::spawn(sending));
     // A client that gets 200 believes that the lines tell it everything, and many read none of them.
     reader.begin().await?;
     let lines = reader.into_stream(task);

@@ -36,14 +36,19 @@ pub(super) enum SendResult {
 /// The broker failed, whatever the item.
 type BrokerFailure = Problem;
 
-/// Sends all Eventos of a body, and writes the results in the same order. It ends early, and cuts the response off, if
+/// Sends all Eventos of a body, and writes the results in the same order. The body is an array if it `may_be_array` and
+/// begins like one, and NDJSON otherwise. It ends early, and cuts the response off, if
 /// the broker fails, the body breaks off, or the client does not read.
 pub(super) async fn run(
     chunks: BoxStream<'static, io::Result<Bytes>>,
+    may_be_array: bool,
     outbox: Outbox,
     writer: ResultWriter,
 ) {
     let outbox = Arc::new(outbox);
+    if !may_be_array {
+        return pump(ndjson::items(chunks), outbox, writer).await;
+    }
     match peek(chunks).await {
         (Some(b'['), chunks) => pump(json_array::items(chunks), outbox, writer).await,
         (_, chunks) => pump(ndjson::items(chunks), outbox, writer).await,

@@ -118,6 +118,27 @@ async fn an_array_is_answered_element_by_element_up_to_where_it_breaks() {
 }
 
 #[tokio::test]
+async fn the_media_type_decides_what_a_bracket_begins() {
+    let server = Server::start(acknowledging()).await;
+    let one = r#"{"id":1,"tipo":"t"}"#;
+    let lines = format!("[2026-11-29 18:00:00] WARN\n{one}\n{one}\n");
+    for content_type in super::TYPES.into_iter().filter(|of| *of != super::JSON) {
+        for content_type in [content_type, &content_type.to_uppercase()] {
+            let answers = post(&server, &format!("{content_type}; charset=utf-8"), lines.clone()).await;
+            assert_eq!(
+                outline(&answers),
+                ["0 refused 400", "1 message sent", "2 message sent"],
+                "{content_type}"
+            );
+        }
+    }
+    let answers = post(&server, "application/x-ndjson", format!("[{one}]\n{one}")).await;
+    assert_eq!(outline(&answers), ["0 refused 422", "1 message sent"]);
+    let answers = post(&server, "application/json", lines).await;
+    assert_eq!(outline(&answers), ["0 stopped 400"]);
+}
+
+#[tokio::test]
 async fn a_full_queue_is_waited_for_and_the_order_is_kept() {
     let (seen, calls) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
     let sees = Arc::clone(&seen);
@@ -205,7 +226,7 @@ async fn send_all_then_read(server: &Server, body: &str) -> String {
         .expect("it listens");
     let length = body.len();
     let head = format!(
-        "POST /send/batch HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {length}\r\n\r\n"
+        "POST /send/batch HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     connection
         .write_all(head.as_bytes())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
-    TopicPartition, flag,
+    BYTE_ORDER_MARK, EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
+    TopicPartition, flag, without_byte_order_mark,
 };
 
 /// A batch is full at this many records …
@@ -207,6 +207,7 @@ impl Batch {
                 Some(Id::Integer(_))
             );
             let mut record = record.clone();
+            record.value = record.value.map(without_byte_order_mark);
             record.flags = if integer { flag::INTEGER_ID } else { 0 };
             if record.timestamp == Timestamp::NONE {
                 record.timestamp = Timestamp(other.records.timestamps[i]);
@@ -229,7 +230,8 @@ impl Batch {
     }
 
     /// Reads each value as an Evento, and takes out the records that are not valid ones, or that have a header whose name
-    /// is not UTF-8. Tombstones stay, with an empty id and tipo. A batch is read once.
+    /// is not UTF-8. Tombstones stay, with an empty id and tipo. A byte order mark in front of an Evento is removed, since
+    /// neither handlers nor readers of a page of Eventos expect one there. A batch is read once.
     #[must_use]
     pub fn read(&mut self) -> Unreadable {
         self.read_with(|value| EventoRef::parse(value))
@@ -244,13 +246,16 @@ impl Batch {
         let [mut ids, mut tipos] = [(); 2].map(|()| Texts::with_room(self.len()));
         let mut invalid = Vec::new();
         let mut integers = Vec::new();
+        let mut has_marks = false;
         for i in 0..self.records.len() {
             if let Some(header) = self.records.header_not_utf8(i) {
                 push_names(&mut ids, &mut tipos, None);
                 invalid.push((i, NotAnEvento::HeaderName(header)));
                 continue;
             }
-            match self.records.value(i).map(&parse) {
+            let value = self.records.value(i);
+            has_marks |= value.is_some_and(|value| value.starts_with(BYTE_ORDER_MARK));
+            match value.map(&parse) {
                 None => push_names(&mut ids, &mut tipos, None),
                 Some(Ok(evento)) => {
                     if matches!(evento.id, Id::Integer(_)) {
@@ -268,11 +273,24 @@ impl Batch {
         for i in integers {
             self.records.flags[i] |= flag::INTEGER_ID;
         }
-        // Only a batch with invalid records is copied; otherwise the columns stay as they are.
-        match invalid.is_empty() {
+        // Only a batch with such records is copied; otherwise the columns stay as they are.
+        let unreadable = match invalid.is_empty() {
             true => Unreadable::default(),
             false => self.take_out(invalid),
+        };
+        if has_marks {
+            self.remove_byte_order_marks();
         }
+        unreadable
+    }
+
+    fn remove_byte_order_marks(&mut self) {
+        let mut records = self.records.empty_like();
+        for record in self.records.iter() {
+            let value = record.value.map(without_byte_order_mark);
+            records.push_ref(RecordRef { value, ..record });
+        }
+        self.records = records;
     }
 
     /// Takes out the records with these indices, which ascend.
@@ -362,6 +380,35 @@ mod tests {
         assert_eq!(unreadable.records.value(0), Some(&b"nonsense"[..]));
         assert!(matches!(unreadable.reasons[0], NotAnEvento::Malformed(_)));
         assert!(matches!(unreadable.reasons[1], NotAnEvento::Invalid(_)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_removed_from_eventos_and_kept_in_the_rest() {
+        let mut batch = consumed(&[
+            Some("\u{feff}{\"id\":1,\"tipo\":\"x\"}"),
+            Some("\u{feff}nonsense"),
+            None,
+            Some(r#"{"id":"\ufeff","tipo":"y"}"#),
+        ]);
+        let unreadable = batch.read();
+        let values: Vec<_> = batch.records.iter().map(|record| record.value).collect();
+        let first = br#"{"id":1,"tipo":"x"}"#.as_slice();
+        let last = br#"{"id":"\ufeff","tipo":"y"}"#.as_slice();
+        assert_eq!(values, [Some(first), None, Some(last)]);
+        assert_eq!(batch.record(0).key, Some(&b"k"[..]));
+        assert_eq!(batch.record(0).flags, flag::INTEGER_ID);
+        assert_eq!(batch.offsets, [10, 12, 13]);
+        assert_eq!(
+            unreadable.records.value(0),
+            Some("\u{feff}nonsense".as_bytes())
+        );
+
+        let mut made = Records::default();
+        made.push(None, Some("\u{feff}{\"id\":1,\"tipo\":\"x\"}".as_bytes()), [], Timestamp(1), 0);
+        let mut replaced = Batch::empty_like(&batch);
+        let pushed = replaced.push_replacements(&batch, 0, made.iter().collect());
+        assert!(pushed.is_ok());
+        assert_eq!(replaced.records.value(0), Some(first));
     }
 
     #[test]

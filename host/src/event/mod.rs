@@ -17,7 +17,9 @@ pub use assigned::{AssignedPartitions, AssignmentPhase, PartitionStatus};
 pub use batch::{Batch, Unreadable};
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use dead_letter_reason::{DeadLetterReason, FailureKind};
-pub use evento::{EventoRef, Fault, Id, NotAnEvento};
+pub use evento::{
+    BYTE_ORDER_MARK, EventoRef, Fault, Id, NotAnEvento, without_byte_order_mark,
+};
 pub use json_bytes::JsonBytes;
 pub use letter::Letter;
 pub use outcome::{Emission, HandlerOutput, Outcome, Outcomes, OutcomesFault, Verdict};

@@ -8,7 +8,10 @@ use axum::{
 use serde::Deserialize;
 
 use super::{body, outbox::Outbox, problem::Problem, query::Query};
-use crate::{event::EventoRef, kafka::Delivered};
+use crate::{
+    event::{EventoRef, without_byte_order_mark},
+    kafka::Delivered,
+};
 
 /// The query of `POST /send`.
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +28,7 @@ pub(super) async fn send(
 ) -> Result<Response, Problem> {
     body::accept(request.headers(), &["application/json"])?;
     let body = body::read_evento(request.into_body()).await?;
-    let value = body.trim_ascii();
+    let value = without_byte_order_mark(body.trim_ascii()).trim_ascii();
     let delivered = deliver(&outbox, key.as_deref(), value).await;
     let delivered = delivered.map_err(|problem| outbox.refuse(problem))?;
     let content_type = [(header::CONTENT_TYPE, "application/json")];

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Header, JsonBytes, Timestamp};
+use crate::event::{Header, JsonBytes, Timestamp, without_byte_order_mark};
 
 /// How many bytes are read at once, which is also about the size of a batch from a file.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -82,7 +82,7 @@ impl Input {
                 return Ok(None);
             }
             self.line += 1;
-            let line = text.trim_ascii();
+            let line = without_byte_order_mark(text.trim_ascii()).trim_ascii();
             if line.is_empty() {
                 continue;
             }

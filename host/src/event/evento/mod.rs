@@ -51,13 +51,22 @@ pub struct Fault {
     pub detail: String,
 }
 
+/// What some programs, mainly on Windows, write in front of a text in UTF-8. JSON does not have it (RFC 8259, section 8.1).
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Returns a text without the byte order mark in front of it.
+#[must_use]
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
 impl<'a> EventoRef<'a> {
-    /// Parses `id` and `tipo`, and checks that the rest is JSON.
+    /// Parses `id` and `tipo`, and checks that the rest is JSON. A byte order mark in front of it is skipped.
     ///
     /// # Errors
     /// Returns [`NotAnEvento`] with every fault at once.
     pub fn parse(value: &'a [u8]) -> Result<Self, NotAnEvento> {
-        let text = std::str::from_utf8(value)
+        let text = std::str::from_utf8(without_byte_order_mark(value))
             .map_err(|error| NotAnEvento::Malformed(error.to_string()))?;
         match serde_json::from_str::<quick::Quick<'a>>(text) {
             Ok(quick::Quick(Some(evento))) => Ok(evento),

@@ -10,6 +10,7 @@ use tokio_util::{
 };
 
 use super::{Item, body::MAX_EVENTO};
+use crate::event::without_byte_order_mark;
 
 /// How many bytes are read at a time.
 const BUFFER: usize = 64 << 10;
@@ -34,7 +35,8 @@ impl Lines {
     /// Returns the item of a whole line, unless it is blank.
     fn line(&mut self, line: BytesMut) -> Option<Item> {
         let line = line.freeze();
-        let text = line.slice_ref(line.trim_ascii());
+        // Files with a byte order mark may have been joined to one body.
+        let text = line.slice_ref(without_byte_order_mark(line.trim_ascii()).trim_ascii());
         if std::mem::take(&mut self.too_long) || text.len() > MAX_EVENTO {
             return Some(Item::TooLong);
         }

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{
     Stream, StreamExt, future,
     stream::{self, BoxStream},
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Item, body, json_array, ndjson, results::ResultWriter};
 use crate::{
-    event::EventoRef,
+    event::{BYTE_ORDER_MARK, EventoRef},
     http::{
         outbox::{Outbox, Queued},
         problem::Problem,
@@ -140,19 +140,30 @@ fn not_produced(outbox: &Outbox, error: ProduceError) -> Result<SendResult, Brok
     }
 }
 
-/// Returns the first byte that is not white space, and the body from there on.
+/// Returns the first byte that is neither white space nor part of a byte order mark, and the body from there on.
 async fn peek(
     mut chunks: BoxStream<'static, io::Result<Bytes>>,
 ) -> (Option<u8>, BoxStream<'static, io::Result<Bytes>>) {
-    while let Some(chunk) = chunks.next().await {
-        let rest = chunk.map(|chunk| chunk.slice_ref(chunk.trim_ascii_start()));
-        match &rest {
-            Ok(rest) if rest.is_empty() => {}
-            _ => {
-                let first = rest.as_ref().ok().map(|rest| rest[0]);
-                return (first, stream::iter([rest]).chain(chunks).boxed());
-            }
+    let mut start = BytesMut::new();
+    let end = loop {
+        match chunks.next().await {
+            Some(Ok(chunk)) => start.extend_from_slice(&chunk),
+            end => break end,
         }
-    }
-    (None, chunks)
+        skip_blank(&mut start);
+        if start.starts_with(BYTE_ORDER_MARK) {
+            start.advance(BYTE_ORDER_MARK.len());
+            skip_blank(&mut start);
+        }
+        if !BYTE_ORDER_MARK.starts_with(&start) {
+            break None;
+        }
+    };
+    let first = start.first().copied();
+    let start = stream::iter([Ok(start.freeze())]);
+    (first, start.chain(stream::iter(end)).chain(chunks).boxed())
+}
+
+fn skip_blank(text: &mut BytesMut) {
+    text.advance(text.len() - text.trim_ascii_start().len());
 }

@@ -1,6 +1,7 @@
 //! Batches through a real socket; what would be the broker is a function.
 
 use std::{
+    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -136,6 +137,41 @@ async fn the_media_type_decides_what_a_bracket_begins() {
     assert_eq!(outline(&answers), ["0 refused 422", "1 message sent"]);
     let answers = post(&server, "application/json", lines).await;
     assert_eq!(outline(&answers), ["0 stopped 400"]);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped_however_the_body_arrives() {
+    let (seen, acknowledge) = (Arc::new(Mutex::new(Vec::new())), acknowledging());
+    let sees = Arc::clone(&seen);
+    let server = Server::start(move |key, value: &[u8]| {
+        sees.lock().expect("not poisoned").push(value.to_vec());
+        acknowledge(key, value)
+    })
+    .await;
+    let one = r#"{"id":1,"tipo":"t"}"#;
+    for (content_type, body) in [
+        ("application/x-ndjson", format!("\u{feff}{one}\n\u{feff}{one}\n")),
+        ("application/json", format!("\u{feff}{one}\n{one}")),
+        ("application/json", format!("\u{feff}[{one},{one}]")),
+        ("application/json", format!(" \n\u{feff}\n [{one},{one}]")),
+    ] {
+        for length in [1, 2, 1_000] {
+            let chunks: Vec<_> = body.as_bytes().chunks(length).map(<[u8]>::to_vec).collect();
+            let chunks = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, io::Error>));
+            let body = reqwest::Body::wrap_stream(chunks);
+            let answers = post(&server, content_type, body).await;
+            assert_eq!(outline(&answers), ["0 message sent", "1 message sent"]);
+        }
+    }
+    let sent = server
+        .client
+        .post(server.url("/send"))
+        .header("content-type", "application/json")
+        .body(format!("\u{feff} {one}\n"));
+    assert_eq!(sent.send().await.expect("it answers").status(), 200);
+    let seen = seen.lock().expect("not poisoned");
+    assert_eq!(seen.len(), 25);
+    assert!(seen.iter().all(|value| value == one.as_bytes()));
 }
 
 #[tokio::test]

@@ -15,8 +15,9 @@ pub mod store {
 mod http;
 
 use event::{
-    Batch, CommitMetadata, EventoRef, NotAnEvento, Offset, Outcomes, Partition, Partitions,
+    Batch, CommitMetadata, EventoLimits, EventoRef, NotAnEvento, Offset, Outcomes, Partition, Partitions,
     Records, Texts, Timestamp, TopicId, TopicPartition, ViewStart,
+    without_byte_order_mark,
 };
 
 /// Reads any bytes as an Evento. What is accepted is an object of JSON, also for a reader of another make.
@@ -24,13 +25,19 @@ use event::{
 /// # Panics
 /// Panics if that is not so, or if a refusal depends on what surrounds the value.
 pub fn evento(value: &[u8]) {
-    let parsed = EventoRef::parse(value);
+    let limits = EventoLimits::default();
+    let parsed = EventoRef::parse_within(&limits, value);
     match &parsed {
         Ok(evento) => {
-            let other: serde_json::Value = match serde_json::from_slice(value) {
+            let json = without_byte_order_mark(value);
+            let other: serde_json::Value = match serde_json::from_slice(json) {
                 Ok(other) => other,
-                // A number that no f64 holds, or an object that is nested deeply.
-                Err(_) => return,
+                // A number that no f64 holds, or an object with one level more than this parser takes.
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains("number out of range") || text.contains("recursion limit"));
+                    return;
+                }
             };
             assert!(other.is_object());
             assert!(!evento.id.as_str().is_empty() && !evento.tipo.is_empty());

@@ -179,6 +179,7 @@ fn build(
     let (replayer, rewinds) = Replayer::new(cluster.clone());
     let state = http::State {
         producer: producer.clone(),
+        evento: config.evento,
         store: Store::new(&config.store),
         peers: Peers::new(
             &config.peers,
@@ -292,6 +293,7 @@ async fn run_pipeline(parts: PipelineParts, stop: CancellationToken) -> Result<(
         cluster: parts.cluster,
         client_id: client_id.unwrap_or_else(|| "eventos".to_owned()),
         config: config.delivery.clone(),
+        evento: config.evento,
         output,
         chains: parts.chains,
         instance: instance_name(config)?,

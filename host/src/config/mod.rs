@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{http, kafka, peers, pipeline, plugin, store, telemetry};
+use crate::{event, http, kafka, peers, pipeline, plugin, store, telemetry};
 use file::File;
 
 pub use problem::{Problem, Problems};
@@ -47,6 +47,8 @@ pub struct Config {
     pub handlers: plugin::Config,
     /// Settings of single handlers, by name.
     pub handler: BTreeMap<String, plugin::HandlerConfig>,
+    /// Bounds of what an Evento may contain.
+    pub evento: event::EventoLimits,
     /// The delivery guarantee and the dead-letter topic.
     pub delivery: pipeline::Config,
     /// The destination of records that leave the handler chain.

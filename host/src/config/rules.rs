@@ -11,6 +11,7 @@ pub(super) fn broken(config: &Config, sources: &Sources) -> Vec<(Key, String)> {
         ("kafka", config.kafka.problems()),
         ("embedded", config.embedded.problems()),
         ("handlers", config.handlers.problems()),
+        ("evento", config.evento.problems()),
         ("delivery", config.delivery.problems()),
         ("store", config.store.problems()),
         ("http", config.http.problems()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    BYTE_ORDER_MARK, EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
+    BYTE_ORDER_MARK, EventoLimits, EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
     TopicPartition, flag, without_byte_order_mark,
 };
 
@@ -20,6 +20,7 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     topic_partition: TopicPartition,
+    limits: EventoLimits,
     pub(crate) offsets: Vec<i64>,
     pub(crate) ids: Texts,
     pub(crate) tipos: Texts,
@@ -57,11 +58,12 @@ impl Unreadable {
 }
 
 impl Batch {
-    /// An empty batch of a partition.
+    /// An empty batch of a partition, whose Eventos keep to the default limits.
     #[must_use]
     pub fn new(topic_partition: TopicPartition) -> Self {
         Self {
             topic_partition,
+            limits: EventoLimits::default(),
             offsets: Vec::new(),
             ids: Texts::default(),
             tipos: Texts::default(),
@@ -69,11 +71,18 @@ impl Batch {
         }
     }
 
+    /// The same batch with other limits of Eventos, for those that it will be read as and those that will replace them.
+    #[must_use]
+    pub fn with_limits(self, limits: EventoLimits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// An empty batch of the same partition as `of`, with room for as much as `of` holds.
     #[must_use]
     pub fn empty_like(of: &Self) -> Self {
         Self {
             topic_partition: of.topic_partition.clone(),
+            limits: of.limits,
             offsets: Vec::with_capacity(of.len()),
             ids: of.ids.empty_like(),
             tipos: of.tipos.empty_like(),
@@ -197,9 +206,10 @@ impl Batch {
         i: usize,
         replacements: Vec<RecordRef<'_>>,
     ) -> Result<(), NotAnEvento> {
+        let parse = |value| EventoRef::parse_within(&self.limits, value);
         let eventos = replacements
             .iter()
-            .map(|record| record.value.map(EventoRef::parse).transpose())
+            .map(|record| record.value.map(parse).transpose())
             .collect::<Result<Vec<_>, NotAnEvento>>()?;
         for (evento, record) in eventos.iter().zip(&replacements) {
             let integer = matches!(
@@ -234,7 +244,8 @@ impl Batch {
     /// neither handlers nor readers of a page of Eventos expect one there. A batch is read once.
     #[must_use]
     pub fn read(&mut self) -> Unreadable {
-        self.read_with(|value| EventoRef::parse(value))
+        let limits = self.limits;
+        self.read_with(|value| EventoRef::parse_within(&limits, value))
     }
 
     /// Like [`Batch::read`], with another way to parse a value.

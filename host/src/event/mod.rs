@@ -18,7 +18,7 @@ pub use batch::{Batch, Unreadable};
 pub use columns::{ColumnFault, Headers, RecordRef, Records, Texts, flag};
 pub use dead_letter_reason::{DeadLetterReason, FailureKind};
 pub use evento::{
-    BYTE_ORDER_MARK, EventoRef, Fault, Id, NotAnEvento, without_byte_order_mark,
+    BYTE_ORDER_MARK, EventoLimits, EventoRef, Fault, Id, NotAnEvento, without_byte_order_mark,
 };
 pub use json_bytes::JsonBytes;
 pub use letter::Letter;

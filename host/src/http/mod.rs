@@ -122,6 +122,7 @@ pub use self::{
 use crate::{
     audit::AuditLog,
     dead_letters::DeadLetters,
+    event::EventoLimits,
     kafka::{ProducedTopics, Producer, Refusals},
     peers::{PROOF_PATH, Peers},
     plugin::{ChainHold, Registry},
@@ -136,6 +137,8 @@ use crate::{
 pub struct State {
     /// Produces the Eventos that are sent.
     pub producer: Producer,
+    /// The limits of the Eventos that are sent.
+    pub evento: EventoLimits,
     /// The Eventos that this instance stores, for `/messages`.
     pub store: Store,
     /// The other instances, for `/messages` and `/replay`.
@@ -183,6 +186,7 @@ pub async fn serve(
 ) {
     let State {
         producer,
+        evento,
         store,
         peers,
         metrics,
@@ -195,7 +199,7 @@ pub async fn serve(
         certificates,
         audit,
     } = state;
-    let outbox = Outbox::new(producer, metrics.clone(), refusals.clone());
+    let outbox = Outbox::new(producer, evento, metrics.clone(), refusals.clone());
     let views = Views {
         store,
         peers,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{problem::Problem, refusal_log::RefusalLog};
 use crate::{
+    event::{EventoLimits, EventoRef, NotAnEvento},
     kafka::{Delivered, Delivery, Permission, ProduceError, Producer, Refusals},
     telemetry::metrics::Metrics,
 };
@@ -16,6 +17,7 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Outbox {
     sink: Sink,
     topic: Arc<str>,
+    limits: EventoLimits,
     metrics: Metrics,
     refusals: Refusals,
     log: Arc<RefusalLog>,
@@ -38,11 +40,17 @@ pub(super) enum Queued {
 }
 
 impl Outbox {
-    /// Returns an outbox for the topic of the producer.
-    pub(super) fn new(producer: Producer, metrics: Metrics, refusals: Refusals) -> Self {
+    /// Returns an outbox for the topic of the producer, and for Eventos within these limits.
+    pub(super) fn new(
+        producer: Producer,
+        limits: EventoLimits,
+        metrics: Metrics,
+        refusals: Refusals,
+    ) -> Self {
         Self {
             topic: Arc::clone(producer.topic()),
             sink: Sink::Producer(producer),
+            limits,
             metrics,
             refusals,
             log: Arc::default(),
@@ -55,6 +63,14 @@ impl Outbox {
         self.metrics.send_refused(problem.word());
         self.log.note(&mut problem);
         problem
+    }
+
+    /// Checks that a text is an Evento within the limits.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self, text: &[u8]) -> Result<(), NotAnEvento> {
+        EventoRef::parse_within(&self.limits, text).map(drop)
     }
 
     /// Queues an Evento for the broker.
@@ -135,6 +151,7 @@ pub(super) mod test_sink {
             Self {
                 sink: Sink::Function(Arc::new(enqueue)),
                 topic: "eventos".into(),
+                limits: EventoLimits::default(),
                 metrics,
                 refusals: Refusals::default(),
                 log: Arc::default(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{body, outbox::Outbox, problem::Problem, query::Query};
 use crate::{
-    event::{EventoRef, without_byte_order_mark},
+    event::without_byte_order_mark,
     kafka::Delivered,
 };
 
@@ -36,7 +36,7 @@ pub(super) async fn send(
 }
 
 async fn deliver(outbox: &Outbox, key: Option<&str>, value: &[u8]) -> Result<Delivered, Problem> {
-    EventoRef::parse(value)?;
+    outbox.check(value)?;
     let queued = outbox.enqueue(key.map(str::as_bytes), value)?;
     Ok(outbox.acknowledged(queued).await?)
 }

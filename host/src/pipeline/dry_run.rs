@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::{
-        Batch, DeadLetterReason, Header, Offset, Outcome, Partition, RecordRef, Records, Timestamp,
+        Batch, DeadLetterReason, EventoLimits, Header, Offset, Outcome, Partition, RecordRef, Records, Timestamp,
         TopicPartition, flag,
     },
     plugin::Handler,
@@ -68,16 +68,21 @@ pub enum RecordEnd {
 }
 
 impl DryRun {
-    /// Prepares a dry run of a handler, whose records appear to be of `topic`. What the handler logs is taken from `lines`: see
+    /// Prepares a dry run of a handler, whose records appear to be of `topic`, and whose Eventos have these limits. What the handler logs is taken from `lines`: see
     /// [`LogCapture::during`].
     #[must_use]
-    pub fn new(handler: Arc<Handler>, topic: &str, lines: LogCapture) -> Self {
+    pub fn new(
+        handler: Arc<Handler>,
+        topic: &str,
+        limits: EventoLimits,
+        lines: LogCapture,
+    ) -> Self {
         let metrics = Metrics::new().handler(handler.name());
         let mut step = ChainStep::new(handler, metrics);
         step.observer = Some(Observer::new(lines.clone()));
         Self {
             step,
-            open: Batch::new(TopicPartition::new(topic, Partition(0))),
+            open: Batch::new(TopicPartition::new(topic, Partition(0))).with_limits(limits),
             next: Offset(0),
             lines,
             remarks: Vec::new(),

@@ -17,7 +17,7 @@ use super::{
     worker_pool::Workers,
 };
 use crate::{
-    event::{Offset, TopicPartition},
+    event::{EventoLimits, Offset, TopicPartition},
     kafka::{
         self, Consumed, Consumer, ConsumerEvent, NewAssignment, PartitionProgress, ProducedTopics,
         Revocation,
@@ -40,6 +40,7 @@ pub(super) struct Intake<'p> {
     pub(super) consumer: Arc<Consumer>,
     pub(super) assignments: Assignments,
     pub(super) assigned: Assigned,
+    pub(super) evento: EventoLimits,
     pub(super) workers: Workers,
     /// None if views are not restored.
     pub(super) restores: Option<RestoreMonitor>,
@@ -373,7 +374,7 @@ impl Intake<'_> {
                 }
             }
             let position = range.map(|range| range.from);
-            self.assigned.insert(Assignment::new(state, view, position));
+            self.assigned.insert(Assignment::new(state, view, position, self.evento));
         }
         self.set_restored_latch();
         self.publisher.change(&self.assigned.list);

@@ -81,7 +81,7 @@ use self::{
     worker_pool::{WorkerPanic, Workers},
 };
 use crate::{
-    event::AssignedPartitions,
+    event::{AssignedPartitions, EventoLimits},
     kafka::{
         self, Cluster, CommitStrategy, Consumer, ConsumerOptions, OrderedProducer, ProducedTopics,
         Refusals, Revocation, TopicLimits,
@@ -100,6 +100,8 @@ pub struct Pipeline {
     pub client_id: String,
     /// The `[delivery]` table.
     pub config: Config,
+    /// The limits of Eventos.
+    pub evento: EventoLimits,
     /// The topic for the records that leave the handler chain, if there is one.
     pub output: Option<Output>,
     /// The handler chain, as it is and as it changes.
@@ -217,6 +219,7 @@ impl Pipeline {
             consumer,
             assignments,
             assigned: Assigned::default(),
+            evento: self.evento,
             workers: Workers::start(workers),
             restores,
             stalls: StallMonitor::new(

@@ -155,7 +155,10 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Offset, pipeline::restore::ViewState};
+    use crate::{
+        event::{EventoLimits, Offset},
+        pipeline::restore::ViewState,
+    };
 
     struct Member {
         assignments: Assignments,
@@ -186,7 +189,7 @@ mod tests {
         fn assign(&mut self, numbers: &[i32], view: fn() -> ViewState) {
             for &number in numbers {
                 let state = self.assignments.assign(&partition(number));
-                self.assigned.insert(Assignment::new(state, view(), None));
+                self.assigned.insert(Assignment::new(state, view(), None, EventoLimits::default()));
             }
             self.publisher.change(&self.assigned.list);
         }

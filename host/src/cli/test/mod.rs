@@ -111,7 +111,8 @@ impl Test {
         let engine = Engine::new(Cache::existing(&config.handlers))?;
         let metrics = Metrics::new().handler(&file.name);
         let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own, metrics)?;
-        let dry_run = DryRun::new(Arc::new(handler), &config.kafka.topic, lines.clone());
+        let topic = &config.kafka.topic;
+        let dry_run = DryRun::new(Arc::new(handler), topic, config.evento, lines.clone());
         let mut run = Run {
             dry_run,
             pending: VecDeque::new(),

@@ -69,7 +69,7 @@ fn a_key_like_no_other_is_told_what_its_table_has() {
         ),
         (
             "zzz = 1",
-            "zzz; the tables are delivery, embedded, handler, handlers, http, kafka, output, peers, store, telemetry",
+            "zzz; the tables are delivery, embedded, evento, handler, handlers, http, kafka, output, peers, store, telemetry",
         ),
         (
             "handler.a.xyz = 1",

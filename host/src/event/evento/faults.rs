@@ -8,23 +8,33 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{EventoRef, Fault, Id, Name, NotAnEvento};
+use super::{EventoLimits, EventoRef, Fault, Id, Name, NotAnEvento, excess::find_excesses};
 
-pub(super) fn parse(text: &str) -> Result<EventoRef<'_>, NotAnEvento> {
+pub(super) fn parse<'t>(
+    text: &'t str,
+    limits: &EventoLimits,
+) -> Result<EventoRef<'t>, NotAnEvento> {
     let malformed = |error: serde_json::Error| NotAnEvento::Malformed(error.to_string());
     serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
+    let excesses = find_excesses(text, limits);
     let Ok(Members { ids, tipos }) = serde_json::from_str::<Members<'_>>(text) else {
-        return Err(NotAnEvento::Invalid(vec![fault(
-            "",
-            "is not a JSON object",
-        )]));
+        let mut faults = vec![fault("", "is not a JSON object")];
+        faults.extend(excesses);
+        return Err(NotAnEvento::Invalid(faults));
     };
     let mut faults = Vec::new();
-    let mut take = |found: Result<Id<'static>, Fault>| found.map_err(|f| faults.push(f)).ok();
+    let mut take = |found: Result<Id<'static>, Fault>| {
+        let fault = |fault: Fault| {
+            let is_known = excesses.iter().any(|other| other.pointer == fault.pointer);
+            faults.extend((!is_known).then_some(fault));
+        };
+        found.map_err(fault).ok()
+    };
     let id = take(only("/id", &ids).and_then(read_id));
     let tipo = take(only("/tipo", &tipos).and_then(read_tipo));
+    faults.extend(excesses);
     match (id, tipo) {
-        (Some(id), Some(Id::Text(tipo))) => Ok(EventoRef { id, tipo }),
+        (Some(id), Some(Id::Text(tipo))) if faults.is_empty() => Ok(EventoRef { id, tipo }),
         _ => Err(NotAnEvento::Invalid(faults)),
     }
 }
@@ -42,21 +52,34 @@ fn read_id(raw: &str) -> Result<Id<'static>, Fault> {
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(Id::Integer(Cow::Owned(raw.to_owned())));
     }
-    read_text(raw).ok_or_else(|| fault("/id", "is neither a non-empty string nor an integer"))
+    read_text("/id", raw, "is neither a non-empty string nor an integer")
 }
 
 fn read_tipo(raw: &str) -> Result<Id<'static>, Fault> {
-    read_text(raw).ok_or_else(|| fault("/tipo", "is not a non-empty string"))
+    read_text("/tipo", raw, "is not a non-empty string")
 }
 
-fn read_text(raw: &str) -> Option<Id<'static>> {
-    let text: String = serde_json::from_str(raw).ok()?;
-    (!text.is_empty()).then_some(Id::Text(Cow::Owned(text)))
+fn read_text(
+    pointer: &'static str,
+    raw: &str,
+    otherwise: &'static str,
+) -> Result<Id<'static>, Fault> {
+    match serde_json::from_str::<String>(raw) {
+        Ok(text) if !text.is_empty() => Ok(Id::Text(Cow::Owned(text))),
+        // It is a string of valid JSON, so this is the only thing that can be wrong with it.
+        Err(_) if raw.starts_with('"') => {
+            let detail = "has half of a surrogate pair, which is no character";
+            Err(fault(pointer, detail))
+        }
+        _ => Err(fault(pointer, otherwise)),
+    }
 }
 
 fn fault(pointer: &'static str, detail: impl Into<String>) -> Fault {
-    let detail = detail.into();
-    Fault { pointer, detail }
+    Fault {
+        pointer: pointer.into(),
+        detail: detail.into(),
+    }
 }
 
 /// Every `id` and `tipo` member of an object, as written.

@@ -1,7 +1,9 @@
 //! Recognizes Eventos: JSON objects with an `id` (a non-empty string or an integer) and a `tipo` (a non-empty
 //! string). All other members are kept as they are.
 
+mod excess;
 mod faults;
+mod limits;
 mod quick;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,8 @@ mod tests;
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de::Visitor};
+
+pub use self::limits::EventoLimits;
 
 /// What the host knows about an Evento. It is parsed once, and never again by a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +49,9 @@ pub enum NotAnEvento {
 /// One fault in an otherwise well-formed JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
-    /// The faulty place: a JSON pointer (RFC 6901), empty for the whole text.
-    pub pointer: &'static str,
+    /// The faulty place: a JSON pointer (RFC 6901), empty for the whole text. If it would be longer than 500 bytes, it is that
+    /// of a member that contains the place.
+    pub pointer: Cow<'static, str>,
     /// A clause without its subject, such as "is missing".
     pub detail: String,
 }
@@ -66,11 +71,24 @@ impl<'a> EventoRef<'a> {
     /// # Errors
     /// Returns [`NotAnEvento`] with every fault at once.
     pub fn parse(value: &'a [u8]) -> Result<Self, NotAnEvento> {
+        Self::parse_within(&EventoLimits::NONE, value)
+    }
+
+    /// Like [`EventoRef::parse`], with limits.
+    ///
+    /// # Errors
+    /// Returns [`NotAnEvento`] with every fault at once, of those that exceed the limits the first ten.
+    pub fn parse_within(limits: &EventoLimits, value: &'a [u8]) -> Result<Self, NotAnEvento> {
         let text = std::str::from_utf8(without_byte_order_mark(value))
             .map_err(|error| NotAnEvento::Malformed(error.to_string()))?;
         match serde_json::from_str::<quick::Quick<'a>>(text) {
-            Ok(quick::Quick(Some(evento))) => Ok(evento),
-            _ => faults::parse(text),
+            Ok(quick::Quick(Some(evento)))
+                if !limits.may_be_exceeded(text)
+                    || excess::find_excesses(text, limits).is_empty() =>
+            {
+                Ok(evento)
+            }
+            _ => faults::parse(text, limits),
         }
     }
 }
@@ -102,15 +120,16 @@ impl<'de> Deserialize<'de> for Name {
                 f.write_str("a member's name")
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
                 Ok(match name {
-                    "id" => Name::Id,
-                    "tipo" => Name::Tipo,
+                    b"id" => Name::Id,
+                    b"tipo" => Name::Tipo,
                     _ => Name::Other,
                 })
             }
         }
-        deserializer.deserialize_str(NameVisitor)
+        // A name with a lone surrogate cannot be a str.
+        deserializer.deserialize_bytes(NameVisitor)
     }
 }
 
@@ -119,7 +138,7 @@ impl fmt::Display for Fault {
         let subject = if self.pointer.is_empty() {
             "it"
         } else {
-            self.pointer
+            &self.pointer
         };
         write!(f, "{subject} {}", self.detail)
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Item, body, json_array, ndjson, results::ResultWriter};
 use crate::{
-    event::{BYTE_ORDER_MARK, EventoRef},
+    event::BYTE_ORDER_MARK,
     http::{
         outbox::{Outbox, Queued},
         problem::Problem,
@@ -125,7 +125,8 @@ async fn queue(item: Item, outbox: &Outbox) -> Result<Queued, Result<SendResult,
         Item::TooLong => return Err(refused(body::too_large())),
         Item::Broken(problem) => return Err(Ok(SendResult::Stopped(outbox.refuse(problem)))),
     };
-    EventoRef::parse(&text).map_err(|reason| refused(reason.into()))?;
+    let checked = outbox.check(&text);
+    checked.map_err(|reason| refused(reason.into()))?;
     let queued = outbox.enqueue_when_possible(&text).await;
     queued.map_err(|error| not_produced(outbox, error))
 }

@@ -48,7 +48,9 @@ use super::{
     stall::{FetchProgress, SearchTarget},
 };
 use crate::{
-    event::{AssignmentPhase, Batch, Offset, Partition, PartitionStatus, TopicPartition},
+    event::{
+        AssignmentPhase, Batch, EventoLimits, Offset, Partition, PartitionStatus, TopicPartition,
+    },
     kafka::Consumed,
     plugin::Handler,
 };
@@ -318,9 +320,10 @@ impl Assignment {
         state: Arc<AssignmentState>,
         view: ViewState,
         position: Option<Offset>,
+        limits: EventoLimits,
     ) -> Self {
         Self {
-            open: Batch::new(state.topic_partition.clone()),
+            open: Batch::new(state.topic_partition.clone()).with_limits(limits),
             state,
             replayed: false,
             backlog: Backlog::default(),

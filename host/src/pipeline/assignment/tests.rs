@@ -120,7 +120,7 @@ impl Model {
                 if !self.assigned.contains_key(&number) {
                     let state = self.assignments.assign(&partition(number));
                     self.states.push(Arc::clone(&state));
-                    let assignment = Assignment::new(state, ViewState::Complete, None);
+                    let assignment = Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE);
                     self.assigned.insert(number, assignment);
                 }
             }

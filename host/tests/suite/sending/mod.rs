@@ -1,6 +1,7 @@
 //! Sending Eventos over HTTP and reading them back: the texts are the same, in the same order.
 
 mod batch;
+mod extremes;
 mod messages;
 mod one;
 

@@ -17,7 +17,7 @@ use syn::{Item, UseTree, Visibility};
 /// The crates that only some modules may name, and those modules.
 const CRATES: &[(&[&str], &[&str])] = &[
     (&["anyhow"], &["cli", "app"]),
-    (&["axum"], &["http"]),
+    (&["axum", "async_compression"], &["http"]),
     (&["clap"], &["cli", "main"]),
     (&["config", "toml_edit"], &["config"]),
     (

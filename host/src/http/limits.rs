@@ -54,20 +54,34 @@ impl ConcurrencyLimit {
     pub(super) fn new(requests: usize) -> Self {
         Self(Arc::new(Semaphore::new(requests)))
     }
+
+    /// Waits until fewer than the limit are running, but not for long. `which` are such as "to /replay".
+    ///
+    /// # Errors
+    /// If too many are running.
+    pub(super) async fn admit(&self, which: &str) -> Result<OwnedSemaphorePermit, Problem> {
+        let free = Arc::clone(&self.0).acquire_owned();
+        match timeout(BUSY_TIMEOUT, free).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_) => {
+                let detail = format!("too many requests {which} are in progress; try again later");
+                Err(Problem::new(BUSY, detail).retry_after(5))
+            }
+        }
+    }
 }
 
 /// Runs a request when fewer than the limit are running. A request is running until its client has read the response.
 pub(super) async fn limit_concurrency(
-    State(ConcurrencyLimit(free)): State<ConcurrencyLimit>,
+    State(limit): State<ConcurrencyLimit>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(permit) = timeout(BUSY_TIMEOUT, free.acquire_owned()).await else {
-        let path = request.uri().path();
-        let detail = format!("too many requests to {path} are in progress; try again later");
-        return Problem::new(BUSY, detail).retry_after(5).into_response();
+    let which = format!("to {}", request.uri().path());
+    let permit = match limit.admit(&which).await {
+        Ok(permit) => permit,
+        Err(problem) => return problem.into_response(),
     };
-    let permit = permit.expect("the semaphore is never closed");
     let response = next.run(request).await;
     response.map(|body| ResponseBody::holding(body, permit))
 }

@@ -63,6 +63,8 @@
 //! not move in partitions that are missing, so their Eventos are not skipped. A page from several instances ends after
 //! 64 MiB, with a `Link` to the next.
 //!
+//! Bodies may have the `Content-Encoding` gzip, deflate or zstd; limits hold for what is in them.
+//!
 //! Failures are reported as `application/problem+json` (RFC 9457) with `type`, `title`, `status` and `detail`; an
 //! invalid Evento also has `errors`, each with a JSON pointer (RFC 6901). Unknown query parameters are refused.
 
@@ -72,6 +74,7 @@ mod batch;
 mod body;
 mod config;
 mod connections;
+mod content_encoding;
 mod dead_letters;
 mod discard;
 mod exchange;
@@ -105,6 +108,7 @@ use tokio::net::TcpListener;
 use self::{
     audit::record_administration,
     auth::{Keys, require_key},
+    content_encoding::{decode_body, zstd_limit},
     discard::discard_refused_bodies,
     hosts::{AllowedHosts, refuse_other_hosts},
     limits::{MemoryBudget, refuse_long_uris},
@@ -252,6 +256,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .merge(administration)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(zstd_limit(), decode_body))
         .layer(from_fn(refuse_long_uris))
 }
 

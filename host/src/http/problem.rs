@@ -45,6 +45,7 @@ kinds! {
     URI_TOO_LONG: URI_TOO_LONG, "uri-too-long", "URI too long";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Too large";
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type";
+    ENCODING: UNSUPPORTED_MEDIA_TYPE, "content-encoding", "Unsupported content encoding";
     SATURATED: TOO_MANY_REQUESTS, "saturated", "Too many requests";
     UNAVAILABLE: SERVICE_UNAVAILABLE, "broker-unavailable", "Broker unavailable";
     TOPIC_MISSING: SERVICE_UNAVAILABLE, "topic-missing", "Topic missing";

@@ -1,5 +1,6 @@
 //! Through a real socket; what would be the broker is a function.
 
+mod encodings;
 mod limits;
 
 use std::{
@@ -138,7 +139,7 @@ fn certificates() -> Certificates {
     Certificates::load(&crate::tls::Config::default()).expect("no files")
 }
 
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub(super) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     let value = response.headers().get(name);
     value.map_or("", |value| value.to_str().expect("ascii"))
 }

@@ -12,6 +12,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Body.
     pub text: String,
+    /// Path of the request.
+    path: String,
 }
 
 impl Answer {
@@ -37,13 +39,15 @@ impl Answer {
         value.map(|value| value.to_str().expect("ASCII"))
     }
 
-    /// Returns the URL of the next page from the header `Link`, or `None` on the last page.
+    /// Returns the path and query of the next page from the header `Link`, or `None` on the last page.
     #[must_use]
     #[track_caller]
     pub fn next_page(&self) -> Option<String> {
         let link = self.header("link")?.strip_prefix('<')?;
-        let link = link.strip_suffix(">; rel=\"next\"");
-        Some(link.expect("a link to the next page").to_owned())
+        let query = link.strip_suffix(">; rel=\"next\"");
+        let query = query.expect("a link to the next page");
+        assert!(query.starts_with('?') && !query.contains(','), "{query}");
+        Some(format!("{}{query}", self.path))
     }
 
     /// Checks that the answer has this status.
@@ -74,6 +78,7 @@ impl From<Response> for Answer {
         Self {
             status: response.status(),
             headers: response.headers().clone(),
+            path: response.url().path().to_owned(),
             text: response.text().expect("a whole body"),
         }
     }

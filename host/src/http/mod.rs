@@ -35,7 +35,7 @@
 //!
 //! **`GET /messages`** has these response headers: `X-Total-Count`, the number of Eventos that match in total;
 //! `X-Next-Cursor`, the value of `after` that continues this listing, now or later; and, if there may be more already,
-//! `Link: <…>; rel="next"`, the URL of the next page. Cursors are valid on every instance and after a restart.
+//! `Link: <?…>; rel="next"`, the query of the next page, relative to the URL of the request. Cursors are valid on every instance and after a restart.
 //!
 //! **`GET /dead-letters`** is ordered by partition and offset of the letters in their topic. `topic`, `partition` and
 //! the offsets, which are inclusive, are those of the record that failed; so is its time, which is at or after `since`

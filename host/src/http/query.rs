@@ -15,14 +15,14 @@ use serde::{
 use super::problem::{INVALID_QUERY, Problem};
 use crate::event::{Offset, Partition, Timestamp};
 
-/// What stays readable in a link: the unreserved characters of RFC 3986, and those of cursors.
+/// What stays readable in a link: the unreserved characters of RFC 3986, and colons. Many clients take a comma in a header for the
+/// end of a link.
 const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~')
-    .remove(b':')
-    .remove(b',');
+    .remove(b':');
 
 /// The query string of a request, as `application/x-www-form-urlencoded`. `T` should deny unknown fields.
 ///
@@ -111,8 +111,9 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
     parsed(deserializer, expected, Timestamp::read).map(Some)
 }
 
-/// Returns the header `Link` with the URL of the next page: the same query, continued after `cursor`.
-pub(super) fn next_page_link(path: &str, query: Option<&str>, cursor: &str) -> HeaderValue {
+/// Returns the header `Link` with the next page: the same query, continued after `cursor`. It has no path, so that it is right
+/// behind a proxy, too, which serves the daemon under another one.
+pub(super) fn next_page_link(query: Option<&str>, cursor: &str) -> HeaderValue {
     let query = query.unwrap_or_default();
     let pairs = query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -120,7 +121,7 @@ pub(super) fn next_page_link(path: &str, query: Option<&str>, cursor: &str) -> H
         (!name.is_empty() && name != "after").then_some((name, value))
     });
     let query = encoded(pairs.chain([("after".to_owned(), cursor.to_owned())]));
-    let link = format!("<{path}?{query}>; rel=\"next\"");
+    let link = format!("<?{query}>; rel=\"next\"");
     HeaderValue::from_str(&link).expect("a percent-encoded query is ASCII")
 }
 
@@ -190,15 +191,16 @@ mod tests {
         let parameters: Parameters = read(query).expect("valid");
         assert_eq!(parameters.tipo.as_deref(), Some("a&b c"));
         assert_eq!(parameters.id.as_deref(), Some("é/"));
-        let link = next_page_link("/messages", Some(query), "0:2,1:7.1");
+        let link = next_page_link(Some(query), "0:2,1:7.1");
         let link = link.to_str().expect("ASCII");
-        let next = "tipo=a%26b%20c&id=%C3%A9%2F&after=0:2,1:7.1";
-        assert_eq!(link, format!("</messages?{next}>; rel=\"next\""));
+        let next = "tipo=a%26b%20c&id=%C3%A9%2F&after=0:2%2C1:7.1";
+        assert_eq!(link, format!("<?{next}>; rel=\"next\""));
         let again: Parameters = read(next).expect("valid");
         assert_eq!(again.tipo, parameters.tipo);
+        assert_eq!(again.after.as_deref(), Some("0:2,1:7.1"));
         assert_eq!(
-            next_page_link("/x", None, "0:1"),
-            "</x?after=0:1>; rel=\"next\""
+            next_page_link(None, "0:1"),
+            "<?after=0:1>; rel=\"next\""
         );
     }
 

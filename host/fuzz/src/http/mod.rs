@@ -49,12 +49,13 @@ pub(crate) fn parse(text: &str) {
         return;
     };
     let before = query::read::<Parameters>(&uri);
-    let link = query::next_page_link("/messages", uri.query(), "0:1");
+    let link = query::next_page_link(uri.query(), "0:1,1:2");
     let Ok(before) = before else {
         return;
     };
     // What was read is read again from the link to the next page.
     let link = link.to_str().expect("ASCII");
+    assert!(!link.contains(','), "{link}");
     let (_, rest) = link.split_once('?').expect("a query");
     let (next, _) = rest.split_once('>').expect("an end");
     let next = format!("/messages?{next}").parse().expect("a URI");
@@ -62,5 +63,5 @@ pub(crate) fn parse(text: &str) {
     assert_eq!(before.tipo, next.tipo);
     assert_eq!(before.since, next.since);
     assert_eq!(before.partition, next.partition);
-    assert_eq!(next.after, Some("0:1".parse().expect("a cursor")));
+    assert_eq!(next.after, Some("0:1,1:2".parse().expect("a cursor")));
 }

@@ -49,7 +49,7 @@ async fn list(
     let next = page.next.to_string();
     let mut headers = HeaderMap::new();
     if page.more {
-        let link = next_page_link("/dead-letters", query.as_deref(), &next);
+        let link = next_page_link(query.as_deref(), &next);
         headers.insert(header::LINK, link);
     }
     let next = HeaderValue::from_str(&next).expect("a cursor is ASCII");

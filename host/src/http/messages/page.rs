@@ -40,7 +40,7 @@ impl Page {
         let end = self.end.to_string();
         headers.insert(TOTAL_COUNT, HeaderValue::from(self.total));
         if self.more {
-            let link = next_page_link("/messages", query, &end);
+            let link = next_page_link(query, &end);
             headers.insert(header::LINK, link);
         }
         headers.insert("x-next-cursor", ascii(&end));

@@ -286,14 +286,17 @@ async fn messages_come_in_pages_that_link_to_the_next() {
     let link = header(&first, "link").to_owned();
     assert_eq!(
         link,
-        r#"</messages?tipo=a%20b&limit=1&after=0:6>; rel="next""#
+        r#"<?tipo=a%20b&limit=1&after=0:6>; rel="next""#
     );
     assert_eq!(
         first.text().await.expect("text"),
         format!("[{}]", values[0])
     );
-    let next = link.split(['<', '>']).nth(1).expect("a URL");
-    let second = server.get(next).await;
+    let next = |link: &str| {
+        let query = link.split(['<', '>']).nth(1).expect("a reference");
+        format!("/messages{query}")
+    };
+    let second = server.get(&next(&link)).await;
     assert_eq!(
         (header(&second, "link"), header(&second, "x-next-cursor")),
         ("", "0:8")
@@ -309,9 +312,7 @@ async fn messages_come_in_pages_that_link_to_the_next() {
         down.text().await.expect("text"),
         format!("[{},{}]", values[2], values[1])
     );
-    let last = server
-        .get(link.split(['<', '>']).nth(1).expect("a URL"))
-        .await;
+    let last = server.get(&next(&link)).await;
     assert_eq!(last.text().await.expect("text"), format!("[{}]", values[0]));
 
     let by_id = server.get("/messages?id=1").await;

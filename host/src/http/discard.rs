@@ -1,7 +1,8 @@
 //! Bodies of requests that are refused.
 //!
 //! Many clients send all of a body before they read anything. If the connection was closed with a part of it unread, they would
-//! get a reset instead of the refusal. So a bounded part of the rest is read and discarded first.
+//! get a reset instead of the refusal, and a proxy in between would answer 502, which its clients take for an outage. So a bounded
+//! part of the rest is read and discarded first, and then the connection is closed.
 
 use std::{
     pin::Pin,
@@ -13,7 +14,7 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::header,
+    http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
@@ -23,13 +24,10 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 /// How much of a body is discarded, in bytes.
-const MAX_BYTES: usize = 16_000_000;
+const MAX_BYTES: usize = 16 << 20;
 
-/// How long that may take.
-const MAX_TIME: Duration = Duration::from_secs(30);
-
-/// How long the client may take for the next part. One that waits for the refusal sends none.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long that may take. A client that waits for the refusal sends nothing in this time.
+const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// A body that is still there after the endpoint has dropped it. The lock is held for a look only.
 struct SharedBody(Arc<Mutex<Shared>>);
@@ -38,6 +36,8 @@ struct Shared {
     body: Body,
     /// Whether it has been read from. That also makes a client continue that sent `Expect: 100-continue`.
     is_begun: bool,
+    /// Whether all of it has been read.
+    is_ended: bool,
 }
 
 /// Discards the rest of the body of a request that is refused.
@@ -49,20 +49,27 @@ pub(super) async fn discard_refused_bodies(request: Request, next: Next) -> Resp
     let asks_first = request.headers().contains_key(header::EXPECT);
     let mut shared = None;
     let request = request.map(|body| {
-        let is_begun = false;
-        let body = Arc::new(Mutex::new(Shared { body, is_begun }));
+        let body = Arc::new(Mutex::new(Shared {
+            body,
+            is_begun: false,
+            is_ended: false,
+        }));
         shared = Some(Arc::clone(&body));
         Body::new(SharedBody(body))
     });
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     let is_refusal = response.status().is_client_error() || response.status().is_server_error();
-    // Otherwise the endpoint still reads it.
-    if let Some(Shared { body, is_begun }) = shared.and_then(Arc::into_inner).map(Mutex::into_inner)
-        && is_refusal
-        && (is_begun || !asks_first)
-    {
-        // The refusal is sent in any case.
-        let _ = timeout(MAX_TIME, discard(body)).await;
+    // If it is still shared, the endpoint still reads it.
+    let Some(rest) = shared.and_then(Arc::into_inner).map(Mutex::into_inner) else {
+        return response;
+    };
+    if is_refusal && !rest.is_ended && !rest.body.is_end_stream() {
+        if rest.is_begun || !asks_first {
+            // The refusal is sent in any case.
+            let _ = timeout(MAX_TIME, discard(rest.body)).await;
+        }
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     response
 }
@@ -71,7 +78,7 @@ async fn discard(body: Body) {
     let mut chunks = body.into_data_stream();
     let mut discarded = 0;
     while discarded < MAX_BYTES
-        && let Ok(Some(Ok(chunk))) = timeout(MAX_PAUSE, chunks.next()).await
+        && let Some(Ok(chunk)) = chunks.next().await
     {
         discarded += chunk.len();
     }
@@ -87,7 +94,9 @@ impl HttpBody for SharedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut shared = self.0.lock();
         shared.is_begun = true;
-        Pin::new(&mut shared.body).poll_frame(context)
+        let frame = Pin::new(&mut shared.body).poll_frame(context);
+        shared.is_ended |= matches!(frame, Poll::Ready(None));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Requests that a web page of another site can make a browser send.
 
-use eventos_testkit::{Broker, Daemon, Setup};
+use std::{io::Write as _, time::Duration};
+
+use eventos_testkit::{Broker, Daemon, Program, Setup, python, wait::pause};
 
 use super::{NewKey, RawHttp};
 use crate::EVENTOS;
@@ -215,4 +217,47 @@ fn a_refusal_reaches_a_client_that_sends_everything_first() {
     );
     let response = RawHttp::send(&open, &head).read();
     assert!(response.starts_with("HTTP/1.1 421"), "{response}");
+    assert!(response.contains("connection: close"), "{response}");
+}
+
+/// Each client is one that goes on sending after the refusal is known, and some of them take their time.
+#[test]
+fn a_refusal_closes_the_connection_once_the_body_was_read() {
+    let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
+    let daemon = setup.start();
+    let paths = ["/send", "/send?nonsense=1", "/nothing", "/messages"];
+    let mut script = python("clients/urllib_refused.py");
+    let answers = Program::run(script.arg(daemon.url("")).args(paths), "");
+    let expected = paths.into_iter().zip([415, 400, 404, 405]);
+    let expected: Vec<_> = expected
+        .flat_map(|(path, status)| vec![format!("{path} {status}"); 3])
+        .collect();
+    assert_eq!(answers.lines().collect::<Vec<_>>(), expected);
+
+    let part = "x".repeat(1_000_000);
+    let head = "POST /nothing HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    for framing in ["content-length: 2000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n"] {
+        let is_chunked = framing.starts_with("transfer");
+        let framed = |part: &str| match is_chunked {
+            true => format!("{:x}\r\n{part}\r\n", part.len()),
+            false => part.to_owned(),
+        };
+        let mut slow = RawHttp::send(&daemon, &format!("{head}{framing}{}", framed(&part)));
+        pause(Duration::from_millis(1_200));
+        let rest = framed(&part) + if is_chunked { "0\r\n\r\n" } else { "" };
+        slow.0.write_all(rest.as_bytes()).expect("it is still read");
+        let response = slow.read();
+        assert!(response.starts_with("HTTP/1.1 404"), "{response}");
+        assert!(response.contains("connection: close"), "{response}");
+    }
+    // After a body that an endpoint has read to its end, the connection stays open.
+    let body = "1\r\n{\r\n0\r\n\r\n";
+    let invalid = format!(
+        "POST /send HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n{body}"
+    );
+    let last = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let both = RawHttp::send(&daemon, &format!("{invalid}{last}")).read();
+    assert!(both.starts_with("HTTP/1.1 400"), "{both}");
+    assert!(both.contains("HTTP/1.1 200"), "{both}");
 }

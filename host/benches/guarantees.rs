@@ -12,12 +12,15 @@ use std::{
 };
 
 use eventos::{
-    event::{Batch, HandlerOutput, Outcomes},
+    event::{Batch, EventoLimits, HandlerOutput, Outcomes},
     kafka::{self, Cluster, PartitionCount, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Guarantee, Output, Pipeline},
     plugin::{Chain, Handler},
     store::{self, Store},
-    telemetry::{metrics::Metrics, readiness::Readiness},
+    telemetry::{
+        metrics::{Metrics, MetricsFormat},
+        readiness::Readiness,
+    },
 };
 use eventos_testkit::{
     measure::{
@@ -176,6 +179,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
             chains: Chain::fixed(vec![Arc::new(Handler::native("store", store_all))]),
             instance: "bench".to_owned(),
             store: store.clone(),
+            evento: EventoLimits::default(),
             restore: None,
             metrics: metrics.clone(),
             readiness: Readiness::new([]),
@@ -197,7 +201,7 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
 }
 
 fn consumed(metrics: &Metrics) -> u64 {
-    let text = metrics.render();
+    let text = metrics.render(MetricsFormat::Prometheus);
     let lines = text.lines().filter_map(|line| {
         let (_, count) = line
             .strip_prefix("eventos_consumed_total{")?

@@ -12,7 +12,7 @@ use std::{
 };
 
 use eventos::{
-    event::{Batch, HandlerOutput, Outcomes},
+    event::{Batch, EventoLimits, HandlerOutput, Outcomes},
     kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
     plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
@@ -162,6 +162,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
             chains: Chain::fixed(vec![Arc::new(handler)]),
             instance: "bench".to_owned(),
             store: store.clone(),
+            evento: EventoLimits::default(),
             restore: None,
             metrics: Metrics::new(),
             readiness: Readiness::new([]),

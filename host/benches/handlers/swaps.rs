@@ -13,6 +13,7 @@ use std::{
 };
 
 use eventos::{
+    event::EventoLimits,
     kafka::{self, Cluster, ProducedTopics, Producer, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
     plugin::{self, Cache, Engine, HandlerSource, Registry},
@@ -178,6 +179,7 @@ impl Running {
             chains: registry.chain(),
             instance: "bench".to_owned(),
             store: store.clone(),
+            evento: EventoLimits::default(),
             restore: None,
             metrics,
             readiness: Readiness::new([]),

@@ -17,7 +17,7 @@ use super::{
     body,
     limits::MemoryBudget,
     problem::{CONFLICT, INVALID_HANDLER, NOT_FOUND, Problem, STORAGE},
-    query::Query,
+    query::{NoParameters, Query},
 };
 use crate::{
     plugin::{ChangeError, HandlerSource, HandlerStatus, MAX_FILE, PutReport, Registry},
@@ -62,13 +62,17 @@ pub(super) fn routes(registry: Registry) -> Router {
         .with_state(handlers)
 }
 
-async fn list(State(handlers): State<Handlers>) -> Response {
+async fn list(
+    State(handlers): State<Handlers>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Response {
     Json(handlers.registry.list()).into_response()
 }
 
 async fn one(
     State(handlers): State<Handlers>,
     Path(name): Path<String>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Response, Problem> {
     let status = handlers.find(&name)?;
     Ok(Json(status).into_response())
@@ -123,6 +127,7 @@ async fn put(
 async fn remove(
     State(handlers): State<Handlers>,
     Path(name): Path<String>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<StatusCode, Problem> {
     let removal = handlers.change(&handlers.changing, move |registry, _| {
         registry.remove(&name)
@@ -134,6 +139,7 @@ async fn remove(
 async fn act(
     State(handlers): State<Handlers>,
     Path((name, action)): Path<(String, String)>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Response, Problem> {
     let change = match action.as_str() {
         "pause" => Registry::pause,

@@ -2,24 +2,28 @@
 
 use axum::{
     extract::State,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
     Views,
     problem::{NOT_READY, Problem},
+    query::{NoParameters, Query},
 };
-use crate::{kafka::Permission, telemetry::metrics::Metrics};
+use crate::{kafka::Permission, telemetry::metrics::MetricsFormat};
 
 /// Handles `GET /healthz`: the process is alive if it responds.
-pub(super) async fn healthz() -> Response {
+pub(super) async fn healthz(Query(NoParameters {}): Query<NoParameters>) -> Response {
     status("ok")
 }
 
 /// Handles `GET /readyz`: the daemon is ready if nothing is pending, the broker denies no permission, no record waits for a
 /// topic, and the chain lacks no handler.
-pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Problem> {
+pub(super) async fn readyz(
+    State(views): State<Views>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Response, Problem> {
     let mut pending = views.readiness.pending();
     let refused = views.refusals.now();
     if !refused.is_empty() {
@@ -50,8 +54,13 @@ pub(super) async fn readyz(State(views): State<Views>) -> Result<Response, Probl
     Err(Problem::new(NOT_READY, detail).pending(pending))
 }
 
-/// Handles `GET /metrics`. The figures of the store are taken now rather than at each change of it.
-pub(super) async fn metrics(State(views): State<Views>) -> Response {
+/// Handles `GET /metrics`, in the format that the client accepts. The figures of the store are taken now rather than at each
+/// change of it.
+pub(super) async fn metrics(
+    State(views): State<Views>,
+    Query(NoParameters {}): Query<NoParameters>,
+    headers: HeaderMap,
+) -> Response {
     let Views {
         store,
         metrics,
@@ -60,8 +69,14 @@ pub(super) async fn metrics(State(views): State<Views>) -> Response {
     } = views;
     metrics.store(store.events(), store.bytes());
     metrics.refused(refusals.now().iter().map(Permission::as_acl));
-    let content_type = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
-    (content_type, metrics.render()).into_response()
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<_> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = MetricsFormat::accepted(&accept.join(","));
+    let described = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    (described, metrics.render(format)).into_response()
 }
 
 fn status(text: &str) -> Response {

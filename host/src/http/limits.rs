@@ -1,4 +1,4 @@
-//! Limits of what requests may cost: the length of a URI, how many of them may do work that takes memory or threads, and how
+//! Limits of what requests may cost: the size of their heads, how many of them may do work that takes memory or threads, and how
 //! much memory they may take together.
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     exchange::{Held, ResponseBody},
-    problem::{BUSY, Problem, URI_TOO_LONG},
+    problem::{BUSY, LARGE_HEADERS, Problem, URI_TOO_LONG},
 };
 
 /// The longest path and query of a request, in bytes. A cursor of a topic with a thousand partitions fits into it, and if
@@ -25,25 +25,58 @@ pub(super) const MAX_URI: usize = 20_000;
 /// The same for a request of another instance.
 const MAX_PEER_URI: usize = 65_534;
 
+/// The most headers of a request. hyper itself refuses more than [`READABLE_HEADERS`].
+const MAX_HEADERS: usize = 100;
+
+/// The most headers that are read of a request.
+pub(super) const READABLE_HEADERS: usize = 300;
+
+/// The most bytes of the headers of a request, with their names. hyper itself limits the whole head.
+const MAX_HEADER_BYTES: usize = 24 << 10;
+
 /// One unit of memory, in bytes.
 const UNIT: usize = 1 << 20;
 
 /// How long a request waits for others that do the same work.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Refuses URIs that are too long. hyper itself refuses those of more than 65,534 bytes.
-pub(super) async fn refuse_long_uris(request: Request, next: Next) -> Response {
+/// Refuses URIs that are too long, and headers that are too many or too large. hyper itself refuses URIs of more than 65,534
+/// bytes, and heads that do not fit into its buffer, with a response that has no body.
+pub(super) async fn refuse_large_heads(request: Request, next: Next) -> Response {
+    match check_head(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn check_head(request: &Request) -> Result<(), Problem> {
     let uri = request.uri();
     let length = uri.path_and_query().map_or(0, |it| it.as_str().len());
     let limit = match uri.path().starts_with("/peers/") {
         true => MAX_PEER_URI,
         false => MAX_URI,
     };
-    if length <= limit {
-        return next.run(request).await;
+    if length > limit {
+        let detail =
+            format!("the path and query have {length} bytes; at most {limit} are accepted");
+        return Err(Problem::new(URI_TOO_LONG, detail));
     }
-    let detail = format!("the path and query have {length} bytes; at most {limit} are accepted");
-    Problem::new(URI_TOO_LONG, detail).into_response()
+    let headers = request.headers();
+    let count = headers.len();
+    if count > MAX_HEADERS {
+        let detail = format!("the request has {count} headers; at most {MAX_HEADERS} are accepted");
+        return Err(Problem::new(LARGE_HEADERS, detail));
+    }
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if bytes > MAX_HEADER_BYTES {
+        let detail =
+            format!("the headers have {bytes} bytes; at most {MAX_HEADER_BYTES} are accepted");
+        return Err(Problem::new(LARGE_HEADERS, detail));
+    }
+    Ok(())
 }
 
 /// How many requests may do some work at a time. Cheap to clone.

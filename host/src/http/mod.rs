@@ -19,7 +19,7 @@
 //! | `GET /partitions` | the partitions that are assigned to this instance, as a JSON array: phase, paused, halted, restoring, generation, batches in flight, position, committed offset, lag |
 //! | `GET /healthz` | 200 while the process is alive |
 //! | `GET /readyz` | 200 when the daemon is ready, else 503 with what is `pending`; `permission` stands for permissions that the broker denies, `topic` for topics that records wait for; `detail` lists both |
-//! | `GET /metrics` | `OpenMetrics` text |
+//! | `GET /metrics` | the metrics in the text format of Prometheus, or as `OpenMetrics` if the header `Accept` asks for that |
 //!
 //! **`POST /send/batch`** responds with 200 as soon as the first Evento has a result. Each line has the `index` of its
 //! Evento, counted from 0 without blank lines: `{"status":"message sent","index":0,"partition":0,"offset":42}`, or
@@ -111,12 +111,13 @@ use self::{
     content_encoding::{decode_body, zstd_limit},
     discard::discard_refused_bodies,
     hosts::{AllowedHosts, refuse_other_hosts},
-    limits::{MemoryBudget, refuse_long_uris},
+    limits::{MemoryBudget, refuse_large_heads},
     messages::PAGES_MIB,
     origin::refuse_other_sites,
     outbox::Outbox,
     problem::{METHOD, NOT_FOUND, Problem},
     proof::{PeerAccess, require_proof},
+    query::{NoParameters, Query},
     server::Limits,
 };
 pub use self::{
@@ -245,7 +246,7 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::newest))
         .route("/peers/messages", get(messages::rows))
-        .route(PROOF_PATH, get(|| async { StatusCode::NO_CONTENT }))
+        .route(PROOF_PATH, get(proven))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -257,7 +258,12 @@ fn router(outbox: Outbox, views: Views, administration: Router) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(zstd_limit(), decode_body))
-        .layer(from_fn(refuse_long_uris))
+        .layer(from_fn(refuse_large_heads))
+}
+
+/// Handles `GET /peers/proof`. The layer that checks the proof of the request adds that of the response.
+async fn proven(Query(NoParameters {}): Query<NoParameters>) -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 async fn not_found(uri: Uri) -> Problem {

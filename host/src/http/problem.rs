@@ -43,6 +43,7 @@ kinds! {
     UNREADABLE_BODY: BAD_REQUEST, "unreadable-body", "Unreadable body";
     BODY_TIMEOUT: REQUEST_TIMEOUT, "body-timeout", "Body incomplete";
     URI_TOO_LONG: URI_TOO_LONG, "uri-too-long", "URI too long";
+    LARGE_HEADERS: REQUEST_HEADER_FIELDS_TOO_LARGE, "large-headers", "Headers too large";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Too large";
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type";
     ENCODING: UNSUPPORTED_MEDIA_TYPE, "content-encoding", "Unsupported content encoding";

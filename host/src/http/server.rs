@@ -25,6 +25,7 @@ use super::{
     exchange::{Held, RequestBody, ResponseBody},
     handshake::Handshakes,
     hosts::LocalAddress,
+    limits::READABLE_HEADERS,
 };
 use crate::tls::Certificates;
 
@@ -184,6 +185,7 @@ async fn serve_connection(accepted: Accepted, shared: Shared) {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(MAX_BUFFER)
+        .max_headers(READABLE_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let ended = tokio::select! {

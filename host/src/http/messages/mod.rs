@@ -27,7 +27,7 @@ use super::{
     Views,
     exchange::ResponseBody,
     problem::{NOT_FOUND, Problem},
-    query::{Query, invalid},
+    query::{NoParameters, Query, invalid},
 };
 use crate::{
     peers::Ownership,
@@ -59,6 +59,7 @@ pub(super) async fn list(
 /// Handles `GET /messages/{id}`, see [`super`].
 pub(super) async fn newest(
     State(views): State<Views>,
+    Query(NoParameters {}): Query<NoParameters>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let unreadable = |rejection: PathRejection| Problem::new(NOT_FOUND, rejection.body_text());

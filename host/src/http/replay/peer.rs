@@ -13,6 +13,7 @@ use crate::{
     http::{
         body::accept,
         problem::{self, Problem},
+        query::{NoParameters, Query},
     },
     replay::{MEDIA_TYPE, PartitionReport, RewindOutcome, RewindTargets},
 };
@@ -20,6 +21,7 @@ use crate::{
 /// See [`crate::http`]. The request is never forwarded, so that a replay cannot circulate among the instances.
 pub(super) async fn replay(
     State(Group { replayer, .. }): State<Group>,
+    Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
     targets: Result<Json<RewindTargets>, JsonRejection>,
 ) -> Result<Response, Problem> {

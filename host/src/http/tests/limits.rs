@@ -155,10 +155,35 @@ async fn a_uri_that_is_too_long_is_refused() {
     assert_eq!(server.get(&tipo(19_000)).await.status(), 200);
     problem(server.get(&tipo(30_000)).await, 414).await;
     problem(server.get(&format!("/{}", "x".repeat(60_000))).await, 414).await;
-    // No client of ours can send this one.
+    // No client of ours can send this one, which hyper refuses, without a body.
     let line = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", tipo(66_000));
     let answer = exchange(&server, &line).await;
     assert!(answer.starts_with("HTTP/1.1 414"), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_that_are_too_many_or_too_large_are_refused_with_a_problem() {
+    let server = Server::start(acknowledging()).await;
+    let with = |count: usize, length: usize| {
+        let header = |i| format!("x-{i}: {}\r\n", "x".repeat(length));
+        let headers: String = (0..count).map(header).collect();
+        format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
+    };
+    for (count, length, status, has_problem) in [
+        (98, 100, 200, false),
+        (99, 1, 431, true),
+        (250, 1, 431, true),
+        (1, 24_000, 200, false),
+        (1, 25_000, 431, true),
+        (2, 40_000, 431, true),
+        (20, 10_000, 431, false),
+        (400, 1, 431, false),
+    ] {
+        let answer = exchange(&server, &with(count, length)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{count} {length}: {answer}");
+        let is_problem = answer.contains("urn:eventos:problem:large-headers");
+        assert_eq!(is_problem, has_problem, "{count} {length}: {answer}");
+    }
 }
 
 #[tokio::test]

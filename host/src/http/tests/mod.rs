@@ -21,6 +21,7 @@ use crate::{
     kafka::{Delivered, ProduceError},
     peers::Config as PeersConfig,
     store,
+    telemetry::metrics::MetricsFormat,
 };
 
 /// A server on a port of its own, until the test's runtime ends.
@@ -388,15 +389,25 @@ async fn health_readiness_and_wrong_calls() {
     server.readiness.set("handlers", true);
     assert_eq!(server.get("/readyz").await.status(), 200);
     server.store(0, &[r#"{"id":7,"tipo":"t"}"#]);
-    let metrics = server.get("/metrics").await;
-    assert_eq!(header(&metrics, "content-type"), Metrics::CONTENT_TYPE);
-    assert!(
-        metrics
-            .text()
-            .await
-            .expect("text")
-            .contains("eventos_store_events 1\n")
-    );
+    for (accept, format) in [
+        ("*/*", MetricsFormat::Prometheus),
+        ("application/openmetrics-text, text/plain;q=0.5", MetricsFormat::OpenMetrics),
+    ] {
+        let metrics = server.client.get(server.url("/metrics")).header("accept", accept);
+        let metrics = metrics.send().await.expect("it answers");
+        assert_eq!(header(&metrics, "content-type"), format.content_type());
+        assert_eq!(header(&metrics, "vary"), "accept");
+        let text = metrics.text().await.expect("text");
+        assert!(text.contains("eventos_store_events 1\n"), "{text}");
+        assert_eq!(text.ends_with("# EOF\n"), format == MetricsFormat::OpenMetrics);
+    }
+    for path in [
+        "/healthz", "/readyz", "/metrics", "/partitions", "/messages/1", "/peers/proof",
+    ] {
+        let unknown = server.get(&format!("{path}?verbose=1")).await;
+        let unknown = problem(unknown, 400).await;
+        assert_eq!(unknown["type"], "urn:eventos:problem:invalid-query", "{path}");
+    }
     problem(server.get("/nowhere").await, 404).await;
     let wrong = server.get("/send").await;
     assert_eq!(header(&wrong, "allow"), "POST");

@@ -2,6 +2,7 @@
 //!
 //! Label values are partitions, handlers and words from short lists, but never ids, whose number is unlimited.
 
+mod exposition;
 mod handler;
 
 use std::{
@@ -20,7 +21,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::handler::{HandlerCounts, HandlerMetrics};
+pub use self::{
+    exposition::MetricsFormat,
+    handler::{HandlerCounts, HandlerMetrics},
+};
 use crate::event::Partition;
 
 /// Every metric of the daemon. Clones share the same counts.
@@ -91,9 +95,6 @@ struct PermissionLabel {
 }
 
 impl Metrics {
-    /// The media type of [`Metrics::render`].
-    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
     /// Creates all metrics, at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -259,15 +260,18 @@ impl Metrics {
         HandlerMetrics::new(self, name)
     }
 
-    /// Returns all metrics in the OpenMetrics text format, version 1.0.0, which Prometheus reads.
+    /// Returns all metrics in a format.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, format: MetricsFormat) -> String {
         let mut text = String::new();
         if text::encode(&mut text, &self.registry).is_err() {
             // These metrics can always be encoded, and writing to a String cannot fail.
             let _ = text.write_str("# EOF\n");
         }
-        text
+        match format {
+            MetricsFormat::Prometheus => exposition::to_prometheus(&text),
+            MetricsFormat::OpenMetrics => text,
+        }
     }
 }
 
@@ -317,7 +321,8 @@ mod tests {
         handler.memory_changed(65_536);
         handler.instances_changed(2);
         handler.set_state("running");
-        let text = metrics.render();
+        let text = metrics.render(MetricsFormat::OpenMetrics);
+        let plain = metrics.render(MetricsFormat::Prometheus);
         for line in [
             r#"eventos_consumed_total{partition="3"} 2"#,
             r#"eventos_produced_total{partition="3"} 1"#,
@@ -340,9 +345,12 @@ mod tests {
             r#"eventos_fetch_stalls_total{partition="3"} 1"#,
             r#"eventos_refused{operation="Read",resource="group",name="g"} 1"#,
         ] {
-            assert!(text.lines().any(|there| there == line), "{line}\n{text}");
+            for text in [&text, &plain] {
+                assert!(text.lines().any(|there| there == line), "{line}\n{text}");
+            }
         }
         assert!(text.ends_with("# EOF\n"));
+        assert!(plain.contains("# TYPE eventos_consumed_total counter\n"), "{plain}");
     }
 
     #[test]
@@ -350,6 +358,6 @@ mod tests {
         let metrics = Metrics::new();
         metrics.lag(Partition(0), 9);
         metrics.revoked(Partition(0));
-        assert!(!metrics.render().contains("eventos_consumer_lag{"));
+        assert!(!metrics.render(MetricsFormat::Prometheus).contains("eventos_consumer_lag{"));
     }
 }

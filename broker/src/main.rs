@@ -17,7 +17,7 @@ Options:
   --help                Print this help
 
 Prints its address as the first line of the standard output, and logs to the standard error; the variable
-RUST_LOG filters the log. SIGTERM and SIGINT (Ctrl-C) shut it down.
+RUST_LOG filters the log. SIGTERM, SIGINT (Ctrl-C) and SIGHUP shut it down.
 ";
 
 /// The exit code for wrong arguments, as in `sysexits.h` and most programs.
@@ -61,19 +61,40 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Returns a future that completes with the first SIGTERM or SIGINT.
+/// Returns a future that completes with the first SIGTERM, SIGINT or SIGHUP. It leaves SIGHUP alone where it is ignored, as
+/// with `nohup`.
 fn signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let mut hangup = match is_hangup_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     Ok(async move {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hung_up => {}
         }
     })
+}
+
+/// Returns whether this process was started with SIGHUP ignored; false if that is unknown.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is signal 1, and so bit 0.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Returns the configuration that the arguments ask for, or `None` if they ask for help.

@@ -8,10 +8,11 @@ use clap::Args;
 use super::signal;
 use crate::{app::App, config::Config, telemetry};
 
-/// Run the daemon until SIGINT or SIGTERM
+/// Run the daemon until SIGINT, SIGTERM or SIGHUP
 ///
-/// Joins the consumer group, runs each Evento through the handlers in the drop-in folder, and serves HTTP. On SIGINT or
-/// SIGTERM, the daemon finishes the batches in flight, commits and exits with 0. A second signal stops it at once.
+/// Joins the consumer group, runs each Evento through the handlers in the drop-in folder, and serves HTTP. On SIGINT,
+/// SIGTERM or SIGHUP, the daemon finishes the batches in flight, commits and exits with 0. A second SIGINT or SIGTERM stops
+/// it at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Serve {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BYTE_ORDER_MARK, EventoLimits, EventoRef, Header, Id, NotAnEvento, Offset, Partition, RecordRef, Records, Texts, Timestamp,
-    TopicPartition, flag, without_byte_order_mark,
+    BYTE_ORDER_MARK, EventoLimits, EventoRef, Header, Id, NotAnEvento, Offset, Partition,
+    RecordRef, Records, Texts, Timestamp, TopicPartition, flag, without_byte_order_mark,
 };
 
 /// A batch is full at this many records …
@@ -75,6 +75,12 @@ impl Batch {
     #[must_use]
     pub fn with_limits(self, limits: EventoLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The limits of its Eventos.
+    #[must_use]
+    pub fn limits(&self) -> EventoLimits {
+        self.limits
     }
 
     /// An empty batch of the same partition as `of`, with room for as much as `of` holds.
@@ -415,7 +421,13 @@ mod tests {
         );
 
         let mut made = Records::default();
-        made.push(None, Some("\u{feff}{\"id\":1,\"tipo\":\"x\"}".as_bytes()), [], Timestamp(1), 0);
+        made.push(
+            None,
+            Some("\u{feff}{\"id\":1,\"tipo\":\"x\"}".as_bytes()),
+            [],
+            Timestamp(1),
+            0,
+        );
         let mut replaced = Batch::empty_like(&batch);
         let pushed = replaced.push_replacements(&batch, 0, made.iter().collect());
         assert!(pushed.is_ok());

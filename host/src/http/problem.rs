@@ -129,7 +129,7 @@ impl Problem {
     }
 
     /// Logs the cause, which the client does not see.
-    fn log(&self) {
+    pub(super) fn log(&self) {
         if let Some(cause) = &self.cause {
             tracing::warn!(problem = self.kind.name, cause, "a request failed");
         }

@@ -198,10 +198,7 @@ mod tests {
         let again: Parameters = read(next).expect("valid");
         assert_eq!(again.tipo, parameters.tipo);
         assert_eq!(again.after.as_deref(), Some("0:2,1:7.1"));
-        assert_eq!(
-            next_page_link(None, "0:1"),
-            "<?after=0:1>; rel=\"next\""
-        );
+        assert_eq!(next_page_link(None, "0:1"), "<?after=0:1>; rel=\"next\"");
     }
 
     #[test]

@@ -8,10 +8,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{body, outbox::Outbox, problem::Problem, query::Query};
-use crate::{
-    event::without_byte_order_mark,
-    kafka::Delivered,
-};
+use crate::{event::without_byte_order_mark, kafka::Delivered};
 
 /// The query of `POST /send`.
 #[derive(Debug, Default, Deserialize)]

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     event::{
-        Batch, DeadLetterReason, EventoLimits, Header, Offset, Outcome, Partition, RecordRef, Records, Timestamp,
-        TopicPartition, flag,
+        Batch, DeadLetterReason, EventoLimits, Header, Offset, Outcome, Partition, RecordRef,
+        Records, Timestamp, TopicPartition, flag,
     },
     plugin::Handler,
     telemetry::{

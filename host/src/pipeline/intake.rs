@@ -374,7 +374,8 @@ impl Intake<'_> {
                 }
             }
             let position = range.map(|range| range.from);
-            self.assigned.insert(Assignment::new(state, view, position, self.evento));
+            self.assigned
+                .insert(Assignment::new(state, view, position, self.evento));
         }
         self.set_restored_latch();
         self.publisher.change(&self.assigned.list);

@@ -189,7 +189,12 @@ mod tests {
         fn assign(&mut self, numbers: &[i32], view: fn() -> ViewState) {
             for &number in numbers {
                 let state = self.assignments.assign(&partition(number));
-                self.assigned.insert(Assignment::new(state, view(), None, EventoLimits::default()));
+                self.assigned.insert(Assignment::new(
+                    state,
+                    view(),
+                    None,
+                    EventoLimits::default(),
+                ));
             }
             self.publisher.change(&self.assigned.list);
         }

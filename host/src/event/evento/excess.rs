@@ -1,9 +1,6 @@
 //! Finds what exceeds the limits of an Evento, with its place.
 
-use super::{
-    EventoLimits, Fault,
-    limits::is_of_number,
-};
+use super::{EventoLimits, Fault, limits::is_of_number};
 
 /// How many faults are reported.
 const MAX_FAULTS: usize = 10;
@@ -117,8 +114,14 @@ impl<'t> Scan<'t> {
             .then(|| lone_surrogate(text))
             .flatten();
         if let Some(lone) = lone {
-            let what = if is_name { "has a member whose name has" } else { "has" };
-            self.report(format!("{what} {lone}, half of a surrogate pair, which is no character"));
+            let what = if is_name {
+                "has a member whose name has"
+            } else {
+                "has"
+            };
+            self.report(format!(
+                "{what} {lone}, half of a surrogate pair, which is no character"
+            ));
         }
         if is_name && let Some(place) = self.path.last_mut() {
             *place = Place::Member(text);
@@ -138,7 +141,10 @@ impl<'t> Scan<'t> {
 /// Returns where the string ends that begins at `start`, quotes included.
 fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+    while let Some(found) = text
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+    {
         if text[at + found] == b'"' {
             return at + found + 1;
         }
@@ -159,7 +165,9 @@ fn lone_surrogate(string: &str) -> Option<&str> {
         };
         let next = escaped_unit(string, at + 6);
         match unit {
-            0xd800..=0xdbff if next.is_some_and(|next| (0xdc00..=0xdfff).contains(&next)) => at += 12,
+            0xd800..=0xdbff if next.is_some_and(|next| (0xdc00..=0xdfff).contains(&next)) => {
+                at += 12
+            }
             0xd800..=0xdfff => return string.get(at..at + 6),
             _ => at += 6,
         }

@@ -33,7 +33,12 @@ impl EventoLimits {
         ];
         keys.into_iter()
             .filter(|&(_, value, most)| !(1..=most).contains(&value))
-            .map(|(key, _, most)| (key.to_owned(), format!("expected a number from 1 to {most}")))
+            .map(|(key, _, most)| {
+                (
+                    key.to_owned(),
+                    format!("expected a number from 1 to {most}"),
+                )
+            })
             .collect()
     }
 

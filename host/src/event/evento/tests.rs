@@ -101,7 +101,10 @@ fn what_exceeds_a_limit_is_named_with_its_place() {
     for (members, expected) in [
         (r#""x":[[1]]"#, vec![]),
         (r#""x":12345,"y":"123456","z":[-1e+5]"#, vec![]),
-        (r#""x":"\ud83d\ude00 \\ud800 \u00e9","\ud83d\ude00":1"#, vec![]),
+        (
+            r#""x":"\ud83d\ude00 \\ud800 \u00e9","\ud83d\ude00":1"#,
+            vec![],
+        ),
         (
             r#""x":[0,[[],[1]]]"#,
             vec![
@@ -134,7 +137,10 @@ fn what_exceeds_a_limit_is_named_with_its_place() {
     ] {
         let text = format!(r#"{{{members},"id":1,"tipo":"t"}}"#);
         match expected.is_empty() {
-            true => assert!(EventoRef::parse_within(&NARROW, text.as_bytes()).is_ok(), "{text}"),
+            true => assert!(
+                EventoRef::parse_within(&NARROW, text.as_bytes()).is_ok(),
+                "{text}"
+            ),
             false => assert_eq!(faults_within(&NARROW, &text), expected, "{text}"),
         }
         assert!(parse(&text).is_ok(), "{text}");
@@ -185,17 +191,26 @@ fn faults_of_id_and_tipo_are_named_once() {
     assert!(parse(&long).is_ok());
     // A name with a lone surrogate does not hide that this is an object.
     assert!(parse(r#"{"id":1,"tipo":"t","\ud800":1}"#).is_ok());
-    assert_eq!(faults(r#"{"\ud800":1}"#), ["/id is missing", "/tipo is missing"]);
+    assert_eq!(
+        faults(r#"{"\ud800":1}"#),
+        ["/id is missing", "/tipo is missing"]
+    );
     let list = faults_within(&NARROW, "[[[[]]]]");
     assert_eq!(
         list,
-        ["it is not a JSON object", "/0/0/0 is nested deeper than 3 levels"]
+        [
+            "it is not a JSON object",
+            "/0/0/0 is nested deeper than 3 levels"
+        ]
     );
 }
 
 #[test]
 fn faults_and_pointers_are_bounded() {
-    let many = format!(r#"{{"id":1,"tipo":"t","x":[{}0]}}"#, "123456,".repeat(1_000));
+    let many = format!(
+        r#"{{"id":1,"tipo":"t","x":[{}0]}}"#,
+        "123456,".repeat(1_000)
+    );
     assert_eq!(faults_within(&NARROW, &many).len(), 10);
     let name = "n".repeat(600);
     let long = format!(r#"{{"id":1,"tipo":"t","x":{{"{name}":123456}}}}"#);
@@ -235,7 +250,11 @@ fn exceeds(value: &str, limits: &EventoLimits) -> bool {
     let (mut in_string, mut escaped) = (false, false);
     for byte in value.bytes() {
         number = match byte {
-            b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E' if !in_string && (number > 0 || byte == b'-' || byte.is_ascii_digit()) => number + 1,
+            b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'
+                if !in_string && (number > 0 || byte == b'-' || byte.is_ascii_digit()) =>
+            {
+                number + 1
+            }
             _ => 0,
         };
         match byte {

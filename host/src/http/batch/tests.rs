@@ -125,7 +125,12 @@ async fn the_media_type_decides_what_a_bracket_begins() {
     let lines = format!("[2026-11-29 18:00:00] WARN\n{one}\n{one}\n");
     for content_type in super::TYPES.into_iter().filter(|of| *of != super::JSON) {
         for content_type in [content_type, &content_type.to_uppercase()] {
-            let answers = post(&server, &format!("{content_type}; charset=utf-8"), lines.clone()).await;
+            let answers = post(
+                &server,
+                &format!("{content_type}; charset=utf-8"),
+                lines.clone(),
+            )
+            .await;
             assert_eq!(
                 outline(&answers),
                 ["0 refused 400", "1 message sent", "2 message sent"],
@@ -150,7 +155,10 @@ async fn a_byte_order_mark_is_skipped_however_the_body_arrives() {
     .await;
     let one = r#"{"id":1,"tipo":"t"}"#;
     for (content_type, body) in [
-        ("application/x-ndjson", format!("\u{feff}{one}\n\u{feff}{one}\n")),
+        (
+            "application/x-ndjson",
+            format!("\u{feff}{one}\n\u{feff}{one}\n"),
+        ),
         ("application/json", format!("\u{feff}{one}\n{one}")),
         ("application/json", format!("\u{feff}[{one},{one}]")),
         ("application/json", format!(" \n\u{feff}\n [{one},{one}]")),
@@ -394,10 +402,7 @@ async fn a_broker_that_fails_at_once_is_a_problem_of_the_batch() {
             problem(answer, status).await;
             let metrics = server.client.get(server.url("/metrics")).send().await;
             let metrics = metrics.expect("it answers").text().await.expect("whole");
-            assert!(
-                metrics.contains("eventos_send_refused_total{"),
-                "{metrics}"
-            );
+            assert!(metrics.contains("eventos_send_refused_total{"), "{metrics}");
         }
     }
 }

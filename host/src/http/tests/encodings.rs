@@ -49,7 +49,10 @@ async fn a_compressed_body_is_unpacked_and_limited_by_what_is_in_it() {
             .send_packed("/send", encoding, pack(encoding, one.as_bytes()).await)
             .await;
         assert_eq!(sent.status(), 200, "{encoding}");
-        assert_eq!(seen.lock().expect("not poisoned").pop(), Some(one.into_bytes()));
+        assert_eq!(
+            seen.lock().expect("not poisoned").pop(),
+            Some(one.into_bytes())
+        );
         let large = pack(encoding, evento(3_000_000).as_bytes()).await;
         assert!(large.len() < 100_000);
         problem(server.send_packed("/send", encoding, large).await, 413).await;
@@ -75,7 +78,11 @@ async fn no_member_of_a_body_is_lost() {
             .send_packed("/send/batch", encoding, member.repeat(7))
             .await;
         let lines = sent.text().await.expect("whole");
-        assert_eq!(lines.matches("message sent").count(), 7, "{encoding}: {lines}");
+        assert_eq!(
+            lines.matches("message sent").count(),
+            7,
+            "{encoding}: {lines}"
+        );
     }
 }
 
@@ -93,7 +100,10 @@ async fn other_encodings_are_refused_with_those_that_are_accepted() {
         assert_eq!(header(&refused, "accept-encoding"), "gzip, deflate, zstd");
         let problem = problem(refused, 415).await;
         assert_eq!(problem["type"], "urn:eventos:problem:content-encoding");
-        assert!(problem["detail"].to_string().contains(encoding), "{problem}");
+        assert!(
+            problem["detail"].to_string().contains(encoding),
+            "{problem}"
+        );
     }
 }
 
@@ -106,13 +116,21 @@ async fn what_cannot_be_unpacked_is_never_answered_as_if_it_were_whole() {
         for broken in [lines.clone().into_bytes(), packed[..20].to_vec()] {
             let refused = server.send_packed("/send/batch", encoding, broken).await;
             let detail = problem(refused, 400).await["detail"].to_string();
-            assert!(detail.contains(&format!("not valid {encoding}")), "{detail}");
+            assert!(
+                detail.contains(&format!("not valid {encoding}")),
+                "{detail}"
+            );
         }
         for length in [packed.len() / 2, packed.len() - 1] {
             let part = packed[..length].to_vec();
-            let cut = server.send_packed("/send/batch", encoding, part.clone()).await;
+            let cut = server
+                .send_packed("/send/batch", encoding, part.clone())
+                .await;
             if cut.status() == 200 {
-                assert!(cut.text().await.is_err(), "{encoding}: it seems to be whole");
+                assert!(
+                    cut.text().await.is_err(),
+                    "{encoding}: it seems to be whole"
+                );
             }
             let cut = server.send_packed("/send", encoding, part).await;
             assert!(matches!(cut.status().as_u16(), 400 | 413), "{encoding}");

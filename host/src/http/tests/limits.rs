@@ -180,7 +180,10 @@ async fn headers_that_are_too_many_or_too_large_are_refused_with_a_problem() {
         (400, 1, 431, false),
     ] {
         let answer = exchange(&server, &with(count, length)).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{count} {length}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{count} {length}: {answer}"
+        );
         let is_problem = answer.contains("urn:eventos:problem:large-headers");
         assert_eq!(is_problem, has_problem, "{count} {length}: {answer}");
     }

@@ -285,10 +285,7 @@ async fn messages_come_in_pages_that_link_to_the_next() {
     assert_eq!(header(&first, "x-total-count"), "2");
     assert_eq!(header(&first, "content-type"), "application/json");
     let link = header(&first, "link").to_owned();
-    assert_eq!(
-        link,
-        r#"<?tipo=a%20b&limit=1&after=0:6>; rel="next""#
-    );
+    assert_eq!(link, r#"<?tipo=a%20b&limit=1&after=0:6>; rel="next""#);
     assert_eq!(
         first.text().await.expect("text"),
         format!("[{}]", values[0])
@@ -391,22 +388,39 @@ async fn health_readiness_and_wrong_calls() {
     server.store(0, &[r#"{"id":7,"tipo":"t"}"#]);
     for (accept, format) in [
         ("*/*", MetricsFormat::Prometheus),
-        ("application/openmetrics-text, text/plain;q=0.5", MetricsFormat::OpenMetrics),
+        (
+            "application/openmetrics-text, text/plain;q=0.5",
+            MetricsFormat::OpenMetrics,
+        ),
     ] {
-        let metrics = server.client.get(server.url("/metrics")).header("accept", accept);
+        let metrics = server
+            .client
+            .get(server.url("/metrics"))
+            .header("accept", accept);
         let metrics = metrics.send().await.expect("it answers");
         assert_eq!(header(&metrics, "content-type"), format.content_type());
         assert_eq!(header(&metrics, "vary"), "accept");
         let text = metrics.text().await.expect("text");
         assert!(text.contains("eventos_store_events 1\n"), "{text}");
-        assert_eq!(text.ends_with("# EOF\n"), format == MetricsFormat::OpenMetrics);
+        assert_eq!(
+            text.ends_with("# EOF\n"),
+            format == MetricsFormat::OpenMetrics
+        );
     }
     for path in [
-        "/healthz", "/readyz", "/metrics", "/partitions", "/messages/1", "/peers/proof",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/partitions",
+        "/messages/1",
+        "/peers/proof",
     ] {
         let unknown = server.get(&format!("{path}?verbose=1")).await;
         let unknown = problem(unknown, 400).await;
-        assert_eq!(unknown["type"], "urn:eventos:problem:invalid-query", "{path}");
+        assert_eq!(
+            unknown["type"], "urn:eventos:problem:invalid-query",
+            "{path}"
+        );
     }
     problem(server.get("/nowhere").await, 404).await;
     let wrong = server.get("/send").await;

@@ -403,7 +403,7 @@ impl Assignment {
     pub(super) fn rewind(&mut self, state: Arc<AssignmentState>, to: Offset) {
         state.set_committed(to);
         let view = std::mem::take(&mut self.view);
-        *self = Self::new(state, view, Some(to));
+        *self = Self::new(state, view, Some(to), self.open.limits());
     }
 
     /// Returns the next offset to consume, if it is known and another one comes instead.

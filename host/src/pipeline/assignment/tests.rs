@@ -120,7 +120,8 @@ impl Model {
                 if !self.assigned.contains_key(&number) {
                     let state = self.assignments.assign(&partition(number));
                     self.states.push(Arc::clone(&state));
-                    let assignment = Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE);
+                    let assignment =
+                        Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE);
                     self.assigned.insert(number, assignment);
                 }
             }

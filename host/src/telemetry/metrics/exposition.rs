@@ -69,7 +69,10 @@ pub(super) fn to_prometheus(open: &str) -> String {
             help = described.split_once(' ');
             continue;
         }
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|it| it.split_once(' ')) {
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|it| it.split_once(' '))
+        {
             let suffix = if kind == "counter" { "_total" } else { "" };
             if let Some((_, help)) = help.take() {
                 let _ = writeln!(text, "# HELP {name}{suffix} {help}");
@@ -98,11 +101,20 @@ mod tests {
             ("text/plain; version=0.0.4", Prometheus),
             ("application/json", Prometheus),
             ("application/openmetrics-text", OpenMetrics),
-            ("Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8", OpenMetrics),
+            (
+                "Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8",
+                OpenMetrics,
+            ),
             ("application/openmetrics-text;version=2.0.0", Prometheus),
             ("application/openmetrics-text;q=0", Prometheus),
-            ("application/openmetrics-text;q=0.3,text/plain;q=0.5", Prometheus),
-            ("application/openmetrics-text;q=0.3,text/plain;q=0.1,*/*", OpenMetrics),
+            (
+                "application/openmetrics-text;q=0.3,text/plain;q=0.5",
+                Prometheus,
+            ),
+            (
+                "application/openmetrics-text;q=0.3,text/plain;q=0.1,*/*",
+                OpenMetrics,
+            ),
             ("application/openmetrics-text;q=0.3,*/*", Prometheus),
             // Prometheus 2 and 3.
             (

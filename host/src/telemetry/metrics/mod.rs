@@ -350,7 +350,10 @@ mod tests {
             }
         }
         assert!(text.ends_with("# EOF\n"));
-        assert!(plain.contains("# TYPE eventos_consumed_total counter\n"), "{plain}");
+        assert!(
+            plain.contains("# TYPE eventos_consumed_total counter\n"),
+            "{plain}"
+        );
     }
 
     #[test]
@@ -358,6 +361,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.lag(Partition(0), 9);
         metrics.revoked(Partition(0));
-        assert!(!metrics.render(MetricsFormat::Prometheus).contains("eventos_consumer_lag{"));
+        assert!(
+            !metrics
+                .render(MetricsFormat::Prometheus)
+                .contains("eventos_consumer_lag{")
+        );
     }
 }

@@ -236,7 +236,10 @@ fn a_refusal_closes_the_connection_once_the_body_was_read() {
 
     let part = "x".repeat(1_000_000);
     let head = "POST /nothing HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
-    for framing in ["content-length: 2000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n"] {
+    for framing in [
+        "content-length: 2000000\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n",
+    ] {
         let is_chunked = framing.starts_with("transfer");
         let framed = |part: &str| match is_chunked {
             true => format!("{:x}\r\n{part}\r\n", part.len()),

@@ -116,6 +116,30 @@ fn what_was_not_begun_is_left_for_later() {
     assert_eq!(letters(&setup, &daemon), SLOW);
 }
 
+/// A terminal that is closed sends SIGHUP more than once, and `nohup` is there to ignore it.
+#[test]
+fn a_hangup_drains_unless_it_is_ignored() {
+    let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
+    let daemon = setup.start();
+    let eventos: Vec<_> = (0..500)
+        .map(|id| format!(r#"{{"id":{id},"tipo":"t"}}"#))
+        .collect();
+    daemon.send_all(&eventos);
+    for _ in 0..3 {
+        daemon.signal("HUP");
+    }
+    let (status, log) = daemon.wait_for_exit();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("SIGHUP") && log.contains("draining"), "{log}");
+
+    setup.wrapper = vec!["nohup".to_owned()];
+    let daemon = setup.start();
+    daemon.signal("HUP");
+    daemon.send(r#"{"id":500,"tipo":"t"}"#);
+    daemon.wait_for_messages(501);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
 #[test]
 fn a_batch_under_way_is_done_once_with_the_broker_inside() {
     a_batch_under_way_is_done_once(Broker::Embedded);

@@ -60,7 +60,11 @@ fn an_evento_that_others_cannot_read_is_refused_and_dead_lettered_with_its_place
     }
     let answer = daemon.post_body("/send/batch", "application/x-ndjson", lines.join("\n"));
     for (index, line) in answer.json_lines().iter().enumerate() {
-        let status = if index == 0 { "message sent" } else { "refused" };
+        let status = if index == 0 {
+            "message sent"
+        } else {
+            "refused"
+        };
         assert_eq!(line["status"], status, "{line}");
     }
     // Some other program produces the same to the topic.
@@ -73,10 +77,15 @@ fn an_evento_that_others_cannot_read_is_refused_and_dead_lettered_with_its_place
     setup.wait_until_committed(&daemon);
     let letters = setup.read_dead_letters(&daemon);
     assert_eq!(letters.len(), 4);
-    for (letter, (value, (_, pointer, reason))) in letters.iter().zip(values[1..].iter().zip(extremes())) {
+    for (letter, (value, (_, pointer, reason))) in
+        letters.iter().zip(values[1..].iter().zip(extremes()))
+    {
         assert_eq!(letter.text(), value);
         let message = letter.header("__connect.errors.exception.message");
-        assert!(message.contains(&pointer) && message.contains(reason), "{message}");
+        assert!(
+            message.contains(&pointer) && message.contains(reason),
+            "{message}"
+        );
     }
     // The byte order mark is gone, so that the page is JSON.
     assert_eq!(daemon.messages(""), format!("[{good},{good}]"));
@@ -86,7 +95,8 @@ fn an_evento_that_others_cannot_read_is_refused_and_dead_lettered_with_its_place
 
 #[test]
 fn the_limits_are_settings() {
-    let config = "[evento]\nmax_depth = 3\nmax_number_length = 5000\nrefuse_lone_surrogates = false\n";
+    let config =
+        "[evento]\nmax_depth = 3\nmax_number_length = 5000\nrefuse_lone_surrogates = false\n";
     let setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], config);
     let daemon = setup.start();
     for (value, status) in [

@@ -41,7 +41,8 @@ enum Chore {
         /// Run only the tests whose name contains this
         #[arg(conflicts_with = "all")]
         filter: Option<String>,
-        /// Also run long chaos on each broker, fuzzing, and every check of `cargo xtask check`; adds more than an hour
+        /// Also run the test with a real shipper, long chaos on each broker, fuzzing, and every check of `cargo xtask check`; adds
+        /// more than an hour
         #[arg(long)]
         all: bool,
         /// Arguments of the test binaries

@@ -11,10 +11,12 @@
 //! * `kcat` on the path, and every handler, as built by `cargo xtask handlers`.
 //!
 //! A missing prerequisite is an error here, so that no test has to be skipped. The tests of the SDKs in languages
-//! other than Rust, [`sdks`], run first because they take seconds.
+//! other than Rust, [`sdks`], run first because they take seconds. The one with a real [`shipper`] takes minutes, so only
+//! `--all` runs it, or its name.
 
 mod python;
 mod sdks;
+mod shipper;
 
 use std::{env, num::NonZero, thread};
 
@@ -35,6 +37,11 @@ const FUZZ_SECONDS: u32 = 300;
 
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {
+    if filter.is_some_and(shipper::is_it) {
+        shipper::run()?;
+        step("every test passed");
+        return Ok(());
+    }
     run_with(filter, args, &[])
 }
 
@@ -97,10 +104,12 @@ fn threads() -> usize {
 /// The number of Eventos that each language handles in [`run_all`] to show that its memory stays flat.
 const FLAT_EVENTS: (&str, &str) = ("EVENTOS_TEST_FLAT_EVENTS", "1000000");
 
-/// Runs everything there is, in this order: the checks, all tests, chaos on each broker, and the fuzz targets.
+/// Runs everything there is, in this order: the checks, all tests, that with a real shipper, chaos on each broker, and the fuzz
+/// targets.
 pub(crate) fn run_all(args: &[String]) -> Result<()> {
     checks::run(None, None)?;
     run_with(None, args, &[FLAT_EVENTS])?;
+    shipper::run()?;
     for broker in ["embedded", "kafka", "kafka-cluster"] {
         step(format_args!(
             "running {CHAOS_MINUTES} minutes of chaos on the broker `{broker}`"

@@ -9,6 +9,7 @@ mod outage;
 mod panics;
 mod partitions;
 mod pressure;
+mod shipper;
 mod shutdown;
 mod topics;
 mod waiting;

@@ -15,7 +15,7 @@ mod tests;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::header,
+    http::{Version, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -60,6 +60,8 @@ pub(super) async fn send_batch(
     request: Request,
 ) -> Result<Response, Problem> {
     let may_be_array = body::accept(request.headers(), &TYPES)? == JSON;
+    // HTTP/1.0 has no chunks, so the end of a response is that of the connection, whatever its reason.
+    let can_be_cut_off = request.version() > Version::HTTP_10;
     let mut chunks = request.into_body().into_data_stream();
     // Reading the body before the response begins sends "100 Continue", for which a client such as curl would
     // otherwise wait a second.
@@ -70,8 +72,8 @@ pub(super) async fn send_batch(
     // If the client disconnects, the response is dropped, and the task with it.
     let sending = sender::run(chunks.boxed(), may_be_array, outbox, writer);
     let task = AbortOnDropHandle::new(tokio::spawn(sending));
-    // A client that gets 200 believes that the lines tell it everything, and many read none of them.
-    reader.begin().await?;
+    // Many clients take 200 for a success of the whole batch, and read none of the lines.
+    reader.begin(can_be_cut_off).await?;
     let lines = reader.into_stream(task);
     let content_type = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((content_type, Body::from_stream(lines)).into_response())

@@ -55,7 +55,7 @@ struct Queue {
 
 enum End {
     Finished,
-    /// With the problem, if the client can still be told it.
+    /// With the problem, for a client whose response has not begun.
     CutOff(Option<Problem>),
 }
 
@@ -121,13 +121,14 @@ impl Drop for ResultWriter {
 }
 
 impl ResultReader {
-    /// Waits until the response can begin: there is a result, or the end of an empty batch.
+    /// Waits until the response can begin: there is a result, or the end of an empty batch. If it cannot be cut off later, it
+    /// begins only when the batch ends, or when the memory for results is used up.
     ///
     /// # Errors
-    /// The problem that ended the batch before its first result.
-    pub(super) async fn begin(&self) -> Result<(), Problem> {
+    /// The problem that ended the batch before.
+    pub(super) async fn begin(&self, can_be_cut_off: bool) -> Result<(), Problem> {
         loop {
-            if let Some(begun) = self.shared.queue.lock().begin() {
+            if let Some(begun) = self.shared.queue.lock().begin(can_be_cut_off) {
                 return begun;
             }
             self.shared.readable.notified().await;
@@ -160,6 +161,8 @@ impl ResultReader {
                 _ if !lines.is_empty() => return Some(Ok(lines.into())),
                 Some(true) => return None,
                 Some(false) => {
+                    // The connection drops what it has not written when the body fails, so it gets a chance to do so.
+                    tokio::task::yield_now().await;
                     return Some(Err(io::Error::other("the batch was not finished")));
                 }
                 None => self.shared.readable.notified().await,
@@ -180,9 +183,13 @@ impl Queue {
         self.runs.push_back(Run { result, count: 1 });
     }
 
-    /// Returns whether the response can begin, or what the client is told instead; `None` if that is not known yet.
-    fn begin(&mut self) -> Option<Result<(), Problem>> {
-        if !self.runs.is_empty() {
+    /// Returns whether the response can begin, or the problem to respond with instead; `None` if that is not known yet.
+    fn begin(&mut self, can_be_cut_off: bool) -> Option<Result<(), Problem>> {
+        let may_begin = match can_be_cut_off {
+            true => !self.runs.is_empty(),
+            false => self.bytes >= MAX_UNREAD_BYTES,
+        };
+        if may_begin {
             return Some(Ok(()));
         }
         match self.end.as_mut()? {

@@ -419,6 +419,26 @@ async fn a_broker_that_fails_later_breaks_off_the_answer() {
     }
 }
 
+/// A proxy may speak HTTP/1.0 to the daemon, in which an answer that breaks off looks like one that ends.
+#[tokio::test]
+async fn with_http_1_0_the_answer_begins_when_the_batch_ends() {
+    let body = "{\"id\":1,\"tipo\":\"t\"}\n".repeat(5);
+    let old = request(&body, body.len()).replace("HTTP/1.1", "HTTP/1.0");
+    for (count, status) in [(3, "503"), (5, "200")] {
+        let failing = failing_after(count, ProduceError::Disconnected);
+        let answer = exchange(&Server::start(failing).await, &old, false).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.0 {status}")),
+            "{answer}"
+        );
+        let sent = answer.matches("message sent").count();
+        assert_eq!(sent, if status == "200" { 5 } else { 0 }, "{answer}");
+    }
+    let cut = request(&body, body.len() + 9).replace("HTTP/1.1", "HTTP/1.0");
+    let answer = exchange(&Server::start(acknowledging()).await, &cut, true).await;
+    assert!(!answer.contains("200"), "{answer}");
+}
+
 /// The end of a chunked body that is whole.
 const LAST_CHUNK: &str = "0\r\n\r\n";
 

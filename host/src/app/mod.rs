@@ -164,15 +164,8 @@ fn build(
     if config.store.restore {
         readiness.set("restored", false);
     }
-    let connected = readiness.clone();
     let limits = TopicLimits::new(cluster);
-    let producer = Producer::new(cluster, &limits, move |up| {
-        match up {
-            true => tracing::info!("connected to a broker"),
-            false => tracing::warn!("no broker is connected; sending is refused until one is"),
-        }
-        connected.set("broker", up);
-    })?;
+    let producer = make_producer(cluster, &limits, readiness.clone())?;
     report_unreachable(own_url.as_ref(), &app.certificates);
     report_clear_text(&config.http, listening);
     let (assigned, assignments) = watch::channel(Arc::default());
@@ -219,6 +212,21 @@ fn build(
         rewinds,
     };
     Ok((state, parts))
+}
+
+/// Makes the producer for `/send`, which reports whether a broker is connected.
+fn make_producer(
+    cluster: &Cluster,
+    limits: &TopicLimits,
+    readiness: Readiness,
+) -> Result<Producer, kafka::Error> {
+    Producer::new(cluster, limits, move |up| {
+        match up {
+            true => tracing::info!("connected to a broker"),
+            false => tracing::warn!("no broker is connected; sending is refused until one is"),
+        }
+        readiness.set("broker", up);
+    })
 }
 
 /// Logs why other instances cannot ask this one, if they cannot.

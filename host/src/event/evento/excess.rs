@@ -1,6 +1,9 @@
 //! Finds what exceeds the limits of an Evento, with its place.
 
-use super::{EventoLimits, Fault, limits::is_of_number};
+use super::{
+    EventoLimits, Fault,
+    limits::{end_of_string, is_of_number},
+};
 
 /// How many faults are reported.
 const MAX_FAULTS: usize = 10;
@@ -136,21 +139,6 @@ impl<'t> Scan<'t> {
         let pointer = pointer(&self.path).into();
         self.faults.push(Fault { pointer, detail });
     }
-}
-
-/// Returns where the string ends that begins at `start`, quotes included.
-fn end_of_string(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(found) = text
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
-        if text[at + found] == b'"' {
-            return at + found + 1;
-        }
-        at += found + 2;
-    }
-    text.len()
 }
 
 /// Returns the first escaped surrogate of a string that has no counterpart, as it is written.

@@ -82,6 +82,31 @@ fn fault(pointer: &'static str, detail: impl Into<String>) -> Fault {
     }
 }
 
+/// The name of a member, which may have a lone surrogate and thus not be a `str`.
+struct AnyName(Name);
+
+impl<'de> Deserialize<'de> for AnyName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyNameVisitor;
+        impl Visitor<'_> for AnyNameVisitor {
+            type Value = AnyName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<AnyName, E> {
+                Ok(AnyName(match name {
+                    b"id" => Name::Id,
+                    b"tipo" => Name::Tipo,
+                    _ => Name::Other,
+                }))
+            }
+        }
+        deserializer.deserialize_bytes(AnyNameVisitor)
+    }
+}
+
 /// Every `id` and `tipo` member of an object, as written.
 struct Members<'a> {
     ids: Vec<&'a RawValue>,
@@ -100,7 +125,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut ids, mut tipos) = (Vec::new(), Vec::new());
-                while let Some(name) = map.next_key::<Name>()? {
+                while let Some(AnyName(name)) = map.next_key()? {
                     let value = map.next_value::<&'de RawValue>()?;
                     match name {
                         Name::Id => ids.push(value),

@@ -46,7 +46,7 @@ impl EventoLimits {
     /// be within all limits at once, and only the others have to be scanned.
     pub(super) fn may_be_exceeded(&self, text: &str) -> bool {
         let text = text.as_bytes();
-        self.may_be_too_deep(text)
+        (self.may_be_too_deep(text) && self.is_too_deep(text))
             || self.may_have_long_number(text)
             || (self.refuse_lone_surrogates && may_have_surrogate(text))
     }
@@ -65,9 +65,32 @@ impl EventoLimits {
         text.chunks(240).map(opening).sum::<usize>() > max
     }
 
+    /// Follows the brackets outside of strings.
+    fn is_too_deep(&self, text: &[u8]) -> bool {
+        let (mut at, mut depth) = (0, 0);
+        while let Some(byte) = text.get(at) {
+            at = match byte {
+                b'"' => end_of_string(text, at),
+                _ => at + 1,
+            };
+            match byte {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            if depth > i64::from(self.max_depth) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Looks at places that are so close to one another that no number that is too long fits in between.
     fn may_have_long_number(&self, text: &[u8]) -> bool {
         let max = self.max_number_length as usize;
+        if text.len() <= max {
+            return false;
+        }
         let mut places = (max..text.len()).step_by(max + 1);
         places.any(|at| {
             let is_part = |byte: &&u8| is_of_number(**byte);
@@ -88,13 +111,36 @@ impl Default for EventoLimits {
     }
 }
 
+/// Looks for `\ud8` to `\udf`, from the first backslash on. It does not stop when it finds some, so that it is made with vector
+/// instructions.
 fn may_have_surrogate(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'\\', text).any(|at| {
-        matches!(
-            text.get(at + 1..at + 4),
-            Some([b'u', b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
-        )
-    })
+    let Some(first) = memchr::memchr(b'\\', text) else {
+        return false;
+    };
+    let text = &text[first..];
+    let from = |index| text.get(index..).unwrap_or_default();
+    let fours = text.iter().zip(from(1)).zip(from(2)).zip(from(3));
+    let found = fours.fold(0, |found, (((a, b), c), d)| {
+        let is_escape = u8::from(*a == b'\\') & u8::from(*b == b'u');
+        // In hexadecimal, what follows 7 is above it.
+        found | (is_escape & u8::from(c | 0x20 == b'd') & u8::from(*d > b'7'))
+    });
+    found != 0
+}
+
+/// Returns where the string ends that begins at `start`, quotes included.
+pub(super) fn end_of_string(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = text
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+    {
+        if text[at + found] == b'"' {
+            return at + found + 1;
+        }
+        at += found + 2;
+    }
+    text.len()
 }
 
 /// Returns whether a byte can be part of a number in JSON.

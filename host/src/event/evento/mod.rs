@@ -120,16 +120,15 @@ impl<'de> Deserialize<'de> for Name {
                 f.write_str("a member's name")
             }
 
-            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
                 Ok(match name {
-                    b"id" => Name::Id,
-                    b"tipo" => Name::Tipo,
+                    "id" => Name::Id,
+                    "tipo" => Name::Tipo,
                     _ => Name::Other,
                 })
             }
         }
-        // A name with a lone surrogate cannot be a str.
-        deserializer.deserialize_bytes(NameVisitor)
+        deserializer.deserialize_str(NameVisitor)
     }
 }
 

@@ -193,12 +193,15 @@ impl Registry {
             fallback,
         } = prepared;
         let file = found.file;
-        if !found.is_ambiguous {
-            let now = HandlerSource::read_dropped_in(&file.path).ok();
-            if now.as_ref().map(HandlerSource::identity) != identity.as_ref() {
-                return;
-            }
+        let now = match found.is_ambiguous {
+            true => None,
+            false => HandlerSource::read_dropped_in(&file.path).ok(),
+        };
+        if now.as_ref().map(HandlerSource::identity) != identity.as_ref() {
+            return;
         }
+        let settings = self.settings(&file.name);
+        let admitted = now.map(|now| self.0.admission.check(&now, &settings));
         let is_required = !self.0.notes.lock().is_established;
         let mut slots = self.slots();
         match loaded {
@@ -209,8 +212,14 @@ impl Registry {
                 };
                 // A renamed file may have another position in the chain.
                 slot.path = file.path;
-                if identity.is_some_and(|identity| slot.runs(&identity.digest)) {
-                    slot.refused = None;
+                match (identity, admitted) {
+                    (Some(identity), Some(Ok(signer))) => slot.note_signature(identity, signer),
+                    (Some(identity), Some(Err(reason))) if slot.runs(&identity.digest) => {
+                        let path = slot.path.clone();
+                        let why = in_one_line(&LoadError { path, reason });
+                        slot.refuse(&file.name, Some(identity), why, None);
+                    }
+                    _ => {}
                 }
             }
             Some(Ok(version)) => {

@@ -229,6 +229,18 @@ impl HandlerSlot {
         self.runs(&identity.digest) || self.refused.as_ref().is_some_and(is_refused)
     }
 
+    /// Takes note of an admitted file in the folder. If it is the running version, it may have another signature by now, and
+    /// after a restart only that may be one of a trusted key.
+    pub(super) fn note_signature(&mut self, identity: FileIdentity, signer: Option<PublicKey>) {
+        if let Some(current) = &mut self.current
+            && current.identity.digest == identity.digest
+        {
+            current.identity = identity;
+            current.signer = signer;
+            self.refused = None;
+        }
+    }
+
     /// Takes note that the file in the folder is the running version.
     pub(super) fn note_good_file(&mut self) {
         self.refused = None;

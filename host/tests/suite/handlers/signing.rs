@@ -120,6 +120,18 @@ fn a_dropped_file_runs_once_its_signature_is_there() {
         (&json!(PUBLIC), &Value::Null)
     );
 
+    // A file that runs would not be admitted at the next start without its signature, so the error says that.
+    fs::remove_file(signature(&file)).expect("removed");
+    let why = eventually("the missing signature to be reported", || {
+        let status = fixture.status("probe");
+        (status["state"] == "running").then_some(status["error"].as_str()?.to_owned())
+    });
+    assert!(why.contains("it is not signed"), "{why}");
+    sign(TRUSTED, &file);
+    eventually("the signature to be back", || {
+        fixture.status("probe")["error"].is_null().then_some(())
+    });
+
     // The signature of the former file is not one of the next file, and the former one keeps running.
     fs::write(&file, probe(2)).expect("written");
     let status = eventually("the next file to be refused", || {

@@ -120,6 +120,8 @@ fn what_was_not_begun_is_left_for_later() {
 #[test]
 fn a_hangup_drains_unless_it_is_ignored() {
     let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["store"], "");
+    // The tests themselves may run below `nohup`.
+    setup.wrapper = ["env", "--default-signal=HUP"].map(str::to_owned).to_vec();
     let daemon = setup.start();
     let eventos: Vec<_> = (0..500)
         .map(|id| format!(r#"{{"id":{id},"tipo":"t"}}"#))

@@ -16,7 +16,7 @@ fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
         let why = report["partitions"][0]["why"].as_str()?;
         (answer.status == 409 && why.contains("still working")).then_some(())
     });
-    daemon.post("/handlers/probe/resume").assert_status(200);
+    resume_probe(&daemon);
     daemon.wait_for_messages(41);
     setup.wait_until_committed(&daemon);
 }

@@ -78,7 +78,10 @@ fn a_replay_that_was_answered_outlasts_a_kill() {
     pause_probe(&daemon);
     replay(&daemon, "from=5");
     daemon.kill();
-    let daemon = setup.start();
+    let daemon = setup.start_listening();
+    // The pause outlasts the kill, too.
+    resume_probe(&daemon);
+    daemon.wait_until_ready();
     daemon.wait_for_consumed(20);
     setup.wait_until_committed(&daemon);
 }

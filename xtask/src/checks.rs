@@ -3,6 +3,8 @@
 //!
 //! * `deny` checks licenses, sources and duplicate versions of dependencies by the rules of deny.toml,
 //! * `machete` finds dependencies that no source names,
+//! * `notices` checks that THIRD-PARTY-NOTICES.md is up to date; only by name and in `cargo xtask test --all`, since it
+//!   takes minutes,
 //! * `semver` compares the public API of the crates that others depend on with an earlier revision.
 
 use std::process::Command;
@@ -11,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
+    notices,
     process::{capture, run as run_command, step, succeeds},
     tools, workspace,
 };
@@ -20,14 +23,15 @@ use crate::{
 pub(crate) enum Name {
     Deny,
     Machete,
+    Notices,
     Semver,
 }
 
 /// The crates that others depend on, with their folders.
 const PUBLIC: [(&str, &str); 2] = [("eventos-broker", "broker"), ("eventos-sdk", "plugins/sdk")];
 
-/// Runs the check `name`, or all without one. Public APIs are compared with the revision `baseline`, or without one with
-/// the last release. Before the first release, they are not compared.
+/// Runs the check `name`, or all except `notices` without one. Public APIs are compared with the revision `baseline`, or
+/// without one with the last release. Before the first release, they are not compared.
 pub(crate) fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
     let is_wanted = |check| name.is_none_or(|name| name == check);
     if is_wanted(Name::Deny) {
@@ -35,6 +39,9 @@ pub(crate) fn run(name: Option<Name>, baseline: Option<&str>) -> Result<()> {
     }
     if is_wanted(Name::Machete) {
         machete().context("machete failed; remove the dependencies that it lists")?;
+    }
+    if name == Some(Name::Notices) {
+        notices::check()?;
     }
     if is_wanted(Name::Semver) {
         semver(baseline).context(

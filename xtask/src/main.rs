@@ -14,6 +14,7 @@ mod checks;
 mod fuzz;
 mod handlers;
 mod kafka;
+mod notices;
 mod process;
 mod run;
 mod test;
@@ -76,6 +77,8 @@ enum Chore {
     },
     /// Build every handler under plugins/ into plugins/NAME.wasm
     Handlers,
+    /// Write THIRD-PARTY-NOTICES.md, the licences of everything that is linked into `eventos`
+    Notices,
     /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`
     Bench {
         /// Name of a file or folder of host/benches/, without its extension
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Chaos { args } => chaos::run(&args),
         Chore::Handlers => handlers::build(handlers::Selection::All),
+        Chore::Notices => notices::write(),
         Chore::Bench { name, args } => bench::run(&name, &args),
     };
     match done {

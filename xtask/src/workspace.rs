@@ -21,6 +21,7 @@ pub(crate) struct Metadata {
 #[derive(Deserialize)]
 pub(crate) struct Package {
     pub name: String,
+    pub version: String,
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
     /// The manifest's `package.metadata`; null if it has none.
@@ -53,6 +54,15 @@ pub(crate) fn cargo() -> Command {
 
 /// Asks cargo about the members of the workspace.
 pub(crate) fn metadata() -> Result<Metadata> {
-    let json = capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    query("--no-deps")
+}
+
+/// Asks cargo about the members of the workspace and all that they depend on.
+pub(crate) fn metadata_with_dependencies() -> Result<Metadata> {
+    query("--locked")
+}
+
+fn query(flag: &str) -> Result<Metadata> {
+    let json = capture(cargo().args(["metadata", flag, "--format-version", "1"]))?;
     serde_json::from_str(&json).context("cannot parse the output of `cargo metadata`")
 }

@@ -108,6 +108,7 @@ const FLAT_EVENTS: (&str, &str) = ("EVENTOS_TEST_FLAT_EVENTS", "1000000");
 /// targets.
 pub(crate) fn run_all(args: &[String]) -> Result<()> {
     checks::run(None, None)?;
+    checks::run(Some(checks::Name::Notices), None)?;
     run_with(None, args, &[FLAT_EVENTS])?;
     shipper::run()?;
     for broker in ["embedded", "kafka", "kafka-cluster"] {

@@ -21,6 +21,8 @@ pub(super) struct HandlerChain {
     steps: Vec<ChainStep>,
     /// Changes with the list of handlers.
     version: u64,
+    /// Whether no batch may pass these steps.
+    is_paused: bool,
     chains: ChainReceiver,
     metrics: Metrics,
 }
@@ -30,6 +32,7 @@ impl HandlerChain {
         let mut chain = Self {
             steps: Vec::new(),
             version: 0,
+            is_paused: false,
             chains,
             metrics,
         };
@@ -51,7 +54,8 @@ impl HandlerChain {
         if self.has_changed() {
             self.update();
         }
-        match self.chains.borrow().paused {
+        // The published chain may be another one by now, which these steps are not.
+        match self.is_paused {
             true => Err(Undone::Parked(Instant::now() + PAUSE_CHECK)),
             false => Ok(self.version),
         }
@@ -83,6 +87,7 @@ impl HandlerChain {
     /// Takes up the published chain. A handler that stays keeps its step, and with it its instance.
     fn update(&mut self) {
         let chain = Arc::clone(&self.chains.borrow_and_update());
+        self.is_paused = chain.paused;
         let mut former = std::mem::take(&mut self.steps);
         let is_same = former.len() == chain.handlers.len()
             && former
@@ -106,6 +111,10 @@ impl HandlerChain {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use tokio::sync::watch;
+
     use super::*;
     use crate::{
         event::HandlerOutput,
@@ -120,5 +129,33 @@ mod tests {
         assert!(chain.begin().is_ok());
         assert_eq!(chain.steps.len(), 1);
         assert!(!chain.has_changed());
+    }
+
+    /// While the handlers are loaded, the chain is paused and empty. A batch that passed it then would be lost.
+    #[test]
+    fn no_batch_passes_the_steps_of_a_chain_that_was_paused() {
+        let handler = Handler::native("probe", |_| HandlerOutput::default());
+        let complete = Arc::new(Chain {
+            handlers: vec![Arc::new(handler)],
+            ..Chain::default()
+        });
+        let incomplete = Arc::new(Chain {
+            paused: true,
+            ..Chain::default()
+        });
+        let (publisher, chains) = watch::channel(Arc::clone(&incomplete));
+        let mut chain = HandlerChain::new(chains, Metrics::new());
+        let publishing = thread::spawn(move || {
+            for _ in 0..500_000 {
+                publisher.send_replace(Arc::clone(&complete));
+                publisher.send_replace(Arc::clone(&incomplete));
+            }
+        });
+        while !publishing.is_finished() {
+            if chain.begin().is_ok() {
+                assert_eq!(chain.steps.len(), 1);
+            }
+        }
+        publishing.join().expect("it publishes");
     }
 }

@@ -99,6 +99,18 @@ impl Daemon {
         send(self.request(Method::POST, path))
     }
 
+    /// Pauses a handler, and with it the chain.
+    pub fn pause(&self, handler: &str) {
+        self.post(&format!("/handlers/{handler}/pause"))
+            .assert_status(200);
+    }
+
+    /// Resumes a handler.
+    pub fn resume(&self, handler: &str) {
+        self.post(&format!("/handlers/{handler}/resume"))
+            .assert_status(200);
+    }
+
     /// Sends a POST request with a body and returns the answer, whatever its status.
     pub fn post_body(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.request(Method::POST, path);

@@ -1,12 +1,10 @@
 //! Bodies that are compressed.
 
-use std::sync::{Arc, Mutex};
-
 use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder, ZstdEncoder};
 use reqwest::Response;
 use tokio::io::AsyncReadExt as _;
 
-use super::{Server, acknowledging, header, problem};
+use super::{Server, acknowledging, header, problem, recording};
 
 const ENCODINGS: [&str; 4] = ["gzip", "X-Gzip", "deflate", "zstd"];
 
@@ -36,13 +34,8 @@ fn evento(pad: usize) -> String {
 
 #[tokio::test]
 async fn a_compressed_body_is_unpacked_and_limited_by_what_is_in_it() {
-    let (seen, acknowledge) = (Arc::new(Mutex::new(Vec::new())), acknowledging());
-    let sees = Arc::clone(&seen);
-    let server = Server::start(move |key, value: &[u8]| {
-        sees.lock().expect("not poisoned").push(value.to_vec());
-        acknowledge(key, value)
-    })
-    .await;
+    let (seen, record) = recording();
+    let server = Server::start(record).await;
     for encoding in ENCODINGS {
         let one = evento(900_000);
         let sent = server

@@ -92,6 +92,6 @@ fn it_grows_while_a_partition_is_halted_and_paused() {
                 (lag() == Some(total)).then_some(())
             });
         }
-        daemon.post("/handlers/probe/resume");
+        daemon.resume("probe");
     }
 }

@@ -93,10 +93,7 @@ fn without_a_record_nothing_passes_until_a_bad_file_is_replaced_or_taken_out() {
     });
     folder.wait_for_lag(1.0);
     // A pause counts although there is nothing that could run, and so does the rest after a restart.
-    folder
-        .daemon
-        .post("/handlers/probe/pause")
-        .assert_status(200);
+    folder.daemon.pause("probe");
     let folder = folder.restart(|_| {});
     folder.wait_for_hold("the handler extra is not loaded: ");
     fs::remove_file(&extra).expect("the file is removed");
@@ -108,10 +105,7 @@ fn without_a_record_nothing_passes_until_a_bad_file_is_replaced_or_taken_out() {
     folder.daemon.wait_until_ready();
     assert_eq!(folder.handler("probe").expect("it")["state"], "paused");
     assert_eq!(folder.daemon.metric_sum("eventos_consumed_total"), 0.0);
-    folder
-        .daemon
-        .post("/handlers/probe/resume")
-        .assert_status(200);
+    folder.daemon.resume("probe");
     assert_eq!(folder.mark("a"), "probe-version-1");
 
     // A record that cannot be read is none, and says nothing about what may be left out.
@@ -134,10 +128,7 @@ fn without_a_record_nothing_passes_until_a_bad_file_is_replaced_or_taken_out() {
 #[test]
 fn a_pause_survives_a_restart_and_what_is_missing_then_is_waited_for() {
     let folder = Folder::new(&["probe", "store"]);
-    folder
-        .daemon
-        .post("/handlers/probe/pause")
-        .assert_status(200);
+    folder.daemon.pause("probe");
     // Neither a shutdown nor a kill ends it.
     let Folder { setup, daemon } = folder;
     daemon.kill();
@@ -148,10 +139,7 @@ fn a_pause_survives_a_restart_and_what_is_missing_then_is_waited_for() {
     folder.daemon.send(&evento("a", "version"));
     folder.wait_for_lag(1.0);
     assert_eq!(folder.daemon.metric_sum("eventos_consumed_total"), 0.0);
-    folder
-        .daemon
-        .post("/handlers/probe/resume")
-        .assert_status(200);
+    folder.daemon.resume("probe");
     assert_eq!(folder.mark("a"), "probe-version-0");
 
     // The folder is not there at the start, as when it is mounted later.
@@ -222,10 +210,7 @@ fn a_full_disk_costs_no_good_file_and_is_reported() {
 #[test]
 fn a_pause_does_not_hold_up_a_rebalance() {
     let folder = Folder::new(&["probe", "store"]);
-    folder
-        .daemon
-        .post("/handlers/store/pause")
-        .assert_status(200);
+    folder.daemon.pause("store");
     let eventos: Vec<_> = (0..100).map(|id| evento(id, "good")).collect();
     for partition in 0..4 {
         send_to(&folder.setup, &folder.daemon, partition, &eventos);

@@ -28,10 +28,6 @@ fn ids(daemon: &Daemon, count: usize) -> Vec<String> {
     stored.iter().map(id).collect()
 }
 
-fn resume(daemon: &Daemon) {
-    daemon.post("/handlers/probe/resume").assert_status(200);
-}
-
 #[test]
 fn with_stop_a_failure_stops_its_partition_and_no_other() {
     let setup = probe_setup("on_error = \"stop\"");
@@ -67,7 +63,7 @@ fn with_stop_a_failure_stops_its_partition_and_no_other() {
     send_to(&setup, &daemon, 0, &many);
 
     // The same handler fails again, so the partition is halted again.
-    resume(&daemon);
+    daemon.resume("probe");
     wait_for_state(&daemon, "stopped");
     assert!(setup.read_dead_letters(&daemon).is_empty());
     assert_eq!(daemon.wait_for_messages(3).len(), 3);
@@ -115,7 +111,7 @@ fn a_resumed_partition_begins_to_count_anew() {
     });
     send_to(&setup, &daemon, 0, &[evento("f", "panic")]);
     wait_for_state(&daemon, "stopped");
-    resume(&daemon);
+    daemon.resume("probe");
     wait_for_state(&daemon, "running");
     eventually("a second dead letter", || {
         (setup.read_dead_letters(&daemon).len() == 2).then_some(())

@@ -39,8 +39,8 @@ fn half_sent_requests_hold_no_threads_and_no_shutdown() {
     daemon.send(r#"{"id":1,"tipo":"t"}"#);
     daemon.wait_for_messages(1);
     daemon.get("/dead-letters").assert_status(200);
-    daemon.post("/handlers/store/pause").assert_status(200);
-    daemon.post("/handlers/store/resume").assert_status(200);
+    daemon.pause("store");
+    daemon.resume("store");
     daemon
         .post("/replay?from=earliest&dry_run=true")
         .assert_status(200);

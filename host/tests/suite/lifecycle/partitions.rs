@@ -78,7 +78,7 @@ fn a_partition_shows_that_it_is_paused_and_that_it_is_restoring() {
     let mut setup = Setup::new(EVENTOS, Broker::Embedded, &["probe", "store"], "");
     setup.set_env(timeout, "100ms");
     let daemon = setup.start();
-    daemon.post("/handlers/probe/pause").assert_status(200);
+    daemon.pause("probe");
     let topic = setup.topic();
     let eventos: Vec<_> = (0..20_000)
         .map(|id| format!(r#"{{"id":{id},"tipo":"good"}}"#))
@@ -89,7 +89,7 @@ fn a_partition_shows_that_it_is_paused_and_that_it_is_restoring() {
     });
     produce(daemon.broker(), records);
     wait_for(&daemon, 0, &json!({"phase": "active", "paused": true}));
-    daemon.post("/handlers/probe/resume").assert_status(200);
+    daemon.resume("probe");
     daemon.wait_for_messages(20_000);
     wait_for(&daemon, 0, &json!({"paused": false, "in_flight": 0}));
 

@@ -28,7 +28,7 @@ fn a_replay_from_the_command_line_tells_of_each_partition() {
 fn a_part_of_a_replay_is_an_error() {
     let setup = setup(Broker::Embedded);
     let daemon = setup.start();
-    pause_probe(&daemon);
+    daemon.pause("probe");
     fill(&setup, &daemon, 0..4);
     eventually("a partition to be busy", || {
         let (code, out, err) = run_replay(&daemon, &["--from", "earliest"]);

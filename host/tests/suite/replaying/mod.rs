@@ -68,14 +68,6 @@ fn filled(broker: Broker, eventos: i32) -> (Setup, Daemon) {
     (setup, daemon)
 }
 
-fn pause_probe(daemon: &Daemon) {
-    daemon.post("/handlers/probe/pause").assert_status(200);
-}
-
-fn resume_probe(daemon: &Daemon) {
-    daemon.post("/handlers/probe/resume").assert_status(200);
-}
-
 fn post_replay(daemon: &Daemon, query: &str) -> Answer {
     daemon.post(&format!("/replay?{query}"))
 }

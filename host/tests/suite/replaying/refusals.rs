@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
     let (setup, daemon) = filled(Broker::Embedded, 40);
-    pause_probe(&daemon);
+    daemon.pause("probe");
     fill(&setup, &daemon, 40..41);
     // The batch of that record waits for the paused handler, but it may take a moment to get there.
     eventually("partition 0 to be busy", || {
@@ -16,7 +16,7 @@ fn a_partition_whose_handlers_are_at_work_stays_and_loses_nothing() {
         let why = report["partitions"][0]["why"].as_str()?;
         (answer.status == 409 && why.contains("still working")).then_some(())
     });
-    resume_probe(&daemon);
+    daemon.resume("probe");
     daemon.wait_for_messages(41);
     setup.wait_until_committed(&daemon);
 }

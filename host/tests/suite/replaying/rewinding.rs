@@ -75,12 +75,12 @@ fn a_part_is_handled_again_from_an_offset_or_a_time(broker: Broker) {
 fn a_replay_that_was_answered_outlasts_a_kill() {
     let (setup, daemon) = filled(Broker::Embedded, 40);
     // The paused handler lets nothing through, so the daemon commits nothing after the replay.
-    pause_probe(&daemon);
+    daemon.pause("probe");
     replay(&daemon, "from=5");
     daemon.kill();
     let daemon = setup.start_listening();
     // The pause outlasts the kill, too.
-    resume_probe(&daemon);
+    daemon.resume("probe");
     daemon.wait_until_ready();
     daemon.wait_for_consumed(20);
     setup.wait_until_committed(&daemon);

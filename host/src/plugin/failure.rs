@@ -68,7 +68,7 @@ fn read(
 /// A panic reaches the host as a trap, after the SDK has logged its text as an error, or its runtime has written it to
 /// stderr. The text is quoted in one line.
 fn trap_text(trap: Trap, host: &Host) -> String {
-    match host.last_error() {
+    match host.log.last_error() {
         Some(said) => {
             let said: Vec<_> = said.lines().map(str::trim).collect();
             format!("{} ({trap})", said.join(" "))

@@ -1,11 +1,6 @@
-//! The imports of a handler's world. Effects and log lines are staged during a call. Effects count only when it returns;
-//! lines are written also if it fails, unless its records are handled again.
+//! The imports of a handler's world. Effects are staged during a call and count only when it returns.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use wasmtime::{ResourceLimiter, Result, bail, ensure};
 
@@ -15,13 +10,11 @@ use super::{
         types::{self, RecordsResult},
     },
     complexity,
-    error_output::{self, ErrorOutput},
-    log_line::{self, LogLine},
-    log_meter::{self, CallLog, LogMeter},
+    guest_log::GuestLog,
+    log_meter::{self, LogMeter},
     messaging::GuestResources,
     random::RandomStream,
     timer::Timer,
-    wasi::Stdio,
 };
 use crate::{
     event::{Batch, Emission, Records, flag},
@@ -56,7 +49,8 @@ pub(super) struct Host {
     /// Size of its linear memories and tables, in bytes.
     memory: usize,
     timer: Timer,
-    stdio: Stdio,
+    /// What the guest writes.
+    pub(super) log: GuestLog,
     /// Resources that a guest of `wasi:messaging` holds.
     pub(super) held: GuestResources,
     /// Index of the record that such a guest is handling; otherwise 0.
@@ -74,11 +68,6 @@ struct Call {
     staged_bytes: usize,
     refused_memory: Option<usize>,
     refused_output: Option<usize>,
-    logged: CallLog,
-    lines: Vec<LogLine>,
-    last_error: Option<String>,
-    /// A runtime without the SDK reports here why it aborts.
-    error_output: ErrorOutput,
 }
 
 /// The effects of a call that has not returned yet.
@@ -92,9 +81,9 @@ impl Host {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
             timer: Timer::new(limits.timeout),
+            log: GuestLog::new(Arc::clone(&limits)),
             limits,
             memory: 0,
-            stdio: Stdio::default(),
             held: GuestResources::default(),
             in_hand: 0,
             random: RandomStream::default(),
@@ -118,6 +107,7 @@ impl Host {
     pub(super) fn begin(&mut self, batch: &Arc<Batch>) {
         self.timer = Timer::new(self.limits.timeout);
         self.take_in_hand(0);
+        self.log.begin(batch.partition());
         self.call = Call {
             batch: Some(Arc::clone(batch)),
             ..Call::default()
@@ -147,9 +137,7 @@ impl Host {
 
     /// Takes the effects of the call that has just returned.
     pub(super) fn finish(&mut self) -> StagedEffects {
-        let call = std::mem::take(&mut self.call);
-        self.call.lines = call.lines;
-        call.staged
+        std::mem::take(&mut self.call).staged
     }
 
     /// Returns the number of bytes that this call has staged so far.
@@ -165,95 +153,6 @@ impl Host {
     /// Returns the number of bytes that would have been staged when this call exceeded its output limit.
     pub(super) fn refused_output(&self) -> Option<usize> {
         self.call.refused_output
-    }
-
-    /// Returns the last line that the guest logged as an error during this call, or else the last one on stderr that says
-    /// what failed.
-    pub(super) fn last_error(&self) -> Option<&str> {
-        let logged = self.call.last_error.as_deref();
-        logged.or(self.call.error_output.failure())
-    }
-
-    /// Logs each complete line that the guest wrote to stdout or stderr.
-    pub(super) fn print(&mut self, is_stderr: bool, bytes: &[u8]) {
-        let lines = self.stdio.take(is_stderr, bytes);
-        self.print_lines(is_stderr, lines);
-    }
-
-    /// Logs what the guest wrote without ending the line, because the instance ends.
-    pub(super) fn print_rest(&mut self) {
-        for is_stderr in [false, true] {
-            self.print(is_stderr, b"\n");
-        }
-    }
-
-    fn print_lines(&mut self, is_stderr: bool, lines: Vec<String>) {
-        for message in lines {
-            if is_stderr {
-                self.call.error_output.add(&message);
-                if error_output::is_hint(&message) {
-                    continue;
-                }
-            }
-            let level = match is_stderr {
-                true => log::Level::Warn,
-                false => log::Level::Info,
-            };
-            self.log(level, None, message);
-        }
-    }
-
-    /// Adds a line to those of this call, which are written when it has returned. While `init` runs, lines are written at once.
-    fn log(&mut self, level: log::Level, offset: Option<i64>, message: String) {
-        let meter = &self.limits.log;
-        if !log_line::is_enabled(level)
-            || !meter.admits_in_call(&mut self.call.logged, message.len())
-        {
-            return;
-        }
-        let partition = self.call.batch.as_deref().map(|batch| batch.partition().0);
-        let line = LogLine {
-            level,
-            partition,
-            offset,
-            message,
-        };
-        match partition {
-            Some(_) => self.call.lines.push(line),
-            None => self.write(line),
-        }
-    }
-
-    fn write(&self, line: LogLine) {
-        if self.limits.log.admits(line.message.len(), Instant::now()) {
-            line.write(&self.limits.handler);
-        }
-    }
-
-    /// Writes the lines of the call that has just returned or failed.
-    pub(super) fn write_lines(&mut self) {
-        for line in std::mem::take(&mut self.call.lines) {
-            self.write(line);
-        }
-    }
-
-    /// Discards the lines of a call that failed, because its records are handled again.
-    pub(super) fn discard_lines(&mut self) {
-        self.call.lines.clear();
-    }
-
-    /// Logs how many lines were left out because the handler logs too much: at most once a second, unless the instance
-    /// ends.
-    pub(super) fn report_left_out(&self, is_last: bool) {
-        let Limits { handler, log, .. } = &*self.limits;
-        if let Some(left_out) = log.take_left_out(is_last, Instant::now()) {
-            tracing::warn!(
-                handler,
-                left_out,
-                log_lines = log.max_lines(),
-                "the handler logs too much: lines were left out; see handler.{handler}.log_lines"
-            );
-        }
     }
 
     /// Counts more memory or tables of the guest. Returns whether the limit permits that.
@@ -400,10 +299,7 @@ impl log::Host for Host {
         let offset = batch
             .zip(record)
             .and_then(|(batch, record)| batch.offsets.get(record as usize).copied());
-        if matches!(level, log::Level::Error) {
-            self.call.last_error = Some(message.clone());
-        }
-        self.log(level, offset, message);
+        self.log.add(level, offset, message);
         Ok(())
     }
 }

@@ -47,8 +47,8 @@ impl Instance {
             Ok(Ok(exports)) => Ok(Self(Running::Component(Component::new(store, exports)))),
             Ok(Err(refusal)) => Err(LoadFault::Init(refusal)),
             Err(error) => {
-                store.data_mut().print_rest();
-                store.data().report_left_out(true);
+                store.data_mut().log.print_rest();
+                store.data().log.report_left_out(true);
                 Err(LoadFault::Start(failure::of_call(&error, store.data())))
             }
         }
@@ -92,10 +92,10 @@ impl Component {
         let is_repeated = called.as_ref().is_err_and(|failure| is_repeated(failure));
         let host = self.store.data_mut();
         match is_repeated {
-            true => host.discard_lines(),
-            false => host.write_lines(),
+            true => host.log.discard_lines(),
+            false => host.log.write_lines(),
         }
-        host.report_left_out(false);
+        host.log.report_left_out(false);
         self.is_used = true;
         called
     }
@@ -107,7 +107,7 @@ impl Component {
         self.store.set_epoch_deadline(ticks);
         let answer = self.exports.handle(&mut self.store, batch);
         if answer.is_err() {
-            self.store.data_mut().print_rest();
+            self.store.data_mut().log.print_rest();
         }
         self.count();
         let outcomes = answer.map_err(|error| failure::of_call(&error, self.store.data()))?;
@@ -145,7 +145,7 @@ impl Component {
 
 impl Drop for Component {
     fn drop(&mut self) {
-        self.store.data().report_left_out(true);
+        self.store.data().log.report_left_out(true);
         self.metrics().memory_changed(-(self.counted as i64));
         self.metrics().instances_changed(-1);
     }

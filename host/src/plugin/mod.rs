@@ -15,6 +15,7 @@ mod engine;
 mod error_output;
 mod failure;
 mod folder;
+mod guest_log;
 mod halted_partitions;
 mod handler;
 mod host;

@@ -110,7 +110,7 @@ fn streams(to: &mut LinkerInstance<'_, Host>, name: &str) -> Result<bool> {
         ("output-stream", "write" | "blocking-write-and-flush") => {
             let write = |mut host: StoreContextMut<'_, Host>,
                          (stream, bytes): (Resource<Output>, Vec<u8>)| {
-                host.data_mut().print(stream.rep() == STDERR, &bytes);
+                host.data_mut().log.print(stream.rep() == STDERR, &bytes);
                 Ok((Streamed::<()>::Ok(()),))
             };
             to.func_wrap(name, write)?;

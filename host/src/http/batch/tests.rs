@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     super::body::MAX_EVENTO,
-    super::tests::{Enqueued, Server, acknowledging, problem, recording},
+    super::tests::{Enqueued, Seen, Server, acknowledging, problem, recording},
     sender::MAX_IN_FLIGHT,
 };
 use crate::{
@@ -146,8 +146,8 @@ async fn the_media_type_decides_what_a_bracket_begins() {
 
 #[tokio::test]
 async fn a_byte_order_mark_is_skipped_however_the_body_arrives() {
-    let (seen, record) = recording();
-    let server = Server::start(record).await;
+    let seen = Seen::default();
+    let server = Server::start(recording(&seen)).await;
     let one = r#"{"id":1,"tipo":"t"}"#;
     for (content_type, body) in [
         (

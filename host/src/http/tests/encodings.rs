@@ -4,7 +4,7 @@ use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder, ZstdEncoder};
 use reqwest::Response;
 use tokio::io::AsyncReadExt as _;
 
-use super::{Server, acknowledging, header, problem, recording};
+use super::{Seen, Server, acknowledging, header, problem, recording};
 
 const ENCODINGS: [&str; 4] = ["gzip", "X-Gzip", "deflate", "zstd"];
 
@@ -34,8 +34,8 @@ fn evento(pad: usize) -> String {
 
 #[tokio::test]
 async fn a_compressed_body_is_unpacked_and_limited_by_what_is_in_it() {
-    let (seen, record) = recording();
-    let server = Server::start(record).await;
+    let seen = Seen::default();
+    let server = Server::start(recording(&seen)).await;
     for encoding in ENCODINGS {
         let one = evento(900_000);
         let sent = server

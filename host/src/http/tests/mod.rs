@@ -138,18 +138,15 @@ pub(super) fn acknowledging() -> impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Sen
 /// The Eventos that were sent, in their order.
 pub(super) type Seen = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// Acknowledges everything, and keeps it.
-pub(super) fn recording() -> (
-    Seen,
-    impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Send + Sync + 'static,
-) {
-    let (seen, acknowledge) = (Seen::default(), acknowledging());
-    let sees = Arc::clone(&seen);
-    let record = move |key: Option<&[u8]>, value: &[u8]| {
-        sees.lock().expect("not poisoned").push(value.to_vec());
+/// Acknowledges everything, and keeps it in `seen`.
+pub(super) fn recording(
+    seen: &Seen,
+) -> impl Fn(Option<&[u8]>, &[u8]) -> Enqueued + Send + Sync + 'static {
+    let (seen, acknowledge) = (Arc::clone(seen), acknowledging());
+    move |key, value| {
+        seen.lock().expect("not poisoned").push(value.to_vec());
         acknowledge(key, value)
-    };
-    (seen, record)
+    }
 }
 
 /// Returns the certificates of a daemon without TLS.

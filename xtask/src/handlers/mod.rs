@@ -169,17 +169,17 @@ mod tests {
     fn a_handler_is_a_cdylib_right_under_plugins() {
         let metadata = metadata(
             r#"{"target_directory": "/w/target", "packages": [
-                {"name": "late", "manifest_path": "/w/plugins/store/Cargo.toml",
+                {"name": "late", "version": "1.0.0", "manifest_path": "/w/plugins/store/Cargo.toml",
                  "targets": [{"name": "late", "crate_types": ["cdylib"]}]},
-                {"name": "by-tipo", "manifest_path": "/w/plugins/10-by-tipo/Cargo.toml",
+                {"name": "by-tipo", "version": "1.0.0", "manifest_path": "/w/plugins/10-by-tipo/Cargo.toml",
                  "targets": [{"name": "x", "crate_types": ["bin"]}, {"name": "by-tipo", "crate_types": ["cdylib", "rlib"]}]},
-                {"name": "probe", "manifest_path": "/w/plugins/probe/Cargo.toml", "metadata": {"eventos": {"drop-in": false}},
+                {"name": "probe", "version": "1.0.0", "manifest_path": "/w/plugins/probe/Cargo.toml", "metadata": {"eventos": {"drop-in": false}},
                  "targets": [{"name": "probe", "crate_types": ["cdylib"]}]},
-                {"name": "filter", "manifest_path": "/w/plugins/filter/Cargo.toml", "metadata": {"eventos": {"example": true}},
+                {"name": "filter", "version": "1.0.0", "manifest_path": "/w/plugins/filter/Cargo.toml", "metadata": {"eventos": {"example": true}},
                  "targets": [{"name": "filter", "crate_types": ["cdylib"]}]},
-                {"name": "sdk", "manifest_path": "/w/plugins/sdk/Cargo.toml",
+                {"name": "sdk", "version": "1.0.0", "manifest_path": "/w/plugins/sdk/Cargo.toml",
                  "targets": [{"name": "sdk", "crate_types": ["lib"]}]},
-                {"name": "other", "manifest_path": "/w/other/Cargo.toml",
+                {"name": "other", "version": "1.0.0", "manifest_path": "/w/other/Cargo.toml",
                  "targets": [{"name": "other", "crate_types": ["cdylib"]}]}]}"#,
         );
         let handler = |package: &str, module: &str, file: &str| Handler {

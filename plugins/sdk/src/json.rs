@@ -121,14 +121,16 @@ fn start_of(part: &str, document: &str) -> usize {
 /// Returns what has to be added at the end of an object or array, so that it has `json` as this member or element. Returns
 /// `None` if that is not possible.
 fn added(parent: &str, name: &str, json: &str) -> Option<String> {
-    let is_empty = parent[1..parent.len() - 1].trim().is_empty();
-    let comma = if is_empty { "" } else { "," };
-    if parent.starts_with('{') {
+    let comma = |is_first: bool| if is_first { "" } else { "," };
+    let members = parent.strip_prefix('{');
+    if let Some(members) = members.and_then(|rest| rest.strip_suffix('}')) {
         let name = serde_json::to_string(name).ok()?;
-        return Some(format!("{comma}{name}:{json}"));
+        return Some(format!("{}{name}:{json}", comma(members.trim().is_empty())));
     }
+    // A value of any other kind is not one of a list.
     let elements: Vec<&RawValue> = serde_json::from_str(parent).ok()?;
-    (name == "-" || index(name) == Some(elements.len())).then(|| format!("{comma}{json}"))
+    let is_next = name == "-" || index(name) == Some(elements.len());
+    is_next.then(|| format!("{}{json}", comma(elements.is_empty())))
 }
 
 /// Returns the member of an object (the last one if the name repeats) or the element of an array.
@@ -228,9 +230,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_set_is_an_error() {
-        let document = r#"{"a":[1],"b":"text"}"#;
+        let document = r#"{"a":[1],"b":"text","c":{"d":7}}"#;
         for (pointer, json, error) in [
-            ("/c/d", "1", r#"there is nothing at "/c""#),
+            ("/d/e", "1", r#"there is nothing at "/d""#),
+            ("/a/0/x", "1", r#"nothing can be added at "/a/0/x""#),
+            ("/c/d/0", "1", r#"nothing can be added at "/c/d/0""#),
             ("/a/2", "1", r#"nothing can be added at "/a/2""#),
             ("/a/01", "1", r#"nothing can be added at "/a/01""#),
             ("/b/x~0", "1", r#"nothing can be added at "/b/x~0""#),
@@ -240,6 +244,9 @@ mod tests {
         ] {
             let refused = set(document, pointer, json).expect_err("refused");
             assert!(refused.starts_with(error), "{pointer}: {refused}");
+        }
+        for no_document in ["", " ", "{", "[", "7", "[é", "{é", "é"] {
+            assert!(set(no_document, "/a", "1").is_err(), "{no_document}");
         }
     }
 

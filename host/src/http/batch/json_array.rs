@@ -137,14 +137,16 @@ impl Decoder for Elements {
             self.place = Place::InArray;
         }
         if let Place::InArray = self.place {
-            if let Some(end) = self.find_end(buffer)
-                && let Some(item) = self.take_element(buffer, end)
-            {
-                return Ok(Some(item));
-            }
+            let end = self.find_end(buffer);
+            // Also if its end has arrived: that depends on the pieces in which it does.
             if self.scanned > MAX_ELEMENT {
                 let detail = format!("an element is longer than {MAX_EVENTO} bytes");
                 return Ok(Some(self.broken(&detail)));
+            }
+            if let Some(end) = end
+                && let Some(item) = self.take_element(buffer, end)
+            {
+                return Ok(Some(item));
             }
         }
         if let Place::AfterArray = self.place
@@ -179,17 +181,24 @@ mod tests {
 
     use super::*;
 
-    /// Returns the elements of an array that arrives in pieces of `length` bytes, and whether it is malformed.
-    fn split(array: &str, length: usize) -> (Vec<String>, bool) {
+    /// Returns the items of an array that arrives in pieces of `length` bytes.
+    fn arrived(array: &str, length: usize) -> Vec<Item> {
         let chunks: Vec<_> = array
             .as_bytes()
             .chunks(length)
             .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
             .collect();
         let items = items(stream::iter(chunks).boxed()).collect::<Vec<_>>();
+        let items = items.now_or_never().expect("all of it is there");
+        let whole = items.into_iter().collect::<io::Result<_>>();
+        whole.expect("the body is whole")
+    }
+
+    /// Returns the elements of an array that arrives in pieces of `length` bytes, and whether it is malformed.
+    fn split(array: &str, length: usize) -> (Vec<String>, bool) {
         let (mut texts, mut broken) = (Vec::new(), false);
-        for item in items.now_or_never().expect("all of it is there") {
-            match item.expect("the body is whole") {
+        for item in arrived(array, length) {
+            match item {
                 Item::Text(text) => {
                     texts.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
                 }
@@ -198,6 +207,17 @@ mod tests {
             }
         }
         (texts, broken)
+    }
+
+    /// Returns each element, or what is wrong with it.
+    fn outline(array: &str, length: usize) -> Vec<String> {
+        let items = arrived(array, length).into_iter();
+        let outline = items.map(|item| match item {
+            Item::Text(text) => String::from_utf8_lossy(&text).into_owned(),
+            Item::TooLong => "too long".to_owned(),
+            Item::Broken(_) => "broken".to_owned(),
+        });
+        outline.collect()
     }
 
     fn json() -> impl Strategy<Value = String> {
@@ -234,6 +254,24 @@ mod tests {
             let body = format!("[{text}");
             let valid = serde_json::from_str::<Vec<serde_json::Value>>(&body).is_ok();
             prop_assert_eq!(!split(&body, length).1, valid);
+        }
+    }
+
+    #[test]
+    fn whether_an_element_is_too_long_does_not_depend_on_the_pieces_that_it_arrives_in() {
+        let array = |length: usize| format!("[\"{}\",1]", "x".repeat(length - 2));
+        // What is a bit too long is skipped, and what is far too long ends the array.
+        for (length, expected) in [
+            (MAX_EVENTO + 1, &["too long", "1"][..]),
+            (MAX_ELEMENT, &["too long", "1"]),
+            (MAX_ELEMENT + 1, &["broken"]),
+            (MAX_ELEMENT + BUFFER, &["broken"]),
+        ] {
+            let array = array(length);
+            for piece in [1 << 10, BUFFER, array.len()] {
+                let found = outline(&array, piece);
+                assert_eq!(found, expected, "{length} bytes in pieces of {piece}");
+            }
         }
     }
 }

@@ -8,8 +8,6 @@ use wasmparser::{
     Instance, Operator, Parser, Payload, TypeRef,
 };
 
-use super::LoadFault;
-
 /// Maximum size of a handler's file, in bytes. Handlers in Python have about 20 MB.
 pub const MAX_FILE: u64 = 64 << 20;
 
@@ -80,47 +78,44 @@ struct Frame {
     component_instances: u64,
 }
 
+/// The reason why a file is not given to the engine.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// It cannot be parsed.
+    #[error(transparent)]
+    Damaged(#[from] BinaryReaderError),
+    /// It exceeds a bound.
+    #[error(transparent)]
+    Excess(#[from] Excess),
+}
+
+/// What a file contains more of than the engine is given to compile.
+#[derive(Debug, thiserror::Error)]
+#[error("it is too large to compile: it has {found} {what}; the maximum is {most}")]
+pub struct Excess {
+    what: &'static str,
+    /// How much was found before the rest was no longer looked at.
+    found: u64,
+    most: u64,
+}
+
 /// Checks that the engine can compile and instantiate a file with bounded time and memory. The file is a module or a
 /// component.
 ///
 /// # Errors
-/// Returns [`LoadFault::TooLarge`] for the first bound that is exceeded, or the fault of a file that cannot be parsed.
-pub(super) fn check(file: &[u8]) -> Result<(), LoadFault> {
-    let is_module = file.get(4..8) == Some(&[1, 0, 0, 0]);
-    let damaged = |error: BinaryReaderError| match is_module {
-        true => LoadFault::Damaged(error),
-        false => LoadFault::Compile(wasmtime::format_err!("{error}")),
-    };
+/// Returns the first bound that is exceeded, or the fault of a file that cannot be parsed.
+pub(super) fn check(file: &[u8]) -> Result<(), Fault> {
     let mut survey = Survey::default();
     for payload in Parser::new(0).parse_all(file) {
-        let payload = payload.map_err(damaged)?;
-        survey.add(payload).map_err(|fault| match fault {
-            Fault::Damaged(error) => damaged(error),
-            Fault::TooLarge { what, found, most } => LoadFault::TooLarge { what, found, most },
-        })?;
+        survey.add(payload?)?;
     }
     Ok(())
-}
-
-enum Fault {
-    Damaged(BinaryReaderError),
-    TooLarge {
-        what: &'static str,
-        found: u64,
-        most: u64,
-    },
-}
-
-impl From<BinaryReaderError> for Fault {
-    fn from(error: BinaryReaderError) -> Self {
-        Self::Damaged(error)
-    }
 }
 
 fn bound(what: &'static str, found: u64, most: u64) -> Result<(), Fault> {
     match found <= most {
         true => Ok(()),
-        false => Err(Fault::TooLarge { what, found, most }),
+        false => Err(Excess { what, found, most }.into()),
     }
 }
 

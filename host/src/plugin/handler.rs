@@ -10,9 +10,9 @@ use serde_json::Value;
 use wasmtime::component::Component;
 
 use super::{
-    Engine, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance, MAX_FILE,
-    OnError, SameName, Settings, compile, host::Limits, log_meter::LogMeter, wasi, world::Pre,
-    wrap,
+    Engine, Excess, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance,
+    MAX_FILE, OnError, SameName, Settings, compile, host::Limits, log_meter::LogMeter, wasi,
+    world::Pre, wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -102,15 +102,8 @@ pub enum LoadFault {
     )]
     Untrusted,
     /// The file contains more than the engine is given to compile.
-    #[error("it is too large to compile: it has {found} {what}; the maximum is {most}")]
-    TooLarge {
-        /// What there is too much of.
-        what: &'static str,
-        /// How much was found before the rest was no longer looked at.
-        found: u64,
-        /// The maximum.
-        most: u64,
-    },
+    #[error(transparent)]
+    TooLarge(#[from] Excess),
     /// The file is not WebAssembly.
     #[error("it is not WebAssembly")]
     NotWasm,

@@ -34,7 +34,7 @@ mod wrap;
 
 pub use admission::{Admission, FileIdentity, HandlerSource, signature_path};
 pub use cache::Cache;
-pub use complexity::MAX_FILE;
+pub use complexity::{Excess, MAX_FILE};
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};
 pub use folder::{FolderError, HandlerFile, SameName, discover, is_file_name, same_names};

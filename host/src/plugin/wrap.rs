@@ -10,7 +10,11 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
-use super::{LoadFault, complexity, messaging, world};
+use super::{
+    LoadFault,
+    complexity::{self, Fault},
+    messaging, world,
+};
 
 /// The module from which functions of WASI preview 1 are imported.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
@@ -58,10 +62,15 @@ pub(super) fn component(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadFault> {
     let Some(version) = file.strip_prefix(b"\0asm") else {
         return Err(LoadFault::NotWasm);
     };
-    complexity::check(file)?;
-    match version {
-        [1, 0, 0, 0, ..] => wrap(file).map(Cow::Owned),
-        _ => Ok(Cow::Borrowed(file)),
+    let is_module = version.starts_with(&[1, 0, 0, 0]);
+    complexity::check(file).map_err(|fault| match fault {
+        Fault::Excess(excess) => LoadFault::TooLarge(excess),
+        Fault::Damaged(error) if is_module => LoadFault::Damaged(error),
+        Fault::Damaged(error) => LoadFault::Compile(wasmtime::format_err!("{error}")),
+    })?;
+    match is_module {
+        true => wrap(file).map(Cow::Owned),
+        false => Ok(Cow::Borrowed(file)),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the tests and benches share: [`Daemon`]s as users run them, other [`Program`]s, [clients](kafka) of the broker,
-//! [waiting](wait) for a condition, and [measuring](measure).
+//! [waiting](wait) for a condition, [fuzzing](fuzz) for a moment, and [measuring](measure).
 //!
 //! The tests get a real Apache Kafka, the components and the Python environment from `cargo xtask`, which hands them over in
 //! environment variables and in `target/`. If one is missing, the test fails with a message that says so; it is never
@@ -11,6 +11,7 @@ mod certificates;
 mod daemon;
 mod faulty_disk;
 mod files;
+pub mod fuzz;
 pub mod kafka;
 mod kafka_node;
 pub mod measure;

@@ -25,7 +25,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, builder::PossibleValuesParser};
 
 /// The chores of the eventos workspace
 #[derive(Parser)]
@@ -63,7 +63,7 @@ enum Chore {
     /// Run the fuzz targets of the built-in broker and of the parsers of the daemon
     Fuzz {
         /// Run only this target
-        #[arg(value_parser = fuzz::TARGETS)]
+        #[arg(value_parser = PossibleValuesParser::new(fuzz::targets()))]
         target: Option<String>,
         /// Seconds for each target
         #[arg(long, default_value_t = 120)]

@@ -1,6 +1,7 @@
 //! The entry points of the fuzz targets in `broker/fuzz`: any bytes as a request, as a produced batch, and as the files of a
-//! partition. The unit tests run each of them for a moment, too.
+//! partition or of the coordinators. The unit tests run each of them for a moment, too.
 
+mod journals;
 mod records;
 mod recovery;
 mod request;
@@ -8,6 +9,7 @@ mod request;
 mod tests;
 
 pub use self::{
+    journals::journals,
     records::{batch, decompress},
     recovery::recovery,
     request::request,

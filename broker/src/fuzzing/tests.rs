@@ -1,6 +1,9 @@
+use std::path::Path;
+
+use eventos_testkit::fuzz;
 use proptest::{collection::vec, prelude::*};
 
-use super::{batch, recovery, request};
+use super::{batch, decompress, journals, recovery, request};
 use crate::{
     api::produce,
     log::{self, LogConfig},
@@ -122,4 +125,45 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         recovery(dir.path(), &recipe);
     }
+}
+
+/// Runs a fuzz target on its seeds and on changes of them, for seconds.
+fn run(target: &str, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    fuzz::run(&folder, target, body);
+}
+
+/// Returns an empty folder, in memory where there is one, because syncing a file to a disk takes far longer than reading it.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    made.expect("a folder")
+}
+
+#[test]
+fn fuzz_batch() {
+    run("batch", batch);
+}
+
+#[test]
+fn fuzz_decompress() {
+    run("decompress", decompress);
+}
+
+#[test]
+fn fuzz_journals() {
+    run("journals", |recipe| journals(folder().path(), recipe));
+}
+
+#[test]
+fn fuzz_recovery() {
+    run("recovery", |recipe| recovery(folder().path(), recipe));
+}
+
+#[test]
+fn fuzz_request() {
+    run("request", request);
 }

@@ -5,4 +5,4 @@
 //! ```
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| eventos_parsers_fuzz::evento(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| eventos_fuzz::evento(input));

@@ -33,7 +33,7 @@ use crate::{
 const CHAOS_MINUTES: &str = "10";
 
 /// Seconds of each fuzz target in [`run_all`].
-const FUZZ_SECONDS: u32 = 300;
+const FUZZ_SECONDS: u32 = 120;
 
 /// Runs the tests whose name contains `filter`, or all without one; `args` are passed to the test binaries.
 pub(crate) fn run(filter: Option<&str>, args: &[String]) -> Result<()> {

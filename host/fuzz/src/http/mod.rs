@@ -1,7 +1,38 @@
-//! The query strings of HTTP requests.
+//! The parsers of HTTP requests. The modules around them, which know the rest of the daemon, are replaced.
 
+pub(crate) mod batch;
+#[path = "../../../src/http/content_encoding.rs"]
+mod content_encoding;
 #[path = "../../../src/http/query.rs"]
-pub(crate) mod query;
+mod query;
+
+use axum::{Router, middleware::from_fn_with_state};
+
+pub(crate) mod body {
+    //! Takes the place of the limits of bodies.
+
+    /// Much shorter than in the daemon, so that short inputs exceed it.
+    pub(crate) const MAX_EVENTO: usize = 100;
+}
+
+pub(crate) mod limits {
+    //! Takes the place of the limits of concurrency: requests come one after the other.
+
+    use super::problem::Problem;
+
+    #[derive(Clone)]
+    pub(crate) struct ConcurrencyLimit;
+
+    impl ConcurrencyLimit {
+        pub(crate) fn new(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) async fn admit(&self, _: &str) -> Result<Self, Problem> {
+            Ok(Self)
+        }
+    }
+}
 
 pub(crate) mod problem {
     //! Takes the place of the problems of the daemon, which know all of its other modules.
@@ -10,13 +41,16 @@ pub(crate) mod problem {
 
     pub(crate) struct ProblemKind;
 
+    pub(crate) const ENCODING: ProblemKind = ProblemKind;
     pub(crate) const INVALID_QUERY: ProblemKind = ProblemKind;
+    pub(crate) const MALFORMED_JSON: ProblemKind = ProblemKind;
 
+    #[derive(Debug)]
     pub(crate) struct Problem(String);
 
     impl Problem {
-        pub(crate) fn new(_: ProblemKind, detail: String) -> Self {
-            Self(detail)
+        pub(crate) fn new(_: ProblemKind, detail: impl Into<String>) -> Self {
+            Self(detail.into())
         }
     }
 
@@ -25,6 +59,12 @@ pub(crate) mod problem {
             self.0.into_response()
         }
     }
+}
+
+/// Returns this server, with the layer that unpacks bodies.
+pub(crate) fn unpacking(server: Router) -> Router {
+    let zstd = content_encoding::zstd_limit();
+    server.layer(from_fn_with_state(zstd, content_encoding::decode_body))
 }
 
 #[derive(serde::Deserialize)]
@@ -59,7 +99,7 @@ pub(crate) fn parse(text: &str) {
     let (_, rest) = link.split_once('?').expect("a query");
     let (next, _) = rest.split_once('>').expect("an end");
     let next = format!("/messages?{next}").parse().expect("a URI");
-    let next = query::read::<Parameters>(&next).ok().expect("it is valid");
+    let next = query::read::<Parameters>(&next).expect("it is valid");
     assert_eq!(before.tipo, next.tipo);
     assert_eq!(before.since, next.since);
     assert_eq!(before.partition, next.partition);

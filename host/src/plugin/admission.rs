@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +24,7 @@ pub(super) const MAX_SIGNATURE: u64 = 1 << 10;
 /// The file of a handler, and the signature beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerSource {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     identity: FileIdentity,
 }
 

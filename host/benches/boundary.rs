@@ -5,7 +5,7 @@ use std::{fs, hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
     event::{Batch, EventoRef, Header, Id, Offset, Partition, Timestamp, TopicPartition},
-    plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
+    plugin::{Compiler, Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
 use eventos_testkit::measure::{Figures, thread_seconds};
@@ -176,7 +176,7 @@ fn by_records((store, bindings): &mut (Store<()>, per_record::PerRecord), source
 }
 
 fn columns() -> Instance {
-    let engine = Engine::new(None).expect("an engine");
+    let engine = Engine::new(None, Compiler::InProcess).expect("an engine");
     let file = HandlerFile::at(&guest("bench-columns"));
     let handler = Handler::load(
         &engine,

@@ -15,7 +15,7 @@ use eventos::{
     event::{Batch, EventoLimits, HandlerOutput, Outcomes},
     kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
-    plugin::{Chain, Engine, Handler, HandlerConfig, HandlerFile, Settings},
+    plugin::{Chain, Compiler, Engine, Handler, HandlerConfig, HandlerFile, Settings},
     store::{self, Store},
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
@@ -185,7 +185,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
 
 fn component() -> Handler {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/store.wasm");
-    let engine = Engine::new(None).expect("an engine");
+    let engine = Engine::new(None, Compiler::InProcess).expect("an engine");
     let (file, own) = (HandlerFile::at(&path), HandlerConfig::default());
     let metrics = Metrics::new().handler("store");
     let loaded = Handler::load(&engine, &file, &Settings::default(), &own, metrics);

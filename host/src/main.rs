@@ -1,12 +1,19 @@
 //! The `eventos` program.
 
-use std::process::ExitCode;
+use std::{ops::ControlFlow, process::ExitCode};
 
 use clap::Parser;
-use eventos::cli::{Cli, report};
+use eventos::{
+    cli::{Cli, report},
+    plugin::CompilerProgram,
+};
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let program = match CompilerProgram::begin() {
+        ControlFlow::Continue(program) => program,
+        ControlFlow::Break(code) => return code,
+    };
+    match Cli::parse().run(program) {
         Ok(code) => code,
         Err(error) => {
             report(&error);

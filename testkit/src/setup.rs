@@ -18,7 +18,7 @@ use crate::{
 /// before.
 pub struct Setup {
     /// Path of the executable.
-    program: String,
+    pub program: String,
     /// Folder with the configuration, the drop-in folder and the data of the built-in broker.
     pub dir: TempDir,
     /// Prefix of the names of topics and group. It is unique, so that all tests can share one Kafka.

@@ -7,7 +7,7 @@ use std::{hint::black_box, path::PathBuf, sync::Arc};
 
 use eventos::{
     event::{Batch, Header, Offset, Partition, Records, Timestamp, TopicPartition},
-    plugin::{Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
+    plugin::{Compiler, Engine, Handler, HandlerConfig, HandlerFile, Instance, Settings},
     telemetry::metrics::Metrics,
 };
 use eventos_testkit::measure::{Figures, thread_seconds};
@@ -40,7 +40,7 @@ const LOGICS: [(&str, &str, usize); 4] = [
 
 /// Measures and prints a table in Markdown.
 pub(crate) fn compare() {
-    let engine = Engine::new(None).expect("an engine");
+    let engine = Engine::new(None, Compiler::InProcess).expect("an engine");
     let mut ways = LANGUAGES.map(|(name, file)| {
         eprintln!("compiling {name}");
         file.map(|file| instance(&engine, file))

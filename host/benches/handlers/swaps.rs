@@ -16,7 +16,7 @@ use eventos::{
     event::EventoLimits,
     kafka::{self, Cluster, ProducedTopics, Producer, Refusals, TopicLimits},
     pipeline::{self, Pipeline},
-    plugin::{self, Cache, Engine, HandlerSource, Registry},
+    plugin::{self, Cache, Compiler, Engine, HandlerSource, Registry},
     store::{self, Store},
     telemetry::{metrics::Metrics, readiness::Readiness},
 };
@@ -154,7 +154,8 @@ impl Running {
             cache,
             ..plugin::Config::default()
         };
-        let engine = Engine::new(Cache::from_config(&handlers)).expect("an engine");
+        let cache = Cache::from_config(&handlers);
+        let engine = Engine::new(cache, Compiler::InProcess).expect("an engine");
         let registry = Registry::open(engine, handlers, BTreeMap::new(), "bench", metrics.clone());
         let registry = registry.expect("the folder is there");
         let watched = registry.clone();

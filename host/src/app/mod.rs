@@ -21,7 +21,7 @@ use crate::{
     },
     peers::{PeerUrl, Peers},
     pipeline::{Output, Pipeline},
-    plugin::{Cache, ChainReceiver, Engine, Registry},
+    plugin::{Cache, ChainReceiver, Compiler, CompilerProgram, Engine, Registry},
     replay::{Replayer, RewindCommands},
     store::Store,
     telemetry::{metrics::Metrics, readiness::Readiness},
@@ -63,15 +63,16 @@ struct PipelineParts {
 }
 
 impl App {
-    /// Finds the handlers, which are loaded later, and binds the sockets. Whatever can fail at once does so here.
+    /// Finds the handlers, which are loaded later and compiled with `program`, and binds the sockets. Whatever can fail at once does so here.
     ///
     /// # Errors
     /// What failed, and what to do about it.
-    pub async fn bind(config: Config) -> Result<Self> {
+    pub async fn bind(config: Config, program: CompilerProgram) -> Result<Self> {
         let certificates = Certificates::load(&config.http.tls)?;
         certificates.log();
         let metrics = Metrics::new();
-        let engine = Engine::new(Cache::from_config(&config.handlers))?;
+        let compiler = Compiler::OwnProcess(program, config.handlers.compile_memory);
+        let engine = Engine::new(Cache::from_config(&config.handlers), compiler)?;
         let (dir, own) = (config.handlers.clone(), config.handler.clone());
         let group = &config.kafka.group_id;
         let handlers = Registry::open(engine, dir, own, group, metrics.clone())?;

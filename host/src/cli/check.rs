@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, ConfigReport, Problem},
-    plugin::{self, Admission, Cache, Engine, Handler, HandlerFile, HandlerSource, LoadFault},
+    plugin::{
+        self, Admission, Cache, Compiler, Engine, Handler, HandlerFile, HandlerSource, LoadFault,
+    },
     telemetry::in_one_line,
     telemetry::metrics::Metrics,
 };
@@ -139,7 +141,7 @@ impl Findings {
         for (key, why) in config.http.tls.warnings() {
             findings.warnings.push(places.on_tls(&key, why));
         }
-        match Engine::new(Cache::existing(&config.handlers)) {
+        match Engine::new(Cache::existing(&config.handlers), Compiler::InProcess) {
             Ok(engine) => {
                 for file in dropped_in.into_iter().filter(|_| named.is_empty()) {
                     let source = HandlerSource::read_dropped_in(&file.path);

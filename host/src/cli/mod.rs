@@ -21,6 +21,8 @@ use clap::{Parser, Subcommand};
 
 pub use report::report;
 
+use crate::plugin::CompilerProgram;
+
 /// A stream processor: consumes events from Kafka, runs them through WebAssembly handlers, and serves them over HTTP
 #[derive(Debug, Parser)]
 #[command(name = "eventos", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -59,14 +61,14 @@ Settings are read from environment variables (EVENTOS__TABLE__KEY), then from --
 Otherwise the defaults apply. Run `eventos COMMAND --help` for the options of a command.";
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command. The daemon compiles handlers with `program`.
     ///
     /// # Errors
     /// If the command fails, with an error for [`report`]. A command that has printed its own findings returns an exit
     /// code instead.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub fn run(self, program: CompilerProgram) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Serve(serve) => serve.run(),
+            Command::Serve(serve) => serve.run(program),
             Command::Check(check) => check.run(),
             Command::New(new) => new.run(),
             Command::Test(test) => test.run(),

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::signal;
-use crate::{app::App, config::Config, telemetry};
+use crate::{app::App, config::Config, plugin::CompilerProgram, telemetry};
 
 /// Run the daemon until SIGINT, SIGTERM or SIGHUP
 ///
@@ -32,11 +32,11 @@ Examples:
   env 'EVENTOS__KAFKA__PROPERTIES__security.protocol=SASL_SSL' eventos serve";
 
 impl Serve {
-    /// Runs the daemon until a signal or a failure.
+    /// Runs the daemon until a signal or a failure. It compiles handlers with `program`.
     ///
     /// # Errors
     /// If the configuration is invalid, or the daemon fails.
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, program: CompilerProgram) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         telemetry::log::init(&config.telemetry.log)?;
         // Builds for tests set up the failpoints of the variable FAILPOINTS.
@@ -48,7 +48,7 @@ impl Serve {
             .context("cannot start the async runtime")?;
         let ran = runtime.block_on(async {
             let stop = signal::stop().context("cannot listen for signals")?;
-            App::bind(config).await?.run(stop).await
+            App::bind(config, program).await?.run(stop).await
         });
         // A blocking call, such as one to a broker that does not respond, must not keep the process alive.
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);

@@ -106,9 +106,9 @@ async fn put(
     // Its digest takes a while, so that is not computed on a thread of the runtime.
     let source = move || HandlerSource::new(body, signature);
     if dry_run {
-        let tried = handlers.change(&handlers.uploading, move |registry, _| {
+        let tried = handlers.change(&handlers.uploading, move |registry, cancelled| {
             let _memory = memory;
-            registry.try_put(&name, source())
+            registry.try_put(&name, source(), cancelled)
         });
         return Ok(Json(tried.await?).into_response());
     }

@@ -6,9 +6,7 @@
 //! flipped bit.
 
 use std::{
-    collections::hash_map::DefaultHasher,
     fs::{self, DirBuilder},
-    hash::{Hash as _, Hasher as _},
     io::{self, Read as _, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -19,6 +17,8 @@ use wasmtime::component::Component;
 
 use super::{
     Config, LoadFault,
+    compile::SealedFile,
+    engine,
     user_key::{self, UserKey},
 };
 
@@ -83,19 +83,18 @@ impl Cache {
         &self,
         engine: &wasmtime::Engine,
         digest: &str,
-        compile: impl FnOnce() -> Result<Component, LoadFault>,
+        compile: impl FnOnce() -> Result<(Component, SealedFile), LoadFault>,
     ) -> Result<Component, LoadFault> {
-        let name = name(engine, digest);
+        let name = format!("{digest}-{}.{EXTENSION}", engine::identity(engine));
         if let Err(error) = self.prepare() {
             let dir = self.dir.display();
             tracing::warn!(%error, %dir, "cannot use the cache of compiled handlers; check handlers.cache");
-            return compile();
+            return Ok(compile()?.0);
         }
         if let Some(component) = self.read(engine, &name) {
             return Ok(component);
         }
-        let component = compile()?;
-        let code = component.serialize().map_err(LoadFault::Compile)?;
+        let (component, code) = compile()?;
         if let Err(error) = self.write(&name, &code) {
             let dir = self.dir.display();
             tracing::warn!(%error, %dir, "cannot write to the cache of compiled handlers; check handlers.cache");
@@ -111,10 +110,10 @@ impl Cache {
         user_key::check_owner(&self.dir, &metadata, user_key::WRITABLE)
     }
 
-    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, code: &SealedFile) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(&self.key.sign([name.as_bytes(), code]))?;
-        file.write_all(code)?;
+        file.write_all(&self.key.sign(name, code.len()?, code.reader()?)?)?;
+        io::copy(&mut code.reader()?, file.as_file_mut())?;
         // The rename makes the file appear whole or not at all; the code detects what a power cut damages.
         file.persist(self.dir.join(name))?;
         self.evict()
@@ -123,32 +122,33 @@ impl Cache {
     /// Returns `None` without a usable entry, so that the handler has to be compiled.
     fn read(&self, engine: &wasmtime::Engine, name: &str) -> Option<Component> {
         let path = self.dir.join(name);
-        let bytes = match read_own(&path) {
-            Ok(bytes) => bytes,
+        let (code, compiled) = match read_own(&path) {
+            Ok(entry) => entry,
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%error, "a compiled handler is not used; compiling it again");
+                match error.kind() {
+                    io::ErrorKind::NotFound => {}
+                    io::ErrorKind::UnexpectedEof => warn_of_damage(&path),
+                    _ => {
+                        tracing::warn!(%error, "a compiled handler is not used; compiling it again");
+                    }
                 }
                 return None;
             }
         };
-        let path = path.display();
-        let Some((code, compiled)) = bytes.split_at_checked(user_key::LEN) else {
-            tracing::warn!(%path, "a compiled handler is damaged; compiling it again");
-            return None;
-        };
-        if !self.key.verify([name.as_bytes(), compiled], code) {
-            tracing::warn!(
-                %path,
-                "a compiled handler is damaged, or was not compiled by this user; compiling it again"
-            );
+        // What is checked is the copy that will run, and that is sealed.
+        let verified = compiled
+            .len()
+            .and_then(|len| self.key.verify(name, len, compiled.reader()?, &code));
+        if !verified.unwrap_or(false) {
+            warn_of_damage(&path);
             return None;
         }
         // SAFETY: the code shows that a process which can read this user's key wrote these bytes, under this name, as
-        // `serialize` returned them; wasmtime itself checks that they match its version and settings.
-        match unsafe { Component::deserialize(engine, compiled) } {
+        // wasmtime returned them; wasmtime itself checks that they match its version and settings.
+        match unsafe { compiled.load(engine) } {
             Ok(component) => Some(component),
             Err(error) => {
+                let path = path.display();
                 tracing::warn!(%error, %path, "a compiled handler is not usable; compiling it again");
                 None
             }
@@ -180,23 +180,22 @@ impl Cache {
     }
 }
 
-fn name(engine: &wasmtime::Engine, digest: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    // Our own version counts too, because a core module is wrapped before it is compiled.
-    env!("CARGO_PKG_VERSION").hash(&mut hasher);
-    format!("{digest}-{:016x}.{EXTENSION}", hasher.finish())
+fn warn_of_damage(path: &Path) {
+    let path = path.display();
+    tracing::warn!(%path, "a compiled handler is damaged, or was not compiled by this user; compiling it again");
 }
 
-/// Reads a file that only this user can write to, and marks it as recently used.
-fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file that only this user can write to, and marks it as recently used. Returns the code that authenticates it, and the
+/// compiled code.
+fn read_own(path: &Path) -> io::Result<([u8; user_key::LEN], SealedFile)> {
     let file = user_key::open(path)?;
     user_key::check_owner(path, &file.metadata()?, user_key::WRITABLE)?;
-    let mut bytes = Vec::new();
-    (&file).take(MAX_ENTRY).read_to_end(&mut bytes)?;
+    let mut code = [0; user_key::LEN];
+    (&file).read_exact(&mut code)?;
+    let compiled = SealedFile::copy_of(&file, MAX_ENTRY)?;
     // If that fails, it is evicted earlier and compiled again.
     let _ = file.set_modified(SystemTime::now());
-    Ok(bytes)
+    Ok((code, compiled))
 }
 
 #[cfg(test)]
@@ -233,7 +232,11 @@ mod tests {
             let compile = || {
                 compiled = true;
                 let text = wat::parse_str("(component)").expect("a component");
-                Component::from_binary(&self.engine, &text).map_err(LoadFault::Compile)
+                let code = self.engine.precompile_component(&text);
+                let code = SealedFile::of(&code.expect("compiled")).expect("written");
+                // SAFETY: it was compiled here.
+                let component = unsafe { code.load(&self.engine) };
+                Ok((component.expect("a component"), code))
             };
             Cache::new(&config, self.key.clone())
                 .component(&self.engine, digest, compile)
@@ -282,7 +285,8 @@ mod tests {
         let path = cache.files().remove(0);
         let name = path.file_name().expect("a name").to_string_lossy();
         let foreign = b"of another engine";
-        let code = cache.key.sign([name.as_bytes(), foreign]);
+        let code = cache.key.sign(&name, foreign.len() as u64, &foreign[..]);
+        let code = code.expect("signed");
         fs::write(&path, [&code[..], foreign].concat()).expect("written");
         assert!(cache.compiles("a", ByteSize::gib(1)));
     }

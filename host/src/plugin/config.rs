@@ -18,6 +18,8 @@ pub struct Config {
     pub cache: PathBuf,
     /// Maximum size of that folder; the least recently used files are removed first.
     pub cache_max_bytes: ByteSize,
+    /// Maximum memory of the process that compiles a handler.
+    pub compile_memory: ByteSize,
     /// The folder that keeps, for each drop-in folder and group, the versions that ran last, the one before each, and which
     /// handlers are paused; empty keeps nothing.
     pub versions: PathBuf,
@@ -112,6 +114,9 @@ const STACK: Bounds = Bounds(32 << 10, 1 << 20, "expected \"32KiB\" to \"1MiB\""
 /// Bounds of [`Config::cache_max_bytes`]; a handler in Python takes some 60 MB.
 const CACHE: Bounds = Bounds(1 << 20, u64::MAX, "expected \"1MiB\" or more");
 
+/// Bounds of [`Config::compile_memory`]: a small handler takes some 30 MiB.
+const COMPILE: Bounds = Bounds(128 << 20, u64::MAX, "expected \"128MiB\" or more");
+
 impl Config {
     /// Returns the invalid values: each key, relative to this table, with what was expected.
     #[must_use]
@@ -131,6 +136,7 @@ impl Config {
             problems.push(("dir".to_owned(), "expected a path".to_owned()));
         }
         problems.extend(size("cache_max_bytes", Some(self.cache_max_bytes), &CACHE));
+        problems.extend(size("compile_memory", Some(self.compile_memory), &COMPILE));
         for (i, _) in self
             .keys
             .iter()
@@ -190,6 +196,7 @@ impl Default for Config {
             dir: PathBuf::from("plugins"),
             cache: PathBuf::from("data/handlers"),
             cache_max_bytes: ByteSize::gib(1),
+            compile_memory: ByteSize::gib(2),
             versions: PathBuf::from("data/versions"),
             require_signature: false,
             keys: Vec::new(),

@@ -1,11 +1,18 @@
-//! The engine that compiles and runs every handler, and the clock that interrupts calls which exceed their time.
+//! The engine that runs every handler, how it compiles, and the clock that interrupts calls which exceed their time.
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasSelf, Linker};
 
-use super::{Cache, Settings, bindings, host::Host, messaging};
+use super::{Cache, Compiler, Settings, bindings, host::Host, messaging};
 
 /// Resolution of the time limit of a call.
 const TICK: Duration = Duration::from_millis(10);
@@ -17,12 +24,16 @@ pub struct Engine {
     /// the code that it compiles.
     by_stack: Arc<Mutex<HashMap<usize, Runtime>>>,
     cache: Option<Cache>,
+    compiler: Compiler,
+    cancelled: CancellationToken,
 }
 
 /// Runs handlers that share one stack limit.
 #[derive(Clone)]
 pub(super) struct Runtime {
     pub engine: wasmtime::Engine,
+    /// The stack limit in bytes.
+    pub stack: usize,
     pub linker: Linker<Host>,
 }
 
@@ -32,14 +43,16 @@ pub(super) struct Runtime {
 pub struct EngineError(#[from] wasmtime::Error);
 
 impl Engine {
-    /// Starts the engine and its clock; compiled code is kept in `cache`.
+    /// Starts the engine and its clock; handlers are compiled by `compiler`, and compiled code is kept in `cache`.
     ///
     /// # Errors
     /// Returns [`EngineError`] on a machine that wasmtime does not support.
-    pub fn new(cache: Option<Cache>) -> Result<Self, EngineError> {
+    pub fn new(cache: Option<Cache>, compiler: Compiler) -> Result<Self, EngineError> {
         let engine = Self {
             by_stack: Arc::default(),
             cache,
+            compiler,
+            cancelled: CancellationToken::new(),
         };
         // Create the runtime of the default stack limit now, so that an unsupported machine is noticed at start.
         engine.with_stack(Settings::default().stack.as_u64())?;
@@ -61,20 +74,56 @@ impl Engine {
     pub(super) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
     }
+
+    pub(super) fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
+    /// Returns the same engine for a load that ends early once `cancelled` is.
+    pub(super) fn until(&self, cancelled: &CancellationToken) -> Self {
+        let cancelled = cancelled.clone();
+        Self {
+            cancelled,
+            ..self.clone()
+        }
+    }
+
+    /// Says when a load with this engine is to end early.
+    pub(super) fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
+    }
 }
 
 impl Runtime {
     fn new(stack: usize) -> wasmtime::Result<Self> {
-        let mut config = wasmtime::Config::new();
-        config.epoch_interruption(true);
-        config.max_wasm_stack(stack);
-        let engine = wasmtime::Engine::new(&config)?;
+        let engine = wasmtime::Engine::new(&settings(stack))?;
         let mut linker = Linker::new(&engine);
         bindings::Handler::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         messaging::add_to_linker(&mut linker)?;
         start_clock(&engine);
-        Ok(Self { engine, linker })
+        Ok(Self {
+            engine,
+            stack,
+            linker,
+        })
     }
+}
+
+/// Returns the settings of an engine whose calls may use `stack` bytes of stack.
+pub(super) fn settings(stack: usize) -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(stack);
+    config
+}
+
+/// Returns a hash of what code depends on besides the component: the version and the settings of the engine.
+pub(super) fn identity(engine: &wasmtime::Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Our own version counts too, because a core module is wrapped before it is compiled.
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// Advances the epoch while the engine exists: the thread holds a weak reference and ends by itself.

@@ -7,12 +7,11 @@ use std::{
 use bytesize::ByteSize;
 use parking_lot::Mutex;
 use serde_json::Value;
-use wasmtime::component::Component;
 
 use super::{
     Engine, Excess, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance,
-    MAX_FILE, OnError, SameName, Settings, compile, host::Limits, log_meter::LogMeter, wasi,
-    world::Pre, wrap,
+    MAX_FILE, OnError, SameName, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre,
+    wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -132,6 +131,23 @@ pub enum LoadFault {
     /// A component that the engine cannot compile.
     #[error("it is not a WebAssembly component that this engine supports")]
     Compile(#[source] wasmtime::Error),
+    /// Compiling it takes more memory than `handlers.compile_memory`.
+    #[error("compiling it needs more than {0} of memory, the maximum in handlers.compile_memory")]
+    CompileMemory(ByteSize),
+    /// Compiling it takes longer than is permitted.
+    #[error("compiling it takes longer than {} minutes, the maximum", .0.as_secs() / 60)]
+    CompileTime(Duration),
+    /// The process that compiled it was killed.
+    #[error(
+        "the process that compiled it was killed, as the system does when its memory runs out; touch the file to try again"
+    )]
+    CompilerKilled,
+    /// The process that compiled it has failed.
+    #[error("the process that compiled it has failed: {0}")]
+    Compiler(String),
+    /// The client went away, or the daemon stops.
+    #[error("it is not loaded, because that was cancelled")]
+    Cancelled,
     /// A component with imports that no handler may have.
     #[error(
         "it imports interfaces that handlers cannot use: {0}; available are store, emit, config, log, clocks and random numbers"
@@ -152,6 +168,16 @@ pub enum LoadFault {
     /// The handler's own `init` returned an error, most often about its configuration.
     #[error("its init function failed: {0}")]
     Init(String),
+}
+
+impl LoadFault {
+    /// Returns whether the same file may be loaded another time.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::CompilerKilled | Self::Compiler(_) | Self::CompileTime(_) | Self::Cancelled
+        )
+    }
 }
 
 impl Handler {
@@ -293,12 +319,15 @@ fn link(
     let compile = || {
         tracing::debug!(digest, "compiling a handler");
         let component = wrap::component(bytes)?;
-        compile::returning_memory(|| Component::from_binary(&runtime.engine, &component))
-            .map_err(LoadFault::Compile)
+        let compiler = engine.compiler();
+        let code = compiler.compile(&runtime, &component, engine.cancelled())?;
+        // SAFETY: this program has compiled it, in this process or in a child that only this process has.
+        let component = unsafe { code.load(&runtime.engine) };
+        Ok((component.map_err(LoadFault::Compile)?, code))
     };
     let component = match engine.cache() {
         Some(cache) => cache.component(&runtime.engine, digest, compile)?,
-        None => compile()?,
+        None => compile()?.0,
     };
     let (linker, refused) = wasi::link(&runtime, &component).map_err(LoadFault::Compile)?;
     if !refused.is_empty() {

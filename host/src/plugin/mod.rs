@@ -34,6 +34,7 @@ mod wrap;
 
 pub use admission::{Admission, FileIdentity, HandlerSource, signature_path};
 pub use cache::Cache;
+pub use compile::{Compiler, CompilerProgram};
 pub use complexity::{Excess, MAX_FILE};
 pub use config::{Config, HandlerConfig, OnError, Settings};
 pub use engine::{Engine, EngineError};

@@ -4,7 +4,7 @@
 use std::{
     env,
     fs::{DirBuilder, File, Metadata, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -86,25 +86,41 @@ impl UserKey {
         Self(key)
     }
 
-    /// Returns the code that authenticates `parts` together.
-    pub(super) fn sign(&self, parts: [&[u8]; 2]) -> [u8; LEN] {
-        *self.mac(parts).as_bytes()
+    /// Returns the code that authenticates a file with this name and these contents, which have `len` bytes.
+    ///
+    /// # Errors
+    /// Returns an error if the contents cannot be read, or have another length.
+    pub(super) fn sign(&self, name: &str, len: u64, contents: impl Read) -> io::Result<[u8; LEN]> {
+        Ok(*self.mac(name, len, contents)?.as_bytes())
     }
 
-    /// Returns whether `code` authenticates `parts`. Takes the same time for every wrong code.
-    pub(super) fn verify(&self, parts: [&[u8]; 2], code: &[u8]) -> bool {
-        let code = <[u8; LEN]>::try_from(code);
-        code.is_ok_and(|code| self.mac(parts) == code)
+    /// Returns whether `code` authenticates a file with this name and these contents, which have `len` bytes. Takes the same time
+    /// for every wrong code.
+    ///
+    /// # Errors
+    /// Returns an error if the contents cannot be read, or have another length.
+    pub(super) fn verify(
+        &self,
+        name: &str,
+        len: u64,
+        contents: impl Read,
+        code: &[u8; LEN],
+    ) -> io::Result<bool> {
+        Ok(self.mac(name, len, contents)? == *code)
     }
 
-    fn mac(&self, parts: [&[u8]; 2]) -> blake3::Hash {
+    fn mac(&self, name: &str, len: u64, contents: impl Read) -> io::Result<blake3::Hash> {
         let mut mac = blake3::Hasher::new_keyed(&self.0);
-        for part in parts {
-            // With its length, so that a byte cannot move from one part to the next.
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
+        // Each part with its length, so that a byte cannot move from one to the next.
+        mac.update(&(name.len() as u64).to_le_bytes());
+        mac.update(name.as_bytes());
+        mac.update(&len.to_le_bytes());
+        let before = mac.count();
+        mac.update_reader(contents)?;
+        match mac.count() - before == len {
+            true => Ok(mac.finalize()),
+            false => Err(io::Error::other("it was changed while it was read")),
         }
-        mac.finalize()
     }
 }
 
@@ -191,10 +207,15 @@ mod tests {
     #[test]
     fn a_code_is_for_its_parts_and_its_key_alone() {
         let [key, other] = [UserKey([1; LEN]), UserKey([2; LEN])];
-        let code = key.sign([b"name", b"code"]);
-        assert!(key.verify([b"name", b"code"], &code));
-        assert!(!key.verify([b"namec", b"ode"], &code));
-        assert!(!other.verify([b"name", b"code"], &code));
-        assert!(!key.verify([b"name", b"code"], &code[1..]));
+        let code = key.sign("name", 4, &b"code"[..]).expect("signed");
+        let verify = |key: &UserKey, name, contents: &[u8], code| {
+            let verified = key.verify(name, contents.len() as u64, contents, code);
+            verified.expect("read")
+        };
+        assert!(verify(&key, "name", b"code", &code));
+        assert!(!verify(&key, "namec", b"ode", &code));
+        assert!(!verify(&other, "name", b"code", &code));
+        assert!(!verify(&key, "name", b"code", &[0; LEN]));
+        assert!(key.sign("name", 5, &b"code"[..]).is_err());
     }
 }

@@ -23,7 +23,7 @@ use self::{
 use crate::{
     config::Config,
     pipeline::{DryRun, RecordEnd, RecordReport},
-    plugin::{Cache, Engine, Handler, HandlerConfig, HandlerFile, OnError},
+    plugin::{Cache, Compiler, Engine, Handler, HandlerConfig, HandlerFile, OnError},
     telemetry::{capture::LogCapture, metrics::Metrics},
 };
 
@@ -108,7 +108,7 @@ impl Test {
         let own = config.handler.remove(&file.name).unwrap_or_default();
         let own = self.own_config(own, config.handlers.defaults.on_error);
         let mut input = Input::open(&self.input, self.records)?;
-        let engine = Engine::new(Cache::existing(&config.handlers))?;
+        let engine = Engine::new(Cache::existing(&config.handlers), Compiler::InProcess)?;
         let metrics = Metrics::new().handler(&file.name);
         let handler = Handler::load(&engine, &file, &config.handlers.defaults, &own, metrics)?;
         let topic = &config.kafka.topic;

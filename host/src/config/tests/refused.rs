@@ -146,6 +146,7 @@ const BAD_VALUES: &[(&str, &str)] = &[
     ("handlers.defaults.stack = '31KiB'", "\"32KiB\" to \"1MiB\""),
     ("handler.a.stack = '2MiB'", "\"32KiB\" to \"1MiB\""),
     ("handlers.cache_max_bytes = '1KiB'", "\"1MiB\" or more"),
+    ("handlers.compile_memory = '64MiB'", "\"128MiB\" or more"),
     (
         "handlers.defaults.max_failures = -1",
         "a whole number from 0",

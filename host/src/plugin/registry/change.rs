@@ -13,7 +13,9 @@ use super::{
     Registry,
     slot::{HandlerSlot, HandlerStatus, PreviousVersion},
 };
-use crate::plugin::{HandlerFile, HandlerSource, LoadError, durable, is_file_name, signature_path};
+use crate::plugin::{
+    HandlerFile, HandlerSource, LoadError, LoadFault, durable, is_file_name, signature_path,
+};
 
 /// Mode of a handler's file before the umask, as that of any file that a program creates.
 const FILE_MODE: u32 = 0o666;
@@ -38,7 +40,7 @@ pub enum ChangeError {
     Kept(#[source] io::Error),
     /// The file is not a handler that runs here.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(LoadError),
     /// The client went away, or the daemon stops.
     #[error("the change was cancelled")]
     Cancelled,
@@ -51,6 +53,15 @@ pub enum ChangeError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<LoadError> for ChangeError {
+    fn from(error: LoadError) -> Self {
+        match error.reason {
+            LoadFault::Cancelled => Self::Cancelled,
+            _ => Self::Load(error),
+        }
+    }
 }
 
 /// The result of [`Registry::put`].
@@ -76,7 +87,7 @@ impl Registry {
         cancelled: &CancellationToken,
     ) -> Result<PutReport, ChangeError> {
         let wanted = self.file(name)?;
-        let version = self.load(&wanted, source.clone())?;
+        let version = self.load(&wanted, source.clone(), cancelled)?;
         let _changing = self.begin_change();
         let existing = self.slots().get(&wanted.name).map(|slot| slot.path.clone());
         let path = existing.unwrap_or(wanted.path);
@@ -103,11 +114,16 @@ impl Registry {
     /// Compiles and starts a handler as [`put`](Self::put) does, without any change.
     ///
     /// # Errors
-    /// Returns an error if the bytes are not a handler that may run here.
-    pub fn try_put(&self, name: &str, source: HandlerSource) -> Result<HandlerStatus, ChangeError> {
+    /// Returns an error if the bytes are not a handler that may run here, or it is cancelled while it compiles.
+    pub fn try_put(
+        &self,
+        name: &str,
+        source: HandlerSource,
+        cancelled: &CancellationToken,
+    ) -> Result<HandlerStatus, ChangeError> {
         let wanted = self.file(name)?;
         let settings = self.settings(&wanted.name);
-        let version = self.load(&wanted, source)?;
+        let version = self.load(&wanted, source, cancelled)?;
         let counts = self.0.metrics.handler(&wanted.name).counts();
         let mut slot = HandlerSlot::pending(wanted.path, false);
         slot.install(version);

@@ -25,6 +25,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch as published;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     change::{ChangeError, PutReport},
@@ -77,6 +78,8 @@ struct Inner {
     versions: Option<VersionStore>,
     /// Held while one handler compiles, so that the memory for that is needed only once.
     compiling: Mutex<()>,
+    /// Ends what compiles for no client.
+    stopping: CancellationToken,
     /// Held during a change, which never waits for a compilation; readers only wait for `slots`.
     changing: Mutex<()>,
     /// By name of the handler.
@@ -172,6 +175,7 @@ impl Registry {
             metrics,
             versions,
             compiling: Mutex::default(),
+            stopping: CancellationToken::new(),
             changing: Mutex::default(),
             notes: Mutex::new(Notes {
                 is_established,
@@ -250,8 +254,14 @@ impl Registry {
         self.0.own.get(name).cloned().unwrap_or_default()
     }
 
-    /// Compiles and starts a handler if its file is admitted, which takes as long as it takes; only one compiles at a time.
-    fn load(&self, file: &HandlerFile, source: HandlerSource) -> Result<Version, LoadError> {
+    /// Compiles and starts a handler if its file is admitted, which takes as long as it takes, or until `cancelled` is; only one
+    /// compiles at a time.
+    fn load(
+        &self,
+        file: &HandlerFile,
+        source: HandlerSource,
+        cancelled: &CancellationToken,
+    ) -> Result<Version, LoadError> {
         let own = self.settings(&file.name);
         let signer = self.0.admission.check(&source, &own);
         let signer = signer.map_err(|reason| LoadError {
@@ -261,7 +271,8 @@ impl Registry {
         let _compiling = self.0.compiling.lock();
         let metrics = self.0.metrics.handler(&file.name);
         let settings = (&self.0.config.defaults, &own);
-        let handler = Handler::load_source(&self.0.engine, file, &source, settings, metrics)?;
+        let engine = self.0.engine.until(cancelled);
+        let handler = Handler::load_source(&engine, file, &source, settings, metrics)?;
         // One per worker, so that no batch waits for an instance to start.
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let prepared = handler.prepare(workers);

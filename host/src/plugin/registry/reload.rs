@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Registry,
-    slot::{HandlerSlot, Version},
+    slot::{HandlerSlot, RefusedFile, Version},
 };
 use crate::{
     plugin::{FileIdentity, HandlerFile, HandlerSource, LoadError, LoadFault, SameName, discover},
@@ -54,8 +54,12 @@ impl Registry {
             self.publish();
             return None;
         };
-        let prepared = found.into_iter().filter_map(|file| self.prepare(file));
-        let prepared: Vec<_> = prepared.collect();
+        let prepare = |file| self.prepare(file, has_changed);
+        let prepared: Vec<_> = found.into_iter().filter_map(prepare).collect();
+        if self.0.stopping.is_cancelled() {
+            // What was not loaded because of that is not at fault.
+            return None;
+        }
         let _changing = self.begin_change();
         // The folder may have changed in the meantime.
         let found = self.scan()?;
@@ -121,7 +125,7 @@ impl Registry {
 
     /// Compiles a file of the folder, unless it runs already or was refused. Returns `None` for a file that was removed
     /// after the folder was listed.
-    fn prepare(&self, found: FoundFile) -> Option<PreparedFile> {
+    fn prepare(&self, found: FoundFile, has_changed: bool) -> Option<PreparedFile> {
         let file = &found.file;
         let source = match found.others.first().filter(|_| found.is_ambiguous) {
             Some(same) => Err(LoadFault::SameName(same.clone())),
@@ -134,12 +138,12 @@ impl Registry {
         let is_settled = identity.as_ref().is_some_and(|identity| {
             let slots = self.slots();
             let slot = slots.get(&file.name);
-            slot.is_some_and(|slot| slot.is_settled(identity))
+            slot.is_some_and(|slot| slot.is_settled(identity, has_changed))
         });
         let loaded = (!is_settled).then(|| {
             let path = file.path.clone();
             let source = source.map_err(|reason| LoadError { path, reason })?;
-            self.load(file, source)
+            self.load(file, source, &self.0.stopping)
         });
         let fallback = match loaded {
             Some(Err(_)) => self.load_last(file),
@@ -177,7 +181,7 @@ impl Registry {
             path: file.path.clone(),
             reason: LoadFault::Kept(error),
         })?;
-        let version = self.load(file, source)?;
+        let version = self.load(file, source, &self.0.stopping)?;
         Ok(Version {
             source: None,
             ..version
@@ -216,8 +220,8 @@ impl Registry {
                     (Some(identity), Some(Ok(signer))) => slot.note_signature(identity, signer),
                     (Some(identity), Some(Err(reason))) if slot.runs(&identity.digest) => {
                         let path = slot.path.clone();
-                        let why = in_one_line(&LoadError { path, reason });
-                        slot.refuse(&file.name, Some(identity), why, None);
+                        let error = LoadError { path, reason };
+                        slot.refuse(&file.name, RefusedFile::new(Some(identity), &error), None);
                     }
                     _ => {}
                 }
@@ -237,7 +241,7 @@ impl Registry {
                 if slot.last_version().is_none() || !found.is_ambiguous {
                     slot.path = file.path;
                 }
-                slot.refuse(&file.name, identity, in_one_line(&error), fallback);
+                slot.refuse(&file.name, RefusedFile::new(identity, &error), fallback);
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct RefusedFile {
     /// `None` if it could not be read.
     pub identity: Option<FileIdentity>,
     pub why: String,
+    /// Whether the same file may be loaded another time.
+    pub may_pass: bool,
 }
 
 /// The state of a handler.
@@ -132,6 +134,17 @@ impl PreviousVersion {
     }
 }
 
+impl RefusedFile {
+    /// Describes a file with this identity, if it could be read, that could not be loaded for this reason.
+    pub(super) fn new(identity: Option<FileIdentity>, error: &LoadError) -> Self {
+        Self {
+            identity,
+            why: in_one_line(error),
+            may_pass: error.reason.may_pass(),
+        }
+    }
+}
+
 impl HandlerSlot {
     /// Returns a slot of which no version is loaded yet.
     pub(super) fn pending(path: PathBuf, is_required: bool) -> Self {
@@ -163,8 +176,11 @@ impl HandlerSlot {
     pub(super) fn of_duplicate(same: &SameName) -> Self {
         let mut slot = Self::pending(same.second.clone(), false);
         let why = same.to_string();
-        let identity = None;
-        slot.refused = Some(RefusedFile { identity, why });
+        slot.refused = Some(RefusedFile {
+            identity: None,
+            why,
+            may_pass: false,
+        });
         slot
     }
 
@@ -223,9 +239,12 @@ impl HandlerSlot {
             .is_some_and(|running| running.digest() == digest)
     }
 
-    /// Returns whether a file runs already, or was refused before with the same signature.
-    pub(super) fn is_settled(&self, identity: &FileIdentity) -> bool {
-        let is_refused = |refused: &RefusedFile| refused.identity.as_ref() == Some(identity);
+    /// Returns whether a file runs already, or was refused before with the same signature. If the reason may have passed, the file
+    /// counts only until the folder `has_changed`, so that it is tried again then, and not all the time.
+    pub(super) fn is_settled(&self, identity: &FileIdentity, has_changed: bool) -> bool {
+        let is_refused = |refused: &RefusedFile| {
+            refused.identity.as_ref() == Some(identity) && !(refused.may_pass && has_changed)
+        };
         self.runs(&identity.digest) || self.refused.as_ref().is_some_and(is_refused)
     }
 
@@ -263,11 +282,10 @@ impl HandlerSlot {
     pub(super) fn refuse(
         &mut self,
         name: &str,
-        identity: Option<FileIdentity>,
-        why: String,
+        mut refused: RefusedFile,
         fallback: Option<Result<Version, LoadError>>,
     ) {
-        let mut why = why;
+        let why = &mut refused.why;
         match fallback {
             Some(Ok(version)) => {
                 self.kept = None;
@@ -275,11 +293,11 @@ impl HandlerSlot {
             }
             Some(Err(error)) => {
                 let error = in_one_line(&error.reason);
-                why = format!("{why}; nor can its last good version: {error}");
+                *why = format!("{why}; nor can its last good version: {error}");
             }
             None => {}
         }
-        if self.refused.as_ref().is_none_or(|it| it.why != why) {
+        if self.refused.as_ref().is_none_or(|it| it.why != *why) {
             let message = match (&self.current, self.is_required) {
                 (Some(_), _) => "cannot load the handler; the version before it keeps running",
                 (None, true) => "cannot load the handler; nothing is handled without it",
@@ -289,7 +307,7 @@ impl HandlerSlot {
             };
             tracing::error!(handler = name, why, "{message}");
         }
-        self.refused = Some(RefusedFile { identity, why });
+        self.refused = Some(refused);
     }
 
     /// Returns the reason why no batch may pass the chain because of this handler, if there is one.

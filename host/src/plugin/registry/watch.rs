@@ -44,8 +44,10 @@ struct Watched {
 }
 
 impl Registry {
-    /// Loads the handlers, and applies changes of the folder until the future is dropped.
+    /// Loads the handlers, and applies changes of the folder until the future is dropped. That ends what compiles for the folder,
+    /// for good.
     pub async fn watch(&self) -> Infallible {
+        let _stops = self.0.stopping.clone().drop_guard();
         let mut watched = Watched::default();
         loop {
             let registry = self.clone();

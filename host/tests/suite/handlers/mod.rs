@@ -3,6 +3,7 @@
 mod budget;
 mod caching;
 mod chain;
+mod compiling;
 mod crooked;
 mod effects;
 mod examples;

@@ -44,6 +44,8 @@ pub(super) struct BatchJob {
     pub(super) queue: DeliveryQueue,
     /// The topic that a record of it waits for because it does not exist.
     pub(super) missing_topic: Option<String>,
+    /// Whether it cannot be delivered before a topic exists or accepts a record.
+    pub(super) is_stuck: bool,
     /// The position to commit, once the effects are gathered.
     pub(super) position: Option<CommitPosition>,
 }
@@ -98,6 +100,7 @@ impl BatchJob {
             effects: Effects::default(),
             queue: DeliveryQueue::default(),
             missing_topic: None,
+            is_stuck: false,
             position: None,
         }
     }

@@ -1,4 +1,4 @@
-//! Delivering the effects of a batch: producing what was emitted, what left the handler chain and the dead letters, group by
+//! Delivering the effects of batches: producing what was emitted, what left the handler chain and the dead letters, group by
 //! group, until the broker has acknowledged all of it; and the treatment of records that the broker rejects.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -53,31 +53,33 @@ pub(super) enum DeliveryStatus {
 }
 
 impl Deliverer {
-    /// Produces the effects of a batch, and produces again what was not acknowledged, for as long as the broker is gone. The
-    /// partition waits meanwhile. Returns whether all is done; otherwise a record of the batch is stuck.
+    /// Produces the effects of batches, and produces again what was not acknowledged, for as long as the broker is gone. Their
+    /// partitions wait meanwhile. Removes the batches with a record that is stuck, with those behind them in their partitions,
+    /// and returns them.
     pub(super) fn deliver(
         &self,
         producer: &OrderedProducer,
-        job: &mut BatchJob,
-    ) -> Result<bool, ShuttingDown> {
-        if !job.queue.is_started() {
-            job.queue = DeliveryQueue::of(&job.effects);
-        }
+        jobs: &mut Vec<BatchJob>,
+    ) -> Result<Vec<BatchJob>, ShuttingDown> {
+        start_queues(jobs);
+        let mut stuck = Vec::new();
         let mut tries = 0;
         loop {
-            match self.produce(producer, job)? {
+            match self.produce(producer, jobs)? {
                 DeliveryStatus::Done => break,
                 DeliveryStatus::Resolved => tries = 0,
                 DeliveryStatus::Unacknowledged => {
                     self.pause(tries)?;
                     tries += 1;
                 }
-                DeliveryStatus::Stuck => return Ok(false),
+                DeliveryStatus::Stuck => stuck.append(&mut remove_stuck(jobs)),
             }
         }
         reached(Failpoint::Acknowledged);
-        self.count(job);
-        Ok(true)
+        for job in jobs.iter() {
+            self.count(job);
+        }
+        Ok(stuck)
     }
 
     /// Pauses before another try, after this many. While a permission is missing, an operator has to grant it first, and
@@ -94,25 +96,38 @@ impl Deliverer {
     pub(super) fn produce(
         &self,
         producer: &OrderedProducer,
-        job: &mut BatchJob,
+        jobs: &mut [BatchJob],
     ) -> Result<DeliveryStatus, ShuttingDown> {
-        while !job.queue.is_done() {
-            if self.is_topic_missing(producer, job) {
+        let mut status = DeliveryStatus::Done;
+        while status == DeliveryStatus::Done && jobs.iter().any(|job| !job.queue.is_done()) {
+            for job in jobs.iter_mut() {
+                job.is_stuck = self.is_topic_missing(producer, job);
+            }
+            if jobs.iter().any(|job| job.is_stuck) {
                 return Ok(DeliveryStatus::Stuck);
             }
-            let group = self.send_group(producer, job);
-            let missing = self.wait_for(producer, job, &group)?;
-            let judged = self.judge(producer, job, group)?;
-            let status = self.resolve(producer, job, judged)?;
-            if missing.is_some() {
-                job.missing_topic = missing;
+            let group = self.send_group(producer, jobs);
+            let missing = self.wait_for(producer, jobs, &group)?;
+            let judged = self.judge(producer, jobs, group)?;
+            let places = judged.places.clone();
+            status = self.resolve(producer, jobs, judged)?;
+            if let Some(missing) = missing {
+                self.note_missing(jobs, &places, &missing);
                 return Ok(DeliveryStatus::Stuck);
-            }
-            if status != DeliveryStatus::Done {
-                return Ok(status);
             }
         }
-        Ok(DeliveryStatus::Done)
+        Ok(status)
+    }
+
+    /// Takes note of the batches with a record in this group whose topic is missing.
+    fn note_missing(&self, jobs: &mut [BatchJob], group: &[(usize, QueuePlace)], missing: &str) {
+        for (of, place) in group {
+            let job = &mut jobs[*of];
+            if self.topic(&job.effects, job.queue.at(*place).outgoing) == missing {
+                job.missing_topic = Some(missing.to_owned());
+                job.is_stuck = true;
+            }
+        }
     }
 
     /// Returns whether the next record is for a topic that is missing. A topic that no longer is gets looked up.
@@ -124,21 +139,23 @@ impl Deliverer {
             producer.refresh(topic);
             job.missing_topic = None;
         }
-        let next = job.queue.next_group(|_| false);
-        let topic = next.first().map(|place| {
-            let outgoing = job.queue.at(*place).outgoing;
-            self.topic(&job.effects, outgoing)
-        });
+        let topic = self.next_topic(job);
         let missing = topic.filter(|topic| self.topics.is_missing(topic));
         job.missing_topic = missing.map(str::to_owned);
         job.missing_topic.is_some()
+    }
+
+    /// Returns the topic of the next record that a batch produces.
+    fn next_topic<'a>(&'a self, job: &'a BatchJob) -> Option<&'a str> {
+        let next = job.queue.next()?;
+        Some(self.topic(&job.effects, next.outgoing))
     }
 
     /// Does what the verdicts about a group require.
     fn resolve(
         &self,
         producer: &OrderedProducer,
-        job: &mut BatchJob,
+        jobs: &mut [BatchJob],
         judged: JudgedGroup,
     ) -> Result<DeliveryStatus, ShuttingDown> {
         for (topic, size) in &judged.crowded {
@@ -148,7 +165,8 @@ impl Deliverer {
         let suspects = judged.verdicts.iter().filter(is_suspect).count();
         let (mut failed, mut first_error) = (0, None);
         let mut status = DeliveryStatus::Done;
-        for (place, verdict) in judged.places.into_iter().zip(judged.verdicts) {
+        for ((of, place), verdict) in judged.places.into_iter().zip(judged.verdicts) {
+            let job = &mut jobs[of];
             status = status.max(match verdict {
                 Verdict::Accepted => {
                     job.queue.set_accepted(place);
@@ -160,7 +178,11 @@ impl Deliverer {
                     DeliveryStatus::Resolved
                 }
                 Verdict::Crowded | Verdict::Innocent => DeliveryStatus::Resolved,
-                Verdict::Guilty(error) => self.resolve_rejection(job, place, &error),
+                Verdict::Guilty(error) => {
+                    let resolved = self.resolve_rejection(job, place, &error);
+                    job.is_stuck |= resolved == DeliveryStatus::Stuck;
+                    resolved
+                }
                 Verdict::Later(error) => {
                     match error.permission("") {
                         Some(permission) => self.refusals.refused(permission, PARTITION_WAITS),
@@ -303,6 +325,26 @@ impl Deliverer {
             self.refusals.granted(&Permission::Produce);
         }
     }
+}
+
+/// Prepares what batches produce, unless that was done before.
+pub(super) fn start_queues(jobs: &mut [BatchJob]) {
+    for job in jobs.iter_mut().filter(|job| !job.queue.is_started()) {
+        job.queue = DeliveryQueue::of(&job.effects);
+    }
+}
+
+/// Removes the batches that are stuck, and those behind them in their partitions, and returns them.
+fn remove_stuck(jobs: &mut Vec<BatchJob>) -> Vec<BatchJob> {
+    let mut stuck = Vec::<BatchJob>::new();
+    for job in std::mem::take(jobs) {
+        let is_behind = |other: &BatchJob| other.topic_partition() == job.topic_partition();
+        match job.is_stuck || stuck.iter().any(is_behind) {
+            true => stuck.push(job),
+            false => jobs.push(job),
+        }
+    }
+    stuck
 }
 
 /// The reason of a dead letter whose record led to one that a topic rejects.

@@ -1,8 +1,9 @@
 //! The records that a batch produces, in their order, and how far they are.
 //!
-//! The queue is sent in groups from its front, and a group is sent only after the broker has accepted or rejected every
-//! record of the one before. So nothing overtakes a record that was rejected: it is sent again, alone or with fewer
-//! others, before anything behind it. Dead letters follow the other records, since a record that is rejected becomes one.
+//! The queues of the batches that are delivered together are sent in groups from the front of the first one, and a group is sent
+//! only after the broker has accepted or rejected every record of the one before. So nothing overtakes a record that was
+//! rejected: it is sent again, alone or with fewer others, before anything behind it. The dead letters of all batches follow the
+//! other records, since a record that is rejected becomes one.
 
 use super::effects::{Effects, Kept};
 use crate::event::Offset;
@@ -55,6 +56,27 @@ pub(super) struct QueuePlace {
     index: usize,
 }
 
+/// Returns the places of the records to send next, in their order, each with the index of its queue. `fits` decides whether a
+/// record may be sent together with those before it; the first one always is.
+pub(super) fn next_group<'q>(
+    queues: impl Iterator<Item = &'q DeliveryQueue> + Clone,
+    mut fits: impl FnMut(usize, PendingRecord) -> bool,
+) -> Vec<(usize, QueuePlace)> {
+    let is_letter = !queues.clone().any(DeliveryQueue::has_records);
+    let mut max_group = usize::MAX;
+    let mut group = Vec::new();
+    for (of, queue) in queues.enumerate() {
+        for (place, pending) in queue.waiting(is_letter) {
+            max_group = max_group.min(pending.max_group);
+            if (group.len() >= max_group || !fits(of, pending)) && !group.is_empty() {
+                return group;
+            }
+            group.push((of, place));
+        }
+    }
+    group
+}
+
 impl DeliveryQueue {
     pub(super) fn of(effects: &Effects) -> Self {
         let emitted = effects.emitted.iter().enumerate().flat_map(|(e, emitted)| {
@@ -101,34 +123,29 @@ impl DeliveryQueue {
         produced.map(|pending| pending.outgoing)
     }
 
-    /// Returns the places of the records to send next, in their order. `fits` decides whether a record may be sent
-    /// together with those before it; the first one always is.
-    pub(super) fn next_group(
-        &self,
-        mut fits: impl FnMut(PendingRecord) -> bool,
-    ) -> Vec<QueuePlace> {
-        let is_waiting = |pending: &PendingRecord| pending.state == PendingState::Waiting;
-        let is_letter = !self.records.iter().any(is_waiting);
+    /// Returns the record that is sent next, if there is one.
+    pub(super) fn next(&self) -> Option<PendingRecord> {
+        let is_letter = !self.has_records();
+        self.waiting(is_letter).next().map(|(_, pending)| pending)
+    }
+
+    /// Returns whether any of its records waits, apart from dead letters.
+    fn has_records(&self) -> bool {
+        self.waiting(false).next().is_some()
+    }
+
+    fn waiting(&self, is_letter: bool) -> impl Iterator<Item = (QueuePlace, PendingRecord)> {
         let list = if is_letter {
             &self.letters
         } else {
             &self.records
         };
         let waiting = list.iter().enumerate();
-        let waiting = waiting.filter(|(_, pending)| is_waiting(pending));
-        let mut max_group = usize::MAX;
-        let mut group = Vec::new();
-        for (index, pending) in waiting {
-            max_group = max_group.min(pending.max_group);
-            if (group.len() >= max_group || !fits(*pending)) && !group.is_empty() {
-                break;
-            }
-            group.push(QueuePlace { is_letter, index });
-        }
-        group
+        let waiting = waiting.filter(|(_, pending)| pending.state == PendingState::Waiting);
+        waiting.map(move |(index, pending)| (QueuePlace { is_letter, index }, *pending))
     }
 
-    /// Returns the record at a place of [`DeliveryQueue::next_group`].
+    /// Returns the record at a place of [`next_group`].
     pub(super) fn at(&self, place: QueuePlace) -> PendingRecord {
         match place.is_letter {
             true => self.letters[place.index],
@@ -190,6 +207,8 @@ fn sorted(records: impl Iterator<Item = (Offset, Outgoing)>) -> Vec<PendingRecor
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -215,7 +234,8 @@ mod tests {
         invalid: &[bool],
         letters: &mut Vec<DeadLetterReason>,
     ) -> Vec<Outgoing> {
-        let group = queue.next_group(|_| true);
+        let group = next_group(iter::once(&*queue), |_, _| true);
+        let group: Vec<_> = group.into_iter().map(|(_, place)| place).collect();
         let is_invalid = |place: &QueuePlace| match queue.at(*place).outgoing {
             Outgoing::Left(i) => invalid[i],
             _ => false,

@@ -133,6 +133,12 @@ impl Effects {
         };
     }
 
+    /// Returns whether there is nothing to produce.
+    pub(super) fn produce_nothing(&self) -> bool {
+        let is_empty = |left: &Arc<Batch>| left.is_empty();
+        self.emitted.is_empty() && self.dead.is_empty() && self.left.as_ref().is_none_or(is_empty)
+    }
+
     /// Takes back everything that is caused by records from this offset on: they become another batch.
     pub(super) fn cut(&mut self, at: Offset) {
         for (batch, stored) in &mut self.stored {

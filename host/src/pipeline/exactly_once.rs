@@ -2,18 +2,12 @@
 //! committed, or until the group has given the partitions to other members. A consumer that reads only committed records
 //! sees each effect once.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     batch::BatchJob,
-    delivery::{Deliverer, DeliveryStatus, PARTITION_WAITS, RETRY_PAUSE},
-    delivery_queue::DeliveryQueue,
+    delivery::{Deliverer, DeliveryStatus, PARTITION_WAITS, RETRY_PAUSE, start_queues},
     failpoint::{Failpoint, reached},
-    passage::MAX_OUTPUT,
     shutdown::{ShutdownSignal, ShuttingDown},
 };
 use crate::{
@@ -24,27 +18,6 @@ use crate::{
     },
     telemetry::in_one_line,
 };
-
-/// One transaction commits at most this many batches …
-const MAX_BATCHES: usize = 32;
-
-/// … and gets no more of them once handling them has taken this long: those who read only committed records wait for the
-/// transaction, and so does a rebalance.
-const MAX_AGE: Duration = Duration::from_millis(100);
-
-/// … or once handlers have returned this many bytes for its batches.
-const MAX_BYTES: usize = MAX_OUTPUT;
-
-/// The batches of one worker that the chain has handled, gathered to be committed in one transaction, in the order in
-/// which they were handled.
-#[derive(Default)]
-pub(super) struct Uncommitted {
-    jobs: Vec<BatchJob>,
-    /// The number of bytes that handlers have returned for them.
-    bytes: usize,
-    /// When the handling of the first one began.
-    since: Option<Instant>,
-}
 
 /// Commits the batches of one worker in transactions, one after the other.
 pub(super) struct Transactor {
@@ -70,25 +43,6 @@ enum Attempted {
 enum Interruption {
     Kafka(TransactionError),
     ShuttingDown,
-}
-
-impl Uncommitted {
-    /// Adds a batch whose handling began at `began`. Returns whether the batches have to be committed now.
-    #[must_use]
-    pub(super) fn push(&mut self, job: BatchJob, began: Instant) -> bool {
-        let since = *self.since.get_or_insert(began);
-        self.bytes = self.bytes.saturating_add(job.effects.output);
-        self.jobs.push(job);
-        self.jobs.len() >= MAX_BATCHES || self.bytes >= MAX_BYTES || since.elapsed() >= MAX_AGE
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
-    }
-
-    pub(super) fn take(&mut self) -> Vec<BatchJob> {
-        std::mem::take(self).jobs
-    }
 }
 
 impl Transactor {
@@ -140,9 +94,7 @@ impl Transactor {
         deliverer: &Deliverer,
         jobs: &mut Vec<BatchJob>,
     ) -> Result<Vec<BatchJob>, ShuttingDown> {
-        for job in jobs.iter_mut().filter(|job| !job.queue.is_started()) {
-            job.queue = DeliveryQueue::of(&job.effects);
-        }
+        start_queues(jobs);
         let mut stuck = Vec::new();
         if !self.deliver_together(consumer, deliverer, jobs)? {
             let mut done = Vec::new();
@@ -227,11 +179,8 @@ impl Transactor {
         let producer = &self.producer;
         producer.begin()?;
         reached(Failpoint::Begun);
-        for job in jobs.iter_mut() {
-            let status = deliverer.produce(producer.producer(), job)?;
-            if status == DeliveryStatus::Done {
-                continue;
-            }
+        let status = deliverer.produce(producer.producer(), jobs)?;
+        if status != DeliveryStatus::Done {
             let is_refusal = |error: &TransactionError| {
                 self.missing_permission(error, || Permission::Produce)
                     .is_some()

@@ -1,9 +1,9 @@
 //! The pipeline: from a consumed record to its committed offset.
 //!
 //! The `intake` thread polls the consumer and fills batches. The `worker`s take each batch through the
-//! handler `chain`, gather its `effects`, deliver them (`delivery`, group by group from a
-//! `delivery_queue`, with a `verdict` about each record), and commit its offset, after the delivery or with it
-//! (`exactly_once`). The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
+//! handler `chain` and gather its `effects`. They deliver the effects of all `handled_batches` together (`delivery`, group by
+//! group from their `delivery_queue`s, with a `verdict` about each record), and commit their offsets, after the delivery or with
+//! it (`exactly_once`). The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
 //!
 //! # A rebalance
 //!
@@ -30,7 +30,7 @@
 //!   pausing partitions.
 //! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
 //!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
-//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `exactly_once`,
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `exactly_once` and `handled_batches`,
 //!   on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
 //!   `effects` and `verdict`, on `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
@@ -46,6 +46,7 @@ mod dry_run;
 mod effects;
 mod exactly_once;
 mod failpoint;
+mod handled_batches;
 mod intake;
 mod observer;
 mod partitions;
@@ -71,7 +72,8 @@ use self::{
     assignment::Assignments,
     chain::HandlerChain,
     delivery::Deliverer,
-    exactly_once::{Transactor, Uncommitted},
+    exactly_once::Transactor,
+    handled_batches::HandledBatches,
     intake::{Intake, IntakeEnd},
     partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
@@ -317,7 +319,7 @@ impl Pipeline {
             metrics: self.metrics.clone(),
             stopped: false,
             kept: BTreeMap::new(),
-            uncommitted: Uncommitted::default(),
+            handled: HandledBatches::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sending a group of records of a batch, and judging what the broker did with them.
+//! Sending a group of records of some batches, and judging what the broker did with them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 use super::{
     batch::BatchJob,
     delivery::Deliverer,
-    delivery_queue::{Outgoing, PendingRecord, QueuePlace},
+    delivery_queue::{Outgoing, PendingRecord, QueuePlace, next_group},
     effects::dead_letter_headers,
     failpoint::{Failpoint, reached},
     shutdown::{PATIENCE, ShuttingDown},
@@ -24,13 +24,15 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A group of records that is being sent.
 pub(super) struct RecordGroup {
-    places: Vec<QueuePlace>,
+    /// The place of each record, with the index of its batch.
+    places: Vec<(usize, QueuePlace)>,
     sent: Vec<Result<SentRecord, ProduceFailure>>,
 }
 
 /// What a group came to.
 pub(super) struct JudgedGroup {
-    pub(super) places: Vec<QueuePlace>,
+    /// The place of each record, with the index of its batch.
+    pub(super) places: Vec<(usize, QueuePlace)>,
     pub(super) verdicts: Vec<Verdict>,
     /// Topics that rejected a batch for its size, and most bytes that it had.
     pub(super) crowded: BTreeMap<String, usize>,
@@ -38,9 +40,11 @@ pub(super) struct JudgedGroup {
 
 impl Deliverer {
     /// Enqueues the next group of records. It ends early if the queue of the producer is full.
-    pub(super) fn send_group(&self, producer: &OrderedProducer, job: &BatchJob) -> RecordGroup {
+    pub(super) fn send_group(&self, producer: &OrderedProducer, jobs: &[BatchJob]) -> RecordGroup {
         let mut filled = BTreeMap::<&str, (usize, usize)>::new();
-        let places = job.queue.next_group(|pending| {
+        let queues = jobs.iter().map(|job| &job.queue);
+        let places = next_group(queues, |of, pending| {
+            let job = &jobs[of];
             let topic = self.topic(&job.effects, pending.outgoing);
             let (records, bytes) = filled.entry(topic).or_default();
             *records += 1;
@@ -48,7 +52,8 @@ impl Deliverer {
             *records <= producer.max_records(topic) && *bytes <= producer.max_batch_size(topic)
         });
         let mut sent = Vec::with_capacity(places.len());
-        for place in &places {
+        for (of, place) in &places {
+            let job = &jobs[*of];
             match self.enqueue(producer, job, job.queue.at(*place)) {
                 Err(ProduceError::QueueFull) if !sent.is_empty() => break,
                 enqueued => sent.push(enqueued.map_err(|error| ProduceFailure {
@@ -71,7 +76,7 @@ impl Deliverer {
     pub(super) fn wait_for(
         &self,
         producer: &OrderedProducer,
-        job: &BatchJob,
+        jobs: &[BatchJob],
         group: &RecordGroup,
     ) -> Result<Option<String>, ShuttingDown> {
         let mut asked = Instant::now();
@@ -87,11 +92,11 @@ impl Deliverer {
                 continue;
             }
             asked = Instant::now();
-            let outgoing = group
-                .places
-                .iter()
-                .map(|place| job.queue.at(*place).outgoing);
-            let topics: BTreeSet<_> = outgoing.map(|it| self.topic(&job.effects, it)).collect();
+            let topics = group.places.iter().map(|(of, place)| {
+                let job = &jobs[*of];
+                self.topic(&job.effects, job.queue.at(*place).outgoing)
+            });
+            let topics: BTreeSet<_> = topics.collect();
             if let Some(topic) = topics.iter().find(|topic| self.topics.is_missing(topic)) {
                 producer.give_up();
                 return Ok(Some((*topic).to_owned()));
@@ -105,13 +110,13 @@ impl Deliverer {
     pub(super) fn judge(
         &self,
         producer: &OrderedProducer,
-        job: &BatchJob,
+        jobs: &[BatchJob],
         group: RecordGroup,
     ) -> Result<JudgedGroup, ShuttingDown> {
         let RecordGroup { mut places, sent } = group;
         places.truncate(sent.len());
         let mut results = Vec::with_capacity(sent.len());
-        for (place, sent) in places.iter().zip(sent) {
+        for ((of, place), sent) in places.iter().zip(sent) {
             let delivered = match sent {
                 Ok(sent) => self.shutdown.wait_for(sent)?,
                 Err(failure) => Err(failure),
@@ -120,6 +125,7 @@ impl Deliverer {
                 Ok(delivered) => (Some(delivered.partition), None),
                 Err(failure) => (failure.partition, Some(failure.error)),
             };
+            let job = &jobs[*of];
             results.push(SentResult {
                 topic: self.topic(&job.effects, job.queue.at(*place).outgoing),
                 partition,
@@ -135,17 +141,19 @@ impl Deliverer {
                 self.shutdown.wait_for(producer.learn(topic))?;
             }
             single_out(&mut verdicts, &results, |i| {
-                let (record, _) = self.record(job, job.queue.at(places[i]));
+                let (of, place) = places[i];
+                let (record, _) = self.record(&jobs[of], jobs[of].queue.at(place));
                 producer.rejects(results[i].topic, &record)
             });
         }
         let mut topics = BTreeSet::new();
         let mut crowded = BTreeMap::new();
-        for (place, (result, verdict)) in places.iter().zip(results.iter().zip(&verdicts)) {
+        for ((of, place), (result, verdict)) in places.iter().zip(results.iter().zip(&verdicts)) {
             if !matches!(verdict, Verdict::Later(_)) {
                 topics.insert(result.topic);
             }
             if *verdict == Verdict::Crowded {
+                let job = &jobs[*of];
                 let size = self.size_in_batch(job, job.queue.at(*place));
                 *crowded.entry(result.topic.to_owned()).or_insert(0) += size;
             }

@@ -13,8 +13,9 @@ use super::{
     chain::HandlerChain,
     delivery::Deliverer,
     effects::Effects,
-    exactly_once::{Transactor, Uncommitted},
+    exactly_once::Transactor,
     failpoint::{Failpoint, reached},
+    handled_batches::HandledBatches,
     passage::{ChainProgress, Turn},
     shutdown::{ShuttingDown, Undone},
 };
@@ -60,8 +61,8 @@ pub(super) struct Worker {
     pub(super) stopped: bool,
     /// The batches of partitions that cannot go on now, in their order: at most as many as pause a partition.
     pub(super) kept: BTreeMap<TopicPartition, KeptBatches>,
-    /// Only with exactly once.
-    pub(super) uncommitted: Uncommitted,
+    /// What is delivered next.
+    pub(super) handled: HandledBatches,
 }
 
 /// The batches of a partition of which the first one cannot go on now.
@@ -106,8 +107,8 @@ impl Worker {
         loop {
             match commands.recv_timeout(self.patience()) {
                 Ok(command) => self.take(command),
-                Err(mpsc::RecvTimeoutError::Timeout) => self.commit(),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return self.commit(),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.deliver(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.deliver(),
             }
             if self.kept.is_empty() {
                 continue;
@@ -125,7 +126,7 @@ impl Worker {
 
     /// How long the worker may wait for a command.
     fn patience(&self) -> Duration {
-        if !self.uncommitted.is_empty() {
+        if !self.handled.is_empty() {
             return Duration::ZERO;
         }
         let now = Instant::now();
@@ -137,9 +138,9 @@ impl Worker {
     }
 
     fn take(&mut self, command: WorkerCommand) {
-        // A transaction is committed when there is nothing to add to it, and before anything but a batch is handled.
+        // Batches are delivered when there are no others to deliver with them, and before anything but a batch is handled.
         if !matches!(command, WorkerCommand::Handle(_)) {
-            self.commit();
+            self.deliver();
         }
         match command {
             WorkerCommand::Handle(job) => self.handle(job),
@@ -152,8 +153,8 @@ impl Worker {
         }
     }
 
-    /// Handles a batch. Its offset is stored if, and only if, everything of it is done. With exactly once that may be later,
-    /// together with the batches that come next: see [`Worker::commit`].
+    /// Handles a batch. Its offset is stored if, and only if, everything of it is done. That may be later, together with the
+    /// batches that come next: see [`Worker::deliver`].
     fn handle(&mut self, mut job: BatchJob) {
         // What this daemon is giving up is handled by its next owner.
         if self.stopped || !job.in_flight.may_begin() {
@@ -235,18 +236,18 @@ impl Worker {
         }
     }
 
-    /// Processes batches of one partition, until one of them has to be kept. `commit` says whether to commit after each of
-    /// them, and not only when nothing else has to be handled.
-    fn process_all(&mut self, mut jobs: VecDeque<BatchJob>, commit: bool) {
+    /// Processes batches of one partition, until one of them has to be kept. `alone` says whether to deliver each of them by
+    /// itself, and not together with others.
+    fn process_all(&mut self, mut jobs: VecDeque<BatchJob>, alone: bool) {
         while let Some(job) = jobs.pop_front() {
             if self.stopped || !job.in_flight.may_begin() {
                 continue;
             }
             let partition = job.topic_partition().clone();
             let kept = self.process(job, &mut jobs);
-            if commit || kept.is_some() {
-                // Batches before this one come first, if the commit finds that they cannot be delivered.
-                self.commit();
+            if alone || kept.is_some() {
+                // Batches before this one come first, if it turns out that they cannot be delivered.
+                self.deliver();
             }
             if let Some(kept) = kept {
                 return self.keep(kept, jobs);
@@ -297,26 +298,25 @@ impl Worker {
         }
         reached(Failpoint::Handled);
         match &self.guarantee {
-            DeliveryGuarantee::AtLeastOnce(producer) => {
-                match self.deliverer.deliver(producer, &mut job) {
-                    Ok(true) => {
-                        self.show_and_locate(&mut job);
-                        self.done(&job);
-                    }
-                    Ok(false) => return Some(stuck(job)),
-                    Err(ShuttingDown) => self.stopped = true,
-                }
+            DeliveryGuarantee::AtLeastOnce(_)
+                if self.handled.is_empty() && job.effects.produce_nothing() =>
+            {
+                self.deliverer.count(&job);
+                self.show_and_locate(&mut job);
+                self.done(&job);
+                return None;
             }
+            DeliveryGuarantee::AtLeastOnce(_) => {}
             DeliveryGuarantee::ExactlyOnce(_) => {
                 // What is shown decides where the view begins, and that is committed with the offset. Whether or not the
                 // transaction succeeds, nothing is shown twice: it is tried until it is committed, or the view is removed.
                 if job.position.is_none() {
                     self.show_and_locate(&mut job);
                 }
-                if self.uncommitted.push(job, began) {
-                    self.commit();
-                }
             }
+        }
+        if self.handled.push(job, began) {
+            self.deliver();
         }
         None
     }
@@ -355,26 +355,31 @@ impl Worker {
         });
     }
 
-    /// Commits what was handled, and waits for it.
-    fn commit(&mut self) {
-        let DeliveryGuarantee::ExactlyOnce(transactor) = &mut self.guarantee else {
-            return;
-        };
-        let mut jobs = self.uncommitted.take();
+    /// Delivers what was handled, waits for the broker, and commits it.
+    fn deliver(&mut self) {
+        let mut jobs = self.handled.take();
         if jobs.is_empty() {
             return;
         }
-        match transactor.deliver(&self.consumer, &self.deliverer, &mut jobs) {
-            Ok(stuck) => {
-                for job in &jobs {
-                    job.in_flight.set_committed(job.next);
-                    self.done(job);
-                }
-                for job in stuck {
-                    self.keep(self::stuck(job), VecDeque::new());
-                }
+        let stuck = match &mut self.guarantee {
+            DeliveryGuarantee::AtLeastOnce(producer) => self.deliverer.deliver(producer, &mut jobs),
+            DeliveryGuarantee::ExactlyOnce(transactor) => {
+                transactor.deliver(&self.consumer, &self.deliverer, &mut jobs)
             }
-            Err(ShuttingDown) => self.stopped = true,
+        };
+        let Ok(stuck) = stuck else {
+            self.stopped = true;
+            return;
+        };
+        for job in &mut jobs {
+            match self.guarantee {
+                DeliveryGuarantee::AtLeastOnce(_) => self.show_and_locate(job),
+                DeliveryGuarantee::ExactlyOnce(_) => job.in_flight.set_committed(job.next),
+            }
+            self.done(job);
+        }
+        for job in stuck {
+            self.keep(self::stuck(job), VecDeque::new());
         }
     }
 

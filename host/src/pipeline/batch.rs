@@ -32,8 +32,6 @@ pub(super) struct BatchJob {
     pub(super) replayed: bool,
     /// Ends the batch when it is dropped.
     pub(super) in_flight: InFlight,
-    /// Whether the handlers have handled it.
-    pub(super) is_handled: bool,
     /// How far it is in the handler chain, if it was interrupted there.
     pub(super) progress: Option<ChainProgress>,
     /// How many of its records the first handler gets at once at most.
@@ -94,7 +92,6 @@ impl BatchJob {
             lost: None,
             replayed,
             in_flight,
-            is_handled: false,
             progress: None,
             piece: usize::MAX,
             effects: Effects::default(),

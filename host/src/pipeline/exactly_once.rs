@@ -112,9 +112,6 @@ impl Transactor {
             }
             *jobs = done;
         }
-        for job in jobs.iter() {
-            deliverer.count(job);
-        }
         Ok(stuck)
     }
 

@@ -1,46 +1,334 @@
-//! The batches of a worker whose effects are delivered together.
+//! The batches that a worker has handled, on their way to its committer.
 //!
-//! Waiting for the broker takes a few milliseconds, in which a worker could handle thousands of records. So it handles all
-//! batches that are there before it delivers them.
+//! The worker goes on with the next batches while the committer waits for the broker. What is between them is bounded: the intake
+//! pauses a partition with many batches in flight, and the worker waits while handlers have returned too many bytes.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{batch::BatchJob, passage::MAX_OUTPUT};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// At most this many batches are delivered together …
+use super::{batch::BatchJob, passage::MAX_OUTPUT, shutdown::ShuttingDown};
+use crate::event::TopicPartition;
+
+/// The most batches that are delivered together.
 const MAX_BATCHES: usize = 32;
 
-/// … and no more are added once handling them has taken this long: their effects wait for the others, and so does a rebalance.
-const MAX_AGE: Duration = Duration::from_millis(100);
-
-/// … or once handlers have returned this many bytes for them.
+/// A worker waits while handlers have returned this many bytes for batches that are not committed.
 const MAX_BYTES: usize = MAX_OUTPUT;
 
-/// The batches of one worker that the chain has handled and that are not delivered, in the order in which they were handled.
+/// How often batches that are stuck are tried again.
+const STUCK_RETRY: Duration = Duration::from_secs(1);
+
+/// How soon it is noticed that the partition of a batch that is stuck is being given up.
+const STUCK_CHECK: Duration = Duration::from_millis(100);
+
+/// The worker's end of the queue. Closes the queue when it is dropped.
+pub(super) struct HandledBatches(Arc<Shared>);
+
+/// The committer's end of the queue. Stops the queue when it is dropped: the worker hands over nothing more.
+pub(super) struct CommitQueue(Arc<Shared>);
+
 #[derive(Default)]
-pub(super) struct HandledBatches {
-    jobs: Vec<BatchJob>,
-    /// The number of bytes that handlers have returned for them.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is committed next, in the order in which it was handled.
+    jobs: VecDeque<BatchJob>,
+    /// The batches of partitions of which the first one waits for a topic, in their order.
+    stuck: BTreeMap<TopicPartition, StuckBatches>,
+    /// The number of bytes that handlers have returned for what is queued and being committed.
     bytes: usize,
-    /// When the handling of the first one began.
-    since: Option<Instant>,
+    /// Whether some batches are being committed.
+    is_busy: bool,
+    /// Whether the worker has ended: nothing more is added.
+    is_closed: bool,
+    /// Whether the committer has ended: nothing more is committed.
+    is_stopped: bool,
+}
+
+struct StuckBatches {
+    retry_at: Instant,
+    jobs: VecDeque<BatchJob>,
+}
+
+/// Makes both ends of an empty queue.
+pub(super) fn queue() -> (HandledBatches, CommitQueue) {
+    let shared = Arc::new(Shared::default());
+    (HandledBatches(Arc::clone(&shared)), CommitQueue(shared))
 }
 
 impl HandledBatches {
-    /// Adds a batch whose handling began at `began`. Returns whether the batches have to be delivered now.
-    #[must_use]
-    pub(super) fn push(&mut self, job: BatchJob, began: Instant) -> bool {
-        let since = *self.since.get_or_insert(began);
-        self.bytes = self.bytes.saturating_add(job.effects.output);
-        self.jobs.push(job);
-        self.jobs.len() >= MAX_BATCHES || self.bytes >= MAX_BYTES || since.elapsed() >= MAX_AGE
+    /// Hands a batch to the committer. Waits while handlers have returned too many bytes for those before it.
+    ///
+    /// # Errors
+    /// [`ShuttingDown`], if the committer has left a batch undone: nothing after it may be done.
+    pub(super) fn push(&self, job: BatchJob) -> Result<(), ShuttingDown> {
+        let is_full = |state: &State| state.bytes >= MAX_BYTES && !state.is_idle();
+        let mut state = self.wait_while(is_full)?;
+        state.bytes = state.bytes.saturating_add(job.effects.output);
+        state.jobs.push_back(job);
+        self.0.changed.notify_all();
+        Ok(())
     }
 
+    /// Returns whether every batch is committed.
     pub(super) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        let state = self.0.state.lock();
+        state.is_idle() && state.stuck.is_empty()
     }
 
-    pub(super) fn take(&mut self) -> Vec<BatchJob> {
-        std::mem::take(self).jobs
+    /// Waits until every batch is committed, apart from those that are stuck.
+    ///
+    /// # Errors
+    /// [`ShuttingDown`], if the committer has left a batch undone.
+    pub(super) fn wait_until_committed(&self) -> Result<(), ShuttingDown> {
+        self.wait_while(|state| !state.is_idle()).map(drop)
+    }
+
+    /// Drops the batches of a partition that are stuck: its next owner handles them, or they are consumed again.
+    pub(super) fn drop_stuck(&self, partition: &TopicPartition) {
+        // A batch is dropped outside of the lock, since that ends it.
+        let _dropped = self.0.state.lock().stuck.remove(partition);
+    }
+
+    fn wait_while(
+        &self,
+        condition: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'_, State>, ShuttingDown> {
+        let mut state = self.0.state.lock();
+        while condition(&state) && !state.is_stopped {
+            self.0.changed.wait(&mut state);
+        }
+        match state.is_stopped {
+            true => Err(ShuttingDown),
+            false => Ok(state),
+        }
+    }
+}
+
+impl CommitQueue {
+    /// Waits for batches, and returns those that are committed together, or `None` once all are committed and the worker has
+    /// ended. [`CommitQueue::finish`] has to follow.
+    pub(super) fn next(&self) -> Option<Vec<BatchJob>> {
+        let mut state = self.0.state.lock();
+        loop {
+            let given_up = state.take_given_up();
+            if !given_up.is_empty() {
+                MutexGuard::unlocked(&mut state, || drop(given_up));
+                continue;
+            }
+            let jobs = state.take_next(Instant::now());
+            if !jobs.is_empty() {
+                state.is_busy = true;
+                return Some(jobs);
+            }
+            if state.is_closed {
+                return None;
+            }
+            match state.stuck.is_empty() {
+                true => self.0.changed.wait(&mut state),
+                false => drop(self.0.changed.wait_for(&mut state, STUCK_CHECK)),
+            }
+        }
+    }
+
+    /// Takes note that the batches of [`CommitQueue::next`] are committed, except for those that are stuck.
+    pub(super) fn finish(&self, stuck: Vec<BatchJob>) {
+        let retry_at = Instant::now() + STUCK_RETRY;
+        let mut state = self.0.state.lock();
+        for job in stuck {
+            let partition = job.topic_partition().clone();
+            let batches = state.stuck.entry(partition).or_insert(StuckBatches {
+                retry_at,
+                jobs: VecDeque::new(),
+            });
+            batches.jobs.push_back(job);
+        }
+        state.is_busy = false;
+        state.bytes = state.jobs.iter().map(|job| job.effects.output).sum();
+        self.0.changed.notify_all();
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && !self.is_busy
+    }
+
+    /// Takes the batches to commit next: those of a partition that is due again, or the first ones that were handled.
+    fn take_next(&mut self, now: Instant) -> Vec<BatchJob> {
+        let due = self.stuck.iter().find(|(_, it)| it.retry_at <= now);
+        if let Some(partition) = due.map(|(partition, _)| partition.clone()) {
+            let due = self.stuck.remove(&partition);
+            return due.into_iter().flat_map(|it| it.jobs).collect();
+        }
+        let mut taken = Vec::new();
+        while taken.len() < MAX_BATCHES
+            && let Some(job) = self.jobs.pop_front()
+        {
+            match self.stuck.get_mut(job.topic_partition()) {
+                Some(stuck) => stuck.jobs.push_back(job),
+                None => taken.push(job),
+            }
+        }
+        taken
+    }
+
+    /// Takes the batches that are stuck and whose partition is being given up: its next owner handles them.
+    fn take_given_up(&mut self) -> Vec<StuckBatches> {
+        let is_given_up = |_: &TopicPartition, stuck: &mut StuckBatches| {
+            let first = stuck.jobs.front();
+            first.is_none_or(|job| !job.in_flight.may_begin())
+        };
+        let given_up = self.stuck.extract_if(.., is_given_up);
+        given_up.map(|(_, stuck)| stuck).collect()
+    }
+}
+
+impl Drop for HandledBatches {
+    fn drop(&mut self) {
+        self.0.state.lock().is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for CommitQueue {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.is_stopped = true;
+        let dropped = (
+            std::mem::take(&mut state.jobs),
+            std::mem::take(&mut state.stuck),
+        );
+        drop(state);
+        drop(dropped);
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        event::{EventoLimits, Offset, Partition},
+        pipeline::{
+            assignment::{Assignment, Assignments},
+            restore::ViewState,
+        },
+    };
+
+    const PARTITIONS: usize = 3;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// The worker hands over a batch of this partition.
+        Push(usize),
+        /// The committer takes batches, later than those that are stuck have to wait, and those of this partition are stuck.
+        Commit(usize),
+    }
+
+    fn assignment(assignments: &Assignments, number: usize) -> Assignment {
+        let number = i32::try_from(number).expect("a small number");
+        let state = assignments.assign(&TopicPartition::new("eventos", Partition(number)));
+        Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE)
+    }
+
+    /// Commits what is next, unless it is of this partition. Returns whether there was anything.
+    fn commit(queue: &CommitQueue, stuck: Option<usize>, committed: &mut [Vec<i64>]) -> bool {
+        let later = Instant::now() + 2 * STUCK_RETRY;
+        let jobs = queue.0.state.lock().take_next(later);
+        let is_any = !jobs.is_empty();
+        let number = |job: &BatchJob| job.topic_partition().partition.0.unsigned_abs() as usize;
+        let (stuck, done): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| Some(number(job)) == stuck);
+        for job in done {
+            committed[number(&job)].push(job.next.0);
+        }
+        queue.finish(stuck);
+        is_any
+    }
+
+    proptest! {
+        #[test]
+        fn every_batch_is_committed_once_and_in_the_order_of_its_partition(
+            steps in proptest::collection::vec(
+                prop_oneof![
+                    (0..PARTITIONS).prop_map(Step::Push),
+                    (0..=PARTITIONS).prop_map(Step::Commit),
+                ],
+                1..60,
+            ),
+        ) {
+            let assignments = Assignments::default();
+            let mut assigned = Vec::from_iter((0..PARTITIONS).map(|n| assignment(&assignments, n)));
+            let (handled, queue) = queue();
+            let (mut pushed, mut committed) = (vec![0; PARTITIONS], vec![Vec::new(); PARTITIONS]);
+            for step in steps {
+                match step {
+                    Step::Push(number) => {
+                        pushed[number] += 1;
+                        let job = BatchJob::skip(&mut assigned[number], Offset(pushed[number]));
+                        prop_assert!(handled.push(job).is_ok());
+                    }
+                    Step::Commit(stuck) => drop(commit(&queue, Some(stuck), &mut committed)),
+                }
+            }
+            while commit(&queue, None, &mut committed) {}
+            prop_assert!(handled.is_empty() && handled.wait_until_committed().is_ok());
+            for (number, committed) in committed.into_iter().enumerate() {
+                prop_assert_eq!(committed, Vec::from_iter(1..=pushed[number]));
+                prop_assert_eq!(assigned[number].state().in_flight(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_handed_over_once_a_batch_was_left_undone() {
+        let assignments = Assignments::default();
+        let mut assignment = assignment(&assignments, 0);
+        let (handled, queue) = queue();
+        assert!(
+            handled
+                .push(BatchJob::skip(&mut assignment, Offset(1)))
+                .is_ok()
+        );
+        assert_eq!(queue.next().map(|jobs| jobs.len()), Some(1));
+        drop(queue);
+        assert!(
+            handled
+                .push(BatchJob::skip(&mut assignment, Offset(2)))
+                .is_err()
+        );
+        assert!(handled.wait_until_committed().is_err());
+        assert_eq!(assignment.state().in_flight(), 0);
+    }
+
+    #[test]
+    fn a_stuck_batch_goes_with_its_partition_and_the_queue_ends_with_the_worker() {
+        let assignments = Assignments::default();
+        let mut assignment = assignment(&assignments, 0);
+        let (handled, queue) = queue();
+        assert!(
+            handled
+                .push(BatchJob::skip(&mut assignment, Offset(1)))
+                .is_ok()
+        );
+        let stuck = queue.next().expect("a batch");
+        queue.finish(stuck);
+        assert!(!handled.is_empty() && handled.wait_until_committed().is_ok());
+        assignments.revoke(&[assignment.topic_partition().clone()]);
+        drop(handled);
+        assert!(queue.next().is_none());
+        assert_eq!(assignment.state().in_flight(), 0);
     }
 }

@@ -1,9 +1,10 @@
 //! The pipeline: from a consumed record to its committed offset.
 //!
 //! The `intake` thread polls the consumer and fills batches. The `worker`s take each batch through the
-//! handler `chain` and gather its `effects`. They deliver the effects of all `handled_batches` together (`delivery`, group by
-//! group from their `delivery_queue`s, with a `verdict` about each record), and commit their offsets, after the delivery or with
-//! it (`exactly_once`). The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
+//! handler `chain` and gather its `effects`. The `committer` of each worker takes the `handled_batches` that are there,
+//! delivers their effects together (`delivery`, group by group from their `delivery_queue`s, with a `verdict` about each record),
+//! shows what they store, and commits their offsets, after the delivery or with it (`exactly_once`). The worker handles the next
+//! batches meanwhile. The pipeline knows Kafka, handlers and the store by their modules, and nothing of HTTP.
 //!
 //! # A rebalance
 //!
@@ -20,8 +21,8 @@
 //!
 //! # Invariants
 //!
-//! - An offset is stored only after every effect of the records before it has happened. A worker that leaves a batch undone
-//!   does nothing after it; a worker that panics ends the daemon.
+//! - An offset is stored only after every effect of the records before it has happened. A committer that leaves a batch undone
+//!   does nothing after it, nor does its worker; a thread of either that panics ends the daemon.
 //! - A batch is committed only by the assignment that consumed it. Its `InFlight` guard knows the
 //!   assignment, and ends the batch when it is dropped, whatever happened.
 //! - The records of a partition are handled in order, by one worker. What is produced is ordered by the offsets of its sources.
@@ -30,8 +31,8 @@
 //!   pausing partitions.
 //! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
 //!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
-//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `exactly_once` and `handled_batches`,
-//!   on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `committer`, on `exactly_once` and
+//!   `handled_batches`, on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
 //!   `effects` and `verdict`, on `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
 mod assignment;
@@ -39,6 +40,7 @@ mod batch;
 mod breaker;
 mod chain;
 mod chain_step;
+mod committer;
 mod config;
 mod delivery;
 mod delivery_queue;
@@ -71,16 +73,16 @@ pub use dry_run::{DryRun, RecordEnd, RecordReport};
 use self::{
     assignment::Assignments,
     chain::HandlerChain,
+    committer::{Commits, Committer, DeliveryGuarantee},
     delivery::Deliverer,
     exactly_once::Transactor,
-    handled_batches::HandledBatches,
     intake::{Intake, IntakeEnd},
     partitions::{Assigned, Publisher, give_up},
     restore::RestoreMonitor,
     shutdown::ShutdownSignal,
     stall::StallMonitor,
-    worker::{DeliveryGuarantee, Worker},
-    worker_pool::{WorkerPanic, Workers},
+    worker::Worker,
+    worker_pool::{WorkerPair, WorkerPanic, Workers},
 };
 use crate::{
     event::{AssignedPartitions, EventoLimits},
@@ -163,7 +165,7 @@ impl From<WorkerPanic> for Error {
 struct Run {
     consumer: Arc<Consumer>,
     assignments: Assignments,
-    workers: Vec<Worker>,
+    workers: Vec<WorkerPair>,
     stop: CancellationToken,
 }
 
@@ -206,8 +208,8 @@ impl Pipeline {
             mut workers,
             stop,
         } = run;
-        for worker in &mut workers {
-            if worker.init().is_err() {
+        for pair in &mut workers {
+            if pair.committer.init().is_err() {
                 return Ok(IntakeEnd::Stopped);
             }
         }
@@ -290,7 +292,7 @@ impl Pipeline {
                         self.refusals.clone(),
                         shutdown.clone(),
                     )?;
-                    Ok(DeliveryGuarantee::ExactlyOnce(Box::new(transactor)))
+                    Ok(DeliveryGuarantee::ExactlyOnce(transactor))
                 })
                 .collect(),
         }
@@ -301,9 +303,23 @@ impl Pipeline {
         guarantee: DeliveryGuarantee,
         consumer: &Arc<Consumer>,
         shutdown: &ShutdownSignal,
-    ) -> Worker {
-        Worker {
+    ) -> WorkerPair {
+        let commits = Commits {
+            store: self.store.clone(),
+            consumer: Arc::clone(consumer),
+            metrics: self.metrics.clone(),
+        };
+        let (handled, queue) = handled_batches::queue();
+        let worker = Worker {
             chain: HandlerChain::new(self.chains.clone(), self.metrics.clone()),
+            handled,
+            commits: commits.clone(),
+            finishes_alone: self.config.guarantee == Guarantee::AtLeastOnce,
+            has_output: self.output.is_some(),
+            stopped: false,
+            kept: BTreeMap::new(),
+        };
+        let committer = Committer {
             deliverer: Deliverer {
                 guarantee: self.config.guarantee,
                 dead_letter_topic: self.config.dead_letter_topic.clone(),
@@ -314,12 +330,12 @@ impl Pipeline {
                 shutdown: shutdown.clone(),
             },
             guarantee,
-            store: self.store.clone(),
-            consumer: Arc::clone(consumer),
-            metrics: self.metrics.clone(),
-            stopped: false,
-            kept: BTreeMap::new(),
-            handled: HandledBatches::default(),
+            commits,
+        };
+        WorkerPair {
+            worker,
+            committer,
+            queue,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The threads of the workers, one per core, each with its own instances of the handlers. A partition always goes to the same
-//! worker, which keeps its order.
+//! The threads of the workers, one per core, each with its own instances of the handlers and a committer. A partition always goes
+//! to the same worker, which keeps its order.
 
 use std::{
     any::Any,
@@ -14,24 +14,34 @@ use std::{
 use super::{
     assignment::AssignmentState,
     batch::BatchJob,
+    committer::Committer,
+    handled_batches::CommitQueue,
     worker::{Worker, WorkerCommand},
 };
 use crate::event::{Offset, TopicPartition, ViewStart};
 
-/// The worker threads.
+/// The threads of the workers and their committers.
 pub(super) struct Workers {
-    threads: Vec<WorkerThread>,
-    /// Set by a worker that panics.
+    threads: Vec<WorkerThreads>,
+    /// Set by a thread that panics.
     panicked: Arc<AtomicBool>,
 }
 
-struct WorkerThread {
-    /// Not bounded itself: the intake pauses a partition that has too much in flight.
-    commands: mpsc::Sender<WorkerCommand>,
-    thread: thread::JoinHandle<()>,
+/// A worker and its committer, before they start.
+pub(super) struct WorkerPair {
+    pub(super) worker: Worker,
+    pub(super) committer: Committer,
+    pub(super) queue: CommitQueue,
 }
 
-/// A worker panicked.
+struct WorkerThreads {
+    /// Not bounded itself: the intake pauses a partition that has too much in flight.
+    commands: mpsc::Sender<WorkerCommand>,
+    worker: thread::JoinHandle<()>,
+    committer: thread::JoinHandle<()>,
+}
+
+/// A worker or its committer panicked.
 #[derive(Debug)]
 pub(super) struct WorkerPanic {
     /// The name of its thread.
@@ -52,25 +62,38 @@ impl Drop for PanicAlarm {
 }
 
 impl Workers {
-    pub(super) fn start(workers: Vec<Worker>) -> Self {
+    pub(super) fn start(pairs: Vec<WorkerPair>) -> Self {
         let panicked = Arc::new(AtomicBool::new(false));
-        let start = |(number, worker): (usize, Worker)| {
-            let (commands, queue) = mpsc::channel();
+        let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
             let alarm = PanicAlarm(Arc::clone(&panicked));
             let run = move || {
                 let _alarm = alarm;
-                worker.run(&queue);
+                run();
             };
-            let named = thread::Builder::new().name(format!("worker-{number}"));
-            let thread = named
-                .spawn(run)
-                .expect("the system has a thread for each worker");
-            WorkerThread { commands, thread }
+            let spawned = thread::Builder::new().name(name).spawn(run);
+            spawned.expect("the system has two threads for each core")
         };
-        Self {
-            threads: workers.into_iter().enumerate().map(start).collect(),
-            panicked,
-        }
+        let start = |(number, pair): (usize, WorkerPair)| {
+            let WorkerPair {
+                worker,
+                committer,
+                queue,
+            } = pair;
+            let (sender, commands) = mpsc::channel();
+            WorkerThreads {
+                commands: sender,
+                worker: spawn(
+                    format!("worker-{number}"),
+                    Box::new(move || worker.run(&commands)),
+                ),
+                committer: spawn(
+                    format!("committer-{number}"),
+                    Box::new(move || committer.run(&queue)),
+                ),
+            }
+        };
+        let threads = pairs.into_iter().enumerate().map(start).collect();
+        Self { threads, panicked }
     }
 
     /// Returns whether a worker has panicked. [`Workers::join`] says which one.
@@ -115,12 +138,15 @@ impl Workers {
     /// Lets every worker finish what it has, and waits for the end of each.
     pub(super) fn join(self) -> Result<(), WorkerPanic> {
         let mut joined = Ok(());
-        for WorkerThread { commands, thread } in self.threads {
-            drop(commands);
-            let worker = thread.thread().name().unwrap_or_default().to_owned();
-            if let Err(panic) = thread.join() {
-                let message = message_of(&*panic);
-                joined = joined.and(Err(WorkerPanic { worker, message }));
+        for threads in self.threads {
+            drop(threads.commands);
+            // The committer ends after its worker.
+            for thread in [threads.worker, threads.committer] {
+                let worker = thread.thread().name().unwrap_or_default().to_owned();
+                if let Err(panic) = thread.join() {
+                    let message = message_of(&*panic);
+                    joined = joined.and(Err(WorkerPanic { worker, message }));
+                }
             }
         }
         joined

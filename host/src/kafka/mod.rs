@@ -37,7 +37,7 @@ pub use permissions::{Permission, Refusals};
 pub use plan::NewAssignment;
 pub use produce_error::ProduceError;
 pub use produced_topics::{PartitionCount, ProducedTopics, TopicFault};
-pub use producer::{Delivered, Delivery, OrderedProducer, ProduceFailure, Producer, SentRecord};
+pub use producer::{Delivered, Delivery, OrderedProducer, ProduceFailure, Producer};
 pub use reader::Reader;
 pub use rebalance::{PartitionProgress, Revocation};
 pub use topic_limits::TopicLimits;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     batch::BatchJob,
     config::{Guarantee, Output},
-    delivery_queue::{DeliveryQueue, Outgoing, QueuePlace},
+    delivery_queue::{DeliveryQueue, Outgoing, RecordPlace},
     effects::{Effects, Kept},
     failpoint::{Failpoint, reached},
     record_group::JudgedGroup,
@@ -106,10 +106,11 @@ impl Deliverer {
             let group = self.send_group(producer, jobs);
             let missing = self.wait_for(producer, jobs, &group)?;
             let judged = self.judge(producer, jobs, group)?;
-            let places = judged.places.clone();
+            if let Some(missing) = &missing {
+                self.note_missing(jobs, &judged.places, missing);
+            }
             status = self.resolve(producer, jobs, judged)?;
-            if let Some(missing) = missing {
-                self.note_missing(jobs, &places, &missing);
+            if missing.is_some() {
                 return Ok(DeliveryStatus::Stuck);
             }
         }
@@ -117,10 +118,10 @@ impl Deliverer {
     }
 
     /// Takes note of the batches with a record in this group whose topic is missing.
-    fn note_missing(&self, jobs: &mut [BatchJob], group: &[(usize, QueuePlace)], missing: &str) {
-        for (of, place) in group {
-            let job = &mut jobs[*of];
-            if self.topic(&job.effects, job.queue.at(*place).outgoing) == missing {
+    fn note_missing(&self, jobs: &mut [BatchJob], group: &[RecordPlace], missing: &str) {
+        for place in group {
+            if self.topic_at(jobs, *place) == missing {
+                let job = &mut jobs[place.job];
                 job.missing_topic = Some(missing.to_owned());
                 job.is_stuck = true;
             }
@@ -162,12 +163,15 @@ impl Deliverer {
         let suspects = judged.verdicts.iter().filter(is_suspect).count();
         let (mut failed, mut first_error) = (0, None);
         let mut status = DeliveryStatus::Done;
-        for ((of, place), verdict) in judged.places.into_iter().zip(judged.verdicts) {
-            let job = &mut jobs[of];
+        if judged.verdicts.is_empty() {
+            self.set_accepted(jobs, judged.places);
+            return Ok(status);
+        }
+        for (place, verdict) in judged.places.into_iter().zip(judged.verdicts) {
+            let job = &mut jobs[place.job];
             status = status.max(match verdict {
                 Verdict::Accepted => {
-                    job.queue.set_accepted(place);
-                    self.note_accepted(&job.effects, job.queue.at(place).outgoing);
+                    self.set_accepted(jobs, [place]);
                     DeliveryStatus::Done
                 }
                 Verdict::Suspect => {
@@ -203,7 +207,7 @@ impl Deliverer {
     fn resolve_rejection(
         &self,
         job: &mut BatchJob,
-        place: QueuePlace,
+        place: RecordPlace,
         error: &ProduceError,
     ) -> DeliveryStatus {
         let pending = job.queue.at(place);
@@ -315,11 +319,15 @@ impl Deliverer {
         }
     }
 
-    fn note_accepted(&self, effects: &Effects, outgoing: Outgoing) {
-        let topic = self.topic(effects, outgoing);
-        if self.refusals.are_there_any() {
-            self.refusals.granted(&Permission::Write(topic.to_owned()));
-            self.refusals.granted(&Permission::Produce);
+    /// Takes note that the broker has accepted records.
+    fn set_accepted(&self, jobs: &mut [BatchJob], places: impl IntoIterator<Item = RecordPlace>) {
+        for place in places {
+            jobs[place.job].queue.set_accepted(place);
+            if self.refusals.are_there_any() {
+                let topic = self.topic_at(jobs, place).to_owned();
+                self.refusals.granted(&Permission::Write(topic));
+                self.refusals.granted(&Permission::Produce);
+            }
         }
     }
 }

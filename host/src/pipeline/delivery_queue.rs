@@ -49,29 +49,35 @@ pub(super) enum Outgoing {
     Dead(usize, Kept),
 }
 
-/// The place of a record in a queue.
+/// The place of a record in the queues of some batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueuePlace {
+pub(super) struct RecordPlace {
+    /// The index of its batch.
+    pub(super) job: usize,
     is_letter: bool,
     index: usize,
 }
 
-/// Returns the places of the records to send next, in their order, each with the index of its queue. `fits` decides whether a
-/// record may be sent together with those before it; the first one always is.
+/// Returns the places of the records to send next, in their order. `fits` decides whether a record of a batch may be sent together
+/// with those before it; the first one always is.
 pub(super) fn next_group<'q>(
     queues: impl Iterator<Item = &'q DeliveryQueue> + Clone,
     mut fits: impl FnMut(usize, PendingRecord) -> bool,
-) -> Vec<(usize, QueuePlace)> {
+) -> Vec<RecordPlace> {
     let is_letter = !queues.clone().any(DeliveryQueue::has_records);
     let mut max_group = usize::MAX;
     let mut group = Vec::new();
-    for (of, queue) in queues.enumerate() {
-        for (place, pending) in queue.waiting(is_letter) {
+    for (job, queue) in queues.enumerate() {
+        for (index, pending) in queue.waiting(is_letter) {
             max_group = max_group.min(pending.max_group);
-            if (group.len() >= max_group || !fits(of, pending)) && !group.is_empty() {
+            if (group.len() >= max_group || !fits(job, pending)) && !group.is_empty() {
                 return group;
             }
-            group.push((of, place));
+            group.push(RecordPlace {
+                job,
+                is_letter,
+                index,
+            });
         }
     }
     group
@@ -134,7 +140,8 @@ impl DeliveryQueue {
         self.waiting(false).next().is_some()
     }
 
-    fn waiting(&self, is_letter: bool) -> impl Iterator<Item = (QueuePlace, PendingRecord)> {
+    /// Returns the records or the dead letters that the broker has not accepted, with their indexes.
+    fn waiting(&self, is_letter: bool) -> impl Iterator<Item = (usize, PendingRecord)> {
         let list = if is_letter {
             &self.letters
         } else {
@@ -142,28 +149,28 @@ impl DeliveryQueue {
         };
         let waiting = list.iter().enumerate();
         let waiting = waiting.filter(|(_, pending)| pending.state == PendingState::Waiting);
-        waiting.map(move |(index, pending)| (QueuePlace { is_letter, index }, *pending))
+        waiting.map(|(index, pending)| (index, *pending))
     }
 
     /// Returns the record at a place of [`next_group`].
-    pub(super) fn at(&self, place: QueuePlace) -> PendingRecord {
+    pub(super) fn at(&self, place: RecordPlace) -> PendingRecord {
         match place.is_letter {
             true => self.letters[place.index],
             false => self.records[place.index],
         }
     }
 
-    pub(super) fn set_accepted(&mut self, place: QueuePlace) {
+    pub(super) fn set_accepted(&mut self, place: RecordPlace) {
         self.at_mut(place).state = PendingState::Acknowledged;
     }
 
     /// Changes how much a dead letter keeps.
-    pub(super) fn set_kept(&mut self, place: QueuePlace, letter: usize, kept: Kept) {
+    pub(super) fn set_kept(&mut self, place: RecordPlace, letter: usize, kept: Kept) {
         self.at_mut(place).outgoing = Outgoing::Dead(letter, kept);
     }
 
     /// Puts a dead letter in the place of a record.
-    pub(super) fn replace(&mut self, place: QueuePlace, letter: usize) {
+    pub(super) fn replace(&mut self, place: RecordPlace, letter: usize) {
         let source = self.at(place).source;
         self.at_mut(place).state = PendingState::Replaced;
         let after = self.letters.partition_point(|other| other.source <= source);
@@ -173,12 +180,12 @@ impl DeliveryQueue {
     }
 
     /// Sends a record only together with less than half as many others from now on as in this group of suspects.
-    pub(super) fn halve(&mut self, place: QueuePlace, suspects: usize) {
+    pub(super) fn halve(&mut self, place: RecordPlace, suspects: usize) {
         let pending = self.at_mut(place);
         pending.max_group = pending.max_group.min(suspects.div_ceil(2)).max(1);
     }
 
-    fn at_mut(&mut self, place: QueuePlace) -> &mut PendingRecord {
+    fn at_mut(&mut self, place: RecordPlace) -> &mut PendingRecord {
         match place.is_letter {
             true => &mut self.letters[place.index],
             false => &mut self.records[place.index],
@@ -235,8 +242,7 @@ mod tests {
         letters: &mut Vec<DeadLetterReason>,
     ) -> Vec<Outgoing> {
         let group = next_group(iter::once(&*queue), |_, _| true);
-        let group: Vec<_> = group.into_iter().map(|(_, place)| place).collect();
-        let is_invalid = |place: &QueuePlace| match queue.at(*place).outgoing {
+        let is_invalid = |place: &RecordPlace| match queue.at(*place).outgoing {
             Outgoing::Left(i) => invalid[i],
             _ => false,
         };

@@ -17,7 +17,7 @@ use crate::event::TopicPartition;
 /// The most batches that are delivered together.
 const MAX_BATCHES: usize = 32;
 
-/// A worker waits while handlers have returned this many bytes for batches that are not committed.
+/// How many bytes handlers may have returned for all batches that are not committed, unless there is only one.
 const MAX_BYTES: usize = MAX_OUTPUT;
 
 /// How often batches that are stuck are tried again.
@@ -71,9 +71,9 @@ impl HandledBatches {
     /// # Errors
     /// [`ShuttingDown`], if the committer has left a batch undone: nothing after it may be done.
     pub(super) fn push(&self, job: BatchJob) -> Result<(), ShuttingDown> {
-        let is_full = |state: &State| state.bytes >= MAX_BYTES && !state.is_idle();
-        let mut state = self.wait_while(is_full)?;
-        state.bytes = state.bytes.saturating_add(job.effects.output);
+        let bytes = |state: &State| state.bytes.saturating_add(job.effects.output);
+        let mut state = self.wait_while(|state| bytes(state) > MAX_BYTES && !state.is_idle())?;
+        state.bytes = bytes(&state);
         state.jobs.push_back(job);
         self.0.changed.notify_all();
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 use super::{
     batch::BatchJob,
     delivery::Deliverer,
-    delivery_queue::{Outgoing, PendingRecord, QueuePlace, next_group},
+    delivery_queue::{Outgoing, PendingRecord, RecordPlace, next_group},
     effects::dead_letter_headers,
     failpoint::{Failpoint, reached},
     shutdown::{PATIENCE, ShuttingDown},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::{Header, RecordRef},
-    kafka::{OrderedProducer, ProduceError, ProduceFailure, SentRecord},
+    kafka::{OrderedProducer, ProduceError, ProduceFailure},
 };
 
 /// How long a group may take before it is checked whether its topics exist.
@@ -24,51 +24,69 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A group of records that is being sent.
 pub(super) struct RecordGroup {
-    /// The place of each record, with the index of its batch.
-    places: Vec<(usize, QueuePlace)>,
-    sent: Vec<Result<SentRecord, ProduceFailure>>,
+    /// The records that are enqueued.
+    places: Vec<RecordPlace>,
+    /// The record behind them that could not be enqueued, if there is one.
+    not_enqueued: Option<(RecordPlace, ProduceError)>,
 }
 
 /// What a group came to.
 pub(super) struct JudgedGroup {
-    /// The place of each record, with the index of its batch.
-    pub(super) places: Vec<(usize, QueuePlace)>,
+    pub(super) places: Vec<RecordPlace>,
+    /// What to do about each record, or nothing if the broker has accepted all of them.
     pub(super) verdicts: Vec<Verdict>,
     /// Topics that rejected a batch for its size, and most bytes that it had.
     pub(super) crowded: BTreeMap<String, usize>,
 }
 
+/// How much of a group is for one topic, and how much may be.
+struct TopicShare {
+    records: usize,
+    bytes: usize,
+    max_records: usize,
+    max_bytes: usize,
+}
+
 impl Deliverer {
-    /// Enqueues the next group of records. It ends early if the queue of the producer is full.
+    /// Enqueues the next group of records. It ends early if the queue of the producer is full, or a record cannot be enqueued.
     pub(super) fn send_group(&self, producer: &OrderedProducer, jobs: &[BatchJob]) -> RecordGroup {
-        let mut filled = BTreeMap::<&str, (usize, usize)>::new();
+        let mut shares = BTreeMap::<&str, TopicShare>::new();
         let queues = jobs.iter().map(|job| &job.queue);
-        let places = next_group(queues, |of, pending| {
+        let mut places = next_group(queues, |of, pending| {
             let job = &jobs[of];
             let topic = self.topic(&job.effects, pending.outgoing);
-            let (records, bytes) = filled.entry(topic).or_default();
-            *records += 1;
-            *bytes += self.size_in_batch(job, pending);
-            *records <= producer.max_records(topic) && *bytes <= producer.max_batch_size(topic)
+            let share = shares.entry(topic).or_insert_with(|| TopicShare {
+                records: 0,
+                bytes: 0,
+                max_records: producer.max_records(topic),
+                max_bytes: producer.max_batch_size(topic),
+            });
+            share.records += 1;
+            share.bytes += self.size_in_batch(job, pending);
+            share.records <= share.max_records && share.bytes <= share.max_bytes
         });
-        let mut sent = Vec::with_capacity(places.len());
-        for (of, place) in &places {
-            let job = &jobs[*of];
-            match self.enqueue(producer, job, job.queue.at(*place)) {
-                Err(ProduceError::QueueFull) if !sent.is_empty() => break,
-                enqueued => sent.push(enqueued.map_err(|error| ProduceFailure {
-                    // An empty queue that has no room for a record never has.
-                    error: match error {
-                        ProduceError::QueueFull => ProduceError::TooLarge,
-                        error => error,
-                    },
-                    partition: None,
-                })),
-            }
+        let mut not_enqueued = None;
+        for (sent, place) in places.iter().enumerate() {
+            let job = &jobs[place.job];
+            let Err(error) = self.enqueue(producer, job, job.queue.at(*place)) else {
+                continue;
+            };
+            not_enqueued = match error {
+                ProduceError::QueueFull if sent > 0 => None,
+                // An empty queue that has no room for a record never has.
+                ProduceError::QueueFull => Some((*place, ProduceError::TooLarge)),
+                error => Some((*place, error)),
+            };
+            // No record overtakes this one.
+            places.truncate(sent);
+            break;
         }
         producer.start_sending();
         reached(Failpoint::Produced);
-        RecordGroup { places, sent }
+        RecordGroup {
+            places,
+            not_enqueued,
+        }
     }
 
     /// Waits until the broker has accepted or rejected each record of a group. The group is given up when one of its topics
@@ -92,10 +110,7 @@ impl Deliverer {
                 continue;
             }
             asked = Instant::now();
-            let topics = group.places.iter().map(|(of, place)| {
-                let job = &jobs[*of];
-                self.topic(&job.effects, job.queue.at(*place).outgoing)
-            });
+            let topics = group.places.iter().map(|place| self.topic_at(jobs, *place));
             let topics: BTreeSet<_> = topics.collect();
             if let Some(topic) = topics.iter().find(|topic| self.topics.is_missing(topic)) {
                 producer.give_up();
@@ -113,24 +128,33 @@ impl Deliverer {
         jobs: &[BatchJob],
         group: RecordGroup,
     ) -> Result<JudgedGroup, ShuttingDown> {
-        let RecordGroup { mut places, sent } = group;
-        places.truncate(sent.len());
-        let mut results = Vec::with_capacity(sent.len());
-        for ((of, place), sent) in places.iter().zip(sent) {
-            let delivered = match sent {
-                Ok(sent) => self.shutdown.wait_for(sent)?,
-                Err(failure) => Err(failure),
-            };
-            let (partition, error) = match delivered {
-                Ok(delivered) => (Some(delivered.partition), None),
-                Err(failure) => (failure.partition, Some(failure.error)),
-            };
-            let job = &jobs[*of];
-            results.push(SentResult {
-                topic: self.topic(&job.effects, job.queue.at(*place).outgoing),
-                partition,
-                error,
+        let RecordGroup {
+            mut places,
+            not_enqueued,
+        } = group;
+        let mut failures = producer.take_failures();
+        if let Some((place, error)) = not_enqueued {
+            let partition = None;
+            failures.push((places.len(), ProduceFailure { error, partition }));
+            places.push(place);
+        }
+        if failures.is_empty() {
+            self.set_known(producer, jobs, places.iter());
+            return Ok(JudgedGroup {
+                places,
+                verdicts: Vec::new(),
+                crowded: BTreeMap::new(),
             });
+        }
+        let accepted = places.iter().map(|place| SentResult {
+            topic: self.topic_at(jobs, *place),
+            partition: None,
+            error: None,
+        });
+        let mut results = Vec::from_iter(accepted);
+        for (index, failure) in failures {
+            results[index].partition = failure.partition;
+            results[index].error = Some(failure.error);
         }
         let mut verdicts = judge(&results);
         let is_suspect = |(_, verdict): &(_, &Verdict)| **verdict == Verdict::Suspect;
@@ -141,31 +165,50 @@ impl Deliverer {
                 self.shutdown.wait_for(producer.learn(topic))?;
             }
             single_out(&mut verdicts, &results, |i| {
-                let (of, place) = places[i];
-                let (record, _) = self.record(&jobs[of], jobs[of].queue.at(place));
+                let job = &jobs[places[i].job];
+                let (record, _) = self.record(job, job.queue.at(places[i]));
                 producer.rejects(results[i].topic, &record)
             });
         }
-        let mut topics = BTreeSet::new();
         let mut crowded = BTreeMap::new();
-        for ((of, place), (result, verdict)) in places.iter().zip(results.iter().zip(&verdicts)) {
-            if !matches!(verdict, Verdict::Later(_)) {
-                topics.insert(result.topic);
-            }
+        for (place, verdict) in places.iter().zip(&verdicts) {
             if *verdict == Verdict::Crowded {
-                let job = &jobs[*of];
-                let size = self.size_in_batch(job, job.queue.at(*place));
-                *crowded.entry(result.topic.to_owned()).or_insert(0) += size;
+                let job = &jobs[place.job];
+                let topic = self.topic_at(jobs, *place).to_owned();
+                *crowded.entry(topic).or_insert(0) += self.size_in_batch(job, job.queue.at(*place));
             }
         }
-        for topic in topics {
-            producer.set_known(topic);
-        }
+        let judged = places.iter().zip(&verdicts);
+        let known = judged.filter(|(_, verdict)| !matches!(verdict, Verdict::Later(_)));
+        self.set_known(producer, jobs, known.map(|(place, _)| place));
         Ok(JudgedGroup {
             places,
             verdicts,
             crowded,
         })
+    }
+
+    /// Takes note of the topics of records that the broker has accepted or rejected.
+    fn set_known<'p>(
+        &self,
+        producer: &OrderedProducer,
+        jobs: &[BatchJob],
+        places: impl Iterator<Item = &'p RecordPlace>,
+    ) {
+        let mut last = None;
+        for place in places {
+            let topic = self.topic_at(jobs, *place);
+            if last != Some(topic) {
+                producer.set_known(topic);
+                last = Some(topic);
+            }
+        }
+    }
+
+    /// Returns the topic of the record at a place.
+    pub(super) fn topic_at<'j>(&'j self, jobs: &'j [BatchJob], place: RecordPlace) -> &'j str {
+        let job = &jobs[place.job];
+        self.topic(&job.effects, job.queue.at(place).outgoing)
     }
 
     fn size_in_batch(&self, job: &BatchJob, pending: PendingRecord) -> usize {
@@ -178,7 +221,7 @@ impl Deliverer {
         producer: &OrderedProducer,
         job: &BatchJob,
         pending: PendingRecord,
-    ) -> Result<SentRecord, ProduceError> {
+    ) -> Result<(), ProduceError> {
         let topic = self.topic(&job.effects, pending.outgoing);
         let (record, added) = self.record(job, pending);
         let partition = match pending.outgoing {

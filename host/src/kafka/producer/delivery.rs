@@ -14,8 +14,7 @@ use rdkafka::{
 };
 
 use super::{
-    Clients,
-    client::ProducerClient,
+    Clients, SharedClient,
     record::{BATCH_OVERHEAD, RECORD_OVERHEAD},
 };
 use crate::{
@@ -44,7 +43,7 @@ pub struct Delivery {
 /// The batch that a record was sent in.
 enum SentIn {
     /// A batch that this client may have filled with other records.
-    Shared(Arc<ProducerClient>),
+    Shared(Arc<SharedClient>),
     /// A batch of its own.
     OwnBatch,
 }
@@ -52,7 +51,7 @@ enum SentIn {
 impl Delivery {
     pub(super) fn new(
         acknowledgement: DeliveryFuture,
-        client: Arc<ProducerClient>,
+        client: Arc<SharedClient>,
         clients: Arc<Clients>,
         timestamp: Option<i64>,
     ) -> Self {
@@ -116,7 +115,7 @@ impl Future for Delivery {
 }
 
 /// The error of a record whose client is gone.
-pub(super) fn closed() -> ProduceError {
+fn closed() -> ProduceError {
     ProduceError::Unavailable("the producer was closed".to_owned())
 }
 

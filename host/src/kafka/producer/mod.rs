@@ -5,6 +5,7 @@
 
 mod client;
 mod delivery;
+mod group_results;
 mod ordered;
 mod record;
 mod stamps;
@@ -15,14 +16,16 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rdkafka::producer::{FutureRecord, Producer as _};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
 
 use super::{Cluster, Error, produce_error::ProduceError, topic_limits::TopicLimits};
 use crate::event::{Partition, RecordRef, Timestamp};
-use client::{MAX_BATCH_SIZE, ProducerClient};
+use client::MAX_BATCH_SIZE;
 pub(super) use client::{ProducerContext, RenewableClient};
 pub use delivery::{Delivered, Delivery};
-pub use ordered::{OrderedProducer, ProduceFailure, SentRecord};
+pub(super) use group_results::GroupContext;
+pub use group_results::ProduceFailure;
+pub use ordered::OrderedProducer;
 use record::to_kafka;
 use stamps::Stamps;
 
@@ -43,6 +46,12 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
 /// librdkafka calls this sticky partitioning, with the same default.
 const STICKY_MS: i64 = 10;
 
+/// A client that returns a future for each record.
+type FutureClient = RenewableClient<FutureProducer<ProducerContext>>;
+
+/// One of its librdkafka clients.
+type SharedClient = client::ProducerClient<FutureProducer<ProducerContext>>;
+
 /// Produces to the topic of Eventos. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
 pub struct Producer {
@@ -53,16 +62,16 @@ pub struct Producer {
 
 /// The clients of a producer.
 struct Clients {
-    shared: RenewableClient,
+    shared: FutureClient,
     /// Sends each record in a batch of its own; made when the first record needs it.
-    of_own_batches: Mutex<Option<Arc<RenewableClient>>>,
+    of_own_batches: Mutex<Option<Arc<FutureClient>>>,
     topic: Arc<str>,
     limits: TopicLimits,
 }
 
 impl Clients {
     /// Returns the client for records that another client sent in a batch which the broker rejected.
-    fn of_own_batches(&self) -> Result<Arc<RenewableClient>, ProduceError> {
+    fn of_own_batches(&self) -> Result<Arc<FutureClient>, ProduceError> {
         let mut made = self.of_own_batches.lock();
         if let Some(client) = &*made {
             return Ok(Arc::clone(client));
@@ -71,6 +80,20 @@ impl Clients {
             .shared
             .sibling(&[("batch.num.messages", "1"), ("statistics.interval.ms", "0")])?;
         Ok(Arc::clone(made.insert(Arc::new(client))))
+    }
+}
+
+impl FutureClient {
+    /// Enqueues a record. Returns with it the client that sends it.
+    fn send(
+        &self,
+        record: FutureRecord<'_, [u8], [u8]>,
+    ) -> Result<(DeliveryFuture, Arc<SharedClient>), ProduceError> {
+        let client = self.current();
+        match client.inner().send_result(record) {
+            Ok(acknowledgement) => Ok((acknowledgement, client)),
+            Err((error, _)) => Err(self.explain(error)),
+        }
     }
 }
 
@@ -179,7 +202,7 @@ impl Producer {
 impl Clients {
     /// Sends smaller batches, because the broker rejected one of this client for its size. How small they have to be is
     /// asked in the background; until then, and without an answer, they have half of the size.
-    fn shrink(self: &Arc<Self>, used: &ProducerClient) {
+    fn shrink(self: &Arc<Self>, used: &SharedClient) {
         if !self.shared.shrink(used) {
             return;
         }

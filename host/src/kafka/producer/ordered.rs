@@ -7,27 +7,23 @@
 
 use std::{
     collections::BTreeSet,
-    pin::Pin,
-    sync::Arc,
-    task::{self, Poll, ready},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientConfig, Message as _,
+    ClientConfig,
     bindings::rd_kafka_flush,
-    producer::{DeliveryFuture, FutureProducer, Producer as _, PurgeConfig},
+    producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer},
     types::RDKafkaRespErr,
 };
 
 use super::{
-    DEFAULTS, Delivered, MAX_BATCH_SIZE, ProducerContext, RenewableClient,
-    delivery::closed,
+    DEFAULTS, GroupContext, MAX_BATCH_SIZE, ProduceFailure, ProducerContext, RenewableClient,
     record::{BATCH_OVERHEAD, size_in_batch, to_kafka},
 };
 use crate::{
-    event::{Header, Offset, Partition, RecordRef},
+    event::{Header, Partition, RecordRef},
     kafka::{Cluster, Error, produce_error::ProduceError, topic_limits::TopicLimits},
 };
 
@@ -49,28 +45,14 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Produces groups of records to any topics, one group after the other. A record is retried until the broker accepts or
 /// rejects it, however long that takes.
 pub struct OrderedProducer {
-    client: Arc<RenewableClient>,
+    client: RenewableClient<ThreadedProducer<GroupContext>>,
+    context: GroupContext,
     limits: TopicLimits,
     /// Topics of which librdkafka knows the partitions. It keeps records of others in one queue, and may send them in
     /// several batches once it knows.
     known: Mutex<BTreeSet<String>>,
     max_batch_size: usize,
     max_group: usize,
-}
-
-/// A record that was sent. The future returns when the broker has accepted or rejected it.
-pub struct SentRecord {
-    acknowledgement: DeliveryFuture,
-    client: Arc<RenewableClient>,
-}
-
-/// Why a record was not produced, and where it would have been.
-#[derive(Clone, Debug)]
-pub struct ProduceFailure {
-    /// The error of the record, or of the batch that it was in.
-    pub error: ProduceError,
-    /// Its partition, unless it was not sent at all.
-    pub partition: Option<Partition>,
 }
 
 impl OrderedProducer {
@@ -107,11 +89,12 @@ impl OrderedProducer {
             .set("batch.num.messages", max_group.max(1).to_string())
             .set("statistics.interval.ms", "0");
         properties.remove("batch.size");
-        let context = ProducerContext::new(&cluster.config().topic, |_| {});
-        let client = RenewableClient::new(&properties, 2 * MAX_BATCH_SIZE, context)
+        let context = GroupContext::new(ProducerContext::new(&cluster.config().topic, |_| {}));
+        let client = RenewableClient::new(&properties, 2 * MAX_BATCH_SIZE, context.clone())
             .map_err(Error::Properties)?;
         Ok(Self {
-            client: Arc::new(client),
+            client,
+            context,
             limits: limits.clone(),
             known: Mutex::default(),
             max_batch_size,
@@ -164,20 +147,45 @@ impl OrderedProducer {
         partition: Option<Partition>,
         record: &RecordRef<'h>,
         more: impl IntoIterator<Item = Header<'h>>,
-    ) -> Result<SentRecord, ProduceError> {
-        let mut record = to_kafka(topic, record, more);
-        record.partition = partition.map(|partition| partition.0);
-        let (acknowledgement, _) = self.client.send(record)?;
-        Ok(SentRecord {
-            acknowledgement,
-            client: Arc::clone(&self.client),
-        })
+    ) -> Result<(), ProduceError> {
+        let record = to_kafka(topic, record, more);
+        let tag = self.context.add();
+        let mut tagged = BaseRecord::with_opaque_to(topic, tag.to_opaque());
+        tagged.partition = partition.map(|partition| partition.0);
+        tagged.key = record.key;
+        tagged.payload = record.payload;
+        tagged.timestamp = record.timestamp;
+        tagged.headers = record.headers;
+        self.client
+            .current()
+            .inner()
+            .send(tagged)
+            .map_err(|(error, _)| {
+                self.context.remove_last();
+                self.client.explain(error)
+            })
+    }
+
+    /// Returns the records of the group that were not accepted, by the order in which they were enqueued. The next record
+    /// begins another group.
+    #[must_use]
+    pub fn take_failures(&self) -> Vec<(usize, ProduceFailure)> {
+        let failures = self.context.take_failures().into_iter();
+        let explained = failures.map(|(index, error, partition)| {
+            let error = match error {
+                Some(error) => self.client.explain(error),
+                None => ProduceError::Unavailable("the record was given up".to_owned()),
+            };
+            (index, ProduceFailure { error, partition })
+        });
+        explained.collect()
     }
 
     /// Ends the group, and waits a moment for the broker. Returns whether it has accepted or rejected every record.
     #[must_use]
     pub fn finish_group(&self) -> bool {
-        self.wait_for_all(FLUSH_INTERVAL)
+        // A client that was replaced meanwhile may have records of the group, too.
+        self.wait_for_all(FLUSH_INTERVAL) && self.context.wait(FLUSH_INTERVAL)
     }
 
     /// Ends the group without waiting for the broker.
@@ -226,7 +234,7 @@ impl OrderedProducer {
         self.limits.rejects(topic, record)
     }
 
-    pub(in crate::kafka) fn inner(&self) -> FutureProducer<ProducerContext> {
+    pub(in crate::kafka) fn inner(&self) -> ThreadedProducer<GroupContext> {
         self.client.current().inner().clone()
     }
 
@@ -239,30 +247,8 @@ impl OrderedProducer {
         // once, before any thread has noticed that there is something to send.
         //
         // SAFETY: the pointer is that of a producer, which `client` keeps alive, and librdkafka's functions may be called
-        // from any thread. Another thread, that of `FutureProducer`, handles the results meanwhile.
+        // from any thread. Another thread, that of `ThreadedProducer`, handles the results meanwhile.
         let result = unsafe { rd_kafka_flush(native, timeout) };
         result == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
-    }
-}
-
-impl Future for SentRecord {
-    type Output = Result<Delivered, ProduceFailure>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let delivered = ready!(Pin::new(&mut self.acknowledgement).poll(context));
-        Poll::Ready(match delivered {
-            Ok(Ok(delivery)) => Ok(Delivered {
-                partition: Partition(delivery.partition),
-                offset: Offset(delivery.offset),
-            }),
-            Ok(Err((error, record))) => Err(ProduceFailure {
-                error: self.client.explain(error),
-                partition: Some(Partition(record.partition())).filter(|it| it.0 >= 0),
-            }),
-            Err(_) => Err(ProduceFailure {
-                error: closed(),
-                partition: None,
-            }),
-        })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     effects::Effects,
     exactly_once::Transactor,
     failpoint::{Failpoint, reached},
-    handled_batches::CommitQueue,
+    handled_batches::{CommitQueue, MAX_BATCHES},
     shutdown::ShuttingDown,
 };
 use crate::{
@@ -46,11 +46,18 @@ impl Committer {
     /// Commits batches until the worker has ended, or a batch is left undone: nothing after it may be done, or its offset
     /// would be skipped.
     pub(super) fn run(mut self, queue: &CommitQueue) {
-        while let Some(jobs) = queue.next() {
+        while let Some(jobs) = queue.next(self.max_batches()) {
             match self.commit(jobs) {
                 Ok(stuck) => queue.finish(stuck),
                 Err(ShuttingDown) => return,
             }
+        }
+    }
+
+    fn max_batches(&self) -> usize {
+        match &self.guarantee {
+            DeliveryGuarantee::AtLeastOnce(_) => MAX_BATCHES,
+            DeliveryGuarantee::ExactlyOnce(transactor) => transactor.max_batches(),
         }
     }
 

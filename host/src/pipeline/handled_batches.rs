@@ -15,7 +15,7 @@ use super::{batch::BatchJob, passage::MAX_OUTPUT, shutdown::ShuttingDown};
 use crate::event::TopicPartition;
 
 /// The most batches that are delivered together.
-const MAX_BATCHES: usize = 32;
+pub(super) const MAX_BATCHES: usize = 32;
 
 /// How many bytes handlers may have returned for all batches that are not committed, unless there is only one.
 const MAX_BYTES: usize = MAX_OUTPUT;
@@ -54,8 +54,10 @@ struct State {
     is_stopped: bool,
 }
 
+#[derive(Default)]
 struct StuckBatches {
-    retry_at: Instant,
+    /// When they are tried again, or `None` for at once.
+    retry_at: Option<Instant>,
     jobs: VecDeque<BatchJob>,
 }
 
@@ -115,9 +117,9 @@ impl HandledBatches {
 }
 
 impl CommitQueue {
-    /// Waits for batches, and returns those that are committed together, or `None` once all are committed and the worker has
-    /// ended. [`CommitQueue::finish`] has to follow.
-    pub(super) fn next(&self) -> Option<Vec<BatchJob>> {
+    /// Waits for batches, and returns at most `max` that are committed together, or `None` once all are committed and the worker
+    /// has ended. [`CommitQueue::finish`] has to follow.
+    pub(super) fn next(&self, max: usize) -> Option<Vec<BatchJob>> {
         let mut state = self.0.state.lock();
         loop {
             let given_up = state.take_given_up();
@@ -125,7 +127,7 @@ impl CommitQueue {
                 MutexGuard::unlocked(&mut state, || drop(given_up));
                 continue;
             }
-            let jobs = state.take_next(Instant::now());
+            let jobs = state.take_next(Instant::now(), max);
             if !jobs.is_empty() {
                 state.is_busy = true;
                 return Some(jobs);
@@ -144,13 +146,12 @@ impl CommitQueue {
     pub(super) fn finish(&self, stuck: Vec<BatchJob>) {
         let retry_at = Instant::now() + STUCK_RETRY;
         let mut state = self.0.state.lock();
-        for job in stuck {
+        // What is still there of its partition is behind it.
+        for job in stuck.into_iter().rev() {
             let partition = job.topic_partition().clone();
-            let batches = state.stuck.entry(partition).or_insert(StuckBatches {
-                retry_at,
-                jobs: VecDeque::new(),
-            });
-            batches.jobs.push_back(job);
+            let batches = state.stuck.entry(partition).or_default();
+            batches.retry_at = Some(retry_at);
+            batches.jobs.push_front(job);
         }
         state.is_busy = false;
         state.bytes = state.jobs.iter().map(|job| job.effects.output).sum();
@@ -164,20 +165,33 @@ impl State {
     }
 
     /// Takes the batches to commit next: those of a partition that is due again, or the first ones that were handled.
-    fn take_next(&mut self, now: Instant) -> Vec<BatchJob> {
-        let due = self.stuck.iter().find(|(_, it)| it.retry_at <= now);
+    fn take_next(&mut self, now: Instant, max: usize) -> Vec<BatchJob> {
+        let is_due = |stuck: &StuckBatches| stuck.retry_at.is_none_or(|time| time <= now);
+        let due = self.stuck.iter().find(|(_, stuck)| is_due(stuck));
         if let Some(partition) = due.map(|(partition, _)| partition.clone()) {
-            let due = self.stuck.remove(&partition);
-            return due.into_iter().flat_map(|it| it.jobs).collect();
+            return self.take_stuck(&partition, max);
         }
         let mut taken = Vec::new();
-        while taken.len() < MAX_BATCHES
+        while taken.len() < max
             && let Some(job) = self.jobs.pop_front()
         {
             match self.stuck.get_mut(job.topic_partition()) {
                 Some(stuck) => stuck.jobs.push_back(job),
                 None => taken.push(job),
             }
+        }
+        taken
+    }
+
+    /// Takes the first batches of a partition that is due again. The others are due at once.
+    fn take_stuck(&mut self, partition: &TopicPartition, max: usize) -> Vec<BatchJob> {
+        let Some(mut stuck) = self.stuck.remove(partition) else {
+            return Vec::new();
+        };
+        let taken = stuck.jobs.drain(..stuck.jobs.len().min(max)).collect();
+        if !stuck.jobs.is_empty() {
+            stuck.retry_at = None;
+            self.stuck.insert(partition.clone(), stuck);
         }
         taken
     }
@@ -233,8 +247,9 @@ mod tests {
     enum Step {
         /// The worker hands over a batch of this partition.
         Push(usize),
-        /// The committer takes batches, later than those that are stuck have to wait, and those of this partition are stuck.
-        Commit(usize),
+        /// The committer takes so many batches, later than those that are stuck have to wait, and those of this partition are
+        /// stuck.
+        Commit(usize, usize),
     }
 
     fn assignment(assignments: &Assignments, number: usize) -> Assignment {
@@ -243,10 +258,15 @@ mod tests {
         Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE)
     }
 
-    /// Commits what is next, unless it is of this partition. Returns whether there was anything.
-    fn commit(queue: &CommitQueue, stuck: Option<usize>, committed: &mut [Vec<i64>]) -> bool {
+    /// Commits what is next, at most `max` batches, unless it is of this partition. Returns whether there was anything.
+    fn commit(
+        queue: &CommitQueue,
+        max: usize,
+        stuck: Option<usize>,
+        committed: &mut [Vec<i64>],
+    ) -> bool {
         let later = Instant::now() + 2 * STUCK_RETRY;
-        let jobs = queue.0.state.lock().take_next(later);
+        let jobs = queue.0.state.lock().take_next(later, max);
         let is_any = !jobs.is_empty();
         let number = |job: &BatchJob| job.topic_partition().partition.0.unsigned_abs() as usize;
         let (stuck, done): (Vec<_>, Vec<_>) =
@@ -264,7 +284,7 @@ mod tests {
             steps in proptest::collection::vec(
                 prop_oneof![
                     (0..PARTITIONS).prop_map(Step::Push),
-                    (0..=PARTITIONS).prop_map(Step::Commit),
+                    (1..5_usize, 0..=PARTITIONS).prop_map(|(max, stuck)| Step::Commit(max, stuck)),
                 ],
                 1..60,
             ),
@@ -280,10 +300,10 @@ mod tests {
                         let job = BatchJob::skip(&mut assigned[number], Offset(pushed[number]));
                         prop_assert!(handled.push(job).is_ok());
                     }
-                    Step::Commit(stuck) => drop(commit(&queue, Some(stuck), &mut committed)),
+                    Step::Commit(max, stuck) => drop(commit(&queue, max, Some(stuck), &mut committed)),
                 }
             }
-            while commit(&queue, None, &mut committed) {}
+            while commit(&queue, 2, None, &mut committed) {}
             prop_assert!(handled.is_empty() && handled.wait_until_committed().is_ok());
             for (number, committed) in committed.into_iter().enumerate() {
                 prop_assert_eq!(committed, Vec::from_iter(1..=pushed[number]));
@@ -302,7 +322,7 @@ mod tests {
                 .push(BatchJob::skip(&mut assignment, Offset(1)))
                 .is_ok()
         );
-        assert_eq!(queue.next().map(|jobs| jobs.len()), Some(1));
+        assert_eq!(queue.next(8).map(|jobs| jobs.len()), Some(1));
         drop(queue);
         assert!(
             handled
@@ -323,12 +343,12 @@ mod tests {
                 .push(BatchJob::skip(&mut assignment, Offset(1)))
                 .is_ok()
         );
-        let stuck = queue.next().expect("a batch");
+        let stuck = queue.next(8).expect("a batch");
         queue.finish(stuck);
         assert!(!handled.is_empty() && handled.wait_until_committed().is_ok());
         assignments.revoke(&[assignment.topic_partition().clone()]);
         drop(handled);
-        assert!(queue.next().is_none());
+        assert!(queue.next(8).is_none());
         assert_eq!(assignment.state().in_flight(), 0);
     }
 }

@@ -247,8 +247,8 @@ mod tests {
     enum Step {
         /// The worker hands over a batch of this partition.
         Push(usize),
-        /// The committer takes so many batches, later than those that are stuck have to wait, and those of this partition are
-        /// stuck.
+        /// The committer takes up to this number of batches, later than those that are stuck have to wait, and those of this
+        /// partition are stuck.
         Commit(usize, usize),
     }
 

@@ -2,18 +2,14 @@
 //! committed, or until the group has given the partitions to other members. A consumer that reads only committed records
 //! sees each effect once.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
     batch::BatchJob,
     delivery::{Deliverer, DeliveryStatus, PARTITION_WAITS, RETRY_PAUSE, start_queues},
     failpoint::{Failpoint, reached},
-    handled_batches::MAX_BATCHES,
     shutdown::{ShutdownSignal, ShuttingDown},
+    transaction_size::TransactionSize,
 };
 use crate::{
     event::TopicPartition,
@@ -24,13 +20,6 @@ use crate::{
     telemetry::in_one_line,
 };
 
-/// A transaction that takes longer than this should have fewer batches: the broker aborts one after ten seconds, and its readers
-/// wait for it.
-const SLOW: Duration = Duration::from_secs(1);
-
-/// A transaction that takes less than this may have more batches.
-const FAST: Duration = Duration::from_millis(250);
-
 /// Commits the batches of one worker in transactions, one after the other.
 pub(super) struct Transactor {
     cluster: Cluster,
@@ -40,8 +29,7 @@ pub(super) struct Transactor {
     limits: TopicLimits,
     refusals: Refusals,
     shutdown: ShutdownSignal,
-    /// How many batches a transaction may have.
-    max_batches: usize,
+    size: TransactionSize,
 }
 
 /// What one attempt came to.
@@ -78,13 +66,13 @@ impl Transactor {
             limits: limits.clone(),
             refusals,
             shutdown,
-            max_batches: 1,
+            size: TransactionSize::default(),
         })
     }
 
     /// Returns how many batches the next transaction may have.
     pub(super) fn max_batches(&self) -> usize {
-        self.max_batches
+        self.size.max_batches()
     }
 
     /// Has the broker abort the transaction that an earlier run left open. This comes before anything is consumed: the broker
@@ -150,7 +138,7 @@ impl Transactor {
             let (mut is_in_doubt, mut must_pause) = (false, true);
             match self.attempt(consumer, deliverer, jobs) {
                 Ok(Attempted::Committed) => {
-                    self.max_batches = next_size(jobs.len(), self.max_batches, began.elapsed());
+                    self.size.note_success(jobs.len(), began.elapsed());
                     self.note_permitted(deliverer, jobs);
                     return Ok(true);
                 }
@@ -186,8 +174,7 @@ impl Transactor {
                 deliverer.pause(tries)?;
                 tries += 1;
             }
-            // It may have been too large for the time that the broker grants.
-            self.max_batches = 1;
+            self.size.note_failure();
             if jobs.len() > 1 {
                 return Ok(false);
             }
@@ -351,17 +338,6 @@ impl Transactor {
     }
 }
 
-/// Returns how many batches the next transaction may have, after one with this many that took this long.
-fn next_size(batches: usize, max_batches: usize, took: Duration) -> usize {
-    if took > SLOW {
-        (batches / 2).max(1)
-    } else if took < FAST {
-        max_batches.max(2 * batches).min(MAX_BATCHES)
-    } else {
-        max_batches
-    }
-}
-
 /// Removes the batches whose partition was revoked: its next owner handles them again. Returns whether there were any.
 fn remove_revoked(jobs: &mut Vec<BatchJob>) -> bool {
     let before = jobs.len();
@@ -396,24 +372,5 @@ impl From<TransactionError> for Interruption {
 impl From<ShuttingDown> for Interruption {
     fn from(_: ShuttingDown) -> Self {
         Self::ShuttingDown
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_transaction_has_as_many_batches_as_fit_into_its_time() {
-        let (fast, slow) = (Duration::from_millis(20), Duration::from_secs(2));
-        let sizes = [1, 2, 4, 8, 16, 32, 32];
-        for pair in sizes.windows(2) {
-            assert_eq!(next_size(pair[0], pair[0], fast), pair[1]);
-        }
-        // One that was not full says nothing about larger ones.
-        assert_eq!(next_size(1, 16, fast), 16);
-        assert_eq!(next_size(16, 16, Duration::from_millis(500)), 16);
-        assert_eq!(next_size(16, 32, slow), 8);
-        assert_eq!(next_size(1, 32, slow), 1);
     }
 }

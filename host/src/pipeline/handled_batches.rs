@@ -258,6 +258,15 @@ mod tests {
         Assignment::new(state, ViewState::Complete, None, EventoLimits::NONE)
     }
 
+    /// Hands over a batch that ends at this offset.
+    fn push(
+        handled: &HandledBatches,
+        assignment: &mut Assignment,
+        next: i64,
+    ) -> Result<(), ShuttingDown> {
+        handled.push(BatchJob::skip(assignment, Offset(next)))
+    }
+
     /// Commits what is next, at most `max` batches, unless it is of this partition. Returns whether there was anything.
     fn commit(
         queue: &CommitQueue,
@@ -297,8 +306,7 @@ mod tests {
                 match step {
                     Step::Push(number) => {
                         pushed[number] += 1;
-                        let job = BatchJob::skip(&mut assigned[number], Offset(pushed[number]));
-                        prop_assert!(handled.push(job).is_ok());
+                        prop_assert!(push(&handled, &mut assigned[number], pushed[number]).is_ok());
                     }
                     Step::Commit(max, stuck) => drop(commit(&queue, max, Some(stuck), &mut committed)),
                 }
@@ -317,18 +325,10 @@ mod tests {
         let assignments = Assignments::default();
         let mut assignment = assignment(&assignments, 0);
         let (handled, queue) = queue();
-        assert!(
-            handled
-                .push(BatchJob::skip(&mut assignment, Offset(1)))
-                .is_ok()
-        );
+        push(&handled, &mut assignment, 1).expect("the committer runs");
         assert_eq!(queue.next(8).map(|jobs| jobs.len()), Some(1));
         drop(queue);
-        assert!(
-            handled
-                .push(BatchJob::skip(&mut assignment, Offset(2)))
-                .is_err()
-        );
+        assert!(push(&handled, &mut assignment, 2).is_err());
         assert!(handled.wait_until_committed().is_err());
         assert_eq!(assignment.state().in_flight(), 0);
     }
@@ -338,11 +338,7 @@ mod tests {
         let assignments = Assignments::default();
         let mut assignment = assignment(&assignments, 0);
         let (handled, queue) = queue();
-        assert!(
-            handled
-                .push(BatchJob::skip(&mut assignment, Offset(1)))
-                .is_ok()
-        );
+        push(&handled, &mut assignment, 1).expect("the committer runs");
         let stuck = queue.next(8).expect("a batch");
         queue.finish(stuck);
         assert!(!handled.is_empty() && handled.wait_until_committed().is_ok());

@@ -31,8 +31,8 @@
 //!   pausing partitions.
 //! - Of what one worker produces to a partition of a topic, only one batch is in flight, and nothing is sent behind a record
 //!   that the broker has not accepted yet. So no record overtakes one that is rejected and sent again.
-//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `committer`, on `exactly_once` and
-//!   `handled_batches`, on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
+//! - The files depend on one another in one direction: `intake` on `rewind`, on `worker_pool`, on `worker`, on `committer`, on `exactly_once` with
+//!   `transaction_size` and `handled_batches`, on `delivery` with `record_group` and `chain` with `breaker`, on `batch` with `passage` and `partitions`, on `assignment` and `delivery_queue`, on
 //!   `effects` and `verdict`, on `restore`; every file may use `config`, `failpoint`, `observer` and `shutdown`.
 
 mod assignment;
@@ -58,6 +58,7 @@ mod restore;
 mod rewind;
 mod shutdown;
 mod stall;
+mod transaction_size;
 mod verdict;
 mod worker;
 mod worker_pool;

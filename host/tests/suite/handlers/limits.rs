@@ -63,7 +63,7 @@ fn a_handlers_own_limit_wins_over_the_default() {
 #[test]
 fn time_is_given_in_full_and_no_more_than_the_handlers_own() {
     for (timeout, seconds) in [("100ms", 0.1), ("400ms", 0.4)] {
-        // The default is so long that the Evento would still be running when the test gives up waiting.
+        // With the default alone, the Evento would still be running when the test gives up waiting.
         let toml = format!(
             "[handlers.defaults]\ntimeout = \"1h\"\n[handler.probe]\ntimeout = \"{timeout}\"\n"
         );

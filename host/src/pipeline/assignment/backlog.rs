@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// A partition is paused when this much of it is in flight …
 const PAUSE_AT: Amount = Amount {
-    batches: 16,
+    batches: 64,
     bytes: 4 << 20,
 };
 
@@ -12,7 +12,7 @@ const PAUSE_AT: Amount = Amount {
 /// what it has fetched of a paused partition and fetches it again, which may take `fetch.wait.max.ms` (500 ms) during
 /// which it fetches nothing of the other partitions.
 const RESUME_AT: Amount = Amount {
-    batches: 4,
+    batches: 16,
     bytes: 1 << 20,
 };
 

@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a hostile client waits for an answer.
 const HOSTILE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Number of Eventos whose ids are in all partitions of the topic.
+const FIRST_LETTERS: u32 = 20;
+
 /// How much more memory the daemon may have at the end, in KiB: what allocators and caches keep.
 const MEMORY_SLACK: u64 = 192 << 10;
 
@@ -69,6 +72,18 @@ impl Target {
     /// Sends bytes to the HTTP server, and returns the beginning of what comes back; empty if it closes the connection.
     fn send_raw(&self, bytes: &[u8]) -> String {
         exchange(&self.http_address(), bytes)
+    }
+
+    /// Has dead letters written for all partitions, since the producer of a worker connects to the broker when it is first used.
+    fn use_all_producers(&self) {
+        for n in 0..FIRST_LETTERS {
+            let evento = format!(r#"{{"id":"first {n}","tipo":"panic"}}"#);
+            self.daemon.send(&evento);
+        }
+        eventually("dead letters for all partitions", || {
+            let letters = self.daemon.metric_sum("eventos_dead_letters_total");
+            (letters >= f64::from(FIRST_LETTERS)).then_some(())
+        });
     }
 
     /// Returns the number of open file descriptors of the daemon.
@@ -154,6 +169,7 @@ fn attacks() -> Vec<NamedAttack> {
 fn every_attack_is_contained() {
     let target = Target::start();
     target.daemon.send(r#"{"id":"before","tipo":"good"}"#);
+    target.use_all_producers();
     let attacks = attacks();
     assert!(attacks.len() >= 40, "only {} attacks", attacks.len());
     // The first use of everything costs memory once.

@@ -180,7 +180,9 @@ impl From<ProduceError> for Problem {
                 (Self::new(REFUSED, detail), None)
             }
             // A record is sent again that was rejected because of another one, so this does not come here.
-            ProduceError::Refused(_) | ProduceError::OtherRecordRefused => {
+            ProduceError::Refused(_)
+            | ProduceError::Excluded(_)
+            | ProduceError::OtherRecordRefused => {
                 let detail =
                     "the broker rejected the Evento; the reason is in the log of the daemon";
                 (Self::new(REFUSED, detail), Some(error.to_string()))

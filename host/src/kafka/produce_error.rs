@@ -35,6 +35,9 @@ pub enum ProduceError {
     /// The broker rejected the record, and would reject it again.
     #[error("the broker rejected the record: {0}")]
     Refused(String),
+    /// The settings of the topic exclude the record, so it was not sent.
+    #[error("the settings of the topic exclude the record: {0}")]
+    Excluded(String),
     /// The broker rejected the batch because of another record in it.
     #[error("the broker rejected another record of the same batch")]
     OtherRecordRefused,
@@ -45,13 +48,13 @@ impl ProduceError {
     /// this is only known of [`ProduceError::NotPermitted`]: the broker rejects a batch as a whole.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::TooLarge | Self::NotPermitted | Self::Refused(_))
+        self.is_about_the_record() || matches!(self, Self::NotPermitted)
     }
 
     /// Returns whether the error is about this very record, so that another one may be accepted nevertheless.
     #[must_use]
     pub fn is_about_the_record(&self) -> bool {
-        matches!(self, Self::TooLarge | Self::Refused(_))
+        matches!(self, Self::TooLarge | Self::Refused(_) | Self::Excluded(_))
     }
 
     /// Returns the permission to grant if a record for this topic failed for lack of it.

@@ -13,7 +13,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{Cluster, client::Logged, detached::Detached};
+use super::{Cluster, ProduceError, client::Logged, detached::Detached};
 use crate::event::{RecordRef, Timestamp};
 
 /// How long the broker may take to describe topics. Producing does not depend on the answer.
@@ -21,6 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Minimum time until the broker is asked again for the settings of a topic that rejects records.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Settings that are older than this are read again before a record is judged by them alone.
+const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// How far the clock of the broker may be from ours, ms.
 const CLOCK_TOLERANCE: i64 = 60_000;
@@ -44,8 +47,12 @@ struct TopicLimit {
     needs_key: bool,
     /// How far a timestamp may be behind the clock of the broker, and ahead of it, ms.
     timestamps: Option<(i64, i64)>,
+    /// Whether `batch` is a setting of the topic, and not only less than a batch that it rejected.
+    is_batch_exact: bool,
     /// When the broker was asked for the last time.
     asked: Option<Instant>,
+    /// When it answered for the last time.
+    answered: Option<Instant>,
 }
 
 impl TopicLimits {
@@ -64,12 +71,32 @@ impl TopicLimits {
         self.limits.lock().get(topic)?.batch
     }
 
-    /// Returns whether a topic certainly rejects a record: it has no key although it needs one, or its timestamp is too
-    /// far from the present.
+    /// Returns whether a topic certainly rejects a record, by the settings that are known: it has no key although it needs
+    /// one, or its timestamp is too far from the present.
     #[must_use]
     pub fn rejects(&self, topic: &str, record: &RecordRef<'_>) -> bool {
-        let limit = self.limits.lock().get(topic).copied();
-        limit.is_some_and(|limit| limit.rejects(record, Timestamp::now()))
+        self.exclusion(topic, record, 0).is_some()
+    }
+
+    /// Returns why a topic certainly rejects a record that takes at least `size` bytes in a batch, by the settings that are
+    /// known.
+    #[must_use]
+    pub fn exclusion(
+        &self,
+        topic: &str,
+        record: &RecordRef<'_>,
+        size: usize,
+    ) -> Option<ProduceError> {
+        let limit = self.limits.lock().get(topic).copied()?;
+        limit.exclusion(record, size, Timestamp::now())
+    }
+
+    /// Returns whether the settings of a topic were read within the last [`MAX_AGE`].
+    #[must_use]
+    pub fn are_fresh(&self, topic: &str) -> bool {
+        let limits = self.limits.lock();
+        let answered = limits.get(topic).and_then(|limit| limit.answered);
+        answered.is_some_and(|answered| answered.elapsed() < MAX_AGE)
     }
 
     /// Asks the broker for the limits of these topics. Without the permission to describe their settings, they stay
@@ -78,8 +105,14 @@ impl TopicLimits {
         match self.describe(topics).await {
             Ok(described) => {
                 for (topic, limit) in described {
-                    let asked = Some(Instant::now());
-                    self.change(&topic, |known| *known = TopicLimit { asked, ..limit });
+                    let now = Some(Instant::now());
+                    self.change(&topic, |known| {
+                        *known = TopicLimit {
+                            asked: now,
+                            answered: now,
+                            ..limit
+                        };
+                    });
                 }
             }
             Err(error) => tracing::debug!(%error, ?topics, "cannot ask for the settings of topics"),
@@ -111,7 +144,10 @@ impl TopicLimits {
             size,
             "a topic rejected a batch for its size; sending smaller ones"
         );
-        self.change(topic, |known| known.batch = Some(limit));
+        self.change(topic, |known| {
+            known.is_batch_exact &= known.batch == Some(limit);
+            known.batch = Some(limit);
+        });
         limit
     }
 
@@ -169,18 +205,33 @@ impl TopicLimit {
             batch: sizes.min(),
             needs_key: setting("cleanup.policy").is_some_and(|it| it.contains("compact")),
             timestamps: before.zip(after).filter(|_| has_own_time),
-            asked: None,
+            is_batch_exact: true,
+            ..Self::default()
         }
     }
 
-    fn rejects(self, record: &RecordRef<'_>, now: Timestamp) -> bool {
+    /// Returns why a record of at least `size` bytes is certainly rejected.
+    fn exclusion(
+        self,
+        record: &RecordRef<'_>,
+        size: usize,
+        now: Timestamp,
+    ) -> Option<ProduceError> {
         let is_out_of_time = self.timestamps.is_some_and(|(before, after)| {
             let age = now.0.saturating_sub(record.timestamp.0);
             age > before.saturating_add(CLOCK_TOLERANCE)
                 || age < after.saturating_add(CLOCK_TOLERANCE).saturating_neg()
         });
-        let has_time = record.timestamp != Timestamp::NONE;
-        self.needs_key && record.key.is_none() || has_time && is_out_of_time
+        let excluded = |why: &str| Some(ProduceError::Excluded(why.to_owned()));
+        if self.needs_key && record.key.is_none() {
+            excluded("it is compacted, and the record has no key")
+        } else if record.timestamp != Timestamp::NONE && is_out_of_time {
+            excluded("the timestamp of the record is too far from the present")
+        } else if self.is_batch_exact && self.batch.is_some_and(|limit| size > limit) {
+            Some(ProduceError::TooLarge)
+        } else {
+            None
+        }
     }
 }
 
@@ -200,12 +251,29 @@ mod tests {
         let now = Timestamp(1_800_000_000_000);
         let mut records = Records::default();
         records.push(key, None, [], Timestamp(now.0 - age), 0);
-        limit.rejects(&records.get(0), now)
+        limit.exclusion(&records.get(0), 0, now).is_some()
+    }
+
+    #[test]
+    fn a_record_is_too_large_only_by_a_setting_and_not_by_what_was_rejected() {
+        let mut records = Records::default();
+        records.push(None, None, [], Timestamp::NONE, 0);
+        let exclusion = |limit: TopicLimit, size| {
+            limit.exclusion(&records.get(0), size, Timestamp(1_800_000_000_000))
+        };
+        let set = limit(&[("max.message.bytes", "1000")]);
+        assert_eq!(exclusion(set, 1_000), None);
+        assert_eq!(exclusion(set, 1_001), Some(ProduceError::TooLarge));
+        let guessed = TopicLimit {
+            batch: Some(1_000),
+            ..TopicLimit::default()
+        };
+        assert_eq!(exclusion(guessed, 1_001), None);
     }
 
     #[test]
     fn the_smallest_limit_of_a_batch_counts() {
-        assert_eq!(limit(&[]), TopicLimit::default());
+        assert_eq!(limit(&[]).batch, None);
         let settings = [("max.message.bytes", "1000"), ("segment.bytes", "500")];
         assert_eq!(limit(&settings).batch, Some(500));
         assert_eq!(limit(&[("max.message.bytes", "-1")]).batch, None);

@@ -204,7 +204,7 @@ impl Deliverer {
 
     /// Decides what to do about a record that the broker rejects: a dead letter of its source takes its place. A dead letter
     /// that is rejected is produced again with less in it.
-    fn resolve_rejection(
+    pub(super) fn resolve_rejection(
         &self,
         job: &mut BatchJob,
         place: RecordPlace,
@@ -254,12 +254,7 @@ impl Deliverer {
         error: &ProduceError,
     ) -> (Kept, DeliveryStatus) {
         let topic = &self.dead_letter_topic;
-        let less = match error {
-            ProduceError::TooLarge => kept.smaller(),
-            // Most often it is the timestamp: too old or too far ahead for the settings of the topic.
-            _ => kept.without_timestamp(),
-        };
-        if let Some(less) = less {
+        if let Some(less) = kept.less(error) {
             // A partition does not wait until its dead-letter topic takes more.
             tracing::warn!(topic, %offset, kept = ?less, %error, "a topic rejects a dead letter; leaving a part of it out");
             return (less, DeliveryStatus::Resolved);

@@ -152,6 +152,21 @@ impl DeliveryQueue {
         waiting.map(|(index, pending)| (index, *pending))
     }
 
+    /// Returns the places of the records or the dead letters that the broker has not accepted, in their order. `job` is the
+    /// index of this batch.
+    pub(super) fn waiting_places(
+        &self,
+        job: usize,
+        is_letter: bool,
+    ) -> impl Iterator<Item = RecordPlace> {
+        let waiting = self.waiting(is_letter);
+        waiting.map(move |(index, _)| RecordPlace {
+            job,
+            is_letter,
+            index,
+        })
+    }
+
     /// Returns the record at a place of [`next_group`].
     pub(super) fn at(&self, place: RecordPlace) -> PendingRecord {
         match place.is_letter {
@@ -194,6 +209,10 @@ impl DeliveryQueue {
 }
 
 impl PendingRecord {
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == PendingState::Waiting
+    }
+
     fn new(source: Offset, outgoing: Outgoing) -> Self {
         Self {
             source,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::event::{
-    Batch, DeadLetterReason, Emission, FailureKind, NotAnEvento, Offset, RecordRef, Records,
-    Timestamp, TopicPartition, Unreadable,
+use crate::{
+    event::{
+        Batch, DeadLetterReason, Emission, FailureKind, NotAnEvento, Offset, RecordRef, Records,
+        Timestamp, TopicPartition, Unreadable,
+    },
+    kafka::ProduceError,
 };
 
 /// The effects of one batch.
@@ -59,20 +62,23 @@ impl Kept {
         timestamp: true,
     };
 
-    /// Returns what to keep if a letter with this much is too large.
-    pub(super) fn smaller(self) -> Option<Self> {
-        let parts = match self.parts {
-            KeptParts::All => KeptParts::NoValue,
-            KeptParts::NoValue => KeptParts::Nothing,
-            KeptParts::Nothing => return None,
-        };
-        Some(Self { parts, ..self })
-    }
-
-    /// Returns the same without the timestamp, if it is kept.
-    pub(super) fn without_timestamp(self) -> Option<Self> {
-        let timestamp = false;
-        self.timestamp.then_some(Self { timestamp, ..self })
+    /// Returns what to keep if the topic rejects a letter with this much, unless it is the least that a letter has.
+    pub(super) fn less(self, error: &ProduceError) -> Option<Self> {
+        match error {
+            ProduceError::TooLarge => {
+                let parts = match self.parts {
+                    KeptParts::All => KeptParts::NoValue,
+                    KeptParts::NoValue => KeptParts::Nothing,
+                    KeptParts::Nothing => return None,
+                };
+                Some(Self { parts, ..self })
+            }
+            // Most often it is the timestamp: too old or too far ahead for the settings of the topic.
+            _ => self.timestamp.then_some(Self {
+                timestamp: false,
+                ..self
+            }),
+        }
     }
 
     /// Returns the same with the timestamp.

@@ -188,6 +188,7 @@ impl Transactor {
         jobs: &mut [BatchJob],
     ) -> Result<Attempted, Interruption> {
         let producer = &self.producer;
+        deliverer.exclude_records(producer.producer(), jobs)?;
         producer.begin()?;
         reached(Failpoint::Begun);
         let status = deliverer.produce(producer.producer(), jobs)?;

@@ -47,6 +47,7 @@ mod delivery_queue;
 mod dry_run;
 mod effects;
 mod exactly_once;
+mod excluded_records;
 mod failpoint;
 mod handled_batches;
 mod intake;

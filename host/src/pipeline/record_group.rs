@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     batch::BatchJob,
+    config::Guarantee,
     delivery::Deliverer,
     delivery_queue::{Outgoing, PendingRecord, RecordPlace, next_group},
     effects::dead_letter_headers,
@@ -157,11 +158,11 @@ impl Deliverer {
             results[index].error = Some(failure.error);
         }
         let mut verdicts = judge(&results);
-        let is_suspect = |(_, verdict): &(_, &Verdict)| **verdict == Verdict::Suspect;
-        let suspects = results.iter().zip(&verdicts).filter(is_suspect);
-        let suspected: BTreeSet<_> = suspects.map(|(result, _)| result.topic).collect();
-        if !suspected.is_empty() {
-            for topic in suspected {
+        let rejected = results.iter().zip(&verdicts);
+        let rejected = rejected.filter(|(_, verdict)| self.is_worth_learning(verdict));
+        let rejecting: BTreeSet<_> = rejected.map(|(result, _)| result.topic).collect();
+        if !rejecting.is_empty() {
+            for topic in rejecting {
                 self.shutdown.wait_for(producer.learn(topic))?;
             }
             single_out(&mut verdicts, &results, |i| {
@@ -186,6 +187,16 @@ impl Deliverer {
             verdicts,
             crowded,
         })
+    }
+
+    /// Returns whether to ask what a topic accepts after this verdict about a record. In a transaction, each record that is
+    /// excluded before it begins saves one that is aborted.
+    fn is_worth_learning(&self, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Suspect => true,
+            Verdict::Guilty(_) => self.guarantee == Guarantee::ExactlyOnce,
+            _ => false,
+        }
     }
 
     /// Takes note of the topics of records that the broker has accepted or rejected.
@@ -235,7 +246,11 @@ impl Deliverer {
     }
 
     /// Returns a record to produce, and the headers that are added to its own.
-    fn record<'j>(&'j self, job: &'j BatchJob, pending: PendingRecord) -> (RecordRef<'j>, Added) {
+    pub(super) fn record<'j>(
+        &'j self,
+        job: &'j BatchJob,
+        pending: PendingRecord,
+    ) -> (RecordRef<'j>, Added) {
         let effects = &job.effects;
         match pending.outgoing {
             Outgoing::Emitted(emission, record) => {
@@ -254,9 +269,9 @@ impl Deliverer {
 }
 
 /// The headers that are added to a record.
-type Added = Vec<(&'static str, String)>;
+pub(super) type Added = Vec<(&'static str, String)>;
 
-fn headers(added: &Added) -> impl Iterator<Item = Header<'_>> {
+pub(super) fn headers(added: &Added) -> impl Iterator<Item = Header<'_>> {
     added.iter().map(|(name, value)| Header {
         name: name.as_bytes(),
         value: Some(value.as_bytes()),

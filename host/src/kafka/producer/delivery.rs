@@ -80,7 +80,9 @@ impl Delivery {
                 self.sent = SentIn::Shared(sent.1);
                 Ok(())
             }
-            ProduceError::Refused(_) | ProduceError::OtherRecordRefused => {
+            ProduceError::Refused(_)
+            | ProduceError::Excluded(_)
+            | ProduceError::OtherRecordRefused => {
                 let alone = self.clients.of_own_batches()?;
                 (self.acknowledgement, _) = alone.send(to_send(record, self.timestamp))?;
                 self.sent = SentIn::OwnBatch;

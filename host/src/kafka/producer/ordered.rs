@@ -20,7 +20,7 @@ use rdkafka::{
 
 use super::{
     DEFAULTS, GroupContext, MAX_BATCH_SIZE, ProduceFailure, ProducerContext, RenewableClient,
-    record::{BATCH_OVERHEAD, size_in_batch, to_kafka},
+    record::{BATCH_OVERHEAD, min_batch_size, size_in_batch, to_kafka},
 };
 use crate::{
     event::{Header, Partition, RecordRef},
@@ -53,6 +53,7 @@ pub struct OrderedProducer {
     known: Mutex<BTreeSet<String>>,
     max_batch_size: usize,
     max_group: usize,
+    is_compressing: bool,
 }
 
 impl OrderedProducer {
@@ -77,6 +78,9 @@ impl OrderedProducer {
             number("batch.size").map_or(MAX_BATCH_SIZE, |it: usize| it.min(MAX_BATCH_SIZE));
         let max_group =
             number("batch.num.messages").map_or(MAX_GROUP, |it: usize| it.min(MAX_GROUP));
+        let codecs = ["compression.codec", "compression.type"];
+        let mut codecs = codecs.iter().filter_map(|name| properties.get(name));
+        let is_compressing = codecs.any(|codec| codec != "none");
         // In a transaction, the timeout of the transaction limits it. A transaction with a rejected record is aborted as a
         // whole, so that there nothing depends on the records of a group being in one batch.
         let linger = match properties.get("transactional.id") {
@@ -99,6 +103,7 @@ impl OrderedProducer {
             known: Mutex::default(),
             max_batch_size,
             max_group,
+            is_compressing,
         })
     }
 
@@ -226,6 +231,30 @@ impl OrderedProducer {
     /// Asks the broker what a topic accepts, because it rejected a record.
     pub async fn learn(&self, topic: &str) {
         self.limits.learn_again(topic).await;
+    }
+
+    /// Asks the broker what a topic accepts, unless it is known well enough to judge a record by [`Self::exclusion`]. Returns
+    /// whether it is known now.
+    pub async fn learn_unless_fresh(&self, topic: &str) -> bool {
+        if !self.limits.are_fresh(topic) {
+            self.limits.learn_again(topic).await;
+        }
+        self.limits.are_fresh(topic)
+    }
+
+    /// Returns why a topic certainly rejects a record with `more` headers, by what is known of its settings.
+    #[must_use]
+    pub fn exclusion<'h>(
+        &self,
+        topic: &str,
+        record: &RecordRef<'_>,
+        more: impl IntoIterator<Item = Header<'h>>,
+    ) -> Option<ProduceError> {
+        let size = match self.is_compressing {
+            true => 0,
+            false => min_batch_size(record, more),
+        };
+        self.limits.exclusion(topic, record, size)
     }
 
     /// Returns whether a topic certainly rejects a record, by what is known of its settings.

@@ -42,9 +42,26 @@ pub(super) fn size_in_batch<'h>(
     record: &RecordRef<'_>,
     more: impl IntoIterator<Item = Header<'h>>,
 ) -> usize {
+    RECORD_OVERHEAD + content_size(record, more, HEADER_OVERHEAD)
+}
+
+/// Returns bytes that a batch with this record, with these `more` headers, has at least if it is not compressed.
+pub(super) fn min_batch_size<'h>(
+    record: &RecordRef<'_>,
+    more: impl IntoIterator<Item = Header<'h>>,
+) -> usize {
+    BATCH_OVERHEAD + content_size(record, more, 0)
+}
+
+/// Returns the bytes of the key, the value and the headers, with `overhead` for each header.
+fn content_size<'h>(
+    record: &RecordRef<'_>,
+    more: impl IntoIterator<Item = Header<'h>>,
+    overhead: usize,
+) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    let of_header = |header: Header<'_>| HEADER_OVERHEAD + header.name.len() + length(header.value);
+    let of_header = |header: Header<'_>| overhead + header.name.len() + length(header.value);
     let own: usize = record.headers.clone().map(of_header).sum();
     let more: usize = more.into_iter().map(of_header).sum();
-    RECORD_OVERHEAD + length(record.key) + length(record.value) + own + more
+    length(record.key) + length(record.value) + own + more
 }

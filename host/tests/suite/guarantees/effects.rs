@@ -80,3 +80,39 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker
     );
     assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 5.0);
 }
+
+#[test]
+fn many_rejected_records_cost_few_transactions_with_the_broker_inside() {
+    many_rejected_records_cost_few_transactions(Broker::Embedded);
+}
+
+#[test]
+fn many_rejected_records_cost_few_transactions_with_kafka() {
+    many_rejected_records_cost_few_transactions(Broker::Kafka);
+}
+
+/// The broker rejects the first of these records. What its topic accepts is then known, so that the others do not cost
+/// a transaction each, in which all records of the batch are produced again.
+fn many_rejected_records_cost_few_transactions(broker: Broker) {
+    let settings = [("max.message.bytes", "1000")];
+    let group = Group::new(broker, EXACTLY_ONCE, &settings);
+    let pad = [String::new(), "x".repeat(2_000)];
+    let values: Vec<_> = (0..200)
+        .map(|n| format!(r#"{{"id":{n},"tipo":"emit","pad":"{}"}}"#, pad[n % 2]))
+        .collect();
+    let records = values.iter().map(|value| {
+        let record = BaseRecord::<[u8], [u8]>::to(&group.topic);
+        record.partition(0).payload(value.as_bytes())
+    });
+    produce(&group.servers, records);
+    // All of them are in one batch, since they are there already.
+    let daemon = group.member("one", "").start();
+    group.wait_until_done();
+    let (even, odd): (Vec<_>, Vec<_>) = (0..200).partition(|n| n % 2 == 0);
+    assert_eq!(sorted(group.numbers(&group.emitted())), even);
+    assert_eq!(sorted(group.numbers(&group.dead_letters)), odd);
+    assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 100.0);
+    // Records of aborted transactions and markers have offsets, too.
+    let taken: i64 = end_offsets(&group.servers, &group.emitted()).iter().sum();
+    assert!(taken < 1_000, "{taken} offsets are taken for 100 records");
+}

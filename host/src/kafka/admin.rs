@@ -107,12 +107,12 @@ fn schedule(config: &Config) -> ConstantBuilder {
 }
 
 /// Creates the topics that are missing, with the broker's default number of partitions and replicas, and returns the
-/// number of partitions of each topic. A lack of permission is retried `connect_retries` times, `connect_retry_delay`
-/// apart.
+/// number of partitions of each topic. A lack of permission, and a broker that cannot answer at the moment, are retried
+/// `connect_retries` times, `connect_retry_delay` apart.
 ///
 /// # Errors
 /// [`Error::NotPermitted`], [`Error::TopicName`], [`Error::CreateTopic`] if the broker rejects a topic for another reason,
-/// or [`Error::NoTopic`] if one does not appear.
+/// [`Error::NoTopic`] if one does not appear, or [`Error::Request`].
 pub async fn ensure_topics(
     cluster: &Cluster,
     topics: &[&str],
@@ -126,7 +126,7 @@ pub async fn ensure_topics(
         .sleep(sleep)
         .when(|error| {
             let Error::NotPermitted(permission) = error else {
-                return false;
+                return may_succeed_later(error);
             };
             match lacking.replace(permission.clone()) {
                 Some(previous) if previous != *permission => refusals.granted(&previous),
@@ -137,6 +137,9 @@ pub async fn ensure_topics(
         .notify(|error, _| {
             if let Error::NotPermitted(permission) = error {
                 refusals.refused(permission.clone(), "nothing is consumed until then");
+            } else {
+                let error = error.in_one_line();
+                tracing::warn!(error, "cannot prepare the topics yet; trying again");
             }
         })
         .await;
@@ -146,6 +149,25 @@ pub async fn ensure_topics(
         refusals.granted(&permission);
     }
     counts
+}
+
+/// Returns whether topics may be there after another try: a broker that has just answered may be restarting, or one of the
+/// brokers that a new topic needs.
+fn may_succeed_later(error: &Error) -> bool {
+    use RDKafkaErrorCode as Code;
+    match error {
+        Error::Request { .. } | Error::NoTopic(_) => true,
+        Error::CreateTopic { code, .. } => matches!(
+            code,
+            Code::InvalidReplicationFactor
+                | Code::NotController
+                | Code::RequestTimedOut
+                | Code::OperationTimedOut
+                | Code::BrokerNotAvailable
+                | Code::LeaderNotAvailable
+        ),
+        _ => false,
+    }
 }
 
 async fn try_to_ensure(

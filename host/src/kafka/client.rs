@@ -1,6 +1,6 @@
 //! What all clients share: the cluster that they connect to, the errors that they return, and the lines that they log.
 
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 use parking_lot::Mutex;
 use rdkafka::{
@@ -93,6 +93,14 @@ impl Error {
     #[must_use]
     pub fn is_lack_of_permission(&self) -> bool {
         self.permission("", "").is_some()
+    }
+
+    /// Returns the error and its cause in one line of text.
+    pub(super) fn in_one_line(&self) -> String {
+        match self.source() {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
     }
 
     /// Returns the permission to grant if its lack is the cause. `topic` and `group` are those that the request was

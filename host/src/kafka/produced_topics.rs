@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error as _,
     fmt,
     sync::{
         Arc,
@@ -260,7 +259,7 @@ impl ProducedTopics {
             Err(error) => {
                 let why = format!(
                     "it does not exist, and it cannot be created: {}",
-                    in_one_line(&error)
+                    error.in_one_line()
                 );
                 self.note_missing(topic, &why);
             }
@@ -316,13 +315,6 @@ impl Fault {
             noted: now,
             logged: continues.map_or(now, |before| before.logged),
         }
-    }
-}
-
-fn in_one_line(error: &Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

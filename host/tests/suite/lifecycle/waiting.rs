@@ -1,6 +1,16 @@
-//! A broker that is not running when the daemon starts.
+//! A broker that is not running when the daemon starts, or goes away during the start.
 
-use eventos_testkit::{Broker, Daemon, Setup, free_port};
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use eventos_testkit::{Broker, Daemon, Setup, eventually, free_port};
 use serde_json::{Value, json};
 
 use super::setup;
@@ -64,4 +74,85 @@ fn it_can_be_stopped_while_it_waits() {
     let daemon = setup.start_listening();
     daemon.wait_for_log("no broker responds yet; trying again");
     assert_eq!(daemon.stop().code(), Some(0));
+}
+
+/// A relay to a broker that lets requests pass which do not name a topic, and the others only once it is opened. Clients use no
+/// other connections, since it puts its own port in the place of that of the broker.
+struct Relay {
+    address: String,
+    is_open: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn start(broker: String, topic: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (own, other) = (port_of(&address), port_of(&broker));
+        let is_open = Arc::new(AtomicBool::new(false));
+        let relay = Self {
+            address,
+            is_open: Arc::clone(&is_open),
+        };
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(&broker) else {
+                    return;
+                };
+                let (from, to) = (server.try_clone(), client.try_clone());
+                let (from, to) = (from.expect("a socket"), to.expect("a socket"));
+                thread::spawn(move || {
+                    copy(from, to, |bytes| {
+                        let last = bytes.len().saturating_sub(other.len());
+                        for start in 0..=last {
+                            if bytes[start..].starts_with(&other) {
+                                bytes[start..][..own.len()].copy_from_slice(&own);
+                            }
+                        }
+                    });
+                });
+                let (topic, is_open) = (topic.clone(), Arc::clone(&is_open));
+                thread::spawn(move || {
+                    copy(client, server, |bytes| {
+                        let mut parts = bytes.windows(topic.len());
+                        if parts.any(|it| it == topic.as_bytes()) {
+                            eventually("the relay to open", || is_open.load(Relaxed).then_some(()));
+                        }
+                    });
+                });
+            }
+        });
+        relay
+    }
+}
+
+/// Returns the port of an address as it is in a response of a broker.
+fn port_of(address: &str) -> [u8; 4] {
+    let address: SocketAddr = address.parse().expect("an address");
+    u32::from(address.port()).to_be_bytes()
+}
+
+/// Copies what arrives until a connection ends, each time after `change`.
+fn copy(mut from: TcpStream, mut to: TcpStream, change: impl Fn(&mut [u8])) {
+    let mut bytes = [0; 64 << 10];
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
+        change(&mut bytes[..length]);
+        if to.write_all(&bytes[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn it_waits_for_a_broker_that_stops_answering_while_topics_are_prepared() {
+    let broker = setup(Broker::Embedded);
+    let host = broker.start();
+    let mut starting = setup(Broker::Embedded);
+    let relay = Relay::start(host.broker().to_owned(), starting.dead_letter_topic());
+    starting.servers.clone_from(&relay.address);
+    let daemon = starting.start_listening();
+    daemon.wait_for_log("cannot prepare the topics yet; trying again");
+    relay.is_open.store(true, Relaxed);
+    daemon.wait_until_ready();
 }

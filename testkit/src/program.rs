@@ -88,6 +88,12 @@ impl Program {
         self.stderr.text()
     }
 
+    /// Returns the id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         send_signal(self.child.id(), "TERM");

@@ -1,13 +1,18 @@
-//! Measuring, for the benches: CPU time, figures of several rounds with their spread, and parts of a bench in processes of
-//! their own.
+//! Measuring, for the benches: CPU time, memory, latencies, figures of several rounds with their spread, parts of a bench in
+//! processes of their own, and the report.
 
 pub mod cpu;
+pub mod latencies;
+pub mod machine;
+pub mod memory;
 pub mod part;
 pub mod preload;
+pub mod report;
 
 use std::fmt;
 
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
 
 /// Returns the CPU seconds that this thread has used.
 #[must_use]
@@ -60,16 +65,45 @@ impl Figures {
         let rank = (self.0.len() as f64 * fraction).ceil() as usize;
         self.0[rank.saturating_sub(1)]
     }
+
+    /// Returns the text for a cell of a table: the median, and the spread if there are several rounds.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let [Some(min), Some(max)] = [self.0.first(), self.0.last()] else {
+            return "-".to_owned();
+        };
+        let digits = self.digits();
+        let median = self.median();
+        match self.0.len() {
+            1 => format!("{median:.digits$}"),
+            _ => format!("{median:.digits$} ({min:.digits$} to {max:.digits$})"),
+        }
+    }
+
+    /// Returns the median, the spread and the figure of each round, in ascending order; null without rounds.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let [Some(min), Some(max)] = [self.0.first(), self.0.last()] else {
+            return Value::Null;
+        };
+        json!({"median": self.median(), "lowest": min, "highest": max, "rounds": self.0})
+    }
+
+    /// Returns the number of digits after the point that all figures are shown with.
+    fn digits(&self) -> usize {
+        match self.0.last().copied().unwrap_or_default().abs() {
+            ..1.0 => 3,
+            ..10.0 => 2,
+            ..1000.0 => 1,
+            _ => 0,
+        }
+    }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (min, max) = (self.0[0], self.0[self.0.len() - 1]);
-        let digits = match max {
-            ..1.0 => 3,
-            ..10.0 => 2,
-            _ => 1,
-        };
+        let digits = self.digits();
         let median = self.median();
         write!(f, "{median:8.digits$}   ({min:.digits$} to {max:.digits$})")
     }

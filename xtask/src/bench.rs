@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::{
-    apt, handlers,
+    apt, daemon_bench, handlers,
     kafka::{self, Doors, Jvm, Kafka},
     process::{self, step},
     workspace,
@@ -22,6 +22,9 @@ const HANDLERS: &str = "handlers";
 
 /// Prepares what a benchmark of the host needs, and runs it. For an unknown `name`, cargo lists the benchmarks.
 pub(crate) fn run(name: &str, args: &[String]) -> Result<()> {
+    if daemon_bench::is_one(name) {
+        return daemon_bench::run(name, args);
+    }
     if BESIDE_KAFKA.contains(&name) {
         return beside_kafka(name, args);
     }

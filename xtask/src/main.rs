@@ -11,6 +11,7 @@ mod bench;
 mod cache;
 mod chaos;
 mod checks;
+mod daemon_bench;
 mod fuzz;
 mod handlers;
 mod kafka;
@@ -79,9 +80,10 @@ enum Chore {
     Handlers,
     /// Write THIRD-PARTY-NOTICES.md, the licences of everything that is linked into `eventos`
     Notices,
-    /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`
+    /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`; of a daemon
+    /// from outside, `latency`, `produce`
     Bench {
-        /// Name of a file or folder of host/benches/, without its extension
+        /// Name of a file or folder of host/benches/ or bench/src/, without its extension
         name: String,
         /// Arguments of the benchmark
         #[arg(last = true)]

@@ -14,7 +14,7 @@ use crate::{
     process::{run, step},
 };
 
-const KAFKA: &str = "4.3.1";
+const KAFKA: &str = super::VERSION;
 
 /// Fetches Kafka and its dependencies. Kafka logs through slf4j 1.7 to whatever it finds; the binding needs the same
 /// version as the log4j-core that Kafka depends on.

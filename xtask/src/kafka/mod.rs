@@ -27,6 +27,9 @@ use crate::{
 use node::Node;
 pub(crate) use node::{Doors, Jvm, Logins};
 
+/// The version of the broker.
+pub(crate) const VERSION: &str = "4.3.1";
+
 /// Maximum time until a broker responds; three seconds are usual on two cores.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 const PROGRESS: Duration = Duration::from_secs(5);

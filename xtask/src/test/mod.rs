@@ -14,7 +14,7 @@
 //! other than Rust, [`sdks`], run first because they take seconds. The one with a real [`shipper`] takes minutes, so only
 //! `--all` runs it, or its name.
 
-mod python;
+pub(crate) mod python;
 mod sdks;
 mod shipper;
 

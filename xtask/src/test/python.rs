@@ -12,7 +12,7 @@ use crate::{process::succeeds, venv};
 const REQUIREMENTS: &str = include_str!("python.txt");
 
 /// Returns the interpreter, in an environment with these packages.
-pub(super) fn provide() -> Result<PathBuf> {
+pub(crate) fn provide() -> Result<PathBuf> {
     let folder = venv::provide("python", REQUIREMENTS, imports)?;
     Ok(interpreter(&folder))
 }

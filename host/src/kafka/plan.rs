@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AutoOffsetReset, Config,
     consume_range::{ConsumeRange, PartitionFacts},
-    native::describe_topic,
+    native::{describe_topic, set_held},
     rebalance::{accept, topic_partitions},
 };
 use crate::event::{CommitMetadata, Offset, Partition, TopicId, TopicPartition, ViewStart};
@@ -87,6 +87,10 @@ impl StartPlanner {
     ) -> KafkaResult<Vec<NewAssignment>> {
         let (assigned, resets) = self.plan(consumer, list);
         accept(consumer, list)?;
+        // librdkafka does not do this for a partition that was held when it was revoked.
+        for partition in topic_partitions(list) {
+            set_held(consumer, &partition, false);
+        }
         if self.is_replaced.load(Ordering::Relaxed) {
             // The consumer that replaces this one begins at offsets of the new topic.
             consumer.pause(list)?;

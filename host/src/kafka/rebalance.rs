@@ -22,6 +22,7 @@ use rdkafka::{
 use super::{
     client::log,
     consumer::ConsumerEvent,
+    native::set_held,
     permissions::{Permission, Refusals},
     plan::StartPlanner,
     responses::ResponseMonitor,
@@ -198,6 +199,10 @@ impl Membership {
         let resumed = consumer.resume(list);
         if let Err(error) = resumed.and_then(|()| give_back(consumer, list)) {
             tracing::error!(%error, "cannot give back the revoked partitions");
+        }
+        // What was kept of a held partition is thrown away when the queue of the consumer is polled.
+        for partition in topic_partitions(list) {
+            set_held(consumer, &partition, false);
         }
     }
 }

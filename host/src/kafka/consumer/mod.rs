@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Cluster, Consumed, Error,
     batch_search::is_unreadable,
-    native::{ClientError, ConsumerQueue, QueueEvent},
+    native::{ClientError, ConsumerQueue, QueueEvent, set_held},
     permissions::Refusals,
     plan::{NewAssignment, StartPlanner},
     rebalance::{Membership, PartitionProgress, Revocation},
@@ -56,6 +56,9 @@ const IN_TRANSACTIONS: &[(&str, &str)] = &[("enable.auto.commit", "false")];
 /// assigns the partitions (KIP-848) is always cooperative and does not take this property.
 const CLASSIC: &[(&str, &str)] = &[("partition.assignment.strategy", "cooperative-sticky")];
 
+/// Maximum number of paused partitions whose records are kept, up to `queued.max.messages.kbytes` of each (16 MiB).
+const MAX_HELD: usize = 8;
+
 /// How stored offsets are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitStrategy {
@@ -76,6 +79,9 @@ pub struct Consumer {
     topic: Arc<str>,
     /// The partitions that are paused.
     paused: Arc<PausedPartitions>,
+    /// Those of them whose records wait in a queue of their own. librdkafka's own pause throws away what was fetched of a
+    /// partition, and fetches it again afterwards.
+    held: Mutex<BTreeSet<TopicPartition>>,
 }
 
 /// The paused partitions of a consumer. Their ends have to be asked for: librdkafka learns an end when it fetches.
@@ -183,6 +189,7 @@ impl Consumer {
             queue,
             topic,
             paused,
+            held: Mutex::default(),
         })
     }
 
@@ -250,16 +257,26 @@ impl Consumer {
         self.queue.first_offset(partition)
     }
 
-    /// Stops fetching from a partition until it is resumed or revoked. Polling goes on.
+    /// Returns no more records of a partition, after those that are already in the queue, until it is resumed or revoked.
+    /// Polling goes on.
     pub fn pause(&self, partition: &TopicPartition) {
         self.paused.lock().insert(partition.clone());
+        let mut held = self.held.lock();
+        if held.len() < MAX_HELD {
+            held.insert(partition.clone());
+            return set_held(self.client(), partition, true);
+        }
+        drop(held);
         let paused = self.client().pause(&list_of([partition]));
         log_failure("pause", partition, paused);
     }
 
-    /// Fetches from a paused partition again.
+    /// Returns records of a paused partition again.
     pub fn resume(&self, partition: &TopicPartition) {
-        self.forget_pause(partition);
+        self.paused.lock().remove(partition);
+        if self.held.lock().remove(partition) {
+            return set_held(self.client(), partition, false);
+        }
         let resumed = self.client().resume(&list_of([partition]));
         log_failure("resume", partition, resumed);
     }
@@ -267,6 +284,7 @@ impl Consumer {
     /// Takes note that a partition is not paused any more, since it was revoked.
     pub fn forget_pause(&self, partition: &TopicPartition) {
         self.paused.lock().remove(partition);
+        self.held.lock().remove(partition);
     }
 
     /// Returns the identity of this member in the current generation of the group; none before it has joined.

@@ -11,6 +11,6 @@ mod topic;
 
 pub(super) use exit::keep_tls_until_exit;
 pub(super) use headers::HeaderList;
-pub(super) use queue::{ClientError, ConsumerQueue, QueueEvent};
+pub(super) use queue::{ClientError, ConsumerQueue, QueueEvent, set_held};
 pub use record::Consumed;
 pub(super) use topic::{TopicDescription, describe_topic};

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{CStr, CString, c_char},
-    ptr::NonNull,
+    ptr::{self, NonNull},
     time::{Duration, Instant},
 };
 
@@ -80,7 +80,8 @@ impl<C: ConsumerContext> ConsumerQueue<C> {
     /// the consumer, and waiting goes on. After a rebalance it returns at once, so that the caller hears of it before it
     /// gets a record of a new partition.
     pub(in crate::kafka) fn poll(&self, at_most: Duration) -> Option<QueueEvent<'_>> {
-        let deadline = Instant::now() + at_most;
+        // The clock is not read while records are waiting.
+        let deadline = (!at_most.is_zero()).then(|| Instant::now() + at_most);
         let mut left = at_most;
         loop {
             let event = self.next(left)?;
@@ -104,7 +105,9 @@ impl<C: ConsumerContext> ConsumerQueue<C> {
                 native::RD_KAFKA_EVENT_LOG => self.log(&event),
                 other => tracing::debug!(event = other, "unknown event of librdkafka"),
             }
-            left = deadline.saturating_duration_since(Instant::now());
+            left = deadline.map_or(Duration::ZERO, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
         }
     }
 
@@ -181,7 +184,7 @@ impl<C: ConsumerContext> ConsumerQueue<C> {
     }
 
     fn log(&self, event: &Event) {
-        let (mut facility, mut line, mut level) = (std::ptr::null(), std::ptr::null(), 0);
+        let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
         // SAFETY: the event is alive, and owns the texts to which it sets the pointers.
         let (facility, line) = unsafe {
             let event = event.0.as_ptr();
@@ -264,6 +267,36 @@ impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: the event is alive, and nothing borrows from it any more.
         unsafe { native::rd_kafka_event_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// Keeps what is fetched of a partition in a queue of its own, or moves it to the queue of the consumer, which is where it goes by
+/// default. librdkafka fetches no more of the partition once that queue is as long as `queued.max.messages.kbytes` and
+/// `queued.min.messages` permit.
+pub(in crate::kafka) fn set_held<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partition: &TopicPartition,
+    is_held: bool,
+) {
+    let Ok(topic) = CString::new(&*partition.topic) else {
+        return;
+    };
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client is alive, and the topic ends with a NUL byte. Each queue that is returned is one more reference, which
+    // is given up at the end; librdkafka itself keeps the queues.
+    unsafe {
+        let own =
+            native::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition.partition.0);
+        let common = native::rd_kafka_queue_get_consumer(client);
+        if !own.is_null() && !common.is_null() {
+            let to = if is_held { ptr::null_mut() } else { common };
+            native::rd_kafka_queue_forward(own, to);
+        }
+        for queue in [own, common] {
+            if !queue.is_null() {
+                native::rd_kafka_queue_destroy(queue);
+            }
+        }
     }
 }
 

@@ -8,9 +8,9 @@ const PAUSE_AT: Amount = Amount {
     bytes: 4 << 20,
 };
 
-/// … and resumed when no more than this is. The two are far apart, since pausing is expensive: librdkafka throws away
-/// what it has fetched of a paused partition and fetches it again, which may take `fetch.wait.max.ms` (500 ms) during
-/// which it fetches nothing of the other partitions.
+/// … and resumed when no more than this is. The two are far apart, since pausing many partitions is expensive: librdkafka throws
+/// away what it has fetched of a paused partition, unless [`Consumer::pause`](crate::kafka::Consumer::pause) keeps it, and
+/// fetches it again, which may take `fetch.wait.max.ms` (500 ms) during which it fetches nothing of the other partitions.
 const RESUME_AT: Amount = Amount {
     batches: 16,
     bytes: 1 << 20,

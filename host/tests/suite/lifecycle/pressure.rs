@@ -2,9 +2,10 @@
 
 use std::thread;
 
-use eventos_testkit::{Broker, Setup, produce};
+use eventos_testkit::{Broker, Setup, create_topic, eventually, produce, wait_until_committed};
 use rdkafka::producer::BaseRecord;
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::EVENTOS;
 
@@ -34,7 +35,6 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
         send("good", 0..1);
         daemon.wait_for_consumed(1);
         send("spin", 1..2);
-        // While the handler runs, far more records come than fit before the partition is paused.
         send("good", 2..20_001);
         daemon.wait_for_consumed(20_001);
         // Each is stored once: the group has not revoked the partition.
@@ -46,6 +46,67 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
             "{broker:?}"
         );
     }
+}
+
+#[test]
+fn what_is_kept_of_a_paused_partition_goes_on_after_it_was_revoked() {
+    let config = "[handler.probe]\ntimeout = \"4s\"\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n";
+    // The first strategy leaves most partitions with their members, the second one revokes all of them.
+    for (broker, strategy) in [
+        (Broker::Embedded, "cooperative-sticky"),
+        (Broker::Kafka, "range"),
+    ] {
+        let properties = format!("{config}\"partition.assignment.strategy\" = {strategy:?}\n");
+        revoke_a_paused_partition(broker, &properties);
+    }
+}
+
+/// Lets a member join and leave the group while another one has a paused partition.
+fn revoke_a_paused_partition(broker: Broker, config: &str) {
+    const EVENTOS: i64 = 20_000;
+    let setup = Setup::new(crate::EVENTOS, broker, &["probe", "store"], config);
+    let topic = setup.topic();
+    if broker == Broker::Kafka {
+        // Its default is a single partition.
+        create_topic(&broker.servers(), &topic, 4);
+    }
+    let daemon = setup.start();
+    let pad = "x".repeat(300);
+    let values = (0..EVENTOS).map(|id| {
+        let tipo = if id == 0 { "spin" } else { "good" };
+        format!(r#"{{"id":{id},"tipo":"{tipo}","pad":"{pad}"}}"#)
+    });
+    let values: Vec<_> = values.collect();
+    let records = values.iter().map(|value| {
+        let record = BaseRecord::<[u8], [u8]>::to(&topic);
+        record.partition(0).payload(value.as_bytes())
+    });
+    produce(daemon.broker(), records);
+    eventually("the partition to be paused", || {
+        let partitions = daemon.get("/partitions").json();
+        let partitions = partitions.as_array()?;
+        let is_paused = |one: &Value| one["partition"] == 0 && one["paused"] == true;
+        partitions.iter().any(is_paused).then_some(())
+    });
+
+    let mut other = Setup::new(crate::EVENTOS, broker, &["probe", "store"], config);
+    other.servers = daemon.broker().to_owned();
+    other.name.clone_from(&setup.name);
+    let other = other.start();
+    eventually("the other member to have partitions", || {
+        let partitions = other.get("/partitions").json();
+        partitions
+            .as_array()
+            .filter(|all| !all.is_empty())
+            .map(drop)
+    });
+    assert!(other.stop().success());
+    wait_until_committed(daemon.broker(), &setup.name, &topic);
+    // The store of the first member is restored with what the other one has handled.
+    eventually("all but the slow Evento to be stored", || {
+        let stored = daemon.metric_sum("eventos_store_events");
+        (stored == (EVENTOS - 1) as f64).then_some(())
+    });
 }
 
 #[test]

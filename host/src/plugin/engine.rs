@@ -1,21 +1,16 @@
-//! The engine that runs every handler, how it compiles, and the clock that interrupts calls which exceed their time.
+//! The engine that runs every handler, and how it compiles.
 
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
-    thread,
-    time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasSelf, Linker};
 
-use super::{Cache, Compiler, Settings, bindings, host::Host, messaging};
-
-/// Resolution of the time limit of a call.
-const TICK: Duration = Duration::from_millis(10);
+use super::{Cache, Compiler, Settings, bindings, epoch_clock::EpochClock, host::Host, messaging};
 
 /// Compiles handlers and runs them. Cheap to clone; create one per process.
 #[derive(Clone)]
@@ -26,6 +21,7 @@ pub struct Engine {
     cache: Option<Cache>,
     compiler: Compiler,
     cancelled: CancellationToken,
+    clock: EpochClock,
 }
 
 /// Runs handlers that share one stack limit.
@@ -53,6 +49,7 @@ impl Engine {
             cache,
             compiler,
             cancelled: CancellationToken::new(),
+            clock: EpochClock::start(),
         };
         // Create the runtime of the default stack limit now, so that an unsupported machine is noticed at start.
         engine.with_stack(Settings::default().stack.as_u64())?;
@@ -67,6 +64,7 @@ impl Engine {
             return Ok(runtime.clone());
         }
         let runtime = Runtime::new(bytes)?;
+        self.clock.add(&runtime.engine);
         runtimes.insert(bytes, runtime.clone());
         Ok(runtime)
     }
@@ -77,6 +75,11 @@ impl Engine {
 
     pub(super) fn compiler(&self) -> &Compiler {
         &self.compiler
+    }
+
+    /// The clock that runs during calls.
+    pub(super) fn clock(&self) -> &EpochClock {
+        &self.clock
     }
 
     /// Returns the same engine for a load that ends early once `cancelled` is.
@@ -100,7 +103,6 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         bindings::Handler::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         messaging::add_to_linker(&mut linker)?;
-        start_clock(&engine);
         Ok(Self {
             engine,
             stack,
@@ -124,24 +126,4 @@ pub(super) fn identity(engine: &wasmtime::Engine) -> String {
     // Our own version counts too, because a core module is wrapped before it is compiled.
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-/// Advances the epoch while the engine exists: the thread holds a weak reference and ends by itself.
-fn start_clock(engine: &wasmtime::Engine) {
-    let weak = engine.weak();
-    let tick = move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    };
-    let clock = thread::Builder::new().name("wasm-clock".to_owned());
-    clock.spawn(tick).expect("a thread can be started at start");
-}
-
-/// Returns how many ticks cover `time`, plus one because the first may be due at once.
-pub(super) fn ticks(time: Duration) -> u64 {
-    let whole = time.as_nanos().div_ceil(TICK.as_nanos());
-    u64::try_from(whole).map_or(u64::MAX, |whole| whole.saturating_add(1))
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{
     Engine, Excess, HaltedPartitions, HandlerConfig, HandlerFile, HandlerSource, Instance,
-    MAX_FILE, OnError, SameName, Settings, host::Limits, log_meter::LogMeter, wasi, world::Pre,
-    wrap,
+    MAX_FILE, OnError, SameName, Settings, epoch_clock::EpochClock, host::Limits,
+    log_meter::LogMeter, wasi, world::Pre, wrap,
 };
 use crate::{
     event::{Batch, DeadLetterReason, HandlerOutput},
@@ -214,7 +214,8 @@ impl Handler {
         let load = || {
             let digest = source.digest().to_owned();
             let pre = link(engine, &settings, source.bytes(), &digest)?;
-            let limits = Arc::new(limits(&file.name, &settings, config, metrics));
+            let clock = engine.clock();
+            let limits = Arc::new(limits(&file.name, &settings, config, metrics, clock));
             let handler = Self::of(&file.name, digest, &settings, Code::Component(pre, limits));
             handler.prepare(1)?;
             Ok(handler)
@@ -341,12 +342,14 @@ fn limits(
     settings: &Settings,
     config: &HandlerConfig,
     metrics: HandlerMetrics,
+    clock: &EpochClock,
 ) -> Limits {
     let size = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     Limits {
         handler: name.to_owned(),
         memory: size(settings.memory),
         timeout: settings.timeout.unsigned_abs(),
+        clock: clock.clone(),
         output: size(settings.output),
         stack: settings.stack.as_u64(),
         metrics,

@@ -10,6 +10,7 @@ use super::{
         types::{self, RecordsResult},
     },
     complexity,
+    epoch_clock::EpochClock,
     guest_log::GuestLog,
     log_meter::{self, LogMeter},
     messaging::GuestResources,
@@ -32,6 +33,8 @@ pub(super) struct Limits {
     pub memory: usize,
     /// Maximum CPU time of a call.
     pub timeout: Duration,
+    /// Interrupts a call that takes longer.
+    pub clock: EpochClock,
     /// Maximum number of bytes that one call may return and stage.
     pub output: usize,
     /// Maximum stack, in bytes.

@@ -38,6 +38,7 @@ struct Component {
 impl Instance {
     pub(super) fn start(pre: &Pre, limits: Arc<Limits>) -> Result<Self, LoadFault> {
         let output = limits.output;
+        let _call = limits.clock.begin_call();
         let mut store = Store::new(pre.engine(), Host::new(limits));
         store.limiter(|host| host);
         store.set_hostcall_fuel(output);
@@ -104,6 +105,7 @@ impl Component {
         let host = self.store.data_mut();
         host.begin(batch);
         let ticks = host.timer().ticks();
+        let _call = host.limits().clock.begin_call();
         self.store.set_epoch_deadline(ticks);
         let answer = self.exports.handle(&mut self.store, batch);
         if answer.is_err() {

@@ -12,6 +12,7 @@ mod complexity;
 mod config;
 mod durable;
 mod engine;
+mod epoch_clock;
 mod error_output;
 mod failure;
 mod folder;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Result, Trap, UpdateDeadline};
 
-use super::engine::ticks;
+use super::epoch_clock::ticks;
 
 /// CPU time that a call may take, and the time at its start. A call stays on one thread.
 pub(super) struct Timer {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1};
+use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -15,6 +15,7 @@ pub(crate) struct Connection {
 /// A response with its whole body.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -71,6 +72,7 @@ impl Connection {
         let body = body.collect().await.expect("the whole body arrives");
         Reply {
             status: head.status,
+            headers: head.headers,
             body: body.to_bytes(),
         }
     }

@@ -9,7 +9,10 @@ mod latency;
 mod load;
 mod options;
 mod produce;
+mod query;
+mod scale;
 mod schedule;
+mod start;
 mod world;
 
 use std::path::PathBuf;
@@ -27,6 +30,12 @@ enum Bench {
     Latency(Options),
     /// `POST /send` and `/send/batch`, next to a bare server and the Python prototype
     Produce(Options),
+    /// `GET /messages` while Eventos come in
+    Query(Options),
+    /// The cost and the memory of an Evento when one thing changes: cores, partitions, sizes, handlers, how many are behind
+    Scale(Options),
+    /// The size of the program, the time to start, and what it uses at rest
+    Start(Options),
     /// Serve the built-in broker, as a part of a bench
     #[command(hide = true)]
     ServeBroker { dir: PathBuf },
@@ -44,6 +53,9 @@ fn main() {
     match Bench::parse() {
         Bench::Latency(options) => latency::run(&options),
         Bench::Produce(options) => produce::run(&options),
+        Bench::Query(options) => query::run(&options),
+        Bench::Scale(options) => scale::run(&options),
+        Bench::Start(options) => start::run(&options),
         Bench::ServeBroker { dir } => serve_broker(&dir),
         Bench::ServeBare {
             servers,

@@ -23,7 +23,13 @@ use crate::{
 };
 
 /// Their names, and whether they run beside Kafka.
-const BENCHES: [(&str, bool); 2] = [("latency", true), (PRODUCE, true)];
+const BENCHES: [(&str, bool); 5] = [
+    ("latency", true),
+    (PRODUCE, true),
+    ("query", true),
+    ("scale", true),
+    ("start", false),
+];
 
 /// The benchmark that sends with wrk, also to the Python prototype.
 const PRODUCE: &str = "produce";

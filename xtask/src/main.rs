@@ -81,7 +81,7 @@ enum Chore {
     /// Write THIRD-PARTY-NOTICES.md, the licences of everything that is linked into `eventos`
     Notices,
     /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`; of a daemon
-    /// from outside, `latency`, `produce`
+    /// from outside, `latency`, `produce`, `query`, `scale` and `start`
     Bench {
         /// Name of a file or folder of host/benches/ or bench/src/, without its extension
         name: String,

@@ -25,6 +25,12 @@ impl ThreadTimes {
         Self { pid, nanoseconds }
     }
 
+    /// Returns the CPU seconds that the process had used since its start. Threads that have ended are not counted.
+    #[must_use]
+    pub fn total_seconds(&self) -> f64 {
+        self.nanoseconds.values().sum::<u64>() as f64 / 1e9
+    }
+
     /// Returns the CPU seconds that the process has used since then. Threads that ended in the meantime are not counted.
     #[must_use]
     pub fn seconds_since(&self) -> f64 {

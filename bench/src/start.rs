@@ -1,0 +1,222 @@
+//! `cargo xtask bench start`: how large the program is, how long it takes to start on its built-in broker, and what it uses while
+//! nothing happens.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use eventos_testkit::{
+    DEADLINE, Program, Setup, free_port,
+    measure::{
+        cpu::ThreadTimes,
+        memory::{MIB, Memory},
+        report::{Report, Table},
+    },
+    wait::pause,
+};
+
+use crate::{
+    options::{Defaults, Extent, Options},
+    world::{self, Servers},
+};
+
+const DEFAULTS: Defaults = Defaults {
+    rounds: [7, 2],
+    events: [0, 0],
+    seconds: [10, 5],
+};
+
+/// Time from the start until what happens only once is over.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// The names of the handlers of a daemon that is measured, if it has any.
+const STORE: &[&str] = &["store"];
+
+/// A daemon that is started again and again.
+struct Subject {
+    name: &'static str,
+    setup: Setup,
+    /// Removed before each start.
+    forgotten: &'static [&'static str],
+}
+
+pub(crate) fn run(options: &Options) {
+    let extent = options.extent(&DEFAULTS);
+    let Extent {
+        rounds, seconds, ..
+    } = extent;
+    let settings = format!("{rounds} rounds, {seconds} s at rest");
+    let mut report = Report::new("start", &settings);
+    let subjects = [
+        subject("no handler", &[], &[]),
+        subject("store.wasm, compiled before", STORE, &[]),
+        subject("store.wasm, to be compiled", STORE, &["cache"]),
+        subject(
+            "store.wasm, compiled before, no topics yet",
+            STORE,
+            &["broker"],
+        ),
+    ];
+    size(&mut report, &subjects[0].setup.program);
+    starts(&mut report, &subjects, rounds);
+    rest(&mut report, &subjects[..2], extent);
+    report.write();
+}
+
+fn subject(name: &'static str, handlers: &[&str], forgotten: &'static [&'static str]) -> Subject {
+    let mut setup = world::setup(Servers::BuiltIn, handlers, "");
+    setup.cache = setup.path("cache");
+    Subject {
+        name,
+        setup,
+        forgotten,
+    }
+}
+
+fn size(report: &mut Report, program: &str) {
+    let mut table = Table::new("size of the program", &["MB"]);
+    let bytes = fs::metadata(program).expect("the program exists").len();
+    table.row("as built", vec![vec![bytes as f64 / 1e6]]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let stripped = dir.path().join("stripped");
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(&stripped).arg(program);
+    // It belongs to the C compiler that the build needs.
+    if strip.status().is_ok_and(|status| status.success()) {
+        let bytes = fs::metadata(&stripped).expect("strip has written it").len();
+        table.row("stripped", vec![vec![bytes as f64 / 1e6]]);
+    }
+    report.add(&table);
+}
+
+/// Measures the time from the start of a process until it answers.
+fn starts(report: &mut Report, subjects: &[Subject], rounds: u32) {
+    let columns = [
+        "to 200 from /healthz, ms",
+        "to 200 from /readyz, ms",
+        "CPU until ready, ms",
+    ];
+    let mut figures: Vec<[Vec<f64>; 3]> = vec![Default::default(); subjects.len()];
+    for subject in subjects {
+        // Creates topics and compiles, if that is not forgotten again.
+        start(&subject.setup);
+    }
+    for round in 0..rounds {
+        for (subject, figures) in subjects.iter().zip(&mut figures) {
+            eprintln!("round {round}, {}", subject.name);
+            for name in subject.forgotten {
+                fs::remove_dir_all(subject.setup.path(name)).expect("the last start made it");
+            }
+            for (column, figure) in figures.iter_mut().zip(start(&subject.setup)) {
+                column.push(figure);
+            }
+        }
+    }
+    let mut table = Table::new("from exec to an answer", &columns);
+    for (subject, figures) in subjects.iter().zip(figures) {
+        table.row(subject.name, figures.into());
+    }
+    report.add(&table);
+}
+
+/// Starts a daemon, and stops it when it is ready. Returns milliseconds.
+fn start(setup: &Setup) -> [f64; 3] {
+    let config = setup.write_config();
+    let port = free_port();
+    let mut command = Command::new(&setup.program);
+    command
+        .args(["serve", "--config"])
+        .arg(config)
+        .env("EVENTOS__HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    let began = Instant::now();
+    let mut daemon = Program::start(&mut command, "");
+    let answered = ["/healthz", "/readyz"].map(|path| {
+        while !answers(port, path) {
+            assert!(began.elapsed() < DEADLINE, "{}", daemon.stderr());
+            pause(Duration::from_millis(1));
+        }
+        began.elapsed().as_secs_f64() * 1e3
+    });
+    let cpu = ThreadTimes::read(daemon.pid()).total_seconds() * 1e3;
+    daemon.terminate();
+    daemon.wait_for_exit();
+    [answered[0], answered[1], cpu]
+}
+
+/// Returns whether a daemon answers a request with 200.
+fn answers(port: u16, path: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok::<_, std::io::Error>(response.starts_with("HTTP/1.1 200 "))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Measures what a daemon uses that has nothing to do.
+fn rest(report: &mut Report, subjects: &[Subject], extent: Extent) {
+    let columns = [
+        "resident memory, MiB",
+        "proportional (PSS), MiB",
+        "of a core, %",
+        "wake-ups a second",
+        "threads",
+    ];
+    let mut figures: Vec<[Vec<f64>; 5]> = vec![Default::default(); subjects.len()];
+    for round in 0..extent.rounds.div_ceil(2) {
+        for (subject, figures) in subjects.iter().zip(&mut figures) {
+            eprintln!("round {round}, {}, at rest", subject.name);
+            let measured = at_rest(&subject.setup, extent.seconds);
+            for (column, figure) in figures.iter_mut().zip(measured) {
+                column.push(figure);
+            }
+        }
+    }
+    let mut table = Table::new("at rest, with the built-in broker", &columns);
+    for (subject, figures) in subjects.iter().zip(figures) {
+        table.row(subject.name, figures.into());
+    }
+    report.add(&table);
+}
+
+fn at_rest(setup: &Setup, seconds: u64) -> [f64; 5] {
+    let daemon = setup.start();
+    pause(SETTLING);
+    let memory = Memory::read(daemon.pid());
+    let (times, (before, threads)) = (ThreadTimes::read(daemon.pid()), wakeups(daemon.pid()));
+    pause(Duration::from_secs(seconds));
+    let percent = times.seconds_since() / seconds as f64 * 100.0;
+    let (after, _) = wakeups(daemon.pid());
+    [
+        memory.resident / MIB,
+        memory.proportional / MIB,
+        percent,
+        (after - before) / seconds as f64,
+        threads,
+    ]
+}
+
+/// Returns how many times the threads of a process have waited for something, and how many threads there are.
+fn wakeups(pid: u32) -> (f64, f64) {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
+    let (mut waits, mut threads) = (0.0, 0.0);
+    for task in tasks.flatten() {
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let field = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        waits += field
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0.0);
+        threads += 1.0;
+    }
+    (waits, threads)
+}

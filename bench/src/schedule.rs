@@ -1,4 +1,4 @@
-//! Load at a fixed rate, whatever the answers take (open loop): latencies count from the moment at which something was due, so a
+//! Load at a fixed rate, however long the server takes (open loop): latencies count from the moment at which something was due, so a
 //! server that stalls is charged for everything that had to wait.
 
 use std::{

@@ -57,7 +57,7 @@ fn script() -> PathBuf {
 
 /// Returns the CPU seconds of all processes that this one has started and that have ended.
 fn children_seconds() -> f64 {
-    /// Of a second: `sysconf(_SC_CLK_TCK)` on every Linux.
+    /// The number of ticks in a second: `sysconf(_SC_CLK_TCK)` on every Linux.
     const TICKS: f64 = 100.0;
     let text = fs::read_to_string("/proc/self/stat").expect("Linux has it");
     // The name of the program, in brackets, may contain spaces. cutime and cstime are the 16th and 17th field (proc_pid_stat(5)),

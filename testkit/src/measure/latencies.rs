@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart from longer ones.
+/// The maximum latency. Longer ones count as this one.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Latencies of one round, in nanoseconds with three significant digits.
@@ -35,7 +35,7 @@ impl Latencies {
         self.0.len()
     }
 
-    /// Returns a percentile in milliseconds: 0.99 for the 99th. It is 0 if there are no latencies.
+    /// Returns a percentile in milliseconds: 0.99 for the 99th. It is 0 without latencies.
     #[must_use]
     pub fn milliseconds(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1e6

@@ -2,6 +2,8 @@
 //! nothing happens.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -111,9 +113,7 @@ fn starts(report: &mut Report, subjects: &[Subject], rounds: u32) {
             for name in subject.forgotten {
                 fs::remove_dir_all(subject.setup.path(name)).expect("the last start made it");
             }
-            for (column, figure) in figures.iter_mut().zip(start(&subject.setup)) {
-                column.push(figure);
-            }
+            push(figures, start(&subject.setup));
         }
     }
     let mut table = Table::new("from exec to an answer", &columns);
@@ -161,7 +161,7 @@ fn answers(port: u16, path: &str) -> bool {
     ask().unwrap_or(false)
 }
 
-/// Measures what a daemon uses that has nothing to do.
+/// Measures what a daemon uses that has nothing to do, and which of its threads do it.
 fn rest(report: &mut Report, subjects: &[Subject], extent: Extent) {
     let columns = [
         "resident memory, MiB",
@@ -171,12 +171,19 @@ fn rest(report: &mut Report, subjects: &[Subject], extent: Extent) {
         "threads",
     ];
     let mut figures: Vec<[Vec<f64>; 5]> = vec![Default::default(); subjects.len()];
+    // Of the last subject.
+    let mut threads: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
     for round in 0..extent.rounds.div_ceil(2) {
         for (subject, figures) in subjects.iter().zip(&mut figures) {
             eprintln!("round {round}, {}, at rest", subject.name);
-            let measured = at_rest(&subject.setup, extent.seconds);
-            for (column, figure) in figures.iter_mut().zip(measured) {
-                column.push(figure);
+            let (memory, by_name) = at_rest(&subject.setup, extent.seconds);
+            let sum = |column: usize| by_name.values().map(|it| it[column]).sum();
+            let memory = [memory.resident / MIB, memory.proportional / MIB];
+            push(figures, [memory[0], memory[1], sum(0), sum(1), sum(2)]);
+            if subject.name == subjects[subjects.len() - 1].name {
+                for (name, figures) in by_name {
+                    push(threads.entry(name).or_default(), figures);
+                }
             }
         }
     }
@@ -185,38 +192,66 @@ fn rest(report: &mut Report, subjects: &[Subject], extent: Extent) {
         table.row(subject.name, figures.into());
     }
     report.add(&table);
+    let mut table = Table::new("at rest, with store.wasm: threads by name", &columns[2..]);
+    for (name, figures) in threads {
+        table.row(&name, figures.into());
+    }
+    report.add(&table);
 }
 
-fn at_rest(setup: &Setup, seconds: u64) -> [f64; 5] {
+fn push<const N: usize>(columns: &mut [Vec<f64>; N], figures: [f64; N]) {
+    for (column, figure) in columns.iter_mut().zip(figures) {
+        column.push(figure);
+    }
+}
+
+/// Returns the memory of a daemon, and by the name of a thread, the percentage of a core, the wake-ups in a second, and the number
+/// of threads with that name.
+fn at_rest(setup: &Setup, seconds: u64) -> (Memory, BTreeMap<String, [f64; 3]>) {
     let daemon = setup.start();
     pause(SETTLING);
     let memory = Memory::read(daemon.pid());
-    let (times, (before, threads)) = (ThreadTimes::read(daemon.pid()), wakeups(daemon.pid()));
+    let before = threads(daemon.pid());
     pause(Duration::from_secs(seconds));
-    let percent = times.seconds_since() / seconds as f64 * 100.0;
-    let (after, _) = wakeups(daemon.pid());
-    [
-        memory.resident / MIB,
-        memory.proportional / MIB,
-        percent,
-        (after - before) / seconds as f64,
-        threads,
-    ]
+    let mut by_name = BTreeMap::<String, [f64; 3]>::new();
+    for (id, after) in threads(daemon.pid()) {
+        let Some(before) = before.get(&id) else {
+            continue;
+        };
+        let [percent, wakeups, count] = by_name.entry(after.name).or_default();
+        *percent += (after.cpu - before.cpu) / seconds as f64 * 100.0;
+        *wakeups += (after.waits - before.waits) / seconds as f64;
+        *count += 1.0;
+    }
+    (memory, by_name)
 }
 
-/// Returns how many times the threads of a process have waited for something, and how many threads there are.
-fn wakeups(pid: u32) -> (f64, f64) {
+/// What a thread has done since its start.
+struct Thread {
+    name: String,
+    /// Seconds of CPU.
+    cpu: f64,
+    /// How many times it has waited for something.
+    waits: f64,
+}
+
+/// Reads the threads of a process, by their ids.
+fn threads(pid: u32) -> BTreeMap<OsString, Thread> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
-    let (mut waits, mut threads) = (0.0, 0.0);
-    for task in tasks.flatten() {
-        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        let field = status
+    let read = |task: fs::DirEntry| {
+        // The thread may end meanwhile.
+        let file = |name| fs::read_to_string(task.path().join(name)).ok();
+        let (status, times) = (file("status")?, file("schedstat")?);
+        let waits = status
             .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        waits += field
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(0.0);
-        threads += 1.0;
-    }
-    (waits, threads)
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        let (cpu, _) = times.split_once(' ')?;
+        let thread = Thread {
+            name: file("comm")?.trim().to_owned(),
+            cpu: cpu.parse::<f64>().ok()? / 1e9,
+            waits: waits.trim().parse().ok()?,
+        };
+        Some((task.file_name(), thread))
+    };
+    tasks.flatten().filter_map(read).collect()
 }

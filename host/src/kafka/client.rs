@@ -177,6 +177,9 @@ impl Cluster {
 pub(super) struct Logged;
 
 impl ClientContext for Logged {
+    /// Logs no statistics, which rust-rdkafka would.
+    fn stats_raw(&self, _: &[u8]) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -200,6 +203,9 @@ impl Watched {
 }
 
 impl ClientContext for Watched {
+    /// Logs no statistics, which rust-rdkafka would.
+    fn stats_raw(&self, _: &[u8]) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }

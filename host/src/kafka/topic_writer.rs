@@ -74,7 +74,9 @@ impl TopicWriter {
             Err(error) => Err(error),
         };
         is_there?;
-        let properties = self.cluster.properties(DEFAULTS);
+        let mut properties = self.cluster.properties(DEFAULTS);
+        // Nobody reads its statistics.
+        properties.set("statistics.interval.ms", "0");
         let producer = properties.create_with_context(Logged);
         producer.map(Detached::new).map_err(Error::Properties)
     }

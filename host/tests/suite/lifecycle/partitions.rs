@@ -80,8 +80,10 @@ fn a_partition_shows_that_it_is_paused_and_that_it_is_restoring() {
     let daemon = setup.start();
     daemon.pause("probe");
     let topic = setup.topic();
+    // More bytes than may be in flight.
+    let pad = "x".repeat(300);
     let eventos: Vec<_> = (0..20_000)
-        .map(|id| format!(r#"{{"id":{id},"tipo":"good"}}"#))
+        .map(|id| format!(r#"{{"id":{id},"tipo":"good","pad":"{pad}"}}"#))
         .collect();
     let records = eventos.iter().map(|evento| {
         let record = BaseRecord::<[u8], [u8]>::to(&topic).partition(0);

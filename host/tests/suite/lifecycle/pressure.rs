@@ -18,8 +18,9 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
         let daemon = setup.start();
         let topic = setup.topic();
         let send = |tipo: &str, ids: std::ops::Range<u32>| {
+            let pad = "x".repeat(300);
             let eventos: Vec<_> = ids
-                .map(|id| format!(r#"{{"id":{id},"tipo":"{tipo}"}}"#))
+                .map(|id| format!(r#"{{"id":{id},"tipo":"{tipo}","pad":"{pad}"}}"#))
                 .collect();
             let record = |evento| {
                 BaseRecord::<[u8], [u8]>::to(&topic)
@@ -35,6 +36,7 @@ fn a_handler_that_takes_longer_than_the_groups_patience_loses_no_partition() {
         send("good", 0..1);
         daemon.wait_for_consumed(1);
         send("spin", 1..2);
+        // While the handler runs, more comes than fits before the partition is paused.
         send("good", 2..20_001);
         daemon.wait_for_consumed(20_001);
         // Each is stored once: the group has not revoked the partition.

@@ -195,8 +195,8 @@ fn records() -> (Store<()>, per_record::PerRecord) {
     let engine = wasmtime::Engine::new(&config).expect("an engine");
     let module = fs::read(guest("bench-records"))
         .expect("run it as `cargo xtask bench boundary`, which builds the guests");
-    let mut encoder = ComponentEncoder::default();
-    let component = encoder.module(&module).and_then(ComponentEncoder::encode);
+    let encoder = ComponentEncoder::default().module(&module);
+    let component = encoder.and_then(|mut encoder| encoder.encode());
     let component = Component::new(&engine, component.expect("the module has its world"));
     let component = component.expect("a component");
     let mut store = Store::new(&engine, ());

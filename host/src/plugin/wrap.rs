@@ -131,7 +131,7 @@ impl Module {
             };
             // Sections follow one another: from the end of the previous one come kind, length and content of this
             // one.
-            let start = std::mem::replace(&mut end, content.end as usize);
+            let start = std::mem::replace(&mut end, content.end);
             let describes_world = |name: &str| name.starts_with("component-type");
             if !matches!(&payload, Payload::CustomSection(it) if describes_world(it.name())) {
                 // If it is cut off, the parser reports that next.
@@ -157,10 +157,10 @@ impl World {
         let package = resolve.push_group(parsed)?;
         let world = resolve.select_world(&[package], Some(self.name));
         let world = world.map_err(error)?;
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .map_err(error)?;
-        let mut encoder = ComponentEncoder::default();
-        let encoder = encoder.module(&module).map_err(error)?;
+        let encoder = ComponentEncoder::default();
+        let mut encoder = encoder.module(&module).map_err(error)?;
         encoder.encode().map_err(error)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! There is one module per chore, and modules that chores share: [`process`] runs programs, [`workspace`] knows the
 //! paths, [`cache`] keeps what is expensive to fetch or build, [`tools`] installs cargo's plugins and [`venv`] Python
-//! packages there, [`apt`] installs Debian packages, and [`kafka`] starts a real broker. Every chore announces each step
-//! before it takes it. Unix only.
+//! packages there, [`maven`] fetches Java libraries, [`apt`] installs Debian packages, and [`kafka`] starts a real broker.
+//! Every chore announces each step before it takes it. Unix only.
 
 mod apt;
 mod attack;
@@ -15,6 +15,7 @@ mod daemon_bench;
 mod fuzz;
 mod handlers;
 mod kafka;
+mod maven;
 mod notices;
 mod process;
 mod run;

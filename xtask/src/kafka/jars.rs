@@ -2,17 +2,13 @@
 //! that runs them.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{
-    cache,
-    process::{run, step},
-};
+use crate::{cache, maven, process::step};
 
 const KAFKA: &str = super::VERSION;
 
@@ -44,9 +40,6 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 "#;
 
-/// The version is fixed, because another one may print something else.
-const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-
 fn folder() -> Result<PathBuf> {
     Ok(cache::dir()?.join(format!("kafka-{KAFKA}")))
 }
@@ -68,21 +61,7 @@ pub(super) fn provide() -> Result<PathBuf> {
                 "fetching Apache Kafka {KAFKA} with Maven into {}",
                 folder.display()
             ));
-            let pom = folder.join("pom.xml");
-            fs::write(&pom, POM).with_context(|| format!("cannot write {}", pom.display()))?;
-            let mut maven = Command::new("mvn");
-            maven.args([
-                "--batch-mode",
-                "--no-transfer-progress",
-                "--quiet",
-                COPY,
-                "-DincludeScope=runtime",
-            ]);
-            maven
-                .arg("-DoutputDirectory=jars")
-                .current_dir(folder)
-                .stdin(Stdio::null());
-            run(&mut maven)
+            maven::fetch(folder, POM)
                 .with_context(|| format!("Maven could not fetch Apache Kafka {KAFKA}"))?;
             let main = main_jar(folder);
             if !main.exists() {

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::{
     apt::Need,
+    maven,
     process::{capture, run, step, succeeds},
 };
 use node::Node;
@@ -80,11 +81,7 @@ pub(crate) fn needs() -> Vec<Need> {
     ];
     // Maven is only needed to fetch the jars.
     if !jars::are_ready() {
-        needs.push(Need {
-            what: "Maven",
-            package: "maven",
-            is_there: program("mvn", "-v"),
-        });
+        needs.push(maven::need());
     }
     needs
 }

@@ -4,33 +4,34 @@
 //!
 //! The parent process runs itself again for each part, with the name of the part as the argument.
 
+#[path = "common/native.rs"]
+mod native;
+#[path = "common/pipeline.rs"]
+mod pipeline;
+
 use std::{
     env,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use eventos::{
-    event::{Batch, EventoLimits, HandlerOutput, Outcomes},
-    kafka::{self, Cluster, PartitionCount, ProducedTopics, Refusals, TopicLimits},
-    pipeline::{self, Guarantee, Output, Pipeline},
-    plugin::{Chain, Handler},
+    kafka::{self, PartitionCount},
+    pipeline::{Config, Guarantee, Output, Pipeline},
     store::{self, Store},
-    telemetry::{
-        metrics::{Metrics, MetricsFormat},
-        readiness::Readiness,
-    },
+    telemetry::metrics::{Metrics, MetricsFormat},
 };
 use eventos_testkit::{
     measure::{
         Figures,
         part::{Part, runtime, serve_broker},
-        preload::preload,
+        preload::{create_topics, preload},
         process_seconds,
     },
     wait::pause_async,
 };
+use native::native;
+use pipeline::pipeline;
 use tokio_util::sync::CancellationToken;
 
 /// Eventos in the topic.
@@ -120,31 +121,10 @@ fn fill_topic(servers: &str) {
     let config = kafka::Config::default();
     runtime().block_on(async {
         let topics = [config.topic.as_str(), "output"];
-        // Kafka would create topics with one partition.
-        create(servers, &topics).await;
+        create_topics(servers, &topics, PARTITIONS).await;
         preload(servers, &config.topic, PARTITIONS, EVENTOS).await;
     });
     println!("done");
-}
-
-async fn create(servers: &str, topics: &[&str]) {
-    use rdkafka::{
-        ClientConfig,
-        admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-        client::DefaultClientContext,
-    };
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .create()
-        .expect("a client");
-    let new = topics
-        .iter()
-        .map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)));
-    let new: Vec<_> = new.collect();
-    let created = admin.create_topics(&new, &AdminOptions::new()).await;
-    for topic in created.expect("answered") {
-        topic.expect("created");
-    }
 }
 
 /// Consumes the topic. Prints the wall-clock seconds and the CPU seconds from joining the group until everything is consumed.
@@ -153,12 +133,12 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
         group_id: group.to_owned(),
         ..kafka::Config::default()
     };
-    let config = pipeline::Config {
+    let config = Config {
         guarantee: match guarantee {
             "exactly_once" => Guarantee::ExactlyOnce,
             _ => Guarantee::AtLeastOnce,
         },
-        ..pipeline::Config::default()
+        ..Config::default()
     };
     let output = (output != "-").then(|| Output {
         topic: output.to_owned(),
@@ -168,25 +148,11 @@ fn run(servers: &str, group: &str, guarantee: &str, output: &str) {
     runtime().block_on(async {
         let stop = CancellationToken::new();
         let (began, cpu) = (Instant::now(), process_seconds());
-        let cluster = Cluster::new(kafka, servers);
         let pipeline = Pipeline {
-            limits: TopicLimits::new(&cluster),
-            topics: ProducedTopics::default(),
-            cluster,
-            client_id: "bench".to_owned(),
             config,
             output,
-            chains: Chain::fixed(vec![Arc::new(Handler::native("store", store_all))]),
-            instance: "bench".to_owned(),
-            store: store.clone(),
-            evento: EventoLimits::default(),
-            restore: None,
             metrics: metrics.clone(),
-            readiness: Readiness::new([]),
-            refusals: Refusals::default(),
-            assigned: Arc::default(),
-            rewinds: tokio::sync::mpsc::channel(1).1,
-            stop: stop.clone(),
+            ..pipeline(servers, kafka, native(), &store, &stop)
         };
         let running = pipeline.start().expect("started");
         while consumed(&metrics) < EVENTOS {
@@ -209,12 +175,4 @@ fn consumed(metrics: &Metrics) -> u64 {
         count.parse::<u64>().ok()
     });
     lines.sum()
-}
-
-fn store_all(batch: &Batch) -> HandlerOutput {
-    HandlerOutput {
-        stored: (0..batch.len()).map(|i| i as u32).collect(),
-        outcomes: Outcomes::all_passing(batch.len()),
-        ..HandlerOutput::default()
-    }
 }

@@ -4,20 +4,24 @@
 //!
 //! The parent process runs itself again for each part, with the name of the part as the argument.
 
+#[path = "common/component.rs"]
+mod component;
+#[path = "common/native.rs"]
+mod native;
+#[path = "common/pipeline.rs"]
+mod pipeline;
+
 use std::{
     env,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
     time::{Duration, Instant},
 };
 
+use component::component;
 use eventos::{
-    event::{Batch, EventoLimits, HandlerOutput, Outcomes},
-    kafka::{self, Cluster, ProducedTopics, Refusals, TopicLimits},
-    pipeline::{self, Pipeline},
-    plugin::{Chain, Compiler, Engine, Handler, HandlerConfig, HandlerFile, Settings},
+    kafka::{self, Cluster, Refusals},
+    plugin::{Compiler, Handler},
     store::{self, Store},
-    telemetry::{metrics::Metrics, readiness::Readiness},
 };
 use eventos_testkit::{
     measure::{
@@ -28,6 +32,8 @@ use eventos_testkit::{
     },
     wait::pause_async,
 };
+use native::native;
+use pipeline::pipeline;
 use tokio_util::sync::CancellationToken;
 
 /// Eventos in the topic.
@@ -52,8 +58,8 @@ fn main() {
         ["broker", dir] => serve_broker(Path::new(dir)),
         ["preload", servers] => fill_topic(servers),
         ["bare", servers, group] => bare(servers, group),
-        ["wasm", servers, group] => ours(servers, group, component()),
-        ["native", servers, group] => ours(servers, group, Handler::native("store", store_all)),
+        ["wasm", servers, group] => ours(servers, group, component(Compiler::InProcess)),
+        ["native", servers, group] => ours(servers, group, native()),
         _ => compare(),
     }
 }
@@ -151,26 +157,7 @@ fn ours(servers: &str, group: &str, handler: Handler) {
     runtime().block_on(async {
         let began = process_seconds();
         let stop = CancellationToken::new();
-        let cluster = Cluster::new(kafka, servers);
-        let pipeline = Pipeline {
-            limits: TopicLimits::new(&cluster),
-            topics: ProducedTopics::default(),
-            cluster,
-            client_id: "bench".to_owned(),
-            config: pipeline::Config::default(),
-            output: None,
-            chains: Chain::fixed(vec![Arc::new(handler)]),
-            instance: "bench".to_owned(),
-            store: store.clone(),
-            evento: EventoLimits::default(),
-            restore: None,
-            metrics: Metrics::new(),
-            readiness: Readiness::new([]),
-            refusals: Refusals::default(),
-            assigned: Arc::default(),
-            rewinds: tokio::sync::mpsc::channel(1).1,
-            stop: stop.clone(),
-        };
+        let pipeline = pipeline(servers, kafka, handler, &store, &stop);
         let running = pipeline.start().expect("started");
         let deadline = Instant::now() + DEADLINE;
         while store.events() < EVENTOS {
@@ -181,24 +168,4 @@ fn ours(servers: &str, group: &str, handler: Handler) {
         stop.cancel();
         running.await.expect("no panic").expect("no error");
     });
-}
-
-fn component() -> Handler {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/store.wasm");
-    let engine = Engine::new(None, Compiler::InProcess).expect("an engine");
-    let (file, own) = (HandlerFile::at(&path), HandlerConfig::default());
-    let metrics = Metrics::new().handler("store");
-    let loaded = Handler::load(&engine, &file, &Settings::default(), &own, metrics);
-    loaded.expect("run it as `cargo xtask bench pipeline`, which builds the handler")
-}
-
-/// The logic of plugins/store: it stores and passes every Evento, and passes tombstones.
-fn store_all(batch: &Batch) -> HandlerOutput {
-    let evento = |&i: &usize| batch.record(i).value.is_some();
-    let stored = (0..batch.len()).filter(evento).map(|i| i as u32);
-    HandlerOutput {
-        stored: stored.collect(),
-        outcomes: Outcomes::all_passing(batch.len()),
-        ..HandlerOutput::default()
-    }
 }

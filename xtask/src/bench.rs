@@ -1,7 +1,8 @@
 //! `cargo xtask bench NAME`: runs a benchmark with freshly built handlers, or next to a real Kafka.
 //!
-//! The benchmarks `broker` and `guarantees` receive `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
-//! lives as long as this run, and `EVENTOS_BENCH_KAFKA_PID`, its process id.
+//! The benchmarks `broker`, `guarantees` and `race` receive `EVENTOS_BENCH_KAFKA`, the address of an empty Apache Kafka that
+//! lives as long as this run, `EVENTOS_BENCH_KAFKA_PID`, its process id, and `EVENTOS_BENCH_KAFKA_VERSION`. `race` also
+//! receives where its peers are, see [`race`].
 
 use std::process::Command;
 
@@ -11,11 +12,14 @@ use crate::{
     apt, daemon_bench, handlers,
     kafka::{self, Doors, Jvm, Kafka},
     process::{self, step},
-    workspace,
+    race, workspace,
 };
 
-/// The benchmarks that run next to Kafka instead of with handlers.
-const BESIDE_KAFKA: [&str; 2] = ["broker", "guarantees"];
+/// The benchmarks that run next to Kafka.
+const BESIDE_KAFKA: [&str; 3] = ["broker", "guarantees", RACE];
+
+/// The benchmark that compares eventos with its peers.
+const RACE: &str = "race";
 
 /// The benchmark that compares languages.
 const HANDLERS: &str = "handlers";
@@ -40,6 +44,12 @@ fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
     step("checking what Apache Kafka needs: kcat, Java, Maven");
     apt::provide(&kafka::needs())?;
     let jars = kafka::provide()?;
+    let mut peers = Vec::new();
+    if name == RACE {
+        handlers::build(handlers::Selection::DropIns)?;
+        step("checking what the peers need: Kafka Streams, Quix Streams, aiokafka");
+        peers = race::provide();
+    }
     // Build before Kafka starts, because broker and compiler would slow each other down.
     step(format_args!("building the benchmark `{name}`"));
     process::run(cargo_bench(name).arg("--no-run"))?;
@@ -49,7 +59,9 @@ fn beside_kafka(name: &str, args: &[String]) -> Result<()> {
     let mut bench = cargo_bench(name);
     bench
         .env("EVENTOS_BENCH_KAFKA", kafka.address())
-        .env("EVENTOS_BENCH_KAFKA_PID", kafka.pid()?.to_string());
+        .env("EVENTOS_BENCH_KAFKA_PID", kafka.pid()?.to_string())
+        .env("EVENTOS_BENCH_KAFKA_VERSION", kafka::VERSION)
+        .envs(peers);
     process::run(bench.arg("--").args(args))
 }
 

@@ -18,6 +18,7 @@ mod kafka;
 mod maven;
 mod notices;
 mod process;
+mod race;
 mod run;
 mod test;
 mod tools;
@@ -81,8 +82,8 @@ enum Chore {
     Handlers,
     /// Write THIRD-PARTY-NOTICES.md, the licences of everything that is linked into `eventos`
     Notices,
-    /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker` and `guarantees`; of a daemon
-    /// from outside, `latency`, `produce`, `query`, `scale` and `start`
+    /// Run a benchmark: `boundary`, `handlers`, `pipeline`, or, next to a real Apache Kafka, `broker`, `guarantees` and `race`;
+    /// of a daemon from outside, `latency`, `produce`, `query`, `scale` and `start`
     Bench {
         /// Name of a file or folder of host/benches/ or bench/src/, without its extension
         name: String,

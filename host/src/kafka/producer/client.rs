@@ -12,12 +12,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext, Statistics,
-    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    producer::{FutureProducer, Producer as _, ThreadedProducer},
+    producer::{Producer as _, ProducerContext as RdkafkaContext},
 };
 
-use super::group_results::GroupContext;
+use super::{polled::PolledProducer, report::ReportContext};
 use crate::kafka::{client::log, detached::Detached, produce_error::ProduceError};
 
 /// Largest size of the batches of a producer, in bytes: librdkafka's default.
@@ -26,55 +26,25 @@ pub(super) const MAX_BATCH_SIZE: usize = 1_000_000;
 /// Minimum age at which a client that has failed is replaced.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(5);
 
-/// A producer of rdkafka: one that returns a future for each record, or one that reports the results of a group.
-pub(in crate::kafka) trait RdkafkaProducer:
-    FromClientConfigAndContext<Self::Context> + Send + Sync + 'static
-{
-    type Context: ClientContext + Clone;
-
-    /// Returns the error after which the client does nothing any more, if there was one.
-    fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)>;
-}
-
-impl RdkafkaProducer for FutureProducer<ProducerContext> {
-    type Context = ProducerContext;
-
-    fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.client().fatal_error()
-    }
-}
-
-impl RdkafkaProducer for ThreadedProducer<GroupContext> {
-    type Context = GroupContext;
-
-    fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.client().fatal_error()
-    }
-}
-
 /// A librdkafka client.
-pub(in crate::kafka) struct ProducerClient<P: RdkafkaProducer> {
-    inner: Detached<P>,
+pub(in crate::kafka) struct ProducerClient<C: RdkafkaContext + 'static> {
+    inner: Detached<PolledProducer<C>>,
     /// The `batch.size`. A record that is larger than this is sent in a batch of its own.
     pub(super) batch_size: usize,
 }
 
 /// The client of a producer. A client with a fatal error is replaced, for example if the broker permitted nothing, or
 /// has lost the state of the idempotent producer.
-pub(in crate::kafka) struct RenewableClient<P: RdkafkaProducer> {
+pub(in crate::kafka) struct RenewableClient<C: RdkafkaContext + 'static> {
     properties: ClientConfig,
-    context: P::Context,
-    current: ArcSwap<ProducerClient<P>>,
+    context: C,
+    current: ArcSwap<ProducerClient<C>>,
     /// When the last attempt to make a client started. Held while it is replaced.
     since: Mutex<Instant>,
 }
 
-impl<P: RdkafkaProducer> ProducerClient<P> {
-    fn new(
-        properties: &ClientConfig,
-        batch_size: usize,
-        context: &P::Context,
-    ) -> KafkaResult<Self> {
+impl<C: RdkafkaContext + Clone> ProducerClient<C> {
+    fn new(properties: &ClientConfig, batch_size: usize, context: &C) -> KafkaResult<Self> {
         let mut properties = properties.clone();
         properties.set("batch.size", batch_size.max(1).to_string());
         Ok(Self {
@@ -84,29 +54,29 @@ impl<P: RdkafkaProducer> ProducerClient<P> {
     }
 
     /// Returns the client of rdkafka.
-    pub(in crate::kafka) fn inner(&self) -> &P {
+    pub(in crate::kafka) fn inner(&self) -> &PolledProducer<C> {
         &self.inner
     }
 }
 
-impl RenewableClient<FutureProducer<ProducerContext>> {
+impl RenewableClient<ReportContext> {
     /// Makes a second client with other properties, whose connections are not reported.
     pub(super) fn sibling(&self, changes: &[(&str, &str)]) -> KafkaResult<Self> {
         let mut properties = self.properties.clone();
         for (name, value) in changes {
             properties.set(*name, *value);
         }
-        let context = self.context.silent();
+        let context = ReportContext(self.context.0.silent());
         Self::new(&properties, MAX_BATCH_SIZE, context)
     }
 }
 
-impl<P: RdkafkaProducer> RenewableClient<P> {
+impl<C: RdkafkaContext + Clone> RenewableClient<C> {
     /// Makes a client with batches of up to this size. A smaller `batch.size` in the properties is kept.
     pub(in crate::kafka) fn new(
         properties: &ClientConfig,
         batch_size: usize,
-        context: P::Context,
+        context: C,
     ) -> KafkaResult<Self> {
         let batch_size = configured_batch_size(properties)
             .map_or(batch_size, |configured| configured.min(batch_size));
@@ -120,7 +90,7 @@ impl<P: RdkafkaProducer> RenewableClient<P> {
     }
 
     /// Returns the current client.
-    pub(in crate::kafka) fn current(&self) -> Arc<ProducerClient<P>> {
+    pub(in crate::kafka) fn current(&self) -> Arc<ProducerClient<C>> {
         self.current.load_full()
     }
 
@@ -138,7 +108,7 @@ impl<P: RdkafkaProducer> RenewableClient<P> {
 
     /// Makes sure that batches are smaller than those of `used`, one of which was rejected for its size. Returns whether
     /// they were not yet.
-    pub(super) fn shrink(&self, used: &ProducerClient<P>) -> bool {
+    pub(super) fn shrink(&self, used: &ProducerClient<C>) -> bool {
         let since = self.since.lock();
         let is_current = self.current.load().batch_size >= used.batch_size;
         if is_current {
@@ -161,7 +131,7 @@ impl<P: RdkafkaProducer> RenewableClient<P> {
     /// because whoever runs its transactions has to start over.
     fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         let current = self.current.load();
-        let error = current.inner().fatal_error()?;
+        let error = current.inner().client().fatal_error()?;
         let is_transactional = self.properties.get("transactional.id").is_some();
         if !is_transactional
             && let Some(since) = self.since.try_lock()

@@ -10,11 +10,11 @@ use rdkafka::{
     Message as _,
     error::KafkaError,
     message::{Headers, OwnedMessage},
-    producer::{DeliveryFuture, FutureRecord},
+    producer::FutureRecord,
 };
 
 use super::{
-    Clients, SharedClient,
+    Clients, PendingReport, SharedClient,
     record::{BATCH_OVERHEAD, RECORD_OVERHEAD},
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct Delivered {
 
 /// A record that is being produced. The future returns when the broker has acknowledged it, or rejects this very record.
 pub struct Delivery {
-    acknowledgement: DeliveryFuture,
+    report: PendingReport,
     clients: Arc<Clients>,
     sent: SentIn,
     /// librdkafka does not return the timestamp of a record that it could not deliver.
@@ -50,13 +50,13 @@ enum SentIn {
 
 impl Delivery {
     pub(super) fn new(
-        acknowledgement: DeliveryFuture,
+        report: PendingReport,
         client: Arc<SharedClient>,
         clients: Arc<Clients>,
         timestamp: Option<i64>,
     ) -> Self {
         Self {
-            acknowledgement,
+            report,
             clients,
             sent: SentIn::Shared(client),
             timestamp,
@@ -76,7 +76,7 @@ impl Delivery {
             ProduceError::TooLarge => {
                 self.clients.shrink(client);
                 let sent = self.clients.shared.send(to_send(record, self.timestamp))?;
-                self.acknowledgement = sent.0;
+                self.report = sent.0;
                 self.sent = SentIn::Shared(sent.1);
                 Ok(())
             }
@@ -84,7 +84,7 @@ impl Delivery {
             | ProduceError::Excluded(_)
             | ProduceError::OtherRecordRefused => {
                 let alone = self.clients.of_own_batches()?;
-                (self.acknowledgement, _) = alone.send(to_send(record, self.timestamp))?;
+                (self.report, _) = alone.send(to_send(record, self.timestamp))?;
                 self.sent = SentIn::OwnBatch;
                 Ok(())
             }
@@ -98,13 +98,8 @@ impl Future for Delivery {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         loop {
-            match ready!(Pin::new(&mut self.acknowledgement).poll(context)) {
-                Ok(Ok(delivery)) => {
-                    return Poll::Ready(Ok(Delivered {
-                        partition: Partition(delivery.partition),
-                        offset: Offset(delivery.offset),
-                    }));
-                }
+            match ready!(Pin::new(&mut self.report).poll(context)) {
+                Ok(Ok(delivered)) => return Poll::Ready(Ok(delivered)),
                 Ok(Err((error, record))) => {
                     if let Err(error) = self.send_again(error, &record) {
                         return Poll::Ready(Err(error));

@@ -7,7 +7,9 @@ mod client;
 mod delivery;
 mod group_results;
 mod ordered;
+mod polled;
 mod record;
+mod report;
 mod stamps;
 
 use std::{
@@ -16,7 +18,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, FutureRecord, Producer as _};
+use tokio::sync::oneshot;
 
 use super::{Cluster, Error, produce_error::ProduceError, topic_limits::TopicLimits};
 use crate::event::{Partition, RecordRef, Timestamp};
@@ -26,7 +29,9 @@ pub use delivery::{Delivered, Delivery};
 pub(super) use group_results::GroupContext;
 pub use group_results::ProduceFailure;
 pub use ordered::OrderedProducer;
+pub(super) use polled::PolledProducer;
 use record::to_kafka;
+use report::{PendingReport, ReportContext};
 use stamps::Stamps;
 
 /// Properties of a producer. It is idempotent, so that a retried request does not duplicate records, and has the
@@ -46,11 +51,11 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
 /// librdkafka calls this sticky partitioning, with the same default.
 const STICKY_MS: i64 = 10;
 
-/// A client that returns a future for each record.
-type FutureClient = RenewableClient<FutureProducer<ProducerContext>>;
+/// A client that reports on each record by itself.
+type ReportClient = RenewableClient<ReportContext>;
 
 /// One of its librdkafka clients.
-type SharedClient = client::ProducerClient<FutureProducer<ProducerContext>>;
+type SharedClient = client::ProducerClient<ReportContext>;
 
 /// Produces to the topic of Eventos. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
@@ -62,16 +67,16 @@ pub struct Producer {
 
 /// The clients of a producer.
 struct Clients {
-    shared: FutureClient,
+    shared: ReportClient,
     /// Sends each record in a batch of its own; made when the first record needs it.
-    of_own_batches: Mutex<Option<Arc<FutureClient>>>,
+    of_own_batches: Mutex<Option<Arc<ReportClient>>>,
     topic: Arc<str>,
     limits: TopicLimits,
 }
 
 impl Clients {
     /// Returns the client for records that another client sent in a batch which the broker rejected.
-    fn of_own_batches(&self) -> Result<Arc<FutureClient>, ProduceError> {
+    fn of_own_batches(&self) -> Result<Arc<ReportClient>, ProduceError> {
         let mut made = self.of_own_batches.lock();
         if let Some(client) = &*made {
             return Ok(Arc::clone(client));
@@ -83,15 +88,22 @@ impl Clients {
     }
 }
 
-impl FutureClient {
+impl ReportClient {
     /// Enqueues a record. Returns with it the client that sends it.
     fn send(
         &self,
         record: FutureRecord<'_, [u8], [u8]>,
-    ) -> Result<(DeliveryFuture, Arc<SharedClient>), ProduceError> {
+    ) -> Result<(PendingReport, Arc<SharedClient>), ProduceError> {
+        let (sender, report) = oneshot::channel();
+        let mut tagged = BaseRecord::with_opaque_to(record.topic, Box::new(sender));
+        tagged.partition = record.partition;
+        tagged.key = record.key;
+        tagged.payload = record.payload;
+        tagged.timestamp = record.timestamp;
+        tagged.headers = record.headers;
         let client = self.current();
-        match client.inner().send_result(record) {
-            Ok(acknowledgement) => Ok((acknowledgement, client)),
+        match client.inner().send(tagged) {
+            Ok(()) => Ok((report, client)),
             Err((error, _)) => Err(self.explain(error)),
         }
     }
@@ -110,7 +122,8 @@ impl Producer {
     ) -> Result<Self, Error> {
         let properties = cluster.properties(DEFAULTS);
         let context = ProducerContext::new(&cluster.config().topic, on_connection);
-        let shared = RenewableClient::new(&properties, MAX_BATCH_SIZE, context.clone())
+        let reports = ReportContext(context.clone());
+        let shared = RenewableClient::new(&properties, MAX_BATCH_SIZE, reports)
             .map_err(Error::Properties)?;
         let clients = Clients {
             shared,

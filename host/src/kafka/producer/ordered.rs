@@ -14,12 +14,13 @@ use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
     bindings::rd_kafka_flush,
-    producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer},
+    producer::{BaseRecord, Producer as _, PurgeConfig},
     types::RDKafkaRespErr,
 };
 
 use super::{
-    DEFAULTS, GroupContext, MAX_BATCH_SIZE, ProduceFailure, ProducerContext, RenewableClient,
+    DEFAULTS, GroupContext, MAX_BATCH_SIZE, PolledProducer, ProduceFailure, ProducerContext,
+    RenewableClient,
     record::{BATCH_OVERHEAD, min_batch_size, size_in_batch, to_kafka},
 };
 use crate::{
@@ -45,7 +46,7 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Produces groups of records to any topics, one group after the other. A record is retried until the broker accepts or
 /// rejects it, however long that takes.
 pub struct OrderedProducer {
-    client: RenewableClient<ThreadedProducer<GroupContext>>,
+    client: RenewableClient<GroupContext>,
     context: GroupContext,
     limits: TopicLimits,
     /// Topics of which librdkafka knows the partitions. It keeps records of others in one queue, and may send them in
@@ -263,7 +264,7 @@ impl OrderedProducer {
         self.limits.rejects(topic, record)
     }
 
-    pub(in crate::kafka) fn inner(&self) -> ThreadedProducer<GroupContext> {
+    pub(in crate::kafka) fn inner(&self) -> PolledProducer<GroupContext> {
         self.client.current().inner().clone()
     }
 
@@ -276,7 +277,7 @@ impl OrderedProducer {
         // once, before any thread has noticed that there is something to send.
         //
         // SAFETY: the pointer is that of a producer, which `client` keeps alive, and librdkafka's functions may be called
-        // from any thread. Another thread, that of `ThreadedProducer`, handles the results meanwhile.
+        // from any thread. Another thread, that of `PolledProducer`, handles the results meanwhile.
         let result = unsafe { rd_kafka_flush(native, timeout) };
         result == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
     }

@@ -65,7 +65,7 @@ struct Measured {
     cpu: f64,
     memory: f64,
     stored: f64,
-    /// Of the whole process.
+    /// The whole process counts.
     peak: f64,
 }
 

@@ -95,7 +95,7 @@ fn size(report: &mut Report, program: &str) {
     report.add(&table);
 }
 
-/// Measures the time from the start of a process until it answers.
+/// Measures the time from the start of a process to its first response.
 fn starts(report: &mut Report, subjects: &[Subject], rounds: u32) {
     let columns = [
         "to 200 from /healthz, ms",
@@ -147,7 +147,7 @@ fn start(setup: &Setup) -> [f64; 3] {
     [answered[0], answered[1], cpu]
 }
 
-/// Returns whether a daemon answers a request with 200.
+/// Returns whether the response of a daemon has the status 200.
 fn answers(port: u16, path: &str) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -171,7 +171,7 @@ fn rest(report: &mut Report, subjects: &[Subject], extent: Extent) {
         "threads",
     ];
     let mut figures: Vec<[Vec<f64>; 5]> = vec![Default::default(); subjects.len()];
-    // Of the last subject.
+    // The last subject counts.
     let mut threads: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
     for round in 0..extent.rounds.div_ceil(2) {
         for (subject, figures) in subjects.iter().zip(&mut figures) {

@@ -75,7 +75,7 @@ impl TopicWriter {
         };
         is_there?;
         let mut properties = self.cluster.properties(DEFAULTS);
-        // Nobody reads its statistics.
+        // Its statistics are not used.
         properties.set("statistics.interval.ms", "0");
         let producer = properties.create_with_context(Logged);
         producer.map(Detached::new).map_err(Error::Properties)

@@ -49,7 +49,7 @@ impl Report {
         self.tables.push(table.json());
     }
 
-    /// Adds something that is no table to the JSON.
+    /// Adds something to the JSON that the tables do not show.
     pub fn note(&mut self, name: &str, value: Value) {
         self.notes.insert(name.to_owned(), value);
     }

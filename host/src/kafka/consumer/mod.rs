@@ -79,8 +79,8 @@ pub struct Consumer {
     topic: Arc<str>,
     /// The partitions that are paused.
     paused: Arc<PausedPartitions>,
-    /// Those of them whose records wait in a queue of their own. librdkafka's own pause throws away what was fetched of a
-    /// partition, and fetches it again afterwards.
+    /// The paused partitions whose records wait in a queue of their own. librdkafka's own pause throws away what was fetched of
+    /// a partition, and fetches it again afterwards.
     held: Mutex<BTreeSet<TopicPartition>>,
 }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask bench produce`: what a server with `POST /send` and `POST /send/batch` does in a second, and what a request costs it.
-//! wrk sends from 64 connections to eventos, to a [bare] server with the same libraries, and to the Python prototype in turn.
+//! wrk sends from 64 connections to eventos, to a [bare](mod@bare) server with the same libraries, and to the Python prototype in turn.
 //!
 //! Each broker is a process of its own. eventos also consumes and stores what it is sent, which the others leave to another
 //! program; so it is measured with a paused chain, too.

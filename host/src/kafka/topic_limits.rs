@@ -91,7 +91,7 @@ impl TopicLimits {
         limit.exclusion(record, size, Timestamp::now())
     }
 
-    /// Returns whether the settings of a topic were read within the last [`MAX_AGE`].
+    /// Returns whether the settings of a topic were read within the last five seconds.
     #[must_use]
     pub fn are_fresh(&self, topic: &str) -> bool {
         let limits = self.limits.lock();

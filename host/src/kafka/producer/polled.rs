@@ -18,7 +18,7 @@ use rdkafka::{
 /// that its own `ThreadedProducer`, with 100 ms, takes up to 1 % of a core at rest.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// A producer whose reports go to its context. Cheap to clone. The client is closed within [`WAIT`] after the last clone is gone.
+/// A producer whose reports go to its context. Cheap to clone. The client is closed within half a second after the last clone is gone.
 pub(in crate::kafka) struct PolledProducer<C: ProducerContext + 'static>(Arc<BaseProducer<C>>);
 
 impl<C: ProducerContext + 'static> FromClientConfigAndContext<C> for PolledProducer<C> {

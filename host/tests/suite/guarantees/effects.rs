@@ -61,11 +61,7 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker
     let large = format!(r#"{{"id":15,"tipo":"emit","pad":"{}"}}"#, "x".repeat(2_000));
     assert!(fate(15) == Fate::Emits);
     values[15] = large;
-    let records = values.iter().map(|value| {
-        let record = BaseRecord::<[u8], [u8]>::to(&group.topic);
-        record.partition(0).payload(value.as_bytes())
-    });
-    produce(&group.servers, records);
+    produce_to_one_partition(&group, &values);
     let daemon = group.member("one", "").start();
     group.wait_until_done();
     let emits = (0..30).filter(|n| fate(*n) == Fate::Emits && *n != 15);
@@ -79,6 +75,14 @@ fn what_a_topic_refuses_is_a_dead_letter_and_the_rest_counts_once(broker: Broker
         dies.collect::<Vec<_>>()
     );
     assert_eq!(daemon.metric_sum("eventos_dead_letters_total"), 5.0);
+}
+
+fn produce_to_one_partition(group: &Group, values: &[String]) {
+    let records = values.iter().map(|value| {
+        let record = BaseRecord::<[u8], [u8]>::to(&group.topic);
+        record.partition(0).payload(value.as_bytes())
+    });
+    produce(&group.servers, records);
 }
 
 #[test]
@@ -100,11 +104,7 @@ fn many_rejected_records_cost_few_transactions(broker: Broker) {
     let values: Vec<_> = (0..200)
         .map(|n| format!(r#"{{"id":{n},"tipo":"emit","pad":"{}"}}"#, pad[n % 2]))
         .collect();
-    let records = values.iter().map(|value| {
-        let record = BaseRecord::<[u8], [u8]>::to(&group.topic);
-        record.partition(0).payload(value.as_bytes())
-    });
-    produce(&group.servers, records);
+    produce_to_one_partition(&group, &values);
     // All of them are in one batch, since they are there already.
     let daemon = group.member("one", "").start();
     group.wait_until_done();

@@ -71,15 +71,8 @@ impl TopicLimits {
         self.limits.lock().get(topic)?.batch
     }
 
-    /// Returns whether a topic certainly rejects a record, by the settings that are known: it has no key although it needs
-    /// one, or its timestamp is too far from the present.
-    #[must_use]
-    pub fn rejects(&self, topic: &str, record: &RecordRef<'_>) -> bool {
-        self.exclusion(topic, record, 0).is_some()
-    }
-
     /// Returns why a topic certainly rejects a record that takes at least `size` bytes in a batch, by the settings that are
-    /// known.
+    /// known: it has no key although it needs one, its timestamp is too far from the present, or it is too large.
     #[must_use]
     pub fn exclusion(
         &self,

@@ -81,7 +81,7 @@ impl Deliverer {
     }
 
     /// Returns why the topic of a record that waits certainly rejects it.
-    fn exclusion(
+    pub(super) fn exclusion(
         &self,
         producer: &OrderedProducer,
         job: &BatchJob,

@@ -167,8 +167,7 @@ impl Deliverer {
             }
             single_out(&mut verdicts, &results, |i| {
                 let job = &jobs[places[i].job];
-                let (record, _) = self.record(job, job.queue.at(places[i]));
-                producer.rejects(results[i].topic, &record)
+                self.exclusion(producer, job, places[i]).is_some()
             });
         }
         let mut crowded = BTreeMap::new();

@@ -258,12 +258,6 @@ impl OrderedProducer {
         self.limits.exclusion(topic, record, size)
     }
 
-    /// Returns whether a topic certainly rejects a record, by what is known of its settings.
-    #[must_use]
-    pub fn rejects(&self, topic: &str, record: &RecordRef<'_>) -> bool {
-        self.limits.rejects(topic, record)
-    }
-
     pub(in crate::kafka) fn inner(&self) -> PolledProducer<GroupContext> {
         self.client.current().inner().clone()
     }
